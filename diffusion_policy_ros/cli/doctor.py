@@ -1,0 +1,208 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The ``dpr doctor`` command: what this machine has, and how to repair what it lacks."""
+
+from dataclasses import dataclass
+import importlib
+import importlib.metadata
+import os
+from pathlib import Path
+import platform
+import shutil
+import sys
+
+from diffusion_policy_ros.share import share_path
+
+LEVELS = ('OK', 'WARN', 'ERROR')
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+DISCOVERY_RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
+SHARED_MEMORY_MIB = 256
+# module: (level when it cannot be imported, what to do then)
+MODULES = {
+    'torch': ('ERROR', 'pip install "torch==2.13.*"'),
+    'numpy': ('ERROR', 'pip install "numpy>=1.26"'),
+    'cv2': ('ERROR', 'pip uninstall -y opencv-python opencv-python-headless; '
+            'pip install "opencv-python-headless>=4.9,<5"'),
+    'safetensors': ('ERROR', 'pip install safetensors'),
+    'yaml': ('ERROR', 'pip install PyYAML'),
+    'rosbags': ('ERROR', 'pip install "rosbags>=0.10.7,<0.12"'),
+    'rclpy': ('ERROR', 'source an installed ROS 2, or: pip install "diffusion_policy_ros[ros]"'),
+    'av': ('WARN', 'needed by convert, train and demo: pip install "diffusion_policy_ros[train]"'),
+    'gym_pusht': ('WARN', 'needed by pusht_sim, eval and demo: '
+                  'pip install "diffusion_policy_ros[sim]"'),
+    'launch_ros': ('WARN', 'needed by ros2 launch only; comes with an installed ROS 2'),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    One line of the report.
+
+    :ivar level: ``OK``, ``WARN`` (works, but not all of it) or ``ERROR`` (will not work).
+    :ivar name: What was looked at.
+    :ivar value: What was found.
+    :ivar remedy: What to do about it; empty when the level is OK.
+    """
+
+    level: str
+    name: str
+    value: str
+    remedy: str = ''
+
+    def __str__(self):
+        """Return the line as it is printed."""
+        remedy = f'\n{"":24}-> {self.remedy}' if self.level != 'OK' and self.remedy else ''
+        return f'{self.level:<6}{self.name:<18}{self.value}{remedy}'
+
+
+def add_arguments(parser):
+    """Declare the arguments of ``dpr doctor``: there are none."""
+    parser.epilog = 'Exit code: 0 when nothing is in the way, 1 when a line says ERROR.'
+
+
+def run(args) -> int:
+    """
+    Print one line for everything that was looked at.
+
+    :param args: Parsed arguments, not used.
+    :return: 1 if any line says ERROR, else 0.
+    """
+    del args
+    findings = find_all()
+    print('\n'.join(str(finding) for finding in findings))
+    counts = {level: sum(f.level == level for f in findings) for level in LEVELS}
+    print(', '.join(f'{count} {level}' for level, count in counts.items()))
+    return 1 if counts['ERROR'] else 0
+
+
+def find_all() -> list:
+    """Look at everything, in the order in which a person would repair it."""
+    modules = [check_module(name, *rest) for name, rest in MODULES.items()]
+    return [check_python(), *modules, check_cv_bridge(), check_cuda(), check_rmw(),
+            check_profile(), check_shared_memory(), check_domain(), check_discovery(),
+            check_cache()]
+
+
+def check_python() -> Finding:
+    """Tell which interpreter runs, and refuse one older than 3.10."""
+    value = f'{platform.python_version()} at {sys.executable}'
+    level = 'OK' if sys.version_info >= (3, 10) else 'ERROR'
+    return Finding(level, 'python', value, 'use Python 3.10 or newer')
+
+
+def check_module(name, level, remedy) -> Finding:
+    """
+    Import a module and tell its version.
+
+    :param name: Name of the module.
+    :param level: Level of the finding when the import fails.
+    :param remedy: What to do then.
+    """
+    try:
+        module = importlib.import_module(name)
+    except (ImportError, OSError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[:1]
+        return Finding(level, name, f'cannot be imported: {"".join(reason)}', remedy)
+    return Finding('OK', name, getattr(module, '__version__', None) or _installed_version(name))
+
+
+def check_cv_bridge() -> Finding:
+    """Tell whether the optional accelerator is there; without it images decode all the same."""
+    found = check_module('cv_bridge', 'OK', '')
+    return found if 'cannot be imported' not in found.value else Finding(
+        'OK', 'cv_bridge', 'not there; images are decoded with numpy and OpenCV')
+
+
+def check_cuda() -> Finding:
+    """Tell whether torch sees a GPU."""
+    try:
+        torch = importlib.import_module('torch')
+    except (ImportError, OSError):
+        return Finding('WARN', 'cuda', 'unknown without torch', 'install torch first')
+    if not torch.cuda.is_available():
+        built = f'torch is built for CUDA {torch.version.cuda}' if torch.version.cuda \
+            else 'torch is built without CUDA'
+        return Finding('OK', 'cuda', f'no GPU; policies run on the CPU ({built})')
+    return Finding('OK', 'cuda', f'{torch.version.cuda} on {torch.cuda.get_device_name()}')
+
+
+def check_rmw() -> Finding:
+    """Tell which middleware is asked for."""
+    chosen = os.environ.get('RMW_IMPLEMENTATION')
+    return Finding('OK', 'rmw', chosen or 'rmw_fastrtps_cpp (the default)')
+
+
+def check_profile() -> Finding:
+    """Tell whether Fast DDS will use a profile whose segment is large enough for images."""
+    if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
+        return Finding('OK', 'fast dds profile', 'not used by this rmw')
+    ours = share_path('config', 'fastdds.xml')
+    for variable in PROFILE_VARIABLES:
+        path = os.environ.get(variable)
+        if path and not Path(path).is_file():
+            return Finding('ERROR', 'fast dds profile', f'{variable} names {path}, no file',
+                           f'export {variable}={ours}')
+        if path:
+            return Finding('OK', 'fast dds profile', f'in force: {path}')
+    return Finding('WARN', 'fast dds profile', 'not in force in this shell; camera images may get '
+                   'lost (dpr demo and the launch files set it)',
+                   f'export {PROFILE_VARIABLES[0]}={ours}')
+
+
+def check_shared_memory() -> Finding:
+    """Tell whether /dev/shm holds the segments of several nodes."""
+    folder = Path('/dev/shm')
+    if not folder.is_dir():
+        return Finding('WARN', 'shared memory', 'no /dev/shm', 'DDS will use UDP, which is slower')
+    free = shutil.disk_usage(folder).free / 2**20
+    return Finding('OK' if free >= SHARED_MEMORY_MIB else 'WARN', 'shared memory',
+                   f'{free:.0f} MiB free', f'give /dev/shm at least {SHARED_MEMORY_MIB} MiB '
+                   '(in a container: --shm-size=1g)')
+
+
+def check_domain() -> Finding:
+    """Tell the DDS domain."""
+    domain = os.environ.get('ROS_DOMAIN_ID') or '0'
+    valid = domain.isdecimal() and int(domain) <= 232
+    return Finding('OK' if valid else 'ERROR', 'domain', domain,
+                   'set ROS_DOMAIN_ID to a whole number from 0 to 232 (101 at most is safe)')
+
+
+def check_discovery() -> Finding:
+    """Tell how far nodes look for each other."""
+    value = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE') or 'SUBNET'
+    return Finding('OK' if value in DISCOVERY_RANGES else 'ERROR', 'discovery range', value,
+                   f'set ROS_AUTOMATIC_DISCOVERY_RANGE to one of {", ".join(DISCOVERY_RANGES)}')
+
+
+def check_cache() -> Finding:
+    """Tell whether the folder for decoded training data can be written."""
+    base = os.environ.get('XDG_CACHE_HOME') or Path('~/.cache').expanduser()
+    folder = Path(base) / 'diffusion_policy_ros'
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = existing.is_dir() and os.access(existing, os.W_OK)
+    return Finding('OK' if writable else 'WARN', 'cache', str(folder),
+                   f'{existing} cannot be written; set XDG_CACHE_HOME to a folder that can')
+
+
+def _installed_version(name):
+    """Return the version of a module's distribution, or say that none is recorded."""
+    for distribution in (name, name.replace('_', '-'), f'ros-{name}'):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return 'version not recorded'

@@ -1,0 +1,95 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``dpr eval``: measure a checkpoint in simulation, with 95 % intervals."""
+
+import json
+from pathlib import Path
+
+# name: (module, class, rows per episode at most)
+SIMULATIONS = {'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
+
+
+def add_arguments(parser):
+    """
+    Declare the arguments.
+
+    :param parser: The subcommand's ``ArgumentParser``.
+    """
+    parser.add_argument('model', type=Path, help='checkpoint folder')
+    parser.add_argument('--sim', choices=sorted(SIMULATIONS), required=True,
+                        help='simulated robot')
+    parser.add_argument('--episodes', type=int, default=500, help='number of episodes')
+    parser.add_argument('--seed', type=int, default=100_000,
+                        help='seed of the first episode; the others count up from it')
+    parser.add_argument('--solver', choices=('dpm_solver++', 'ddim', 'ddpm'),
+                        help='solver; default: the checkpoint\'s own')
+    parser.add_argument('--steps', type=int, help='denoiser calls per chunk; default: the '
+                        'checkpoint\'s own')
+    parser.add_argument('--execute-horizon', type=int,
+                        help='rows executed between two plans; default: all n_action_steps')
+    parser.add_argument('--batch', type=int, default=50, help='episodes that advance together')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda ...')
+    parser.add_argument('--out', type=Path, help='JSON file for figures and every episode')
+
+
+def run(args) -> int:
+    """
+    Evaluate and print one line.
+
+    :param args: Parsed arguments.
+    :return: 0.
+    """
+    from importlib import import_module
+
+    from diffusion_policy_ros.evaluation.evaluate import evaluate
+    from diffusion_policy_ros.policy.policy import Policy
+    from tqdm import tqdm
+
+    policy = Policy.load(args.model, args.device)
+    horizon = _execute_horizon(args.execute_horizon, policy.config.n_action_steps)
+    sampler = _sampler(policy.sampler, args.solver, args.steps)
+    module, name, max_steps = SIMULATIONS[args.sim]
+    seeds = range(args.seed, args.seed + args.episodes)
+    with tqdm(total=args.episodes, desc=f'eval {args.sim}', unit='episode') as bar:
+        evaluation = evaluate(
+            policy, getattr(import_module(module), name), seeds, sampler=sampler,
+            execute_horizon=horizon, max_steps=max_steps, batch_size=args.batch,
+            progress=bar.update)
+    print(evaluation.sentence())
+    if args.out:
+        settings = {'model': str(args.model), 'sim': args.sim, 'first_seed': args.seed,
+                    'sampler': vars(sampler), 'execute_horizon': horizon}
+        args.out.write_text(json.dumps({**settings, **evaluation.to_dict()}, indent=1))
+    return 0
+
+
+def _execute_horizon(wanted, available):
+    """Return the rows to execute between plans, refusing more than the policy has."""
+    from diffusion_policy_ros.errors import ConfigError
+
+    if wanted is None:
+        return available
+    if not 1 <= wanted <= available:
+        raise ConfigError(f'--execute-horizon is {wanted}; this checkpoint allows 1 to '
+                          f'{available}')
+    return wanted
+
+
+def _sampler(default, solver, steps):
+    """Return the checkpoint's sampler with what the user asked for changed."""
+    from dataclasses import replace
+
+    changes = {'solver': solver, 'num_inference_steps': steps}
+    return replace(default, **{k: v for k, v in changes.items() if v is not None})

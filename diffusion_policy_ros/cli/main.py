@@ -1,0 +1,88 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The ``dpr`` executable: everything that runs without a robot is one of its subcommands."""
+
+import argparse
+import importlib
+import sys
+
+from diffusion_policy_ros.errors import DiffusionPolicyError
+
+# name: (what it does, the extra that holds what it needs)
+COMMANDS = {
+    'convert': ('turn rosbags or a zarr file into a demonstration dataset', 'train'),
+    'train': ('turn a demonstration dataset into a checkpoint', 'train'),
+    'eval': ('measure a checkpoint in simulation, with intervals', 'sim'),
+    'demo': ('watch a policy drive the simulated robot over ROS 2, with a report', 'sim'),
+    'doctor': ('check what this machine has, and say how to repair what it lacks', 'ros'),
+}
+
+
+def build_parser(command=None) -> argparse.ArgumentParser:
+    """
+    Build the command line; only the module of the wanted subcommand is imported.
+
+    :param command: Name of the subcommand whose arguments are wanted; None for an overview.
+    """
+    parser = argparse.ArgumentParser(
+        prog='dpr', description='Diffusion Policy for ROS 2: bags to datasets to policies.',
+        epilog='"dpr COMMAND --help" shows the arguments of one command.')
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    for name, (summary, _) in COMMANDS.items():
+        subparser = commands.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + '.',
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        if name == command:
+            _module(name).add_arguments(subparser)
+    return parser
+
+
+def main(argv=None) -> int:
+    """
+    Run one subcommand.
+
+    :param argv: Arguments without the program's name; None takes the process's own.
+    :return: Exit code: 0 fine, 1 something outside the program is wrong (one line on stderr says
+        what), 2 wrong usage, 130 stopped with Ctrl-C; a subcommand may define more.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    command = build_parser().parse_args(argv[:1]).command
+    try:
+        return _module(command).run(build_parser(command).parse_args(argv))
+    except DiffusionPolicyError as error:
+        return _fail(command, str(error))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith('diffusion_policy_ros'):
+            raise
+        return _fail(command, f'the Python package {error.name!r} is missing; install it with: '
+                     f'pip install "diffusion_policy_ros[{COMMANDS[command][1]}]"')
+    except KeyboardInterrupt:
+        print(f'dpr {command}: stopped', file=sys.stderr)
+        return 130
+
+
+def _module(command):
+    """Import the module of a subcommand."""
+    return importlib.import_module(f'diffusion_policy_ros.cli.{command}')
+
+
+def _fail(command, text):
+    """Print one line on stderr and return the exit code for it."""
+    print(f'dpr {command}: {" ".join(text.split())}', file=sys.stderr)
+    return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

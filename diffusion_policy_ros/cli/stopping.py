@@ -1,0 +1,54 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Turn Ctrl-C and SIGTERM into a request that a long run answers at its next safe point."""
+
+import signal
+import sys
+
+
+class StopRequest:
+    """
+    Within its ``with`` block the first signal sets a flag; the second one interrupts at once.
+
+    Calling the object tells whether a stop was requested.
+    """
+
+    def __init__(self):
+        """Start with no request."""
+        self._requested = False
+        self._previous = {}
+
+    def __enter__(self):
+        """Take over the signals."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_):
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        """Tell whether a stop was requested."""
+        return self._requested
+
+    def _handle(self, number, _frame):
+        """Note the first request; obey the second."""
+        if self._requested:
+            raise KeyboardInterrupt
+        self._requested = True
+        print(f'\nstopping after this step ({signal.Signals(number).name}); again to stop at once',
+              file=sys.stderr)

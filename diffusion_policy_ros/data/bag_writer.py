@@ -1,0 +1,117 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Write one episode into one rosbag (mcap), with the robot contract inside its metadata."""
+
+from pathlib import Path
+import shutil
+
+from diffusion_policy_ros.errors import BagError
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2.errors import WriterError
+from rosbags.typesys import get_typestore, Stores
+
+# The newest metadata layout that Humble still reads: QoS profiles as text.
+METADATA_VERSION = 8
+
+
+class EpisodeBag:
+    """
+    A bag that holds one episode: every message as received, and the contract to read it by.
+
+    Use it as a context manager, or call ``close`` to keep the episode and ``discard`` to drop it.
+    Leaving the ``with`` block through an exception discards.
+
+    :ivar path: Folder of the bag.
+    :ivar message_count: Messages written so far.
+    """
+
+    def __init__(self, folder, contract, *, task='', fields=None, compress=True, typestore=None):
+        """
+        Create the bag's folder and open it for writing.
+
+        :param folder: Folder to create; ``ros2 bag play`` takes it. Its parents are created.
+        :param contract: The ``RobotContract`` that the messages follow.
+        :param task: What the demonstration shows, one sentence.
+        :param fields: More entries for the metadata's ``custom_data``, ``{str: str}``.
+        :param compress: Compress the chunks inside the mcap file with zstd.
+        :param typestore: rosbags typestore with the message definitions; the newest by default.
+        :raises BagError: if the folder exists already (nothing is ever overwritten) or cannot be
+            created.
+        """
+        self.path = Path(folder)
+        self.message_count = 0
+        self._connections = {}
+        self._typestore = typestore or get_typestore(Stores.LATEST)
+        try:
+            self._writer = Writer(self.path, version=METADATA_VERSION,
+                                  storage_plugin=StoragePlugin.MCAP)
+            if compress:
+                self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            custom = {'contract': contract.to_yaml(), 'task': task, **(fields or {})}
+            for key, value in custom.items():
+                self._writer.set_custom_data(key, value)
+            self._writer.open()
+        except (WriterError, OSError) as error:
+            raise BagError(f'cannot create the bag {self.path}: {error} Choose another folder; '
+                           'existing bags are never overwritten') from error
+
+    def write(self, topic, message_type, cdr_bytes, receive_ns) -> None:
+        """
+        Append one message.
+
+        :param topic: Topic name; a relative one is recorded with a leading "/".
+        :param message_type: ROS type name, such as ``sensor_msgs/msg/Image``.
+        :param cdr_bytes: Serialized message, bytes or memoryview.
+        :param receive_ns: Arrival time, ns, at least 0.
+        :raises BagError: if the bag is closed or the message type is unknown.
+        """
+        if self._writer is None:
+            raise BagError(f'the bag {self.path} is closed; a message on {topic!r} came too late')
+        name = topic if topic.startswith('/') else f'/{topic}'
+        if name not in self._connections:
+            self._connections[name] = self._connect(name, message_type)
+        self._writer.write(self._connections[name], receive_ns, cdr_bytes)
+        self.message_count += 1
+
+    def close(self) -> None:
+        """Finish the episode: index, metadata, readable by every rosbag2 tool."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def discard(self) -> None:
+        """Drop the episode and remove its folder."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.abort()
+            shutil.rmtree(self.path)
+
+    def __enter__(self):
+        """Return the open bag."""
+        return self
+
+    def __exit__(self, error_type, error, traceback):
+        """Keep the episode, or drop it when an exception passes."""
+        if error_type is None:
+            self.close()
+        else:
+            self.discard()
+
+    def _connect(self, name, message_type):
+        """Declare a topic with the definition of its type."""
+        if message_type not in self._typestore.fielddefs:
+            raise BagError(f'topic {name!r}: message type {message_type!r} is unknown; record '
+                           'types of the common ROS packages, or pass a typestore that has it')
+        return self._writer.add_connection(name, message_type, typestore=self._typestore)

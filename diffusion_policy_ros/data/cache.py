@@ -1,0 +1,135 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Decode a dataset once into plain arrays on disk, so that training reads memory maps."""
+
+from dataclasses import dataclass
+import hashlib
+import json
+import os
+from pathlib import Path
+import shutil
+
+from diffusion_policy_ros.data.lerobot_format import replacing
+from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.streams import ACTION_KEY
+import numpy as np
+from tqdm import tqdm
+
+MARK = 'cache.json'
+LAYOUT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FrameCache:
+    """
+    A dataset as arrays over all rows.
+
+    :ivar folder: Folder with one ``.npy`` file per key.
+    :ivar arrays: ``{dataset key: array (rows, ...)}``: pictures uint8 ``(rows, height, width,
+        channels)``, vectors and ``action`` float32 ``(rows, D)``; read-only memory maps.
+    :ivar episode_ends: int64 ``(episodes,)``, exclusive end row of each episode.
+    """
+
+    folder: Path
+    arrays: dict
+    episode_ends: np.ndarray
+
+
+def build_cache(dataset_dir, cache_dir=None, *, progress=True) -> FrameCache:
+    """
+    Open a dataset's cache, building it first where it is missing or older than the dataset.
+
+    :param dataset_dir: Folder of a LeRobotDataset v3.0.
+    :param cache_dir: Folder for the cache, needed where the dataset cannot be written to; by
+        default ``.cache`` inside the dataset.
+    :param progress: Show a progress bar while decoding.
+    :return: The opened ``FrameCache``.
+    :raises DatasetError: if the dataset is damaged or the cache folder cannot be written.
+    """
+    reader = LeRobotReader(dataset_dir)
+    folder = Path(cache_dir) if cache_dir is not None else reader.folder / '.cache'
+    fingerprint = _fingerprint(reader.folder)
+    if _mark_of(folder) != fingerprint:
+        _rebuild(reader, folder, fingerprint, progress)
+    arrays = {key: np.load(_array_path(folder, key), mmap_mode='r') for key in _keys(reader)}
+    return FrameCache(folder=folder, arrays=arrays, episode_ends=reader.episode_ends)
+
+
+def _keys(reader):
+    """Return the keys worth training on: cameras, observed vectors, the action."""
+    return [key for key in reader.features
+            if key.startswith('observation.') or key == ACTION_KEY]
+
+
+def _array_path(folder, key):
+    """Return the file of one key."""
+    return folder / f'{key}.npy'
+
+
+def _fingerprint(folder):
+    """Digest the names, sizes and times of the dataset's files: it changes when they do."""
+    digest = hashlib.sha256(str(LAYOUT_VERSION).encode())
+    for part in ('meta', 'data', 'videos'):
+        for path in sorted((folder / part).rglob('*')):
+            if path.is_file():
+                stat = path.stat()
+                entry = f'{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n'
+                digest.update(entry.encode())
+    return digest.hexdigest()
+
+
+def _mark_of(folder):
+    """Return the fingerprint that a cache was built from, None where there is no whole cache."""
+    try:
+        return json.loads((folder / MARK).read_text(encoding='utf-8'))['fingerprint']
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _rebuild(reader, folder, fingerprint, progress):
+    """Decode everything beside the old cache, then put it in its place."""
+    if folder.exists() and not (folder / MARK).exists() and any(folder.iterdir()):
+        raise DatasetError(f'{folder} holds something else than a cache; choose another folder')
+    building = folder.with_name(f'{folder.name}.building-{os.getpid()}')
+    try:
+        building.mkdir(parents=True)
+        _decode(reader, building, progress)
+        with replacing(building / MARK) as temporary:
+            temporary.write_text(json.dumps({'fingerprint': fingerprint}), encoding='utf-8')
+        shutil.rmtree(folder, ignore_errors=True)
+        building.rename(folder)
+    except OSError as error:
+        raise DatasetError(f'cannot write the cache {folder}: {error}. Give another folder with '
+                           'enough room') from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _decode(reader, folder, progress):
+    """Write one array per key."""
+    vectors = [key for key in _keys(reader) if key not in reader.video_keys]
+    for key, values in reader.columns(vectors).items():
+        rows = values.astype(np.float32).reshape(reader.row_count, -1)
+        np.save(_array_path(folder, key), rows)
+    for key in reader.video_keys:
+        shape = (reader.row_count, *reader.features[key]['shape'])
+        pictures = np.lib.format.open_memmap(
+            _array_path(folder, key), mode='w+', dtype=np.uint8, shape=shape)
+        frames = tqdm(reader.frames(key), total=len(pictures), desc=f'decoding {key}',
+                      unit='frame', disable=None if progress else True)
+        for row, picture in enumerate(frames):
+            pictures[row] = picture
+        pictures.flush()

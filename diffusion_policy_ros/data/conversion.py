@@ -1,0 +1,190 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Make one dataset of many bags: the code behind `dpr convert` and the recorder's service."""
+
+from dataclasses import dataclass, field
+
+from diffusion_policy_ros.data.bag_reader import open_bag
+from diffusion_policy_ros.data.episodes import episode_rows, Gap
+from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.data.recorded import recorded_topics
+from diffusion_policy_ros.data.video import DEFAULT_CODEC
+from diffusion_policy_ros.errors import BagError, ContractError, DiffusionPolicyError
+import numpy as np
+from tqdm import tqdm
+
+# Fewer rows make no movement: a piece this short between two gaps is left out.
+DEFAULT_MIN_ROWS = 8
+BAR_FORMAT = '{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
+
+
+@dataclass
+class ConversionSummary:
+    """
+    What a conversion made.
+
+    :ivar bags: Bags that were given.
+    :ivar skipped: Bags that gave no episode, or broke off; each has its sentence.
+    :ivar episodes: Episodes in the dataset.
+    :ivar rows: Rows in the dataset.
+    :ivar splits: Gaps inside bags, with rows on both sides.
+    :ivar notes: One sentence per skipped bag, split and dropped piece.
+    :ivar ages_ns: ``{topic: [age of every row, ns]}``.
+    """
+
+    bags: int = 0
+    skipped: int = 0
+    episodes: int = 0
+    rows: int = 0
+    splits: int = 0
+    notes: list = field(default_factory=list)
+    ages_ns: dict = field(default_factory=dict)
+
+    def age_table(self) -> dict:
+        """Return ``{topic: (median age, 95th percentile) in ms}`` over all rows."""
+        return {topic: tuple(np.percentile(ages, [50, 95]) / 1e6)
+                for topic, ages in self.ages_ns.items() if ages}
+
+
+def convert_bags(paths, out, *, contract=None, task=None, codec=DEFAULT_CODEC, crf=None,
+                 min_rows=DEFAULT_MIN_ROWS, progress=True, note=None) -> ConversionSummary:
+    """
+    Convert bags into a LeRobotDataset, streaming: no bag is ever held in memory.
+
+    A bag that cannot be read is skipped with a sentence, and the others are converted.
+
+    :param paths: Bags, in the order of the episodes.
+    :param out: Folder of the dataset, which must not exist.
+    :param contract: ``RobotContract`` to convert by; by default the one inside the bags, which
+        must be the same in all of them.
+    :param task: Task sentence for all episodes; by default the one inside each bag.
+    :param codec: A key of ``video.CODECS``.
+    :param crf: Quality of the video; None takes the codec's default.
+    :param min_rows: Pieces with fewer rows are left out.
+    :param progress: Show a progress bar.
+    :param note: Called with each sentence of the summary's notes as it arises.
+    :return: What was made. Without any usable episode no folder is left behind.
+    :raises ContractError: if no contract is known, or a bag's disagrees with it.
+    :raises DatasetError: if the folder exists or the contract cannot be stored.
+    """
+    contract = _common_contract(paths, contract)
+    summary = ConversionSummary(bags=len(paths))
+    summary.ages_ns = {topic: [] for topic in recorded_topics(contract)}
+    with LeRobotWriter(out, contract, codec=codec, crf=crf) as writer:
+        bar = tqdm(total=len(paths), desc='converting', bar_format=BAR_FORMAT,
+                   disable=None if progress else True)
+        conversion = _Conversion(writer, contract, summary, min_rows, bar, note)
+        for number, path in enumerate(paths, start=1):
+            conversion.convert(path, task)
+            bar.update(number - bar.n)
+        bar.close()
+        summary.episodes, summary.rows = writer.episode_count, writer.row_count
+    return summary
+
+
+class _Conversion:
+    """One run over many bags."""
+
+    def __init__(self, writer, contract, summary, min_rows, bar, note):
+        self._writer = writer
+        self._contract = contract
+        self._summary = summary
+        self._min_rows = min_rows
+        self._bar = bar
+        self._note = note
+
+    def convert(self, path, task):
+        """Convert one bag, or say why it is skipped."""
+        before = self._writer.episode_count
+        try:
+            with open_bag(path) as bag:
+                task = task or bag.custom_data.get('task') or f'{self._contract.robot} task'
+                self._add_rows(bag, task)
+        except DiffusionPolicyError as error:
+            self._writer.discard_episode()
+            self._summary.skipped += 1
+            kept = self._writer.episode_count - before
+            self._say(f'{path}: {"broken off" if kept else "skipped"}: {error}')
+        else:
+            if self._writer.episode_count == before:
+                self._summary.skipped += 1
+                self._say(f'{path}: skipped: no stretch of at least {self._min_rows} rows')
+
+    def _add_rows(self, bag, task):
+        """Write the rows of a bag, ending an episode at each gap."""
+        began = False
+        for event in episode_rows(self._messages(bag), self._contract):
+            if isinstance(event, Gap):
+                self._end_piece(bag, task, event)
+                continue
+            self._summary.splits += began and not self._writer.pending_rows
+            began = True
+            self._writer.add_row(event.values, tick_ns=event.tick_ns, ages_ns=event.ages_ns)
+            for topic, age_ns in event.ages_ns.items():
+                self._summary.ages_ns[topic].append(age_ns)
+        self._end_piece(bag, task)
+
+    def _messages(self, bag):
+        """Read the bag's messages while the progress bar follows."""
+        wanted = recorded_topics(self._contract)
+        share = 1 / max(1, bag.promised_count(wanted))
+        for message in bag.messages(wanted):
+            self._bar.update(share)
+            yield message
+
+    def _end_piece(self, bag, task, gap=None):
+        """Save the rows in flight as an episode, or leave them out when they are too few."""
+        rows = self._writer.pending_rows
+        why = f' at {gap.tick_ns / 1e9:.3f} s: {gap.reason}' if gap else ''
+        if rows >= self._min_rows:
+            self._writer.save_episode(task)
+            if gap:
+                self._say(f'{bag.path}: episode of {rows} rows ends{why}')
+        elif rows:
+            self._writer.discard_episode()
+            self._say(f'{bag.path}: {rows} rows left out, fewer than {self._min_rows}{why}')
+
+    def _say(self, sentence):
+        """Keep a sentence, and pass it on."""
+        self._summary.notes.append(sentence)
+        if self._note:
+            self._note(sentence)
+
+
+def _common_contract(paths, contract):
+    """Return the contract to convert by, refusing bags that were recorded under another."""
+    source = 'the given contract'
+    for path in paths:
+        try:
+            with open_bag(path) as bag:
+                inside = bag.contract
+        except BagError:
+            continue  # said when its turn comes
+        if contract is None:
+            contract, source = inside, f'{path}'
+        elif inside is not None:
+            _check_agreement(path, inside, contract, source)
+    if contract is None:
+        raise ContractError('no contract: the bags have none inside; give one with --contract')
+    return contract
+
+
+def _check_agreement(path, inside, contract, source):
+    """Refuse a bag whose numbers would mean something else under the contract."""
+    found = inside.disagreements(contract)
+    if found:
+        raise ContractError(
+            f'{path} was recorded under another contract ("trained") than {source} ("robot"): '
+            f'{"; ".join(found)}. Convert it by its own contract into another dataset')

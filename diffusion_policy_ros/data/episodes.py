@@ -1,0 +1,215 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""From a bag's messages to dataset rows on ticks, through the same alignment as the live node."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from diffusion_policy_ros.data.recorded import recorded_entries
+from diffusion_policy_ros.errors import AlignmentError, BagError, DecodeError
+from diffusion_policy_ros.observation.stamps import sample_stamp_ns
+from diffusion_policy_ros.observation.window import WindowBuilder
+from diffusion_policy_ros.streams import ACTION_KEY, STATE_KEY
+import numpy as np
+
+# Header stamps this far before the arrival come from another clock, not from a slow driver.
+MAX_CLOCK_OFFSET_NS = 60_000_000_000
+# When nothing at all arrives for this long, the recording was paused.
+MAX_SILENCE_NS = 5_000_000_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    One tick of one episode.
+
+    :ivar tick_ns: Time of the row, ns.
+    :ivar values: ``{dataset key: array}``: every observation and ``action`` float32.
+    :ivar ages_ns: ``{topic: age}`` of each observed and commanded sample at the tick, ns.
+    """
+
+    tick_ns: int
+    values: dict
+    ages_ns: dict
+
+
+@dataclass(frozen=True)
+class Gap:
+    """
+    One or more ticks in succession that have no row, so that an episode ends here.
+
+    :ivar tick_ns: Time of the first such tick, ns.
+    :ivar reason: Why it has none, one sentence.
+    """
+
+    tick_ns: int
+    reason: str
+
+
+def episode_rows(messages, contract):
+    """
+    Align recorded messages into rows.
+
+    Tick 0 is the first moment at which every stream had a sample; ``t_k = t_0 + round(k * 1e9 /
+    rate)``. A row holds what ``WindowBuilder.row`` gives at its tick, and the action by the
+    contract's label: ``command`` is the newest command stamped at or before tick + offset (one
+    counts if it arrived within ``max_age_ms`` of that), ``next_state`` the state one row later,
+    which drops the last row of every episode.
+
+    :param messages: Iterable of ``(topic, message, receive_ns)`` in the order of arrival.
+    :param contract: The ``RobotContract``.
+    :return: Iterator of ``Row`` and ``Gap`` in the order of time. Only the rows whose action is
+        still to come are held in memory.
+    :raises BagError: if header stamps and arrival times come from different clocks.
+    """
+    assembler = _Assembler(contract)
+    for topic, message, receive_ns in messages:
+        yield from assembler.advance(receive_ns)
+        assembler.push(topic, message, receive_ns)
+    yield from assembler.finish()
+
+
+class _Assembler:
+    """Builds rows while messages come in."""
+
+    def __init__(self, contract):
+        self._contract = contract
+        self._builder = WindowBuilder(contract, 1)
+        self._waiting = {entry: None for entry in recorded_entries(contract)}
+        self._first_stamps = []
+        self._start_ns = None
+        self._index = 0
+        self._last_receive_ns = 0
+        self._observed = deque()  # of Row without action, or Gap
+        self._in_gap = False
+        self._needs_next = any(a.label == 'next_state' for a in contract.actions)
+        self._command_lag_ns = max(map(_command_lag_ns, contract.actions))
+
+    def push(self, topic, message, receive_ns):
+        """Take in one message."""
+        self._builder.push(topic, message, receive_ns)
+        self._last_receive_ns = max(self._last_receive_ns, receive_ns)
+        if self._start_ns is None:
+            self._wait_for_first(topic, message, receive_ns)
+
+    def advance(self, until_ns):
+        """Yield the rows that no message arriving at ``until_ns`` or later can change."""
+        while self._start_ns is not None:
+            tick_ns = self._tick_ns
+            if tick_ns + self._contract.settle_ns >= until_ns:
+                break
+            self._observed.append(self._observe(tick_ns))
+            self._index += 1
+            if tick_ns > self._last_receive_ns + MAX_SILENCE_NS:
+                self._skip_to(until_ns)
+        yield from self._complete(until_ns)
+
+    def finish(self):
+        """Yield the remaining rows, up to the last message's arrival."""
+        last_ns = self._last_receive_ns
+        while self._start_ns is not None and self._tick_ns <= last_ns:
+            self._observed.append(self._observe(self._tick_ns))
+            self._index += 1
+        end_ns = last_ns + self._command_lag_ns + self._contract.period_ns + 1
+        yield from self._complete(end_ns)
+
+    @property
+    def _tick_ns(self):
+        """Return the time of the next tick."""
+        return self._contract.tick_ns(self._start_ns, self._index)
+
+    def _wait_for_first(self, topic, message, receive_ns):
+        """Fix tick 0 once every stream has a sample."""
+        for entry in [e for e in self._waiting if e.topic == topic]:
+            del self._waiting[entry]
+            try:
+                stamp_ns = sample_stamp_ns(message, entry, receive_ns)
+            except DecodeError:
+                stamp_ns = receive_ns  # refused with its reason when the first row samples it
+            _check_clock(topic, stamp_ns, receive_ns)
+            self._first_stamps.append(stamp_ns - getattr(entry, 'offset_ns', 0))
+        if not self._waiting:
+            self._start_ns = max(self._first_stamps)
+
+    def _observe(self, tick_ns):
+        """Align the observations of a tick."""
+        silence_ns = tick_ns - self._last_receive_ns
+        if silence_ns > MAX_SILENCE_NS:
+            return Gap(tick_ns, f'nothing was recorded for more than {MAX_SILENCE_NS / 1e9:g} s')
+        try:
+            values, ages_ns = self._builder.row(tick_ns)
+        except (AlignmentError, DecodeError) as error:
+            return Gap(tick_ns, str(error))
+        return Row(tick_ns, values, ages_ns)
+
+    def _skip_to(self, until_ns):
+        """Pass over the ticks of a long silence in one step."""
+        period = self._contract.period_ns
+        self._index += max(0, (until_ns - self._contract.settle_ns - self._tick_ns) // period - 1)
+
+    def _complete(self, until_ns):
+        """Give observed rows their actions, oldest first, as far as they are known."""
+        while self._observed and self._observed[0].tick_ns + self._command_lag_ns < until_ns:
+            if self._needs_next and len(self._observed) < 2:
+                return
+            row = self._observed.popleft()
+            event = row if isinstance(row, Gap) else self._with_action(row)
+            if event is None:
+                continue
+            if isinstance(event, Row) or not self._in_gap:
+                yield event
+            self._in_gap = isinstance(event, Gap)
+
+    def _with_action(self, row):
+        """Return the row with its action, a Gap without a command, None without a next state."""
+        following = self._observed[0] if self._needs_next else None
+        if isinstance(following, Gap):
+            return None
+        parts, ages_ns = [], dict(row.ages_ns)
+        for output in self._contract.actions:
+            if output.label == 'next_state':
+                parts.append(_state_entries(following.values[STATE_KEY], output, self._contract))
+                continue
+            due_ns = row.tick_ns + output.offset_ns
+            try:
+                sample = self._builder.aligner.sample(output, due_ns, due_ns + output.max_age_ns)
+            except (AlignmentError, DecodeError) as error:
+                return Gap(row.tick_ns, str(error))
+            parts.append(sample.value)
+            ages_ns[output.topic] = max(sample.age_ns, ages_ns.get(output.topic, 0))
+        return Row(row.tick_ns, {**row.values, ACTION_KEY: np.concatenate(parts)}, ages_ns)
+
+
+def _command_lag_ns(output):
+    """Return how long after its tick a row's command may still arrive, ns."""
+    if output.label == 'next_state':
+        return 0
+    late_ns = 0 if output.stamp == 'receive' else output.max_age_ns
+    return max(0, output.offset_ns + late_ns)
+
+
+def _check_clock(topic, stamp_ns, receive_ns):
+    """Refuse stamps of another clock, which no tick could ever meet."""
+    if receive_ns - stamp_ns > MAX_CLOCK_OFFSET_NS:
+        raise BagError(f'topic {topic!r}: the first header is stamped '
+                       f'{(receive_ns - stamp_ns) / 1e9:.0f} s before its arrival; the bag mixes '
+                       'two clocks. Record simulation with use_sim_time, or write "stamp: '
+                       'receive" in the contract')
+
+
+def _state_entries(state, output, contract):
+    """Pick an output's entries out of the state vector."""
+    names = contract.names_of(STATE_KEY)
+    return state[[names.index(name) for name in output.names]]

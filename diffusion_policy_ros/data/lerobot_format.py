@@ -1,0 +1,145 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Names, layouts and schemas of a LeRobotDataset v3.0, shared by its writer and its reader."""
+
+from contextlib import contextmanager
+import json
+import os
+from pathlib import Path
+
+from diffusion_policy_ros.data.recorded import recorded_topics
+from diffusion_policy_ros.streams import ACTION_KEY
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+CODEBASE_VERSION = 'v3.0'
+FILES_PER_CHUNK = 1000
+DATA_PATH = 'data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet'
+VIDEO_PATH = 'videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4'
+EPISODES_PATH = 'meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet'
+INFO_PATH = 'meta/info.json'
+STATS_PATH = 'meta/stats.json'
+TASKS_PATH = 'meta/tasks.parquet'
+CONTRACT_PATH = 'meta/contract.yaml'
+
+# Our own columns: when a row truly happened, and how old each stream's sample was.
+TICK_KEY = 'tick_ns'
+AGE_KEY = 'age_ns'
+
+INDEX_FEATURES = {
+    'timestamp': {'dtype': 'float32', 'shape': [1], 'names': None},
+    'frame_index': {'dtype': 'int64', 'shape': [1], 'names': None},
+    'episode_index': {'dtype': 'int64', 'shape': [1], 'names': None},
+    'index': {'dtype': 'int64', 'shape': [1], 'names': None},
+    'task_index': {'dtype': 'int64', 'shape': [1], 'names': None},
+}
+
+
+def contract_features(contract) -> dict:
+    """
+    Describe the columns of a dataset that a contract makes, in LeRobot's words.
+
+    :param contract: The ``RobotContract``.
+    :return: ``{column: {dtype, shape, names}}`` in column order; cameras are ``video``.
+    """
+    features = {}
+    for key in contract.keys:
+        shape = list(contract.shape_of(key))
+        if contract.streams_of(key)[0].is_image:
+            features[key] = {
+                'dtype': 'video', 'shape': shape, 'names': ['height', 'width', 'channels']}
+        else:
+            features[key] = _vector('float32', contract.names_of(key))
+    features[ACTION_KEY] = _vector('float32', contract.action_names)
+    features[TICK_KEY] = {'dtype': 'int64', 'shape': [1], 'names': None}
+    features[AGE_KEY] = _vector('int64', recorded_topics(contract))
+    return {**features, **INDEX_FEATURES}
+
+
+def file_numbers(index) -> dict:
+    """Return the chunk and file number of the index-th file of a kind."""
+    return {'chunk_index': index // FILES_PER_CHUNK, 'file_index': index % FILES_PER_CHUNK}
+
+
+def data_schema(features):
+    """
+    Return the arrow schema of the data files, with the column types that ``datasets`` expects.
+
+    :param features: As ``info.json`` holds them; videos have no column.
+    """
+    columns, described = [], {}
+    for key, feature in features.items():
+        if feature['dtype'] == 'video':
+            continue
+        value = {'dtype': feature['dtype'], '_type': 'Value'}
+        kind = getattr(pa, feature['dtype'])()
+        size = feature['shape'][0]
+        columns.append((key, kind if size == 1 else pa.list_(kind, size)))
+        described[key] = value if size == 1 else {
+            'feature': value, 'length': size, '_type': 'List'}
+    metadata = {'huggingface': json.dumps({'info': {'features': described}})}
+    return pa.schema(columns, metadata=metadata)
+
+
+def task_table(tasks):
+    """
+    Return ``meta/tasks.parquet``: task sentences as a pandas index, and their numbers.
+
+    :param tasks: List of sentences; the position is the number.
+    """
+    pandas = {
+        'index_columns': ['task'],
+        'column_indexes': [{'name': None, 'field_name': None, 'pandas_type': 'unicode',
+                            'numpy_type': 'object', 'metadata': {'encoding': 'UTF-8'}}],
+        'columns': [{'name': name, 'field_name': name, 'pandas_type': kind, 'numpy_type': numpy,
+                     'metadata': None} for name, kind, numpy in (
+                         ('task_index', 'int64', 'int64'), ('task', 'unicode', 'object'))],
+        'creator': {'library': 'pyarrow', 'version': pa.__version__}, 'pandas_version': '2.0.0'}
+    table = pa.table({'task_index': pa.array(range(len(tasks)), pa.int64()),
+                      'task': pa.array(tasks, pa.string())})
+    return table.replace_schema_metadata({'pandas': json.dumps(pandas)})
+
+
+@contextmanager
+def replacing(path):
+    """
+    Write a file under another name and move it into place only when it is whole.
+
+    :param path: Where the file shall be; its folder is created.
+    :return: Context manager giving the temporary path to write.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'{path.name}.tmp')
+    yield temporary
+    os.replace(temporary, path)
+
+
+def write_parquet(path, table) -> None:
+    """Write a table as one row group, compressed as LeRobot does, atomically."""
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression='snappy', use_dictionary=True,
+                       write_statistics=False, row_group_size=max(1, table.num_rows))
+
+
+def write_json(path, content) -> None:
+    """Write a JSON file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=4), encoding='utf-8')
+
+
+def _vector(dtype, names):
+    """Describe a vector column with named entries."""
+    return {'dtype': dtype, 'shape': [len(names)], 'names': list(names)}

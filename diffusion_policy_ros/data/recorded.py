@@ -1,0 +1,31 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a bag must hold for a contract: the topics that dataset rows are made from."""
+
+
+def recorded_entries(contract) -> tuple:
+    """
+    List the contract's entries that have messages in a bag.
+
+    :param contract: The ``RobotContract``.
+    :return: All observation streams, then the outputs whose recorded commands are the action
+        label; ``next_state`` outputs need no recorded command.
+    """
+    return contract.observations + tuple(a for a in contract.actions if a.label == 'command')
+
+
+def recorded_topics(contract) -> dict:
+    """Return ``{topic: message type}`` of those entries, in order, each topic once."""
+    return {entry.topic: entry.type for entry in recorded_entries(contract)}

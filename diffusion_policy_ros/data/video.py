@@ -1,0 +1,186 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Camera streams as mp4: one frame per dataset row, at exactly its time."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+
+# A frame this far from its row's time belongs to another row (the tolerance of LeRobot).
+TIME_TOLERANCE_S = 1e-4
+# Every second frame is a key frame, so that reading a random row decodes at most two.
+KEY_FRAME_INTERVAL = 2
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """
+    How a codec name of the command line is carried out.
+
+    :ivar encoder: Encoder of FFmpeg.
+    :ivar pixel_format: Stored pixel format.
+    :ivar default_crf: Quality where none is asked for, lower is better, None where it has none.
+    """
+
+    encoder: str
+    pixel_format: str
+    default_crf: int = None
+
+
+# Full colour resolution by default: halving it costs small pictures more than strong compression.
+CODECS = {
+    'h264': Encoding('libx264', 'yuv444p', 12),
+    'h264-lossless': Encoding('libx264rgb', 'rgb24'),
+    'av1': Encoding('libsvtav1', 'yuv420p', 30),
+}
+DEFAULT_CODEC = 'h264'
+
+
+class VideoWriter:
+    """
+    Encode frames one by one into an mp4 file whose frame i is shown at ``i / rate_hz`` seconds.
+
+    :ivar path: The file; complete only after ``close``.
+    :ivar frame_count: Frames written so far.
+    """
+
+    def __init__(self, path, *, shape, rate_hz, codec=DEFAULT_CODEC, crf=None):
+        """
+        Open the file and the encoder.
+
+        :param path: File to write.
+        :param shape: ``(height, width, channels)`` of every frame, channels 1 or 3.
+        :param rate_hz: Whole number of frames per second, Hz.
+        :param codec: A key of ``CODECS``.
+        :param crf: Quality from 0 (best) to 51 (63 for av1); None takes the codec's default.
+        :raises DatasetError: if the codec is unknown, missing in this FFmpeg or refuses the size.
+        """
+        self.path = Path(path)
+        self.frame_count = 0
+        self._shape = tuple(shape)
+        self._time_base = Fraction(1, rate_hz)
+        self._container = av.open(str(path), 'w', format='mp4')
+        try:
+            self._stream = _open_encoder(self._container, shape, rate_hz, codec, crf)
+        except (av.FFmpegError, ValueError) as error:
+            self.discard()
+            raise DatasetError(f'cannot encode {shape[1]}x{shape[0]} pictures with codec {codec!r}'
+                               f', crf {crf}: {error}. Try --codec {DEFAULT_CODEC} with its own '
+                               'crf; av1 needs even sizes') from error
+
+    def write(self, picture) -> None:
+        """
+        Append one frame.
+
+        :param picture: uint8 ``(height, width, channels)``, RGB or grey.
+        :raises DatasetError: if shape or dtype differ from what the file was opened for.
+        """
+        if picture.shape != self._shape or picture.dtype != np.uint8:
+            raise DatasetError(f'{self.path.name}: frame {self.frame_count} is {picture.dtype} '
+                               f'{picture.shape}, uint8 {self._shape} is needed')
+        colour = np.broadcast_to(picture, (*self._shape[:2], 3))  # grey becomes three channels
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(colour), format='rgb24')
+        frame.pts, frame.time_base = self.frame_count, self._time_base
+        self._container.mux(self._stream.encode(frame))
+        self.frame_count += 1
+
+    def close(self) -> None:
+        """Flush the encoder and finish the file."""
+        self._container.mux(self._stream.encode())
+        self._container.close()
+
+    def discard(self) -> None:
+        """Drop the frames and remove the file."""
+        self._container.close()
+        self.path.unlink()
+
+
+def read_frames(path, times_s, channels=3):
+    """
+    Decode the frames of a video that are shown at some times.
+
+    :param path: The mp4 file.
+    :param times_s: Increasing times, s; each must have its own frame within 1e-4 s.
+    :param channels: 3 gives RGB, 1 grey.
+    :return: Iterator of uint8 ``(height, width, channels)``, one per time, in order.
+    :raises DatasetError: if the file cannot be decoded or a time has no frame.
+    """
+    if not Path(path).is_file():
+        raise DatasetError(f'video {path} does not exist; the dataset is incomplete')
+    wanted = iter(times_s)
+    time_s = next(wanted, None)
+    for shown_s, frame in _decode_from(path, time_s or 0.0):
+        if time_s is None:
+            return
+        if shown_s < time_s - TIME_TOLERANCE_S:
+            continue
+        if shown_s > time_s + TIME_TOLERANCE_S:
+            break
+        yield frame.to_ndarray(format='rgb24')[:, :, :channels]
+        time_s = next(wanted, None)
+    if time_s is not None:
+        raise DatasetError(f'video {path} has no frame at {time_s:.4f} s (tolerance '
+                           f'{TIME_TOLERANCE_S:g} s); it is shorter than its table, or truncated')
+
+
+def describe_video(path) -> dict:
+    """
+    Return the ``info`` entry that a LeRobot dataset keeps about a video.
+
+    :param path: A finished mp4 file.
+    """
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return {
+            'video.height': stream.height, 'video.width': stream.width,
+            'video.codec': stream.codec_context.codec.canonical_name,
+            'video.pix_fmt': stream.pix_fmt, 'video.is_depth_map': False,
+            'video.fps': int(stream.average_rate), 'video.channels': 3,
+            'has_audio': False}
+
+
+def _open_encoder(container, shape, rate_hz, codec, crf):
+    """Add the one video stream and open its encoder, so that bad options fail at once."""
+    if codec not in CODECS:
+        raise DatasetError(f'codec is {codec!r}; choose one of: {", ".join(CODECS)}')
+    encoding = CODECS[codec]
+    lossless = encoding.default_crf is None
+    quality = {'qp': '0'} if lossless else {
+        'crf': str(encoding.default_crf if crf is None else crf)}
+    stream = container.add_stream(encoding.encoder, rate=rate_hz)
+    stream.height, stream.width = shape[:2]
+    stream.pix_fmt = encoding.pixel_format
+    stream.time_base = Fraction(1, rate_hz)
+    stream.options = {**quality, 'g': str(KEY_FRAME_INTERVAL)}
+    stream.codec_context.open()
+    return stream
+
+
+def _decode_from(path, start_s):
+    """Yield (time, frame) from the last key frame at or before a time on."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = 'AUTO'
+            if start_s > 0:
+                container.seek(int(start_s / stream.time_base), stream=stream)
+            for frame in container.decode(stream):
+                yield float(frame.pts * frame.time_base), frame
+    except (av.FFmpegError, IndexError) as error:
+        raise DatasetError(f'video {path} cannot be decoded: {error}') from error

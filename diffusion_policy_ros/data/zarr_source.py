@@ -1,0 +1,207 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Turn a Diffusion Policy zarr replay buffer into bags, as if the recorder had written them."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from diffusion_policy_ros.data.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.messages import build_message
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+from rosbags.typesys import get_typestore, Stores
+import yaml
+
+# A stamp of zero means "not set" in ROS, so episodes begin at one second.
+START_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class StreamMapping:
+    """
+    Which columns of which zarr array become the messages of one topic.
+
+    :ivar topic: Topic of the contract.
+    :ivar array: Name of an array in the buffer's ``data`` group.
+    :ivar columns: Columns in the order of the stream's entries; empty takes all.
+    :ivar scale: Factor from the array's unit to the contract's.
+    :ivar yaw_column: Column of a planar pose's angle about z, rad (never scaled).
+    """
+
+    topic: str
+    array: str
+    columns: tuple = ()
+    scale: float = 1.0
+    yaw_column: int = None
+
+
+@dataclass(frozen=True)
+class ZarrMapping:
+    """
+    How a replay buffer becomes messages.
+
+    :ivar task: What the demonstrations show, one sentence.
+    :ivar streams: One ``StreamMapping`` per topic of the contract.
+    """
+
+    task: str
+    streams: tuple
+
+
+def load_mapping(path) -> ZarrMapping:
+    """
+    Read a mapping file.
+
+    :param path: YAML with ``task`` and ``streams``, such as ``config/import/pusht_zarr.yaml``.
+    :return: The mapping.
+    :raises DatasetError: naming the file and the key that is wrong.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+        known = {f.name for f in fields(StreamMapping)}
+        for entry in raw['streams']:
+            if set(entry) - known:
+                raise DatasetError(f'unknown key {sorted(set(entry) - known)[0]!r}; known: '
+                                   f'{", ".join(sorted(known))}')
+        streams = tuple(StreamMapping(**{**entry, 'columns': tuple(entry.get('columns', ()))})
+                        for entry in raw['streams'])
+        return ZarrMapping(task=raw['task'], streams=streams)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, DatasetError) as error:
+        raise DatasetError(f'mapping {path}: {error}. It needs "task" and "streams", each stream '
+                           '"topic" and "array"; see config/import/pusht_zarr.yaml') from error
+
+
+class ZarrSource:
+    """
+    The episodes of a replay buffer, as messages of a contract.
+
+    :ivar episode_ends: int64 ``(episodes,)``, exclusive end row of each episode.
+    """
+
+    def __init__(self, path, mapping, contract):
+        """
+        Open the buffer and check that it fits the mapping and the contract.
+
+        :param path: Folder (or ``.zarr.zip``) with ``data/<array>`` and ``meta/episode_ends``.
+        :param mapping: The ``ZarrMapping``.
+        :param contract: The ``RobotContract`` whose topics are written.
+        :raises DatasetError: naming what is missing or does not fit.
+        """
+        self.contract = contract
+        self.mapping = mapping
+        self._path = Path(path)
+        self._group = _open_group(self._path)
+        self.episode_ends = np.asarray(self._group['meta/episode_ends'][:], dtype=np.int64)
+        self._typestore = get_typestore(Stores.LATEST)
+        self._streams = _match_streams(mapping, contract)
+        for entry, _ in self._streams:
+            self._check_array(entry)
+
+    def __len__(self):
+        """Return the number of episodes."""
+        return len(self.episode_ends)
+
+    def messages(self, episode):
+        """
+        Yield the messages of one episode in time order.
+
+        Row k of the episode is stamped, and arrives, at ``1 s + round(k * 1e9 / rate)``.
+
+        :param episode: Number of the episode, from 0.
+        :return: Iterator of ``(topic, type, serialized message, receive_ns)``.
+        """
+        start = int(self.episode_ends[episode - 1]) if episode else 0
+        end = int(self.episode_ends[episode])
+        columns = [self._values(entry, stream, start, end) for entry, stream in self._streams]
+        for k in range(end - start):
+            stamp_ns = self.contract.tick_ns(START_NS, k)
+            for (_, stream), values in zip(self._streams, columns):
+                message = build_message(stream, values[k], stamp_ns, self._typestore.types)
+                data = self._typestore.serialize_cdr(message, stream.type)
+                yield stream.topic, stream.type, data, stamp_ns
+
+    def write_bag(self, episode, folder) -> int:
+        """
+        Write one episode as a bag in the recorder's format.
+
+        :param episode: Number of the episode, from 0.
+        :param folder: Folder of the bag, which must not exist.
+        :return: Number of messages written.
+        :raises BagError: if the folder exists.
+        """
+        bag_fields = {'episode': str(episode), 'source': f'{self._path.name}#{episode}'}
+        with EpisodeBag(folder, self.contract, task=self.mapping.task, fields=bag_fields,
+                        typestore=self._typestore) as bag:
+            for message in self.messages(episode):
+                bag.write(*message)
+            return bag.message_count
+
+    def _check_array(self, entry):
+        """Refuse a mapping to an array that is missing or too short."""
+        data = self._group['data']
+        if entry.array not in data:
+            raise DatasetError(f'{self._path}: no array data/{entry.array} (topic '
+                               f'{entry.topic!r}); it has: {", ".join(sorted(data))}')
+        rows = data[entry.array].shape[0]
+        if rows != self.episode_ends[-1]:
+            raise DatasetError(f'{self._path}: data/{entry.array} has {rows} rows, '
+                               f'meta/episode_ends says {self.episode_ends[-1]}')
+
+    def _values(self, entry, stream, start, end):
+        """Read one stream's rows of an episode, in the contract's unit."""
+        raw = np.asarray(self._group['data'][entry.array][start:end])
+        if stream.type.endswith('/Image'):
+            return _as_picture(raw, entry.array)
+        columns = list(entry.columns) or list(range(raw.shape[1]))
+        values = raw[:, columns].astype(np.float64) * entry.scale
+        if entry.yaw_column is not None:
+            values = np.column_stack([values, raw[:, entry.yaw_column]])
+        return values
+
+
+def _open_group(path):
+    """Open the buffer read-only."""
+    import zarr  # takes most of a second, and only imports need it
+    try:
+        group = zarr.open(str(path), mode='r')
+        group['meta/episode_ends'].shape, group['data']
+        return group
+    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+        raise DatasetError(f'{path} is not a Diffusion Policy replay buffer: {error}. It must '
+                           'hold "data" and "meta/episode_ends"') from error
+
+
+def _match_streams(mapping, contract):
+    """Pair every stream of the contract with its mapping entry."""
+    entries = {entry.topic: entry for entry in mapping.streams}
+    streams = {stream.topic: stream for stream in contract.observations + contract.actions}
+    for topic in streams:
+        if topic not in entries:
+            raise DatasetError(f'the mapping has no entry for topic {topic!r} of the contract; '
+                               f'it has: {", ".join(entries)}')
+    for topic in entries:
+        if topic not in streams:
+            raise DatasetError(f'the mapping names topic {topic!r}, the contract has: '
+                               f'{", ".join(streams)}')
+    return [(entry, streams[topic]) for topic, entry in entries.items()]
+
+
+def _as_picture(raw, name):
+    """Turn stored pixels into uint8 without losing any."""
+    picture = raw.astype(np.uint8)
+    if not np.array_equal(picture, raw):
+        raise DatasetError(f'data/{name} holds values that are not whole numbers from 0 to 255; '
+                           'store images as uint8, or as float32 with such values')
+    return picture

@@ -1,0 +1,68 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a network predicts, and the clean chunk that follows from it; no solver knows of this."""
+
+from diffusion_policy_ros.errors import ConfigError
+
+
+def clean_from_prediction(output, x_t, alpha, sigma, prediction_type):
+    """
+    Return the clean chunk that a network's output stands for.
+
+    ``epsilon``: ``x0 = (x_t - sigma * eps) / alpha``; ``v_prediction`` (Salimans and Ho 2022,
+    arXiv:2202.00512, appendix D): ``x0 = alpha * x_t - sigma * v``; ``sample``: x0 itself.
+
+    :param output: Network output, float (B, horizon, action_dim).
+    :param x_t: Noisy chunk, shaped like ``output``.
+    :param alpha: alpha_t, number or broadcastable tensor, in (0, 1].
+    :param sigma: sigma_t, likewise, in [0, 1).
+    :param prediction_type: ``epsilon``, ``sample`` or ``v_prediction``.
+    :return: x0_hat, shaped like ``output``.
+    :raises ConfigError: if the type is unknown.
+    """
+    if prediction_type == 'epsilon':
+        return (x_t - sigma * output) / alpha
+    if prediction_type == 'sample':
+        return output
+    if prediction_type == 'v_prediction':
+        return alpha * x_t - sigma * output
+    raise _unknown(prediction_type)
+
+
+def prediction_target(x0, noise, alpha, sigma, prediction_type):
+    """
+    Return what the network should have predicted.
+
+    :param x0: Clean chunk, float (B, horizon, action_dim).
+    :param noise: The noise that was added, shaped like ``x0``.
+    :param alpha: alpha_t, number or broadcastable tensor.
+    :param sigma: sigma_t, likewise.
+    :param prediction_type: ``epsilon``, ``sample`` or ``v_prediction``.
+    :return: Target, shaped like ``x0``.
+    :raises ConfigError: if the type is unknown.
+    """
+    if prediction_type == 'epsilon':
+        return noise
+    if prediction_type == 'sample':
+        return x0
+    if prediction_type == 'v_prediction':
+        return alpha * noise - sigma * x0
+    raise _unknown(prediction_type)
+
+
+def _unknown(prediction_type):
+    """Build the error for a type that does not exist."""
+    return ConfigError(f'prediction_type is {prediction_type!r}; choose one of: epsilon, sample, '
+                       'v_prediction')

@@ -1,0 +1,126 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Measure a policy over many seeded episodes and write down what it reached."""
+
+from dataclasses import asdict, dataclass
+import time
+from types import SimpleNamespace
+
+from diffusion_policy_ros.data.messages import build_message
+from diffusion_policy_ros.evaluation.intervals import mean_interval, success_interval
+from diffusion_policy_ros.evaluation.rollout import roll_out, Rollout
+import numpy as np
+
+
+class _PlainTypes(dict):
+    """Message classes for a process without ROS: every type is a plain namespace."""
+
+    def __missing__(self, _name):
+        return SimpleNamespace
+
+
+PLAIN_TYPES = _PlainTypes()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    The result of an evaluation.
+
+    :ivar episodes: One ``EpisodeResult`` per episode.
+    :ivar seconds: Wall time, s.
+    """
+
+    episodes: tuple
+    seconds: float
+
+    @property
+    def mean_score(self) -> float:
+        """Return the mean score, in [0, 1]."""
+        return float(np.mean([e.score for e in self.episodes]))
+
+    @property
+    def success_rate(self) -> float:
+        """Return the share of solved episodes, in [0, 1]."""
+        return sum(e.success for e in self.episodes) / len(self.episodes)
+
+    def to_dict(self) -> dict:
+        """Return figures, intervals and every episode, ready for JSON."""
+        successes = sum(e.success for e in self.episodes)
+        return {
+            'episodes': len(self.episodes),
+            'mean_score': self.mean_score,
+            'mean_score_95': mean_interval([e.score for e in self.episodes]),
+            'success_rate': self.success_rate,
+            'success_rate_95': success_interval(successes, len(self.episodes)),
+            'seconds': self.seconds,
+            'results': [asdict(e) for e in self.episodes]}
+
+    def sentence(self) -> str:
+        """Return the result in one line, with its 95 % intervals."""
+        figures = self.to_dict()
+        low, high = figures['mean_score_95']
+        s_low, s_high = figures['success_rate_95']
+        return (f'{len(self.episodes)} episodes: mean score {self.mean_score:.3f} '
+                f'(95 % {low:.3f} to {high:.3f}), success {100 * self.success_rate:.1f} % '
+                f'(95 % {100 * s_low:.1f} to {100 * s_high:.1f})')
+
+
+def evaluate(policy, make_environment, seeds, *, sampler, execute_horizon, max_steps,
+             batch_size=50, progress=lambda count: None):
+    """
+    Run seeded episodes in lock step and collect what they reached.
+
+    :param policy: The policy, on its device.
+    :param make_environment: Called with the contract for each concurrent episode.
+    :param seeds: Seeds of the episodes.
+    :param sampler: How chunks are sampled.
+    :param execute_horizon: Rows executed between two plans, 1 .. n_action_steps.
+    :param max_steps: Rows per episode at most.
+    :param batch_size: Episodes that advance together.
+    :param progress: Called with the number of newly finished episodes.
+    :return: The ``Evaluation``.
+    """
+    started = time.monotonic()
+    environments = [make_environment(policy.contract)
+                    for _ in range(min(batch_size, len(seeds)))]
+    results = []
+    for start in range(0, len(seeds), batch_size):
+        rollouts = [Rollout(environment, policy.config.n_obs_steps, seed, observation_messages)
+                    for environment, seed in zip(environments, seeds[start:start + batch_size])]
+        finished = roll_out(policy, rollouts, sampler=sampler, execute_horizon=execute_horizon,
+                            max_steps=max_steps)
+        results += finished
+        progress(len(finished))
+    return Evaluation(tuple(results), time.monotonic() - started)
+
+
+def observation_messages(contract, observation, stamp_ns):
+    """
+    Yield an observation as the messages that the robot would publish.
+
+    :param contract: The robot's contract.
+    :param observation: Dataset key to array, as simulated robots give it.
+    :param stamp_ns: Stamp for the headers, ns.
+    :return: Iterator of ``(topic, message)``, policy inputs only.
+    """
+    for key in contract.keys:
+        start = 0
+        for stream in contract.streams_of(key):
+            size = len(stream.names)
+            part = observation[key] if stream.is_image else observation[key][start:start + size]
+            start += size
+            if stream.role == 'policy':
+                yield stream.topic, build_message(stream, part, stamp_ns, PLAIN_TYPES)

@@ -1,0 +1,59 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""95 % confidence intervals for a success rate and for a mean, in closed form."""
+
+import math
+
+import numpy as np
+
+Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
+
+
+def success_interval(successes, episodes):
+    """
+    Return Wilson's 95 % interval of a success rate.
+
+    Wilson 1927, J. Am. Stat. Assoc. 22, Eq. (7): unlike the usual ``p +- z s``, it stays inside
+    [0, 1] and is right for rates near the ends.
+
+    :param successes: Number of successful episodes.
+    :param episodes: Number of episodes, at least 1.
+    :return: ``(low, high)``, shares in [0, 1].
+    :raises ValueError: if the counts are impossible.
+    """
+    if episodes < 1 or not 0 <= successes <= episodes:
+        raise ValueError(f'{successes} successes in {episodes} episodes is not possible')
+    rate = successes / episodes
+    scale = 1 + Z95**2 / episodes
+    centre = rate + Z95**2 / (2 * episodes)
+    spread = Z95 * math.sqrt(rate * (1 - rate) / episodes + Z95**2 / (4 * episodes**2))
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def mean_interval(values):
+    """
+    Return the normal 95 % interval of a mean, ``mean +- z * s / sqrt(n)``.
+
+    :param values: Scores, any unit, one per independent episode.
+    :return: ``(low, high)`` in the unit of the values; both equal the value for a single one.
+    :raises ValueError: if there is no value.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.size == 0:
+        raise ValueError('the mean of no values has no interval')
+    if values.size == 1:
+        return float(values[0]), float(values[0])
+    half = Z95 * values.std(ddof=1) / math.sqrt(values.size)
+    return float(values.mean() - half), float(values.mean() + half)

@@ -1,0 +1,145 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Why a policy commands or does not: in the log, on a latched topic and in /diagnostics."""
+
+import threading
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diffusion_policy_ros.nodes import qos
+
+# The first of these that is set is the one that people are told.
+SOURCES = ('lifecycle', 'clock', 'observation', 'inference', 'command', 'plan')
+LOG_PERIOD_S = 2.0
+
+
+class StatusReporter:
+    """
+    Keeps the reasons not to command, and tells people when they change.
+
+    Methods may be called from several threads.
+    """
+
+    def __init__(self, node):
+        """
+        Create the publishers; they work in every lifecycle state.
+
+        :param node: The node that reports.
+        """
+        self._node = node
+        self._lock = threading.Lock()
+        self._reasons = {}
+        self._told = None
+        self._logged_s = {}
+        # Plain publishers, not lifecycle ones: people need them most while nothing is active.
+        self._status = node.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
+        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.EVENTS)
+
+    @property
+    def reason(self) -> str:
+        """Return the most important reason not to command, empty when there is none."""
+        with self._lock:
+            return self._worst()[1]
+
+    def blocked_by(self, *sources) -> bool:
+        """Tell whether one of the sources gives a reason."""
+        with self._lock:
+            return any(source in self._reasons for source in sources)
+
+    def block(self, source, reason):
+        """
+        State a reason not to command.
+
+        :param source: One of ``SOURCES``.
+        :param reason: What is wrong and what to do about it.
+        """
+        with self._lock:
+            self._reasons[source] = reason
+            now_s = time.monotonic()
+            loud = source != 'lifecycle' and self._worst()[0] == source
+            if loud and now_s - self._logged_s.get(source, -LOG_PERIOD_S) >= LOG_PERIOD_S:
+                self._logged_s[source] = now_s
+                self._node.get_logger().warning(f'not commanding: {reason}')
+            self._tell(now_s)
+
+    def clear(self, source):
+        """
+        Take a reason back.
+
+        :param source: One of ``SOURCES``.
+        """
+        if source not in self._reasons:
+            return
+        with self._lock:
+            self._reasons.pop(source, None)
+            if not self._reasons:
+                self._node.get_logger().info('commanding')
+            self._tell(time.monotonic())
+
+    def start_over(self, state):
+        """
+        Forget all reasons but that the node is in a state in which it does not command.
+
+        :param state: The state, and why where that is not plain.
+        """
+        with self._lock:
+            self._reasons = {'lifecycle': state}
+            self._told = None
+            self._tell(time.monotonic())
+
+    def publish_diagnostics(self, sections):
+        """
+        Publish on /diagnostics.
+
+        :param sections: Section name to facts (name to text).
+        """
+        with self._lock:
+            level, message = self._summary()
+        array = DiagnosticArray()
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        for name, facts in sections.items():
+            array.status.append(self._message(level, message, facts, f': {name}'))
+        self._diagnostics.publish(array)
+
+    def _worst(self):
+        """Return source and text of the most important reason."""
+        for source in SOURCES:
+            if source in self._reasons:
+                return source, self._reasons[source]
+        return '', ''
+
+    def _summary(self):
+        """Return the level and the sentence that describe the present state."""
+        source, reason = self._worst()
+        if not source:
+            return DiagnosticStatus.OK, 'commanding'
+        if source == 'lifecycle':
+            return DiagnosticStatus.OK, reason
+        # A late plan is worth a look; everything else is a fault.
+        return DiagnosticStatus.WARN if source == 'plan' else DiagnosticStatus.ERROR, reason
+
+    def _tell(self, now_s):
+        """Publish the status: at once when its source changed, else now and then."""
+        source = self._worst()[0]
+        if self._told and self._told[0] == source and now_s - self._told[1] < LOG_PERIOD_S / 4:
+            return
+        self._told = (source, now_s)
+        self._status.publish(self._message(*self._summary(), {'source': source}))
+
+    def _message(self, level, message, facts, suffix=''):
+        """Fill a status message."""
+        return DiagnosticStatus(
+            level=level, name=f'{self._node.get_name()}{suffix}', message=message,
+            hardware_id=self._node.get_fully_qualified_name(),
+            values=[KeyValue(key=key, value=value) for key, value in facts.items()])

@@ -1,0 +1,197 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The one thread in which a policy is loaded, warmed up and asked for plans."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+import gc
+import os
+from pathlib import Path
+import time
+
+from diffusion_policy_ros.errors import CheckpointError, ConfigError
+
+WARM_UP_PLANS = 3
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """
+    What a plan shall start from.
+
+    :ivar window: Dataset key to array ``(n_obs_steps, ...)``.
+    :ivar tick_ns: Tick of the newest row, ns.
+    :ivar epoch: Epoch of the ``RecedingHorizon`` that asks.
+    :ivar age_ns: Age of the oldest of the newest samples at the tick, ns.
+    :ivar solver: ``checkpoint`` or a name of ``diffusion.Sampler``.
+    :ivar num_inference_steps: Denoiser calls; 0 for the checkpoint's.
+    """
+
+    window: dict
+    tick_ns: int
+    epoch: int
+    age_ns: int
+    solver: str = 'checkpoint'
+    num_inference_steps: int = 0
+
+
+class InferenceWorker:
+    """
+    Owns a policy and the only thread that touches it.
+
+    Thread-local state of torch (thread counts, compiled code, CUDA streams) stays in one place,
+    and whoever asks for a plan never waits for it.
+    """
+
+    def __init__(self):
+        """Start the thread."""
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix='inference')
+        self._policy = None
+        self._generator = None
+        self._running = None
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether a plan is being computed."""
+        return self._running is not None and not self._running.done()
+
+    def load(self, folder, device, num_threads):
+        """
+        Load a checkpoint; wait until it is there.
+
+        :param folder: Checkpoint folder.
+        :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
+        :param num_threads: CPU threads of torch; 0 leaves one core to everything else.
+        :return: ``(config, contract)`` of the policy; the contract may be None.
+        :raises CheckpointError: if the folder cannot be used.
+        :raises ConfigError: if the device does not exist.
+        """
+        return self._executor.submit(self._load, folder, device, num_threads).result()
+
+    def warm_up(self, contract, solver, num_inference_steps):
+        """
+        Sample from empty windows until the first-call costs are paid; wait for it.
+
+        :param contract: ``RobotContract`` whose windows will come.
+        :param solver: As in ``PlanRequest``.
+        :param num_inference_steps: As in ``PlanRequest``.
+        :return: Time of the last plan, ms.
+        :raises ConfigError: if the contract's windows or actions, or solver and steps, do not
+            fit the checkpoint.
+        """
+        return self._executor.submit(
+            self._warm_up, contract, solver, num_inference_steps).result()
+
+    def seed(self, seed):
+        """
+        Restart the source of noise before the next plan.
+
+        :param seed: From 0 on the same every time; below 0 another one every time.
+        """
+        self._executor.submit(self._seed, seed)
+
+    def submit(self, request, on_done):
+        """
+        Ask for a plan.
+
+        :param request: ``PlanRequest``.
+        :param on_done: Called in the worker's thread with ``(request, rows, started_s,
+            finished_s, error)``: rows float64 ``(rows, action_dim)`` from the newest observation
+            on and None, or None and the exception; times of ``time.monotonic``.
+        """
+        self._running = self._executor.submit(self._plan, request, on_done)
+
+    def close(self):
+        """End the thread when its present work is done, and let go of the policy."""
+        self._executor.shutdown(wait=True)
+        self._policy = self._generator = None
+        gc.unfreeze()
+        gc.collect()
+
+    def check(self, solver, num_inference_steps):
+        """
+        Refuse a sampler that the loaded policy cannot use.
+
+        :param solver: As in ``PlanRequest``.
+        :param num_inference_steps: As in ``PlanRequest``.
+        :raises ConfigError: naming the value and the remedy.
+        """
+        from diffusion_policy_ros.diffusion import inference_levels
+        inference_levels(self._policy.schedule, self._sampler(solver, num_inference_steps))
+
+    def _load(self, folder, device, num_threads):
+        """Read the checkpoint and set torch up, in the worker's thread."""
+        import torch
+        from diffusion_policy_ros.policy import Policy
+        if not str(folder) or not Path(folder).is_dir():
+            raise CheckpointError(f'model is {str(folder)!r}, which is no folder; set the '
+                                  'parameter "model" to a checkpoint folder')
+        if device == 'auto':
+            device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        try:
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f'device {device!r} cannot be used: {error}. Set the parameter '
+                              '"device" to cpu or auto') from error
+        torch.set_num_threads(num_threads or max(1, (os.cpu_count() or 2) - 1))
+        self._policy = Policy.load(folder, device=device)
+        self._generator = torch.Generator()
+        return self._policy.config, self._policy.contract
+
+    def _warm_up(self, contract, solver, num_inference_steps):
+        """Run plans whose result nobody uses."""
+        import torch
+        from diffusion_policy_ros.policy.window_check import window_layout
+        layout = window_layout(self._policy.config, contract)
+        window = {key: torch.zeros(shape, dtype=dtype) for key, (shape, dtype) in layout.items()}
+        for _ in range(WARM_UP_PLANS):
+            start_s = time.monotonic()
+            self._rows(PlanRequest(window, 0, 0, 0, solver, num_inference_steps))
+        # What lives now lives long: the collector need not walk through all of torch again
+        # while it holds up the thread that publishes commands.
+        gc.collect()
+        gc.freeze()
+        return (time.monotonic() - start_s) * 1e3
+
+    def _seed(self, seed):
+        """Seed the generator, in the worker's thread."""
+        if seed < 0:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(seed)
+
+    def _plan(self, request, on_done):
+        """Sample, and hand over the rows or the error."""
+        start_s = time.monotonic()
+        try:
+            rows, error = self._rows(request), None
+        except Exception as failure:
+            rows, error = None, failure
+        on_done(request, rows, start_s, time.monotonic(), error)
+
+    def _rows(self, request):
+        """Return the rows of a plan from the newest observation on."""
+        window = {key: value[None] for key, value in request.window.items()}
+        chunk = self._policy.sample(
+            window, sampler=self._sampler(request.solver, request.num_inference_steps),
+            generator=self._generator)  # (1, horizon, action_dim)
+        first = self._policy.config.n_obs_steps - 1
+        return chunk[0, first:].double().cpu().numpy()  # (rows, action_dim)
+
+    def _sampler(self, solver, num_inference_steps):
+        """Return the checkpoint's sampler with what was asked for differently."""
+        changes = {} if solver == 'checkpoint' else {'solver': solver, 'eta': 0.0}
+        if num_inference_steps:
+            changes['num_inference_steps'] = num_inference_steps
+        return replace(self._policy.sampler, **changes)

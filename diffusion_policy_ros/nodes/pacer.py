@@ -1,0 +1,124 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The thread that keeps the beat: it publishes commands on time, whatever else is busy."""
+
+import threading
+import time
+
+# Simulated time has no alarm clock: look at it this often.
+SIM_TIME_POLL_S = 0.002
+
+
+class Pacer:
+    """
+    Calls back at each slot of a timetable, on the ROS clock.
+
+    Measured on two busy cores, a thread of its own that does nothing else keeps a 30 Hz schedule
+    where a timer among the subscriptions of an executor does not.
+    """
+
+    def __init__(self, clock, timetable_at, *, on_command, on_tick, on_clock_back, on_error):
+        """
+        Prepare; ``start`` begins.
+
+        :param clock: The node's clock.
+        :param timetable_at: Called with the time in ns; returns a new ``Timetable``.
+        :param on_command: Called with the nominal time of a command slot, ns.
+        :param on_tick: Called with the time of an observation tick, ns, when it has settled.
+        :param on_clock_back: Called when the clock jumped backwards.
+        :param on_error: Called with an exception that one of the others let out.
+        """
+        self._clock = clock
+        self._timetable_at = timetable_at
+        self._on_command = on_command
+        self._on_tick = on_tick
+        self._on_clock_back = on_clock_back
+        self._on_error = on_error
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._timetable = None
+        self._due_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name='pacer', daemon=True)
+
+    def start(self):
+        """Begin to call back."""
+        self._thread.start()
+
+    def stop(self):
+        """End the thread and wait for it; no callback comes after this."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def replace(self, timetable):
+        """
+        Go on with another timetable.
+
+        :param timetable: ``Timetable`` whose slots are to come.
+        """
+        with self._lock:
+            self._timetable = timetable
+
+    @property
+    def skipped_commands(self) -> int:
+        """Return how many command slots of the present timetable were missed."""
+        with self._lock:
+            return self._timetable.commands.skipped if self._timetable else 0
+
+    @property
+    def overdue_s(self) -> float:
+        """Return how long, on the steady clock, the next slot has been late."""
+        return time.monotonic() - self._due_s
+
+    def _run(self):
+        """Fire what has come, then sleep until the next slot."""
+        last_ns = 0
+        while not self._stopping.is_set():
+            now_ns = self._clock.now().nanoseconds
+            if now_ns < last_ns:
+                self._guarded(self._on_clock_back)
+                self.replace(None)
+            last_ns = now_ns
+            if now_ns > 0:  # simulated time is 0 before the first /clock message
+                self._fire(now_ns)
+            self._stopping.wait(self._pause_s())
+
+    def _fire(self, now_ns):
+        """Call back for each series that has a slot to take."""
+        with self._lock:
+            self._timetable = self._timetable or self._timetable_at(now_ns)
+            command_ns = self._timetable.commands.take(now_ns)
+            tick_ns = self._timetable.ticks.take(now_ns)
+            if command_ns is not None or tick_ns is not None:
+                self._due_s = time.monotonic() + (self._timetable.next_ns - now_ns) / 1e9
+        if command_ns is not None:
+            self._guarded(self._on_command, command_ns)
+        if tick_ns is not None:
+            self._guarded(self._on_tick, tick_ns)
+
+    def _pause_s(self):
+        """Return how long to sleep."""
+        with self._lock:
+            if self._timetable is None:
+                return SIM_TIME_POLL_S
+            next_ns = self._timetable.next_ns
+        pause_s = max(next_ns - self._clock.now().nanoseconds, 0) / 1e9
+        return min(pause_s, SIM_TIME_POLL_S) if self._clock.ros_time_is_active else pause_s
+
+    def _guarded(self, callback, *arguments):
+        """Keep the beat even when a callback fails; report its error."""
+        try:
+            callback(*arguments)
+        except Exception as error:
+            self._on_error(error)

@@ -1,0 +1,155 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Parameters that are declared once, with their ranges, and refuse bad values with a reason."""
+
+from dataclasses import dataclass
+import difflib
+import math
+
+from rcl_interfaces.msg import (
+    FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult)
+
+TYPE_WORDS = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}
+FOREIGN_PREFIXES = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """
+    One parameter of a node: the type is that of its default.
+
+    :ivar name: Name in snake_case, with the unit as suffix where it has one.
+    :ivar default: Value without an override: bool, int, float or str.
+    :ivar description: What it does, with unit; shown by ``ros2 param describe``.
+    :ivar low: Smallest allowed number, None for no limit; give both limits or neither.
+    :ivar high: Largest allowed number.
+    :ivar choices: The allowed words, for a str; empty when any text will do.
+    :ivar fixed: Whether it may change only while the node says that it is not locked, which
+        for a lifecycle node means: while unconfigured.
+    :ivar read_only: Whether only an override at start may set it.
+    """
+
+    name: str
+    default: object
+    description: str
+    low: object = None
+    high: object = None
+    choices: tuple = ()
+    fixed: bool = False
+    read_only: bool = False
+
+    def refusal(self, value):
+        """
+        Say why a value cannot be accepted.
+
+        :param value: What somebody wants to set; an int is fine where a float is expected.
+        :return: One sentence with the remedy, or the empty string when the value is fine.
+        """
+        kind = type(self.default)
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            return f'{self.name} is {value!r}; it must be {TYPE_WORDS[kind]}'
+        if self.choices and value not in self.choices:
+            return f'{self.name} is {value!r}; choose one of: {", ".join(self.choices)}'
+        if kind is float and not math.isfinite(value):
+            return f'{self.name} is {value!r}; it must be finite'
+        if self.low is not None and not self.low <= value <= self.high:
+            return f'{self.name} is {value:g}; it must be from {self.low:g} to {self.high:g}'
+        return ''
+
+    def descriptor(self) -> ParameterDescriptor:
+        """Return what ``ros2 param describe`` shows."""
+        notes = [f'one of: {", ".join(self.choices)}'] if self.choices else []
+        if self.fixed:
+            notes.append('changes only while the node is unconfigured')
+        descriptor = ParameterDescriptor(
+            name=self.name, description=self.description, read_only=self.read_only,
+            additional_constraints='; '.join(notes),
+            # A whole number is fine where a float is expected: the type is checked in refusal().
+            dynamic_typing=isinstance(self.default, float))
+        if self.low is not None and isinstance(self.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(
+                from_value=float(self.low), to_value=float(self.high), step=0.0)]
+        elif self.low is not None:
+            descriptor.integer_range = [IntegerRange(
+                from_value=self.low, to_value=self.high, step=1)]
+        return descriptor
+
+
+class Parameters:
+    """
+    The declared parameters of one node.
+
+    Reading ``parameters['rate_hz']`` gives the present value in the type of its default.
+    """
+
+    def __init__(self, node, specs, *, is_locked=lambda: False, check=lambda values: ''):
+        """
+        Declare the parameters and watch every later change.
+
+        :param node: The node that owns them.
+        :param specs: Sequence of ``ParameterSpec``.
+        :param is_locked: Called before a change; True refuses changes of ``fixed`` parameters.
+        :param check: Called with all values as they would be after a change (dict name ->
+            value); returns the reason to refuse, or an empty string. Not called for the
+            values at start.
+        :raises rclpy.exceptions.ParameterException: when an override at start is refused.
+        """
+        self._node = node
+        self._specs = {spec.name: spec for spec in specs}
+        self._is_locked = is_locked
+        self._check = lambda values: ''
+        node.add_on_set_parameters_callback(self._on_set)
+        for spec in specs:
+            node.declare_parameter(spec.name, spec.default, spec.descriptor())
+        self._check = check
+        self._warn_about_unknown_overrides()
+
+    def __getitem__(self, name):
+        """Return the present value of a declared parameter."""
+        return self._typed(name, self._node.get_parameter(name).value)
+
+    def values(self) -> dict:
+        """Return all present values by name."""
+        return {name: self[name] for name in self._specs if self._node.has_parameter(name)}
+
+    def _typed(self, name, value):
+        """Return a value in the type of the parameter's default."""
+        return type(self._specs[name].default)(value)
+
+    def _on_set(self, changes):
+        """Accept all changes of one request, or none, with the reason."""
+        known = [change for change in changes if change.name in self._specs]
+        for change in known:
+            spec = self._specs[change.name]
+            reason = spec.refusal(change.value)
+            if not reason and spec.fixed and self._is_locked():
+                reason = (f'{change.name} cannot change while the node is configured; '
+                          'deactivate and clean it up first')
+            if reason:
+                return SetParametersResult(successful=False, reason=reason)
+        wanted = {change.name: self._typed(change.name, change.value) for change in known}
+        reason = self._check({**self.values(), **wanted})
+        return SetParametersResult(successful=not reason, reason=reason)
+
+    def _warn_about_unknown_overrides(self):
+        """Point at overrides that no parameter takes: most are misspelt."""
+        # rclpy offers no public view of the overrides that a node was started with.
+        overrides = getattr(self._node, '_parameter_overrides', {})
+        for name in overrides:
+            if name in self._specs or name.startswith(FOREIGN_PREFIXES):
+                continue
+            close = difflib.get_close_matches(name, self._specs, n=1)
+            hint = f'did you mean "{close[0]}"?' if close else f'known: {", ".join(self._specs)}'
+            self._node.get_logger().warning(f'unknown parameter "{name}" is ignored; {hint}')

@@ -1,0 +1,96 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The parameters of the policy server, and what makes a set of them usable together."""
+
+from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.control.timetable import is_multiple
+from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
+from diffusion_policy_ros.nodes.parameters import ParameterSpec
+
+SPECS = (
+    ParameterSpec('model', '', 'Checkpoint folder, made by "dpr train" or by LeRobot', fixed=True),
+    ParameterSpec('contract', '', "Robot contract (YAML file); empty for the checkpoint's own",
+                  fixed=True),
+    ParameterSpec('device', 'auto', 'Where to run the policy: auto, cpu, cuda or cuda:<n>',
+                  fixed=True),
+    ParameterSpec('num_threads', 0, 'CPU threads of the policy; 0 leaves one core to the rest',
+                  0, 256, fixed=True),
+    ParameterSpec('command_rate_hz', 0.0, "Commands per second, Hz; a multiple of the contract's "
+                  "rate, between whose rows commands are interpolated; 0 for the contract's rate",
+                  0.0, 1000.0, fixed=True),
+    ParameterSpec('execute_horizon', 0, 'Rows to execute before the next plan starts; 1 plans at '
+                  "every row; 0 for the checkpoint's n_action_steps", 0, 1000),
+    ParameterSpec('solver', 'checkpoint', 'Sampling algorithm',
+                  choices=('checkpoint', 'dpm_solver++', 'ddim', 'ddpm')),
+    ParameterSpec('num_inference_steps', 0, "Denoiser calls per plan; 0 for the checkpoint's",
+                  0, 1000),
+    ParameterSpec('seed', 0, 'Seed of the noise, taken at activation and reset; -1 for another '
+                  'one every time', -1, 2**31 - 1),
+)
+
+
+def choose_contract(path, trained, model):
+    """
+    Return the contract to run under.
+
+    :param path: Contract file, or an empty string for the checkpoint's own.
+    :param trained: ``RobotContract`` of the checkpoint, None if it holds none.
+    :param model: The checkpoint folder, for messages.
+    :return: ``RobotContract``.
+    :raises ContractError: if the file cannot be used, or disagrees with the checkpoint.
+    :raises CheckpointError: if there is neither a file nor a contract in the checkpoint.
+    """
+    if not path:
+        if trained is None:
+            raise CheckpointError(f'{model} holds no contract.yaml; set the parameter "contract" '
+                                  'to the contract of the robot')
+        return trained
+    contract = load_contract(path)
+    differences = trained.disagreements(contract) if trained is not None else []
+    if differences:
+        raise ContractError(f'the contract {path} disagrees with the checkpoint {model}: '
+                            f'{"; ".join(differences)}. Use the contract it was trained with, or '
+                            'train for this robot')
+    return contract
+
+
+def choose_command_rate(wanted_hz, contract) -> float:
+    """
+    Return the command rate in Hz.
+
+    :param wanted_hz: The parameter; 0 for the contract's rate.
+    :param contract: ``RobotContract``.
+    :raises ConfigError: if it is no multiple of the contract's rate.
+    """
+    if not wanted_hz:
+        return contract.rate_hz
+    if not is_multiple(wanted_hz, contract.rate_hz):
+        raise ConfigError(f'command_rate_hz is {wanted_hz:g}; it must be a whole multiple of the '
+                          f"contract's rate_hz, {contract.rate_hz:g}")
+    return wanted_hz
+
+
+def choose_execute_horizon(wanted, config) -> int:
+    """
+    Return how many rows to execute before the next plan starts.
+
+    :param wanted: The parameter; 0 for the checkpoint's ``n_action_steps``.
+    :param config: ``PolicyConfig``.
+    :raises ConfigError: if a plan has fewer rows.
+    """
+    rows = config.horizon - config.n_obs_steps + 1
+    if wanted > rows:
+        raise ConfigError(f'execute_horizon is {wanted}; a plan of this checkpoint has {rows} '
+                          'rows from the newest observation on')
+    return wanted or config.n_action_steps

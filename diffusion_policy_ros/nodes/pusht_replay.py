@@ -1,0 +1,163 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Replay human Push-T demonstrations on the simulated robot, row by row and to the nanosecond."""
+
+from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, joint_message
+from diffusion_policy_ros.nodes.recorder_client import RecorderClient
+from sensor_msgs.msg import JointState
+
+# Stamps run this far ahead of the clock, so that a busy machine cannot make a row late.
+LEAD_NS = 500_000_000
+# How long the robot stands at the start before, and is silent after, a demonstration.
+PAUSE_S = 0.5
+WAITING, PLAYING, SILENT, DONE = 'waiting', 'playing', 'silent', 'done'
+
+
+class Replay:
+    """
+    Plays demonstrations one after another, if wanted with the recorder around each.
+
+    ``waiting``: the robot stands at the recorded start and publishes as ever, until the recorder
+    has started. ``playing``: at every row the observations and the recorded action are published
+    with one and the same stamp, ``t_0 + round(k * 1e9 / rate)``, and nothing between rows.
+    ``silent``: nothing is published until the recorder has stopped. ``done``: all were played.
+
+    :ivar phase: One of the four words.
+    """
+
+    def __init__(self, node, sim, topics, recordings, numbers, *, steps_per_s, record):
+        """
+        Prepare the first demonstration.
+
+        :param node: The node that publishes.
+        :param sim: The ``PushT`` that moves.
+        :param topics: Its ``PushTTopics``.
+        :param recordings: The ``Recordings``.
+        :param numbers: Which demonstrations to play, in order.
+        :param steps_per_s: Physics steps per second.
+        :param record: Whether to start and stop the recorder around each.
+        """
+        self._node = node
+        self._sim = sim
+        self._topics = topics
+        self._recordings = recordings
+        self._demonstrations = [(n, *recordings.demonstration(n)) for n in numbers]
+        self._played = 0
+        self._steps_per_row = round(steps_per_s / recordings.rate_hz)
+        self._pause_steps = round(PAUSE_S * steps_per_s)
+        self._commands = node.create_publisher(JointState, COMMAND_TOPIC, qos.COMMANDS)
+        self._recorder = RecorderClient(node) if record else None
+        self._last_stamp_ns = 0
+        self._prepare()
+
+    @property
+    def is_live(self):
+        """Tell whether the robot publishes as ever and, at the end, obeys commands."""
+        return self.phase in (WAITING, DONE)
+
+    @property
+    def target(self):
+        """Return where the finger shall be, (x, y) in m."""
+        return self._target
+
+    def begin_step(self):
+        """Do what the replay does at a physics step, before the world moves."""
+        self._steps += 1
+        if self.phase == PLAYING:
+            self._play_step()
+        elif self.phase != DONE and self._steps >= self._pause_steps and not self._is_asking:
+            if self.phase == WAITING:
+                self._ask('start', self._play)
+            else:
+                self._ask('stop', self._advance)
+
+    def _prepare(self):
+        """Put the next demonstration's start on the table and stand there."""
+        _, self._start, self._actions = self._demonstrations[self._played]
+        self._sim.reset(state=self._start)
+        self._target = tuple(self._start[:2])
+        self._enter(WAITING)
+
+    def _enter(self, phase):
+        """Change the phase and tell it."""
+        self.phase = phase
+        self._steps = 0
+        self._is_asking = False
+        number = self._demonstrations[min(self._played, len(self._demonstrations) - 1)][0]
+        self._topics.show_episode(
+            number=self._played, seed=None, demonstration=number, phase=phase)
+
+    def _ask(self, verb, then):
+        """Ask the recorder where one is wanted; go on when it agrees, ask again when not."""
+        if self._recorder is None:
+            then()
+            return
+        self._is_asking = True
+        self._recorder.ask(verb, lambda *answer: self._on_answer(verb, then, *answer))
+
+    def _on_answer(self, verb, then, success, message):
+        """Go on, or say why not and try again after a pause."""
+        self._is_asking = False
+        self._steps = 0
+        if success:
+            then()
+        else:
+            self._node.get_logger().warning(
+                f'the recorder did not {verb}: {message}', throttle_duration_sec=5.0)
+
+    def _play(self):
+        """Fix the time of row 0: ahead of the clock and after every row played before."""
+        # A finger that leans on the block may have moved it while the robot stood there.
+        self._sim.reset(state=self._start)
+        now_ns = self._node.get_clock().now().nanoseconds
+        period_ns = round(1e9 / self._recordings.rate_hz)
+        earliest_ns = max(now_ns + LEAD_NS, self._last_stamp_ns + period_ns)
+        self._first_ns = -(-earliest_ns // period_ns) * period_ns
+        self._enter(PLAYING)
+
+    def _play_step(self):
+        """Publish a row when one is due; after the last one, fall silent."""
+        row, rest = divmod(self._steps - 1, self._steps_per_row)
+        if row >= len(self._actions):
+            self._end_in_time()
+        elif rest == 0:
+            self._last_stamp_ns = self._first_ns + round(row * 1e9 / self._recordings.rate_hz)
+            self._target = tuple(self._actions[row])
+            self._topics.show_camera(self._last_stamp_ns)
+            self._topics.show_joints(self._last_stamp_ns)
+            self._topics.show_coverage()
+            self._command()
+
+    def _command(self):
+        """Publish the action of the newest row."""
+        self._commands.publish(joint_message(self._target, self._last_stamp_ns))
+
+    def _end_in_time(self):
+        """Repeat the last command when its time has come, so that a recording reaches it."""
+        if self._node.get_clock().now().nanoseconds >= self._last_stamp_ns:
+            self._command()
+            self._enter(SILENT)
+
+    def _advance(self):
+        """Go to the next demonstration, or end."""
+        self._node.get_logger().info(
+            f'demonstration {self._demonstrations[self._played][0]} played: '
+            f'{len(self._actions)} rows, maximum coverage {self._sim.max_coverage:.3f}')
+        self._played += 1
+        if self._played < len(self._demonstrations):
+            self._prepare()
+        else:
+            self._enter(DONE)

@@ -1,0 +1,199 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The node ``pusht_sim``: a live Push-T robot in real time.
+
+Publishes ``camera/image_raw`` (Image, rgb8, 96x96), ``joint_states`` (finger_x, finger_y in m),
+``block_pose`` (PoseStamped), ``~/coverage`` (now, maximum of the episode) and, latched,
+``~/episode`` (JSON). Follows ``joint_commands`` (JointState) and keeps its last target when they
+stop. ``~/reset`` (Trigger) starts the next episode.
+"""
+
+from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
+from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, PushTTopics
+from diffusion_policy_ros.nodes.spinning import run
+from diffusion_policy_ros.sim.pacing import falls_due, Pacer
+from diffusion_policy_ros.sim.pusht import PushT, SUBSTEP_S
+from diffusion_policy_ros.sim.pusht_commands import finger_target
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+STEP_RATE_HZ = 100.0
+COVERAGE_RATE_HZ = 10.0
+CLOCK_READINGS = 10
+CLOCK_TOLERANCE_NS = 200_000
+PARAMETERS = (
+    ParameterSpec('camera_rate_hz', 30.0, 'Pictures per second, Hz; a multiple of the rate of '
+                  'the contract keeps the age of the newest picture constant', 1.0, 100.0,
+                  read_only=True),
+    ParameterSpec('state_rate_hz', 50.0, 'Joint states and block poses per second, Hz', 1.0, 100.0,
+                  read_only=True),
+    ParameterSpec('seed', 0, 'Seed of the next episode; each reset adds one', 0, 2**31 - 1),
+    ParameterSpec('real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0,
+                  read_only=True),
+    ParameterSpec('replay_dataset', '', 'Zarr folder of Push-T demonstrations to replay; empty: '
+                  'a live robot', read_only=True),
+    ParameterSpec('replay_episodes', '0', 'Which demonstrations to replay, such as 0-9 or 0,4,7',
+                  read_only=True),
+    ParameterSpec('replay_record', False, 'Start and stop the recorder around each replayed '
+                  'demonstration', read_only=True),
+    ParameterSpec('view', False, 'Open a window in which the mouse demonstrates', read_only=True),
+)
+
+
+class PushTSim(Node):
+    """A Push-T robot that moves in real time, whoever watches."""
+
+    def __init__(self, **node_options):
+        """
+        Put the first episode on the table and start the clockwork.
+
+        :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
+        :raises ConfigError: if the view has no display or the replay parameters are wrong.
+        :raises DatasetError: if the dataset to replay cannot be read.
+        """
+        self._view = None
+        super().__init__('pusht_sim', **node_options)
+        self._settings = Parameters(self, PARAMETERS)
+        self._camera_rate_hz = self._settings['camera_rate_hz']
+        self._state_rate_hz = self._settings['state_rate_hz']
+        self._sim = PushT()
+        self._topics = PushTTopics(self, self._sim)
+        self._episode = -1
+        self._seed = self._base_seed = None
+        self._start_episode()
+        self._replay = self._make_replay()
+        self._view = self._make_view()
+        self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.VECTORS)
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._dropped_ns = 0
+        self._pacer = Pacer(round(SUBSTEP_S * 1e9), self._steady.now().nanoseconds,
+                            speed=self._settings['real_time_factor'])
+        self.create_timer(SUBSTEP_S, self._on_timer, clock=self._steady)
+
+    def destroy_node(self):
+        """Close the window, then the node."""
+        if self._view is not None:
+            self._view.close()
+        super().destroy_node()
+
+    def _make_replay(self):
+        """Prepare the replay, where one is wanted."""
+        if not self._settings['replay_dataset']:
+            return None
+        if self._settings['real_time_factor'] != 1.0:
+            raise ConfigError('real_time_factor is '
+                              f'{self._settings["real_time_factor"]:g}; a replay runs in real '
+                              'time, leave it at 1')
+        from diffusion_policy_ros.nodes.pusht_replay import Replay
+        from diffusion_policy_ros.sim.pusht_recordings import parse_numbers, Recordings
+        return Replay(self, self._sim, self._topics,
+                      Recordings(self._settings['replay_dataset']),
+                      parse_numbers(self._settings['replay_episodes']),
+                      steps_per_s=STEP_RATE_HZ, record=self._settings['replay_record'])
+
+    def _make_view(self):
+        """Open the window, where one is wanted."""
+        if not self._settings['view']:
+            return None
+        from diffusion_policy_ros.nodes.pusht_view import View
+        return View(self, self._sim, on_reset=self._reset)
+
+    def _start_episode(self):
+        """Draw the next start from the next seed and let the finger rest there."""
+        base_seed = self._settings['seed']
+        self._seed = base_seed if base_seed != self._base_seed else self._seed + 1
+        self._base_seed = base_seed
+        self._episode += 1
+        self._sim.reset(self._seed)
+        self._target = tuple(self._sim.state()[:2])
+        self._topics.show_episode(
+            number=self._episode, seed=self._seed, demonstration=None, phase='live')
+
+    def _reset(self):
+        """Start the next episode unless a replay is running; return (success, message)."""
+        if self._is_replaying:
+            return False, 'a replay is running; it resets the table itself'
+        self._start_episode()
+        return True, f'episode {self._episode}, seed {self._seed}'
+
+    @property
+    def _is_replaying(self):
+        """Tell whether the replay moves the finger, so that commands must wait."""
+        return self._replay is not None and self._replay.phase != 'done'
+
+    def _on_reset(self, request, response):
+        """Answer the service."""
+        del request
+        response.success, response.message = self._reset()
+        self.get_logger().info(response.message)
+        return response
+
+    def _on_command(self, message):
+        """Take a new target, or say why not."""
+        if self._is_replaying:
+            return
+        try:
+            self._target = tuple(finger_target(message.name, message.position))
+        except DiffusionPolicyError as error:
+            self.get_logger().warning(
+                f'command ignored: {error}', throttle_duration_sec=2.0)
+
+    def _on_timer(self):
+        """Make the steps that are due, each with the ROS time at which it was due."""
+        steady_ns, ros_ns = self._read_clocks()
+        for step, instant_ns in self._pacer.due(steady_ns):
+            self._step(step, ros_ns - (steady_ns - instant_ns))
+        if self._pacer.dropped_ns > self._dropped_ns:
+            self.get_logger().warning(
+                'the simulation cannot keep up with real time: '
+                f'{self._pacer.dropped_ns / 1e9:.2f} s given up so far; lower camera_rate_hz or '
+                'real_time_factor', throttle_duration_sec=5.0)
+            self._dropped_ns = self._pacer.dropped_ns
+
+    def _read_clocks(self):
+        """Return steady and ROS time of one instant in ns; read anew if something came between."""
+        for _ in range(CLOCK_READINGS):
+            before_ns = self._steady.now().nanoseconds
+            ros_ns = self.get_clock().now().nanoseconds
+            after_ns = self._steady.now().nanoseconds
+            if after_ns - before_ns < CLOCK_TOLERANCE_NS:
+                break
+        return (before_ns + after_ns) // 2, ros_ns
+
+    def _step(self, step, stamp_ns):
+        """Move the world by one step and publish what falls due at it."""
+        if self._is_replaying:
+            self._replay.begin_step()
+            self._target = self._replay.target
+        self._sim.advance(self._target, SUBSTEP_S)
+        if self._replay is not None and not self._replay.is_live:
+            return
+        if falls_due(step, self._camera_rate_hz, STEP_RATE_HZ):
+            self._topics.show_camera(stamp_ns)
+        if falls_due(step, self._state_rate_hz, STEP_RATE_HZ):
+            self._topics.show_joints(stamp_ns)
+        if falls_due(step, COVERAGE_RATE_HZ, STEP_RATE_HZ):
+            self._topics.show_coverage()
+
+
+def main(args=None):
+    """Run the node until SIGINT or SIGTERM."""
+    return run(PushTSim, args)

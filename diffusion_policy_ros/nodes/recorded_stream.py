@@ -1,0 +1,116 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""One recorded topic: a raw subscription that suits its publishers, and how alive it is."""
+
+from collections import deque
+import time
+
+from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+# A stream that said nothing for this long is silent, whatever age the contract allows.
+SILENCE_S = 1.0
+RATE_WINDOW = 30
+
+
+class RecordedStream:
+    """
+    The serialized messages of one topic.
+
+    :ivar topic: Topic as the contract names it.
+    :ivar type: Message type as the contract names it.
+    """
+
+    def __init__(self, node, entry, on_message):
+        """
+        Subscribe.
+
+        :param node: The node that records.
+        :param entry: ``ObservationStream`` or ``ActionOutput`` of the contract.
+        :param on_message: Called with (this stream, serialized message) on every arrival.
+        """
+        self.topic = entry.topic
+        self.type = entry.type
+        self._node = node
+        self._on_message = on_message
+        self._is_command = not hasattr(entry, 'role')
+        self._is_optional = getattr(entry, 'label', 'command') == 'next_state'
+        self._silence_s = max(SILENCE_S, entry.max_age_ms / 1e3)
+        self._arrivals_s = deque(maxlen=RATE_WINDOW)
+        self._reliability = None
+        self._subscription = None
+        self.adapt()
+
+    def adapt(self):
+        """Subscribe anew where the publishers found now call for another reliability."""
+        publishers = self._publishers()
+        are_reliable = bool(publishers) and all(
+            p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
+        wanted = ReliabilityPolicy.RELIABLE if are_reliable else ReliabilityPolicy.BEST_EFFORT
+        if wanted == self._reliability:
+            return
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+        self._reliability = wanted
+        self._subscription = self._node.create_subscription(
+            MESSAGE_CLASSES[self.type], self.topic, self._on_arrival,
+            QoSProfile(depth=qos.RECORDED.depth, reliability=wanted), raw=True)
+
+    def problem(self):
+        """
+        Say why recording cannot start.
+
+        A command stream may be silent until the demonstration begins; an observation may not.
+
+        :return: One sentence, or an empty string when all is well.
+        """
+        name = self._node.resolve_topic_name(self.topic)
+        publishers = self._publishers()
+        if self._is_optional and not publishers:
+            return ''
+        if not publishers:
+            return f'{name} has no publisher; start its driver, or remap {self.topic}'
+        wrong = [p.topic_type for p in publishers if p.topic_type != self.type]
+        if wrong:
+            return f'{name} carries {wrong[0]}, the contract says {self.type}'
+        if self._is_command:
+            return ''
+        age_s = self.age_s()
+        if age_s is None:
+            return f'{name} has a publisher but nothing has arrived yet'
+        if age_s > self._silence_s:
+            return f'{name} has been silent for {age_s:.1f} s, limit {self._silence_s:g} s'
+        return ''
+
+    def age_s(self):
+        """Return the seconds since the last arrival, None where there was none."""
+        return time.monotonic() - self._arrivals_s[-1] if self._arrivals_s else None
+
+    def rate_hz(self):
+        """Return the arrivals per second over the last ones, 0 where there were fewer than two."""
+        if len(self._arrivals_s) < 2:
+            return 0.0
+        return (len(self._arrivals_s) - 1) / (self._arrivals_s[-1] - self._arrivals_s[0])
+
+    def _publishers(self):
+        """Return what is known about the topic's publishers."""
+        return self._node.get_publishers_info_by_topic(
+            self._node.resolve_topic_name(self.topic))
+
+    def _on_arrival(self, data):
+        """Note the time and hand the bytes on."""
+        self._arrivals_s.append(time.monotonic())
+        self._on_message(self, data)

@@ -1,0 +1,69 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Reading one file of a checkpoint, with one kind of error for all that can be wrong with it."""
+
+import json
+
+from diffusion_policy_ros.errors import CheckpointError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+REMEDY = 'copy the whole checkpoint folder again, or save it again from training'
+
+
+def read_bytes(path):
+    """
+    Read a file.
+
+    :param path: pathlib.Path.
+    :return: Its content.
+    :raises CheckpointError: if it is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise CheckpointError(f'{path} is missing; {REMEDY}') from error
+    except OSError as error:
+        raise CheckpointError(f'{path} cannot be read ({error}); {REMEDY}') from error
+
+
+def read_json(path):
+    """
+    Read a JSON file.
+
+    :param path: pathlib.Path.
+    :return: The parsed document.
+    :raises CheckpointError: if it is missing, cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:
+        raise CheckpointError(f'{path} is not valid JSON ({error}); {REMEDY}') from error
+
+
+def read_tensors(path):
+    """
+    Read a safetensors file.
+
+    :param path: pathlib.Path.
+    :return: Tensor name -> tensor on the CPU.
+    :raises CheckpointError: if it is missing, cannot be read or is no safetensors file.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f'{path} is missing; {REMEDY}') from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f'{path} is no intact safetensors file ({error}); it may be cut '
+                              f'short, or a Git LFS pointer; {REMEDY}') from error

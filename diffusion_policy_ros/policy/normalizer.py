@@ -1,0 +1,167 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Between robot units and the numbers near [-1, 1] that networks see."""
+
+from diffusion_policy_ros.errors import ConfigError
+import torch
+from torch import nn
+
+NEAR_CONSTANT = 1e-4
+# LeRobot's divisor where a range or deviation is exactly 0.
+ZERO_RANGE = 1e-8
+NEEDED = {'MIN_MAX': ('min', 'max'), 'MEAN_STD': ('mean', 'std'), 'IDENTITY': ()}
+
+
+class Normalizer(nn.Module):
+    """
+    Shift and scale every feature: ``(x - center) / half_width``.
+
+    ``MIN_MAX`` maps [min, max] to [-1, 1]; ``MEAN_STD`` maps to mean 0 and deviation 1;
+    ``IDENTITY`` changes nothing. The numbers are buffers outside the state dict.
+
+    :ivar statistics: Key -> statistic -> float32 tensor, (entries,) or (channels, 1, 1), as
+        stored in a checkpoint.
+    """
+
+    def __init__(self, config, statistics):
+        """
+        Use statistics exactly as they are, such as a checkpoint's.
+
+        :param config: PolicyConfig: features and their normalization.
+        :param statistics: Key -> statistic name -> numbers, in robot units.
+        :raises ConfigError: if a statistic is missing, malformed or not finite.
+        """
+        super().__init__()
+        self.statistics = {}
+        self._index = {}
+        for key, feature in {**config.input_features, **config.output_features}.items():
+            mode = config.normalization_mapping[feature['type']]
+            kept = _checked_statistics(key, feature['shape'], mode, statistics)
+            self.statistics[key] = kept
+            if mode != 'IDENTITY':
+                center, half_width = _affine(mode, kept)
+                self._index[key] = len(self._index)
+                self.register_buffer(f'center_{self._index[key]}', center, persistent=False)
+                self.register_buffer(f'half_width_{self._index[key]}', half_width,
+                                     persistent=False)
+
+    @classmethod
+    def from_dataset(cls, config, statistics):
+        """
+        Build the normalizer of a new policy.
+
+        An entry that hardly moved (range or deviation below 1e-4) is shifted but not scaled, so
+        that sensor noise is not blown up to full size. The stored statistics say so themselves:
+        range 2, or deviation 1.
+
+        :param config: PolicyConfig.
+        :param statistics: Key -> ``min``, ``max``, ``mean``, ``std``, ... in robot units.
+        :return: The normalizer.
+        :raises ConfigError: if a statistic is missing, malformed or not finite.
+        """
+        normalizer = cls(config, statistics)
+        return cls(config, {key: _without_tiny_widths(kept)
+                            for key, kept in normalizer.statistics.items()})
+
+    def normalize(self, key, x):
+        """
+        Return a feature in normalized units.
+
+        :param key: Feature key.
+        :param x: Float tensor in robot units whose last axes are the feature's.
+        """
+        if key not in self._index:
+            return x
+        center, half_width = self._numbers(key)
+        return (x - center) / half_width
+
+    def unnormalize(self, key, x):
+        """
+        Return a feature in robot units: the inverse of ``normalize``.
+
+        :param key: Feature key.
+        :param x: Float tensor in normalized units.
+        """
+        if key not in self._index:
+            return x
+        center, half_width = self._numbers(key)
+        return x * half_width + center
+
+    def _numbers(self, key):
+        """Return center and half width of a feature."""
+        index = self._index[key]
+        return getattr(self, f'center_{index}'), getattr(self, f'half_width_{index}')
+
+
+def unit_image_statistics(channels):
+    """
+    Return statistics that map pixel values in [0, 1] to [-1, 1] under either normalization.
+
+    :param channels: Channels of the image.
+    :return: Statistic name -> float32 (channels, 1, 1).
+    """
+    values = {'min': 0.0, 'max': 1.0, 'mean': 0.5, 'std': 0.5}
+    return {name: torch.full((channels, 1, 1), value) for name, value in values.items()}
+
+
+def _checked_statistics(key, shape, mode, statistics):
+    """Return a key's statistics as float32 tensors, with those that its mode needs."""
+    given = statistics.get(key, {})
+    missing = [name for name in NEEDED[mode] if name not in given]
+    if missing:
+        raise ConfigError(f'statistics of {key!r} lack {", ".join(missing)}, which {mode} needs; '
+                          f'there are: {", ".join(given) or "none"}')
+    wanted = shape if len(shape) == 1 else (shape[0], 1, 1)
+    kept = {}
+    for name in ('min', 'max', 'mean', 'std'):
+        if name in given:
+            kept[name] = _as_statistic(f'statistics of {key!r}: {name}', given[name], wanted)
+    if 'min' in kept and 'max' in kept and (kept['min'] > kept['max']).any():
+        raise ConfigError(f'statistics of {key!r}: min exceeds max')
+    if 'std' in kept and (kept['std'] < 0).any():
+        raise ConfigError(f'statistics of {key!r}: std is below 0')
+    return kept
+
+
+def _as_statistic(where, values, shape):
+    """Return numbers as a float32 tensor of a shape, refusing others and non-finite ones."""
+    tensor = torch.as_tensor(values, dtype=torch.float32).cpu().clone()
+    if tensor.numel() != torch.Size(shape).numel():
+        raise ConfigError(f'{where} has shape {tuple(tensor.shape)}; wanted {tuple(shape)}')
+    if not torch.isfinite(tensor).all():
+        raise ConfigError(f'{where} is not finite: {tensor.flatten().tolist()}')
+    return tensor.reshape(shape)
+
+
+def _affine(mode, kept):
+    """Return center and half width, float32, from float64 arithmetic."""
+    if mode == 'MIN_MAX':
+        low, high = kept['min'].double(), kept['max'].double()
+        width = torch.where(high == low, ZERO_RANGE, high - low)
+        return (low + width / 2).float(), (width / 2).float()
+    std = torch.where(kept['std'] == 0, ZERO_RANGE, kept['std'])
+    return kept['mean'].clone(), std
+
+
+def _without_tiny_widths(kept):
+    """Widen the statistics of near-constant entries so that they are only shifted."""
+    widened = dict(kept)
+    if 'min' in kept and 'max' in kept:
+        low, high = kept['min'].double(), kept['max'].double()
+        tiny, center = high - low < NEAR_CONSTANT, (low + high) / 2
+        widened['min'] = torch.where(tiny, center - 1, low).float()
+        widened['max'] = torch.where(tiny, center + 1, high).float()
+    if 'std' in kept:
+        widened['std'] = torch.where(kept['std'] < NEAR_CONSTANT, 1.0, kept['std'])
+    return widened

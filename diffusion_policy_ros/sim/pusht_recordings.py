@@ -1,0 +1,94 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Human Push-T demonstrations in Diffusion Policy's zarr format, as starts and actions."""
+
+from diffusion_policy_ros.errors import ConfigError, DatasetError
+from diffusion_policy_ros.sim.pusht import METRES_PER_PIXEL
+import numpy as np
+
+COLUMNS = {'state': 5, 'action': 2}
+
+
+class Recordings:
+    """
+    The demonstrations of one replay buffer.
+
+    :ivar rate_hz: Rows per second of the recordings, Hz.
+    """
+
+    rate_hz = 10.0
+
+    def __init__(self, path):
+        """
+        Open the buffer.
+
+        :param path: Folder with ``data/state``, ``data/action`` and ``meta/episode_ends``.
+        :raises DatasetError: if it is not such a folder.
+        """
+        import zarr  # takes most of a second, and only replays need it
+        self._path = path
+        try:
+            group = zarr.open(str(path), mode='r')
+            self._ends = np.asarray(group['meta/episode_ends'][:], dtype=np.int64)
+            self._arrays = {name: group[f'data/{name}'] for name in COLUMNS}
+        except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+            raise DatasetError(
+                f'cannot replay {path}: {error}. It must be the zarr folder of Push-T '
+                'demonstrations with data/state, data/action and meta/episode_ends') from error
+        for name, array in self._arrays.items():
+            if array.shape != (self._ends[-1], COLUMNS[name]):
+                raise DatasetError(f'cannot replay {path}: data/{name} has shape {array.shape}, '
+                                   f'expected {(int(self._ends[-1]), COLUMNS[name])}')
+
+    def __len__(self):
+        """Return the number of demonstrations."""
+        return len(self._ends)
+
+    def demonstration(self, number):
+        """
+        Return one demonstration.
+
+        :param number: Number from 0.
+        :return: (start, actions): float64 ``(5,)`` finger x, y and block x, y in m and block
+            angle in rad; float64 ``(rows, 2)`` targets of the finger in m, one every 0.1 s.
+        :raises DatasetError: if there is no such demonstration.
+        """
+        if not 0 <= number < len(self):
+            raise DatasetError(f'{self._path} has no demonstration {number}; it has 0 to '
+                               f'{len(self) - 1}')
+        first = int(self._ends[number - 1]) if number else 0
+        start = np.asarray(self._arrays['state'][first], dtype=np.float64)
+        actions = np.asarray(self._arrays['action'][first:int(self._ends[number])])
+        start[:4] *= METRES_PER_PIXEL
+        return start, actions.astype(np.float64) * METRES_PER_PIXEL
+
+
+def parse_numbers(text):
+    """
+    Read a list of episode numbers such as ``0-3,7``.
+
+    :param text: Numbers and inclusive ranges, separated by commas.
+    :return: List of int, in the order written.
+    :raises ConfigError: if the text is anything else.
+    """
+    numbers = []
+    for part in text.split(','):
+        first, _, last = part.partition('-')
+        try:
+            numbers += range(int(first), int(last or first) + 1)
+        except ValueError as error:
+            raise ConfigError(f'{part!r} in {text!r} is no episode number; write numbers and '
+                              'ranges, for example 0-9 or 0,4,7') from error
+    return numbers

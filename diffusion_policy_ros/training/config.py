@@ -1,0 +1,183 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The settings of one training run: a frozen dataclass, read from YAML and the command line."""
+
+from dataclasses import asdict, dataclass, field, fields
+import difflib
+from pathlib import Path
+from typing import Optional
+
+from diffusion_policy_ros.errors import ConfigError
+import yaml
+
+
+@dataclass(frozen=True)
+class EncoderPretraining:
+    """
+    First stage: the image encoder learns to see what an auxiliary stream tells.
+
+    :ivar target: Dataset key of the auxiliary stream, or None to train end to end at once.
+    :ivar steps: Optimizer steps of this stage.
+    :ivar batch_size: Frames per step.
+    :ivar learning_rate: Peak rate of AdamW.
+    :ivar freeze: Keep the encoder fixed afterwards and cache its features, which makes the
+        diffusion stage several times faster on a CPU.
+    """
+
+    target: Optional[str] = None
+    steps: int = 6000
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    freeze: bool = True
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """
+    Everything that decides a training run, besides the dataset.
+
+    :ivar policy: Overrides of ``PolicyConfig`` fields; features and shapes come from the dataset.
+    :ivar pretraining: The encoder's first stage.
+    :ivar steps: Optimizer steps of the diffusion stage.
+    :ivar batch_size: Windows per step.
+    :ivar learning_rate: Peak rate of AdamW, after the warm-up.
+    :ivar warmup_steps: Steps of linear warm-up before the cosine decay to zero.
+    :ivar weight_decay: Of AdamW.
+    :ivar beta1, beta2: Of AdamW.
+    :ivar gradient_clip_norm: Largest norm of the gradient.
+    :ivar ema_power, ema_max: Exponential moving average of the weights (see ``networks.ema``).
+    :ivar validation_episodes: Episodes at the end of the dataset that are held out.
+    :ivar log_every, validate_every, checkpoint_every: Intervals in steps.
+    :ivar precision: ``float32``, or ``bfloat16`` for mixed precision on CUDA; ``auto`` takes
+        bfloat16 where the GPU supports it.
+    :ivar storage: ``float32`` or ``float16``: how the checkpoint stores weights.
+    :ivar compile: Run the denoiser through ``torch.compile`` (needs a C++ compiler).
+    :ivar seed: Of initial weights, batches and noise.
+    """
+
+    policy: dict = field(default_factory=dict)
+    pretraining: EncoderPretraining = EncoderPretraining()
+    steps: int = 100_000
+    batch_size: int = 64
+    learning_rate: float = 1e-4
+    warmup_steps: int = 500
+    weight_decay: float = 1e-6
+    beta1: float = 0.95
+    beta2: float = 0.999
+    gradient_clip_norm: float = 10.0
+    ema_power: float = 0.75
+    ema_max: float = 0.9999
+    validation_episodes: int = 0
+    log_every: int = 50
+    validate_every: int = 1000
+    checkpoint_every: int = 1000
+    precision: str = 'auto'
+    storage: str = 'float32'
+    compile: bool = False
+    seed: int = 0
+
+    def __post_init__(self):
+        """Check ranges and choices."""
+        _at_least(self, 1, ('steps', 'batch_size', 'log_every', 'validate_every',
+                            'checkpoint_every'))
+        _at_least(self, 0, ('warmup_steps', 'validation_episodes', 'weight_decay', 'seed'))
+        _at_least(self.pretraining, 1, ('steps', 'batch_size'))
+        for name in ('learning_rate', 'gradient_clip_norm'):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f'{name} is {getattr(self, name)!r}; it must be above 0')
+        for name, choices in (('precision', ('auto', 'float32', 'bfloat16')),
+                              ('storage', ('float32', 'float16'))):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f'{name} is {getattr(self, name)!r}; choose one of: '
+                                  f'{", ".join(choices)}')
+
+    def to_yaml(self) -> str:
+        """Return the settings as YAML that ``load_train_config`` reads back equal."""
+        return yaml.safe_dump(asdict(self), sort_keys=False)
+
+
+def load_train_config(path=None, overrides=()) -> TrainConfig:
+    """
+    Read a training configuration and apply command-line overrides.
+
+    :param path: YAML file, or None for the defaults.
+    :param overrides: ``key=value`` texts; dots reach into groups (``pretraining.steps=200``,
+        ``policy.horizon=16``); values are YAML.
+    :return: The checked configuration.
+    :raises ConfigError: naming the key, the value and the remedy.
+    """
+    raw = {}
+    if path is not None:
+        try:
+            raw = yaml.safe_load(Path(path).read_text(encoding='utf-8')) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f'cannot read the training configuration {path}: {error}') from error
+    for text in overrides:
+        _apply_override(raw, text)
+    pretraining = _build(EncoderPretraining, raw.pop('pretraining', {}), 'pretraining')
+    return _build(TrainConfig, {**raw, 'pretraining': pretraining}, 'training configuration')
+
+
+def _apply_override(raw, text):
+    """Set one ``a.b=value`` in the nested mapping."""
+    key, equals, value = text.partition('=')
+    if not equals or not key:
+        raise ConfigError(f'override {text!r} is not of the form key=value')
+    *groups, name = key.split('.')
+    for group in groups:
+        raw = raw.setdefault(group, {})
+        if not isinstance(raw, dict):
+            raise ConfigError(f'override {text!r}: {group!r} is not a group')
+    try:
+        raw[name] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f'override {text!r}: {error}') from error
+
+
+def _build(cls, raw, where):
+    """Build a dataclass from a mapping, refusing unknown keys and wrong types."""
+    if not isinstance(raw, dict):
+        raise ConfigError(f'{where} must be a mapping, got {type(raw).__name__}')
+    known = {f.name: f for f in fields(cls)}
+    checked = {}
+    for name, value in raw.items():
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f'did you mean "{close[0]}"?' if close else f'known: {", ".join(known)}'
+            raise ConfigError(f'{where}: unknown key {name!r}; {hint}')
+        checked[name] = _converted(where, known[name], value)
+    return cls(**checked)
+
+
+def _converted(where, spec, value):
+    """Accept whole numbers for floats and refuse any other type change (1e-4 is a YAML text)."""
+    wanted = spec.type
+    if wanted is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass  # the refusal below names the value
+    kinds = {int: int, float: float, bool: bool, str: str, dict: dict}
+    kind = kinds.get(wanted, object)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ConfigError(f'{where}: {spec.name} is {value!r}; it must be a {kind.__name__}')
+    return value
+
+
+def _at_least(config, low, names):
+    """Refuse settings below their smallest sensible value."""
+    for name in names:
+        if getattr(config, name) < low:
+            raise ConfigError(f'{name} is {getattr(config, name)!r}; it must be at least {low}')

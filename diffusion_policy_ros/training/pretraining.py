@@ -1,0 +1,128 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The encoder's first stage: learn to see what an auxiliary stream tells.
+
+A small image encoder trained only through the denoising loss learns slowly where things are.
+Regressing a recorded ground truth (an object's pose, keypoints) teaches it in minutes; the
+denoiser then starts from features that hold the scene's geometry.
+"""
+
+from diffusion_policy_ros.training.loop import Stage
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+STAGE = 'pretraining'
+VALIDATION_FRAMES = 1024
+
+
+class PretrainingStage:
+    """
+    Regress an auxiliary vector from single frames.
+
+    :param policy: The policy whose image encoder is trained.
+    :param frames: ``{image key: uint8 array (rows, H, W, C)}``, memory maps.
+    :param targets: Auxiliary vectors, float32 array (rows, D), any unit.
+    :param rows: int64 array, rows to train on.
+    :param held_out: int64 array, rows to validate on; may be empty.
+    :param config: The run's ``TrainConfig``.
+    :param device: Torch device.
+    """
+
+    def __init__(self, policy, frames, targets, rows, held_out, config, device):
+        """Scale the targets and add the regression's own last layer."""
+        self._policy = policy
+        self._frames = frames
+        self._rows = rows
+        self._held_out = held_out[:: max(1, len(held_out) // VALIDATION_FRAMES)]
+        self._config = config
+        self._device = device
+        self._targets = _scaled(targets, rows)
+        self._head = nn.Linear(policy.config.image_feature_dim, targets.shape[1]).to(device)
+
+    def stage(self):
+        """Describe the stage for the loop."""
+        settings = self._config.pretraining
+        trained = nn.ModuleDict({'encoder': self._policy.diffusion.rgb_encoder,
+                                 'head': self._head})
+        return Stage(
+            name=STAGE, steps=settings.steps, modules={'trained': trained}, trained=trained,
+            optimizer_options={'lr': settings.learning_rate, 'weight_decay': 1e-4},
+            warmup_steps=min(200, settings.steps // 10),
+            gradient_clip_norm=self._config.gradient_clip_norm, loss=self._loss,
+            validate=self._validate)
+
+    def _loss(self, _step, generator):
+        """Return the error of one random batch."""
+        size = self._config.pretraining.batch_size
+        chosen = torch.randint(len(self._rows), (size,), generator=generator).numpy()
+        return self._error(self._rows[chosen])
+
+    def _error(self, rows):
+        """Return the mean squared error on some rows, in units of each entry's half range."""
+        features = frame_features(self._policy, self._frames, rows, self._device)
+        return functional.mse_loss(self._head(features), self._targets[rows].to(self._device))
+
+    @torch.no_grad()
+    def _validate(self):
+        """Return the root mean squared error on held-out frames, as a share of the half range."""
+        if not len(self._held_out):
+            return {}
+        return {'validation_rmse': self._error(self._held_out).sqrt().item()}
+
+
+def frame_features(policy, frames, rows, device):
+    """
+    Encode single frames.
+
+    :param policy: The policy whose image encoder is used.
+    :param frames: ``{image key: array (rows, H, W, C)}``.
+    :param rows: int64 array (N,).
+    :param device: Torch device.
+    :return: float32 tensor (N, image_feature_dim).
+    """
+    # The policy takes windows of n_obs_steps frames; the encoder itself looks at one at a time.
+    steps = policy.config.n_obs_steps
+    padded = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % steps)])
+    window = {key: torch.from_numpy(array[padded]).unflatten(0, (-1, steps)).to(device)
+              for key, array in frames.items()}
+    return policy.image_features(window).flatten(0, 1)[:len(rows)]
+
+
+@torch.no_grad()
+def cache_features(policy, frames, device, batch_size=256):
+    """
+    Encode every frame once, for a stage in which the encoder stays fixed.
+
+    :param policy: The policy whose image encoder is used.
+    :param frames: ``{image key: uint8 array (rows, H, W, C)}``.
+    :param device: Torch device.
+    :param batch_size: Frames per forward pass.
+    :return: float32 array (rows, image_feature_dim).
+    """
+    rows = np.arange(len(next(iter(frames.values()))))
+    parts = [frame_features(policy, frames, rows[start:start + batch_size], device).cpu()
+             for start in range(0, len(rows), batch_size)]
+    return torch.cat(parts).numpy()
+
+
+def _scaled(targets, rows):
+    """Scale each entry to [-1, 1] over the training rows; constant entries become 0."""
+    low, high = targets[rows].min(axis=0), targets[rows].max(axis=0)
+    half = (high - low) / 2
+    scaled = np.where(half > 1e-9, (targets - (low + high) / 2) / np.maximum(half, 1e-9), 0)
+    return torch.from_numpy(scaled.astype(np.float32))

@@ -1,0 +1,140 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A whole training run: from a dataset folder to a checkpoint folder."""
+
+from pathlib import Path
+import shutil
+
+from diffusion_policy_ros.config import PolicyConfig
+from diffusion_policy_ros.data.cache import build_cache
+from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.statistics import vector_statistics
+from diffusion_policy_ros.errors import ConfigError, DatasetError
+from diffusion_policy_ros.policy.policy import Policy
+from diffusion_policy_ros.streams import ACTION_KEY
+from diffusion_policy_ros.training import diffusion_stage, pretraining
+from diffusion_policy_ros.training.loop import Loop
+from diffusion_policy_ros.training.snapshot import read_facts
+import numpy as np
+import torch
+
+
+def train(dataset_dir, out, config, *, device, resume, stop_requested):
+    """
+    Train a policy, or go on with a run that was stopped.
+
+    :param dataset_dir: LeRobotDataset v3.0 folder with its contract.
+    :param out: Checkpoint folder to write; the run's own files go to ``<out>.run`` beside it.
+    :param config: ``TrainConfig``.
+    :param device: Torch device.
+    :param resume: Go on from ``<out>.run``.
+    :param stop_requested: Called after each step; True stops the run with a snapshot.
+    :return: One sentence about the result.
+    :raises DiffusionPolicyError: naming what does not fit.
+    """
+    out = Path(out)
+    run_folder = out.with_name(out.name + '.run')
+    facts = _prepare(run_folder, config, resume)
+    reader = LeRobotReader(dataset_dir)
+    cache = build_cache(dataset_dir)
+    torch.manual_seed(config.seed)
+    split = _Split(cache.episode_ends, config.validation_episodes)
+    policy = _build_policy(reader, cache, split, config).to(device)
+    loop = Loop(run_folder, config, stop_requested=stop_requested,
+                seconds_before=facts.get('seconds', 0.0))
+    try:
+        if config.pretraining.target is not None and facts.get('stage') != diffusion_stage.STAGE:
+            _pretrain(policy, cache, split, config, loop, device)
+        figures = _train_diffusion(policy, cache, split, config, loop, out, device)
+    finally:
+        loop.close()
+    found = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
+    return (f'{out}: trained {config.steps} steps in {loop.seconds / 60:.1f} min on '
+            f'{split.train_episodes} episodes{"; " if found else ""}{found}')
+
+
+class _Split:
+    """Which rows are trained on and which are held out: the last episodes."""
+
+    def __init__(self, episode_ends, validation_episodes):
+        """Cut the rows at an episode's end."""
+        self.train_episodes = len(episode_ends) - validation_episodes
+        if self.train_episodes < 1:
+            raise DatasetError(f'validation_episodes is {validation_episodes}, but the dataset has '
+                               f'only {len(episode_ends)} episodes; hold out fewer')
+        self.first_held_out = int(episode_ends[self.train_episodes - 1])
+
+    def rows(self, rows):
+        """Return ``(training rows, held-out rows)`` of an array of rows."""
+        return rows[rows < self.first_held_out], rows[rows >= self.first_held_out]
+
+
+def _prepare(run_folder, config, resume):
+    """Check the run's folder against ``resume`` and return the facts of its snapshot."""
+    facts = read_facts(run_folder)
+    if not resume:
+        if facts is not None:
+            raise ConfigError(f'{run_folder} holds a run that can be resumed; add --resume, '
+                              'or delete the folder to start anew')
+        shutil.rmtree(run_folder, ignore_errors=True)
+    elif facts is None:
+        raise ConfigError(f'{run_folder} holds no snapshot to resume from; leave out --resume')
+    elif facts['config'] != config.to_yaml():
+        raise ConfigError(f'the settings differ from those of the run in {run_folder}; resume '
+                          'with the same --config and --set as it was started with')
+    run_folder.mkdir(parents=True, exist_ok=True)
+    (run_folder / 'train.yaml').write_text(config.to_yaml())
+    return facts or {}
+
+
+def _build_policy(reader, cache, split, config):
+    """Build an untrained policy for the dataset, normalized by its training episodes."""
+    if reader.contract is None:
+        raise DatasetError(f'{reader.folder} has no meta/contract.yaml, so nobody could tell what '
+                           'the policy needs; convert the bags with dpr convert')
+    try:
+        policy_config = PolicyConfig.from_contract(reader.contract, **config.policy)
+    except TypeError as error:
+        raise ConfigError(f'policy: {error}; fields are those of PolicyConfig') from error
+    vectors = [key for key in (*policy_config.input_features, ACTION_KEY)
+               if key not in policy_config.image_keys]
+    statistics = {key: vector_statistics(cache.arrays[key][:split.first_held_out])
+                  for key in vectors}
+    return Policy.from_dataset(policy_config, {**reader.statistics, **statistics},
+                               reader.contract)
+
+
+def _pretrain(policy, cache, split, config, loop, device):
+    """Run the encoder's first stage."""
+    target = config.pretraining.target
+    if not policy.config.image_keys or target not in cache.arrays:
+        raise ConfigError(f'pretraining.target is {target!r}; it needs a camera and one of the '
+                          f'recorded vectors: {", ".join(cache.arrays)}')
+    frames = {key: cache.arrays[key] for key in policy.config.image_keys}
+    rows, held_out = split.rows(np.arange(len(cache.arrays[target])))
+    loop.run(pretraining.PretrainingStage(
+        policy, frames, cache.arrays[target], rows, held_out, config, device).stage())
+
+
+def _train_diffusion(policy, cache, split, config, loop, out, device):
+    """Run the main stage and write the checkpoint folder with the averaged weights."""
+    frozen = config.pretraining.target is not None and config.pretraining.freeze
+    stage = diffusion_stage.DiffusionStage(policy, cache, split, config, device, frozen=frozen)
+
+    def publish():
+        with stage.ema.applied():
+            policy.save(out, weights_dtype=config.storage)
+
+    return loop.run(stage.stage(publish))

@@ -1,0 +1,118 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Exact resume: everything a stopped run needs to go on as if it had never stopped.
+
+One safetensors file holds weights, moving average, optimizer moments and generator states; one
+JSON file holds the step and the settings. Nothing is pickled.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from diffusion_policy_ros.errors import CheckpointError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+import torch
+
+FACTS = 'snapshot.json'
+
+
+def save_snapshot(folder, *, modules, optimizer, generator, facts):
+    """
+    Write a snapshot so that a kill at any moment leaves the old one or the new one.
+
+    :param folder: The run's folder; made where missing.
+    :param modules: ``{name: module}`` whose state dicts are kept.
+    :param optimizer: A torch optimizer over a fixed order of parameters.
+    :param generator: The CPU generator of batches and noise.
+    :param facts: JSON-able facts (``stage``, ``step``, the configuration).
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f'{name}/{key}': value.detach().cpu().contiguous()
+               for name, module in modules.items() for key, value in module.state_dict().items()}
+    for index, moments in optimizer.state_dict()['state'].items():
+        for key, value in moments.items():
+            tensors[f'optimizer/{index}/{key}'] = torch.as_tensor(value).cpu().contiguous()
+    tensors['generator'] = generator.get_state()
+    tensors['default_generator'] = torch.get_rng_state()
+    # Shared storage would be refused by safetensors; the facts carry the name of their tensors,
+    # so that the pair is switched by one rename.
+    tensors = {key: value.clone() for key, value in tensors.items()}
+    name = f'{facts["stage"]}-{facts["step"]:08d}.safetensors'
+    save_file(tensors, folder / (name + '.part'))
+    os.replace(folder / (name + '.part'), folder / name)
+    part = folder / (FACTS + '.part')
+    part.write_text(json.dumps({**facts, 'tensors': name}, indent=2))
+    os.replace(part, folder / FACTS)
+    for old in folder.glob('*.safetensors'):
+        if old.name != name:
+            old.unlink()
+
+
+def read_facts(folder):
+    """
+    Return the facts of the snapshot in a folder, or None where there is none.
+
+    :raises CheckpointError: if the file is there but not readable.
+    """
+    path = Path(folder) / FACTS
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f'{path} is not readable ({error}); delete the folder to start '
+                              'anew') from error
+
+
+def load_snapshot(folder, *, modules, optimizer, generator):
+    """
+    Put a snapshot back in place.
+
+    :param folder: The run's folder.
+    :param modules: The same modules as saved, any values.
+    :param optimizer: The same optimizer as saved, freshly made.
+    :param generator: CPU generator to set.
+    :raises CheckpointError: if the snapshot is damaged or of another network.
+    """
+    path = Path(folder) / read_facts(folder)['tensors']
+    try:
+        tensors = load_file(path)
+        for name, module in modules.items():
+            module.load_state_dict(_under(tensors, f'{name}/'))
+        _load_moments(optimizer, _under(tensors, 'optimizer/'))
+        generator.set_state(tensors['generator'])
+        torch.set_rng_state(tensors['default_generator'])
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f'cannot resume from {path}: {error}. It is damaged or belongs to '
+                              'another network; delete the folder to start anew') from error
+
+
+def _under(tensors, prefix):
+    """Return the tensors below a prefix, without it."""
+    return {key[len(prefix):]: value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _load_moments(optimizer, flat):
+    """Give the optimizer its moments back."""
+    state = optimizer.state_dict()
+    state['state'] = {}
+    for key, value in flat.items():
+        index, name = key.split('/')
+        state['state'].setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict(state)

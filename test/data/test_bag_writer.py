@@ -1,0 +1,75 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A recorded episode is a bag that rosbags and rosbag2 read, and is never overwritten."""
+
+from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.bag_writer import EpisodeBag
+from diffusion_policy_ros.errors import BagError
+import pytest
+from rosbags.rosbag2 import Reader
+
+
+def test_messages_come_back_byte_for_byte(tmp_path, contract):
+    """An independent reader finds what was written, under an absolute topic."""
+    with EpisodeBag(tmp_path / 'bag', contract) as bag:
+        bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0abc', 5)
+        bag.write('joint_states', 'sensor_msgs/msg/JointState', memoryview(b'\0\1\0\0de'), 7)
+    with Reader(tmp_path / 'bag') as reader:
+        found = [(c.topic, c.msgtype, t, bytes(d)) for c, t, d in reader.messages()]
+    assert found == [('/joint_states', 'sensor_msgs/msg/JointState', 5, b'\0\1\0\0abc'),
+                     ('/joint_states', 'sensor_msgs/msg/JointState', 7, b'\0\1\0\0de')]
+
+
+def test_contract_and_fields_travel_in_the_metadata(tmp_path, demonstration, contract):
+    """The contract inside parses to the one that was given."""
+    path = demonstration.write_bag(tmp_path / 'bag', range(3), fields={'episode': '7'})
+    with Reader(path) as reader:
+        custom = reader.storage.metadata.custom
+    assert parse_contract(custom['contract']) == contract
+    assert (custom['task'], custom['episode']) == ('Move the block.', '7')
+
+
+def test_an_existing_folder_is_refused(tmp_path, contract):
+    """Nothing in it changes."""
+    (tmp_path / 'bag').mkdir()
+    (tmp_path / 'bag/mine').write_text('precious')
+    with pytest.raises(BagError, match='never overwritten'):
+        EpisodeBag(tmp_path / 'bag', contract)
+    assert (tmp_path / 'bag/mine').read_text() == 'precious'
+
+
+def test_discard_removes_the_folder(tmp_path, contract):
+    """A discarded take leaves nothing, and takes no more messages."""
+    bag = EpisodeBag(tmp_path / 'bag', contract)
+    bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
+    bag.discard()
+    assert not (tmp_path / 'bag').exists()
+    with pytest.raises(BagError, match='is closed'):
+        bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 6)
+
+
+def test_an_exception_discards(tmp_path, contract):
+    """A take that broke off is not left as if it were whole."""
+    with pytest.raises(ZeroDivisionError):
+        with EpisodeBag(tmp_path / 'bag', contract):
+            raise ZeroDivisionError
+    assert not (tmp_path / 'bag').exists()
+
+
+def test_unknown_message_type_is_refused(tmp_path, contract):
+    """The error names topic and type."""
+    with EpisodeBag(tmp_path / 'bag', contract) as bag:
+        with pytest.raises(BagError, match="'/x': message type 'my_msgs/msg/Mine' is unknown"):
+            bag.write('x', 'my_msgs/msg/Mine', b'', 1)

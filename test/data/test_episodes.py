@@ -1,0 +1,237 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Rows lie on ticks, hold what the live path would have seen, and never bridge a gap."""
+
+from dataclasses import replace
+
+from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.episodes import episode_rows, Gap, Row
+from diffusion_policy_ros.errors import BagError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+MS = 1_000_000
+START_NS = 1_700_000_000_000_000_000
+
+
+def rows_of(messages, contract):
+    """Collect the rows."""
+    return [event for event in episode_rows(messages, contract) if isinstance(event, Row)]
+
+
+def with_action(contract, **changes):
+    """Change the contract's one action output."""
+    return replace(contract, actions=(replace(contract.actions[0], **changes),))
+
+
+def test_synchronous_messages_make_one_row_each(demonstration, contract):
+    """Values are the messages', ages are zero, ticks are exact."""
+    rows = rows_of(demonstration.messages(range(20)), contract)
+    assert [row.tick_ns for row in rows] == [START_NS + k * 100 * MS for k in range(20)]
+    for k, row in enumerate(rows):
+        assert np.array_equal(row.values['observation.state'], np.float32([k, k + 0.5]))
+        assert np.array_equal(row.values['action'], np.float32([100 + k, 100.5 + k]))
+        assert np.array_equal(row.values['observation.images.camera'],
+                              demonstration.values('camera/image_raw', k))
+        assert set(row.ages_ns.values()) == {0}
+    turned = rows[2].values['observation.environment_state']
+    assert np.allclose(turned[3:5], [np.cos(0.6), np.sin(0.6)])
+
+
+def test_ticks_begin_when_every_stream_has_a_sample(demonstration, contract):
+    """The camera comes 230 ms late; the grid starts at its first stamp."""
+    late = [(topic, demonstration.message(topic, 0, t + 230 * MS), t + 230 * MS)
+            if topic == 'camera/image_raw' else (topic, message, t)
+            for topic, message, t in demonstration.messages(range(20))]
+    rows = rows_of(sorted(late, key=lambda m: m[2]), contract)
+    assert rows[0].tick_ns == START_NS + 230 * MS
+    assert rows[0].ages_ns == {'camera/image_raw': 0, 'joint_states': 30 * MS,
+                               'block_pose': 30 * MS, 'joint_commands': 30 * MS}
+
+
+def test_a_message_that_arrived_after_the_settling_time_does_not_count(demonstration, contract):
+    """The live node could not have seen it, though its stamp fits."""
+    messages = demonstration.messages(range(6))
+    late = [(topic, message, t + 21 * MS) if topic == 'joint_states' else (topic, message, t)
+            for topic, message, t in messages]
+    rows = rows_of(sorted(late, key=lambda m: m[2]), contract)
+    assert rows[0].tick_ns == START_NS + 100 * MS  # nothing had arrived in time for tick 0
+    assert [row.values['observation.state'][0] for row in rows] == [0, 1, 2, 3, 4]
+    assert {row.ages_ns['joint_states'] for row in rows} == {100 * MS}
+    intime = [(topic, message, t + 20 * MS) if topic == 'joint_states' else (topic, message, t)
+              for topic, message, t in messages]
+    rows = rows_of(sorted(intime, key=lambda m: m[2]), contract)
+    assert rows[3].values['observation.state'][0] == 3
+
+
+def test_a_command_counts_though_it_arrived_late(demonstration, contract):
+    """Labels have no live counterpart: their stamp decides."""
+    late = [(topic, message, t + 90 * MS) if topic == 'joint_commands' else (topic, message, t)
+            for topic, message, t in demonstration.messages(range(6))]
+    rows = rows_of(sorted(late, key=lambda m: m[2]), contract)
+    assert [row.values['action'][0] for row in rows] == [100 + k for k in range(6)]
+
+
+def test_a_gap_splits_and_names_the_stream(demonstration, contract):
+    """Camera frames 5 to 8 are missing: rows on both sides stay on one grid."""
+    kept = [m for m in demonstration.messages(range(15))
+            if m[0] != 'camera/image_raw' or not 5 <= (m[2] - START_NS) // (100 * MS) <= 8]
+    events = list(episode_rows(kept, contract))
+    gaps = [(i, event) for i, event in enumerate(events) if isinstance(event, Gap)]
+    assert len(gaps) == 1
+    # Frame 4 is 100 ms old at tick 5, within max_age_ms 150; at tick 6 it is not.
+    assert gaps[0][0] == 6 and gaps[0][1].tick_ns == START_NS + 600 * MS
+    assert 'camera/image_raw' in gaps[0][1].reason and '0.200 s old' in gaps[0][1].reason
+    assert [(e.tick_ns - START_NS) // (100 * MS) for e in events if isinstance(e, Row)] \
+        == [0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14]
+
+
+def test_a_malformed_message_splits(demonstration, contract):
+    """A joint that is missing once costs its rows, not the bag."""
+    messages = demonstration.messages(range(8))
+    broken = next(m for m in messages if m[0] == 'joint_states' and m[2] == START_NS + 400 * MS)
+    broken[1].name.pop()
+    events = list(episode_rows(messages, contract))
+    assert [isinstance(event, Gap) for event in events] == [False] * 4 + [True] + [False] * 3
+    assert 'wrist' in events[4].reason
+
+
+def test_a_missing_command_splits(demonstration, contract):
+    """An action that is too old is no label."""
+    kept = [m for m in demonstration.messages(range(9))
+            if m[0] != 'joint_commands' or not 3 <= (m[2] - START_NS) // (100 * MS) <= 5]
+    events = list(episode_rows(kept, contract))
+    assert [isinstance(event, Gap) for event in events] == [False] * 4 + [True] + [False] * 3
+    assert events[4].reason.startswith('action is 0.200 s old')
+
+
+def test_a_long_pause_costs_no_time(demonstration, contract):
+    """A year between two takes is one gap."""
+    year_ns = 365 * 86400 * 10**9
+    first = demonstration.messages(range(5))
+    later = [(topic, demonstration.message(topic, k, t + year_ns), t + year_ns)
+             for k in range(5) for topic, _, t in demonstration.messages([k])]
+    events = list(episode_rows(first + later, contract))
+    assert sum(isinstance(event, Gap) for event in events) == 1
+    assert sum(isinstance(event, Row) for event in events) >= 9
+
+
+def test_a_pause_ends_an_episode_even_where_streams_hold(demonstration, contract):
+    """Holding a sample through a paused recording would invent rows."""
+    held = replace(contract, actions=(replace(contract.actions[0], max_age_ms=60000.0),),
+                   observations=tuple(replace(s, on_stale='hold') for s in contract.observations))
+    later = [(topic, demonstration.message(topic, k, t + 10**11), t + 10**11)
+             for k in range(5) for topic, _, t in demonstration.messages([k])]
+    events = list(episode_rows(demonstration.messages(range(5)) + later, held))
+    assert [e.reason for e in events if isinstance(e, Gap)] \
+        == ['nothing was recorded for more than 5 s']
+
+
+def test_two_clocks_are_refused(demonstration, contract):
+    """Simulation stamps near zero among wall-clock arrivals could never align."""
+    messages = [(topic, demonstration.message(topic, k, 10**9 + k), t)
+                for k in range(3) for topic, _, t in demonstration.messages([k])]
+    with pytest.raises(BagError, match='mixes two clocks'):
+        list(episode_rows(messages, contract))
+
+
+def test_next_state_labels_are_the_state_one_row_later(demonstration, contract):
+    """No command is needed, and the last row of each piece has no label."""
+    taught = with_action(contract, label='next_state', names=('wrist', 'elbow'))
+    kept = [m for m in demonstration.messages(range(12)) if m[0] != 'joint_commands'
+            and (m[0] != 'camera/image_raw' or not 4 <= (m[2] - START_NS) // (100 * MS) <= 6)]
+    events = list(episode_rows(kept, taught))
+    rows = [event for event in events if isinstance(event, Row)]
+    numbers = [(row.tick_ns - START_NS) // (100 * MS) for row in rows]
+    assert numbers == [0, 1, 2, 3, 7, 8, 9, 10]
+    assert sum(isinstance(event, Gap) for event in events) == 1
+    for k, row in zip(numbers, rows):
+        assert np.array_equal(row.values['action'], np.float32([k + 1.5, k + 1]))
+        assert 'joint_commands' not in row.ages_ns
+
+
+@pytest.mark.parametrize('offset_ms, shift', [(100.0, 1), (250.0, 2), (-200.0, -2)])
+def test_an_offset_reads_the_command_of_another_time(demonstration, contract, offset_ms, shift):
+    """Row k is labelled with the newest command at its tick plus the offset."""
+    rows = rows_of(demonstration.messages(range(12)), with_action(contract, offset_ms=offset_ms))
+    for row in rows[:8]:
+        k = (row.tick_ns - START_NS) // (100 * MS)
+        assert row.values['action'][0] == 100 + k + shift
+
+
+def test_odd_rates_do_not_drift():
+    """At 30 Hz tick 3000 is 100 s after the start, to the nanosecond."""
+    contract = parse_contract("""
+robot: fast
+rate_hz: 30
+observations:
+  - {key: observation.state, topic: a, type: std_msgs/msg/Float64MultiArray, names: [x],
+     stamp: receive, max_age_ms: 50}
+actions:
+  - {topic: b, type: std_msgs/msg/Float64MultiArray, names: [x], stamp: receive}
+""")
+
+    class Array:
+        data = np.zeros(1)
+
+    ticks = [contract.tick_ns(START_NS, k) for k in range(3001)]
+    rows = rows_of([(topic, Array, t) for t in ticks for topic in 'ab'], contract)
+    assert [row.tick_ns for row in rows] == ticks
+    assert rows[-1].tick_ns == START_NS + 100 * 10**9
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3000), st.integers(0, 200)),
+                max_size=120))
+def test_rows_obey_the_age_limits_for_any_traffic(traffic):
+    """Wild stamps and delays: ticks stay on the grid, ages in their limits, gaps between."""
+    contract = WILD
+    messages = sorted(((WILD_TOPICS[i], _vector(START_NS + at * MS), START_NS + (at + delay) * MS)
+                       for i, at, delay in traffic), key=lambda m: m[2])
+    events = list(episode_rows(messages, contract))
+    rows = [event for event in events if isinstance(event, Row)]
+    limits = {e.topic: e.max_age_ns for e in contract.observations + contract.actions}
+    for row in rows:
+        assert all(0 <= age <= limits[topic] for topic, age in row.ages_ns.items())
+    steps = np.diff([event.tick_ns for event in events])
+    assert (steps > 0).all() and (steps % (100 * MS) == 0).all()
+    for before, after in zip(events, events[1:]):
+        if isinstance(before, Row) and isinstance(after, Row):
+            assert after.tick_ns - before.tick_ns == 100 * MS
+
+
+WILD_TOPICS = ('a', 'b', 'c', 'c')
+WILD = parse_contract("""
+robot: wild
+rate_hz: 10
+settle_ms: 30
+observations:
+  - {key: observation.state, topic: a, type: sensor_msgs/msg/JointState, joints: [x],
+     max_age_ms: 150}
+  - {key: observation.environment_state, topic: b, type: sensor_msgs/msg/JointState, joints: [x],
+     max_age_ms: 400}
+actions:
+  - {topic: c, type: sensor_msgs/msg/JointState, joints: [x], max_age_ms: 200}
+""")
+
+
+def _vector(stamp_ns):
+    """Make an object with the fields of a JointState."""
+    from types import SimpleNamespace
+    seconds, nanosec = divmod(stamp_ns, 10**9)
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=seconds, nanosec=nanosec))
+    return SimpleNamespace(header=header, name=['x'], position=np.zeros(1))

@@ -1,0 +1,67 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Statistics agree with numpy over all the values at once."""
+
+from diffusion_policy_ros.data.statistics import (
+    merge_statistics, PictureStatistics, QUANTILES, vector_statistics)
+import numpy as np
+import pytest
+
+
+def test_vector_statistics_are_numpys():
+    """Every entry, in float64."""
+    values = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    found = vector_statistics(values)
+    exact = values.astype(np.float64)
+    assert np.allclose(found['mean'], exact.mean(0), atol=1e-12)
+    assert np.allclose(found['std'], exact.std(0), atol=1e-12)
+    assert np.array_equal(found['min'], exact.min(0)) and found['count'].tolist() == [200]
+    for name, q in QUANTILES.items():
+        assert np.allclose(found[name], np.quantile(exact, q, axis=0))
+
+
+def test_integers_keep_their_kind():
+    """Nanoseconds since 1970 are not rounded to float64."""
+    stamps = np.array([1_700_000_000_000_000_001, 1_700_000_000_000_000_003])
+    found = vector_statistics(stamps)
+    assert found['min'].tolist() == [1_700_000_000_000_000_001]
+    assert found['max'].dtype == np.int64
+
+
+def test_picture_statistics_are_those_of_the_pixels():
+    """In [0, 1], per channel, shaped (channels, 1, 1)."""
+    pictures = np.random.default_rng(1).integers(3, 250, (4, 20, 30, 3), dtype=np.uint8)
+    statistics = PictureStatistics(3)
+    for picture in pictures:
+        statistics.add(picture)
+    found = statistics.result()
+    pixels = pictures.reshape(-1, 3) / 255.0
+    for name, value in (('min', pixels.min(0)), ('max', pixels.max(0)), ('mean', pixels.mean(0)),
+                        ('std', pixels.std(0)), *(
+            (name, np.quantile(pixels, q, axis=0, method='inverted_cdf'))
+            for name, q in QUANTILES.items())):
+        assert found[name].shape == (3, 1, 1)
+        assert np.allclose(found[name].ravel(), value, atol=1e-9), name
+    assert found['count'].tolist() == [4]
+
+
+@pytest.mark.parametrize('cut', [1, 60, 199])
+def test_merged_statistics_equal_those_of_all_rows(cut):
+    """Exact for all but the quantiles."""
+    values = np.random.default_rng(2).uniform(-5, 100, size=(200, 2))
+    merged = merge_statistics(vector_statistics(values[:cut]), vector_statistics(values[cut:]))
+    whole = vector_statistics(values)
+    for name in ('min', 'max', 'mean', 'std', 'count'):
+        assert np.allclose(merged[name], whole[name], rtol=1e-12), name

@@ -1,0 +1,134 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Every frame comes back at its own time, as close to the original as its codec promises."""
+
+import av
+from diffusion_policy_ros.data.video import CODECS, describe_video, read_frames, VideoWriter
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+import pytest
+
+# Mean absolute error per pixel that a smooth moving picture may have, of 255.
+LIMITS = {'h264': 2.0, 'h264-lossless': 0.0, 'av1': 6.0}
+
+
+def pictures(count, height=48, width=64, channels=3):
+    """Make a smooth pattern that moves."""
+    rows, columns = np.mgrid[:height, :width]
+    channel = [128 + 100 * np.sin((rows * a + columns * b) / 16 + c)
+               for a, b, c in ((1, 2, 0), (2, 1, 1), (1, -1, 2))][:channels]
+    return [np.roll(np.stack(channel, -1).astype(np.uint8), k, axis=1) for k in range(count)]
+
+
+def write(path, frames, rate_hz=10, **options):
+    """Encode frames."""
+    video = VideoWriter(path, shape=frames[0].shape, rate_hz=rate_hz, **options)
+    for frame in frames:
+        video.write(frame)
+    video.close()
+    return path
+
+
+@pytest.mark.parametrize('codec', CODECS)
+@pytest.mark.parametrize('rate_hz', [10, 30])
+def test_frames_come_back_in_their_quality(tmp_path, codec, rate_hz):
+    """All of them, in order."""
+    frames = pictures(23)
+    path = write(tmp_path / 'v.mp4', frames, rate_hz, codec=codec)
+    found = list(read_frames(path, np.arange(23) / rate_hz))
+    assert len(found) == 23
+    errors = [np.abs(a.astype(int) - b).mean() for a, b in zip(found, frames)]
+    assert max(errors) <= LIMITS[codec]
+
+
+@pytest.mark.parametrize('codec', CODECS)
+@pytest.mark.parametrize('rate_hz', [7, 10, 30])
+def test_frame_i_is_shown_at_i_over_the_rate(tmp_path, codec, rate_hz):
+    """As a plain decoder sees it, within 1e-4 s."""
+    path = write(tmp_path / 'v.mp4', pictures(31), rate_hz, codec=codec)
+    with av.open(str(path)) as container:
+        times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    assert np.abs(np.array(times) - np.arange(31) / rate_hz).max() < 1e-4
+
+
+@pytest.mark.parametrize('codec', CODECS)
+def test_grey_pictures_stay_grey(tmp_path, codec):
+    """One channel in, one channel out."""
+    frames = pictures(5, channels=1)
+    path = write(tmp_path / 'v.mp4', frames, codec=codec)
+    found = list(read_frames(path, np.arange(5) / 10, channels=1))
+    assert found[0].shape == (48, 64, 1)
+    assert np.abs(np.array(found).astype(int) - np.array(frames)).mean() <= LIMITS[codec]
+
+
+def test_any_stretch_of_frames_can_be_read(tmp_path):
+    """As an episode inside a video of many."""
+    frames = pictures(40)
+    path = write(tmp_path / 'v.mp4', frames, codec='h264-lossless')
+    for first, end in ((0, 3), (7, 8), (13, 40), (39, 40)):
+        found = list(read_frames(path, np.arange(first, end) / 10))
+        assert np.array_equal(found, frames[first:end])
+
+
+def test_smaller_crf_is_closer(tmp_path):
+    """And larger."""
+    frames = pictures(12)
+    sizes, errors = [], []
+    for crf in (5, 25, 45):
+        path = write(tmp_path / f'{crf}.mp4', frames, crf=crf)
+        found = list(read_frames(path, np.arange(12) / 10))
+        sizes.append(path.stat().st_size)
+        errors.append(np.abs(np.array(found).astype(int) - np.array(frames)).mean())
+    assert sizes == sorted(sizes, reverse=True) and errors == sorted(errors)
+
+
+def test_description_has_what_lerobot_keeps(tmp_path):
+    """Height, width, codec and the rest."""
+    path = write(tmp_path / 'v.mp4', pictures(3), 15)
+    assert describe_video(path) == {
+        'video.height': 48, 'video.width': 64, 'video.codec': 'h264', 'video.pix_fmt': 'yuv444p',
+        'video.is_depth_map': False, 'video.fps': 15, 'video.channels': 3, 'has_audio': False}
+
+
+@pytest.mark.parametrize('times', [[0.0, 0.1, 0.15], [0.25], [0.4, 0.5], [9.0]])
+def test_a_time_without_a_frame_is_refused(tmp_path, times):
+    """Between two frames, or behind the last."""
+    path = write(tmp_path / 'v.mp4', pictures(5))
+    with pytest.raises(DatasetError, match='has no frame at'):
+        list(read_frames(path, times))
+
+
+@pytest.mark.parametrize('keep', [0, 10, 200, -900])
+def test_a_truncated_file_is_refused(tmp_path, keep):
+    """Wherever it was cut."""
+    path = write(tmp_path / 'v.mp4', pictures(20))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DatasetError, match='v.mp4'):
+        list(read_frames(path, np.arange(20) / 10))
+
+
+def test_wrong_input_is_refused(tmp_path):
+    """Codec, size, missing file: one sentence each."""
+    with pytest.raises(DatasetError, match="codec is 'vp9'; choose one of: h264"):
+        VideoWriter(tmp_path / 'a.mp4', shape=(8, 8, 3), rate_hz=10, codec='vp9')
+    with pytest.raises(DatasetError, match='7x9 pictures with codec .av1.'):
+        VideoWriter(tmp_path / 'b.mp4', shape=(9, 7, 3), rate_hz=10, codec='av1')
+    video = VideoWriter(tmp_path / 'c.mp4', shape=(48, 64, 3), rate_hz=10)
+    with pytest.raises(DatasetError, match=r'frame 0 is uint8 \(24, 64, 3\)'):
+        video.write(pictures(1, height=24)[0])
+    video.discard()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(DatasetError, match='does not exist'):
+        list(read_frames(tmp_path / 'd.mp4', [0.0]))

@@ -1,0 +1,219 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The simulated robot over real DDS: rates, stamps, commands, resets, replays and the mouse."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+from diffusion_policy_ros.errors import ConfigError, DatasetError  # noqa: E402,I100
+from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
+from diffusion_policy_ros.nodes.pusht_topics import joint_message  # noqa: E402
+from diffusion_policy_ros.sim.pusht import PushT  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from rclpy.exceptions import ParameterException  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
+from std_msgs.msg import Float64MultiArray, String  # noqa: E402
+
+DOMAIN_ID = 34
+ROOT = Path(__file__).parents[2]
+
+
+def _stamp_ns(message):
+    """Return a header's stamp in ns."""
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def _say(peer, publisher, target):
+    """Command a target."""
+    publisher.publish(joint_message(target, peer.node.get_clock().now().nanoseconds))
+
+
+def _commander(peer):
+    """Return a publisher of commands that the robot hears."""
+    publisher = peer.node.create_publisher(JointState, 'joint_commands', qos.COMMANDS)
+    peer.until(lambda: publisher.get_subscription_count() > 0, 'the robot listening')
+    return publisher
+
+
+def test_camera_and_joints_keep_their_rates_and_their_stamps(peer):
+    before_ns = peer.node.get_clock().now().nanoseconds
+    peer.start(PushTSim)
+    images = peer.hear(Image, 'camera/image_raw', qos.EVENTS)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    blocks = peer.hear(PoseStamped, 'block_pose', qos.EVENTS)
+    peer.until(lambda: len(images) > 40 and len(joints) > 70 and len(blocks) > 70, 'streams')
+    after_ns = peer.node.get_clock().now().nanoseconds
+    for messages, rate_hz in ((images, 30.0), (joints, 50.0), (blocks, 50.0)):
+        stamps = np.array([_stamp_ns(message) for message in messages])
+        assert before_ns < stamps[0] and stamps[-1] <= after_ns
+        assert (np.diff(stamps) > 0).all()
+        # Stamps are due times, so that a busy machine shows in lateness and not in the rate.
+        assert np.median(np.diff(stamps)) == pytest.approx(1e9 / rate_hz, abs=4e6)
+    assert images[0].encoding == 'rgb8' and (images[0].height, images[0].width) == (96, 96)
+    assert images[0].step == 288 and images[0].header.frame_id == 'camera_optical_frame'
+
+
+def test_the_first_episode_shows_what_its_seed_draws(peer):
+    peer.start(PushTSim, seed=11)
+    images = peer.hear(Image, 'camera/image_raw', qos.EVENTS)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    blocks = peer.hear(PoseStamped, 'block_pose', qos.EVENTS)
+    peer.until(lambda: images and joints and blocks, 'streams')
+    sim = PushT()
+    shown = sim.reset(11)['observation.images.camera']
+    np.testing.assert_array_equal(
+        np.frombuffer(images[0].data, np.uint8).reshape(96, 96, 3), shown)
+    assert list(joints[0].name) == ['finger_x', 'finger_y']
+    np.testing.assert_allclose(joints[0].position, sim.state()[:2])
+    pose = blocks[0].pose
+    angle = 2 * np.arctan2(pose.orientation.z, pose.orientation.w)
+    np.testing.assert_allclose([pose.position.x, pose.position.y], sim.state()[2:4])
+    assert np.cos(angle - sim.state()[4]) == pytest.approx(1.0)
+
+
+def test_the_finger_follows_commands_and_keeps_the_last_one(peer):
+    peer.start(PushTSim, real_time_factor=4.0)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    commands = _commander(peer)
+    _say(peer, commands, (0.05, 0.06))
+    peer.until(lambda: joints and np.allclose(joints[-1].position, (0.05, 0.06), atol=1e-3),
+               'finger at the target')
+    heard = len(joints)
+    peer.until(lambda: len(joints) > heard + 100, 'a second without commands')
+    np.testing.assert_allclose(joints[-1].position, (0.05, 0.06), atol=1e-3)
+
+
+def test_a_command_beyond_the_table_stops_at_its_edge(peer):
+    peer.start(PushTSim, real_time_factor=4.0)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    _say(peer, _commander(peer), (-3.0, 0.06))
+    peer.until(lambda: joints and joints[-1].position[0] < 0.002, 'finger at the edge')
+    assert min(message.position[0] for message in joints) > -0.05
+
+
+def test_malformed_commands_are_ignored_and_good_ones_obeyed_after(peer):
+    peer.start(PushTSim, real_time_factor=4.0)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    commands = _commander(peer)
+    peer.until(lambda: joints, 'joint states')
+    rest = tuple(joints[-1].position)
+    for names, position in ((['finger_x'], [0.1]), (['finger_x', 'elbow'], [0.1, 0.1]),
+                            (['finger_x', 'finger_y'], [0.1]), ([], []),
+                            (['finger_x', 'finger_y'], [0.1, float('nan')])):
+        commands.publish(JointState(name=names, position=position))
+        heard = len(joints)
+        peer.until(lambda: len(joints) > heard + 10, 'joint states after a bad command')
+        np.testing.assert_allclose(joints[-1].position, rest, atol=1e-9)
+    commands.publish(JointState(name=['finger_y', 'finger_x'], position=[0.06, 0.05]))
+    peer.until(lambda: np.allclose(joints[-1].position, (0.05, 0.06), atol=1e-3),
+               'a good command obeyed')
+
+
+def test_resets_count_seeds_up_and_say_so_to_latecomers(peer):
+    robot = peer.start(PushTSim, seed=100)
+    assert peer.ask('pusht_sim/reset') == (True, 'episode 1, seed 101')
+    assert peer.ask('pusht_sim/reset') == (True, 'episode 2, seed 102')
+    late = peer.hear(String, 'pusht_sim/episode', qos.STATUS)
+    peer.until(lambda: late, 'the latched episode')
+    assert json.loads(late[-1].data) == {
+        'number': 2, 'seed': 102, 'demonstration': None, 'phase': 'live'}
+    from rclpy.parameter import Parameter
+    robot.set_parameters([Parameter('seed', value=7)])
+    assert peer.ask('pusht_sim/reset') == (True, 'episode 3, seed 7')
+    assert peer.ask('pusht_sim/reset') == (True, 'episode 4, seed 8')
+
+
+def test_coverage_is_told_with_its_maximum(peer):
+    peer.start(PushTSim, seed=3)
+    heard = peer.hear(Float64MultiArray, 'pusht_sim/coverage', qos.EVENTS)
+    peer.until(lambda: heard, 'coverage')
+    now, best = heard[-1].data
+    assert 0.0 <= now <= best <= 1.0
+
+
+def test_all_topics_move_with_the_namespace(peer):
+    robot = peer.start(PushTSim)
+    names = {publisher.topic_name for publisher in robot.publishers}
+    names |= {subscription.topic_name for subscription in robot.subscriptions}
+    assert {'/camera/image_raw', '/joint_states', '/block_pose', '/joint_commands',
+            '/pusht_sim/coverage', '/pusht_sim/episode'} <= names
+    source = ''.join(path.read_text() for path in
+                     (ROOT / 'diffusion_policy_ros' / 'nodes').glob('pusht*.py'))
+    assert "'/" not in source
+
+
+@pytest.mark.parametrize('parameters, error, reason', [
+    ({'camera_rate_hz': 300.0}, ParameterException, 'camera_rate_hz'),
+    ({'seed': -1}, ParameterException, 'seed'),
+    ({'replay_dataset': '/nowhere'}, DatasetError, 'cannot replay /nowhere'),
+    ({'replay_dataset': '/nowhere', 'real_time_factor': 2.0}, ConfigError, 'real time'),
+])
+def test_bad_parameters_are_refused_at_start(peer, parameters, error, reason):
+    with pytest.raises(error, match=reason):
+        peer.start(PushTSim, **parameters)
+
+
+def test_a_view_without_a_display_is_refused_with_the_remedy(peer, monkeypatch):
+    for name in ('SDL_VIDEODRIVER', 'DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match='leave the view off'):
+        peer.start(PushTSim, view=True)
+
+
+def test_the_mouse_demonstrates_and_keys_reset(peer, monkeypatch):
+    import pygame
+    monkeypatch.setenv('SDL_VIDEODRIVER', 'dummy')
+    peer.start(PushTSim, view=True, real_time_factor=4.0)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    commands = peer.hear(JointState, 'joint_commands', qos.EVENTS)
+    monkeypatch.setattr(pygame.mouse, 'get_pos', lambda: (50, 460))
+    monkeypatch.setattr(pygame.mouse, 'get_pressed', lambda: (True, False, False))
+    peer.until(lambda: joints and np.allclose(joints[-1].position, (0.05, 0.46), atol=1e-3),
+               'finger under the mouse')
+    assert commands and _stamp_ns(commands[0]) > 0
+    episodes = peer.hear(String, 'pusht_sim/episode', qos.STATUS)
+    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_r))
+    peer.until(lambda: episodes and json.loads(episodes[-1].data)['number'] == 1, 'a reset by key')
+
+
+def test_a_replay_stamps_rows_on_ticks_and_shows_what_was_recorded(peer, shared_data):
+    zarr = pytest.importorskip('zarr')
+    path = shared_data / 'pusht' / 'pusht_cchi_v7_replay.zarr'
+    group = zarr.open(str(path), mode='r')
+    first, last = group['meta/episode_ends'][204:206]
+    commands = peer.hear(JointState, 'joint_commands', qos.EVENTS)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    episodes = peer.hear(String, 'pusht_sim/episode', qos.EVENTS)
+    robot = peer.start(PushTSim, replay_dataset=str(path), replay_episodes='205')
+    assert not robot._reset()[0]
+    peer.until(lambda: any(json.loads(e.data)['phase'] == 'done' for e in episodes),
+               'the end of the replay')
+    rows = {_stamp_ns(message): message for message in commands}
+    stamps = np.array(sorted(rows))
+    assert len(stamps) == last - first
+    assert (np.diff(stamps) == 100_000_000).all() and stamps[0] % 100_000_000 == 0
+    np.testing.assert_array_equal(
+        [rows[stamp].position for stamp in stamps],
+        np.asarray(group['data/action'][first:last], dtype=np.float64) * 0.001)
+    shown = {_stamp_ns(message): message.position for message in joints}
+    np.testing.assert_allclose([shown[stamp] for stamp in stamps],
+                               group['data/state'][first:last][:, :2] * 0.001, atol=1e-5)
+    # The robot is silent between its rows.
+    assert not [s for s in shown if stamps[0] < s < stamps[-1] and s not in rows]

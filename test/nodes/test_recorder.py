@@ -1,0 +1,213 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The recorder over real DDS: what it refuses, what it writes, and how it ends."""
+
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip('rclpy')
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from diffusion_policy_ros.contract import load_contract  # noqa: E402,I100
+from diffusion_policy_ros.data.bag_reader import open_bag  # noqa: E402
+from diffusion_policy_ros.errors import ConfigError, ContractError  # noqa: E402
+from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
+from diffusion_policy_ros.nodes.pusht_topics import joint_message  # noqa: E402
+from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
+
+DOMAIN_ID = 35
+ROOT = Path(__file__).parents[2]
+CONTRACT = ROOT / 'config' / 'robots' / 'pusht.yaml'
+
+
+@pytest.fixture
+def recorder(peer, tmp_path):
+    """Start a recorder that writes below the test's folder."""
+    return peer.start(Recorder, contract=str(CONTRACT), output=str(tmp_path / 'bags'),
+                      dataset=str(tmp_path / 'dataset'), task='push the block')
+
+
+@pytest.fixture
+def robot(peer):
+    """Start a simulated robot."""
+    return peer.start(PushTSim)
+
+
+@pytest.fixture
+def commands(peer, robot):
+    """Announce commands for the robot."""
+    return peer.node.create_publisher(JointState, 'joint_commands', qos.COMMANDS)
+
+
+def _start(peer):
+    """Start recording as soon as the streams are alive."""
+    answers = []
+    peer.until(lambda: answers.append(peer.ask('recorder/start')) or answers[-1][0],
+               'the start of a recording')
+    return answers[-1][1]
+
+
+def _record(peer, commands, rows=5):
+    """Record until some pictures after a start have surely been heard."""
+    message = _start(peer)
+    images = peer.hear(Image, 'camera/image_raw', qos.EVENTS)
+    peer.until(lambda: len(images) >= rows, 'pictures')
+    commands.publish(joint_message((0.1, 0.2), peer.node.get_clock().now().nanoseconds))
+    heard = len(images)
+    peer.until(lambda: len(images) >= heard + rows, 'pictures after the command')
+    return message
+
+
+def _types():
+    """Return topic to type of everything the contract names."""
+    contract = load_contract(CONTRACT)
+    return {entry.topic: entry.type for entry in contract.observations + contract.actions}
+
+
+def test_it_refuses_to_start_naming_what_is_missing(peer, recorder):
+    success, message = peer.ask('recorder/start')
+    assert not success
+    for topic in ('/camera/image_raw', '/joint_states', '/block_pose', '/joint_commands'):
+        assert f'{topic} has no publisher' in message
+    assert peer.ask('recorder/stop') == (False, 'nothing is being recorded; call ~/start first')
+    assert not peer.ask('recorder/discard')[0]
+    assert not peer.ask('recorder/convert')[0]
+
+
+def test_it_refuses_to_start_when_a_stream_falls_silent(peer, recorder, robot, commands):
+    _start(peer)
+    assert peer.ask('recorder/discard')[0]
+    for timer in robot.timers:
+        timer.cancel()
+    quiet = []
+
+    def is_refused():
+        quiet.append(peer.ask('recorder/start'))
+        if quiet[-1][0]:
+            peer.ask('recorder/discard')
+        return not quiet[-1][0]
+
+    peer.until(is_refused, 'a refusal')
+    assert 'has been silent for' in quiet[-1][1]
+    assert '/joint_commands' not in quiet[-1][1]
+
+
+def test_a_topic_of_the_wrong_type_is_named(peer, recorder):
+    for message_type, topic in ((Image, 'camera/image_raw'), (JointState, 'joint_commands'),
+                                (PoseStamped, 'block_pose'), (String, 'joint_states')):
+        peer.node.create_publisher(message_type, topic, qos.EVENTS)
+    wrong = ('/joint_states carries std_msgs/msg/String, the contract says '
+             'sensor_msgs/msg/JointState')
+    peer.until(lambda: wrong in peer.ask('recorder/start')[1], 'the type named')
+
+
+def test_an_episode_holds_every_message_and_the_contract(peer, recorder, commands, tmp_path):
+    before_ns = peer.node.get_clock().now().nanoseconds
+    assert 'recording episode 0' in _record(peer, commands)
+    success, message = peer.ask('recorder/stop')
+    after_ns = peer.node.get_clock().now().nanoseconds
+    assert success and 'episode 0 saved' in message
+    with open_bag(tmp_path / 'bags' / 'episode_000000') as bag:
+        assert bag.contract == load_contract(CONTRACT)
+        assert bag.custom_data['task'] == 'push the block'
+        assert bag.custom_data['episode'] == '0'
+        heard = list(bag.messages(_types()))
+    counts = {topic: [t for t, _, _ in heard].count(topic) for topic in _types()}
+    assert counts['camera/image_raw'] >= 10 and counts['joint_states'] >= 15
+    assert counts['joint_commands'] == 1
+    assert all(before_ns < receive_ns < after_ns for _, _, receive_ns in heard)
+    command = [m for topic, m, _ in heard if topic == 'joint_commands'][0]
+    assert list(command.position) == [0.1, 0.2]
+
+
+def test_numbering_resumes_and_discard_leaves_nothing(peer, recorder, commands, tmp_path):
+    (tmp_path / 'bags' / 'episode_000041').mkdir(parents=True)
+    assert 'recording episode 42' in _start(peer)
+    assert peer.ask('recorder/start') == (
+        False, 'episode 42 is being recorded; stop or discard it first')
+    assert peer.ask('recorder/discard') == (True, 'episode 42 discarded')
+    assert not (tmp_path / 'bags' / 'episode_000042').exists()
+    assert 'recording episode 42' in _start(peer)
+    assert peer.ask('recorder/stop')[0]
+    assert 'recording episode 43' in _start(peer)
+
+
+def test_status_and_diagnostics_tell_what_happens(peer, recorder, commands):
+    _start(peer)
+    status = peer.hear(DiagnosticStatus, 'recorder/status', qos.STATUS)
+    peer.until(lambda: status, 'the latched status')
+    values = {pair.key: pair.value for pair in status[-1].values}
+    assert values['state'] == 'recording' and values['episode'] == '0'
+    reports = peer.hear(DiagnosticArray, '/diagnostics', qos.EVENTS)
+    peer.until(lambda: reports, 'diagnostics')
+    found = {entry.name: entry for entry in reports[-1].status}
+    assert set(found) == {f'recorder: {topic}' for topic in _types()}
+    assert found['recorder: camera/image_raw'].level == DiagnosticStatus.OK
+
+
+def test_best_effort_and_reliable_publishers_are_both_heard(peer, recorder):
+    heard = {}
+    for topic, profile in (('camera/image_raw', qos.IMAGES), ('joint_states', qos.EVENTS)):
+        kind = Image if 'image' in topic else JointState
+        publisher = peer.node.create_publisher(kind, topic, profile)
+        heard[topic] = (publisher, kind)
+    streams = {stream.topic: stream for stream in recorder._streams}
+
+    def both_arrive():
+        for publisher, kind in heard.values():
+            publisher.publish(kind())
+        return all(streams[topic].age_s() is not None for topic in heard)
+
+    peer.until(both_arrive, 'messages of both publishers')
+
+
+def test_a_shutdown_closes_the_bag_in_flight(peer, recorder, commands, tmp_path):
+    _record(peer, commands)
+    peer.stop(recorder)
+    with open_bag(tmp_path / 'bags' / 'episode_000000') as bag:
+        assert len(list(bag.messages(_types()))) > 20
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_closes_the_bag_in_flight(peer, commands, tmp_path, number):
+    command = [sys.executable, '-c', 'import sys; from diffusion_policy_ros.nodes.recorder import '
+               'main; sys.exit(main())', '--ros-args', '-p', f'contract:={CONTRACT}', '-p',
+               f'output:={tmp_path / "bags"}']
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID), 'PYTHONPATH': os.pathsep.join(
+        [str(ROOT), os.environ.get('PYTHONPATH', '')])}
+    process = subprocess.Popen(command, env=environment)
+    try:
+        _record(peer, commands)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+    with open_bag(tmp_path / 'bags' / 'episode_000000') as bag:
+        assert len(list(bag.messages(_types()))) > 20
+
+
+def test_a_missing_or_wrong_contract_is_refused_at_start(peer, tmp_path):
+    with pytest.raises(ConfigError, match='"contract" is empty'):
+        peer.start(Recorder)
+    with pytest.raises(ContractError, match='cannot read the contract'):
+        peer.start(Recorder, contract=str(tmp_path / 'absent.yaml'))

@@ -1,0 +1,59 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Demonstrations are read in robot units; wrong paths and numbers are named."""
+
+from diffusion_policy_ros.errors import ConfigError, DatasetError
+from diffusion_policy_ros.sim.pusht_recordings import parse_numbers, Recordings
+import numpy as np
+import pytest
+
+zarr = pytest.importorskip('zarr')
+
+
+def _write(path, *, columns=5):
+    """Write a buffer of two demonstrations with 3 and 2 rows."""
+    group = zarr.open_group(str(path), mode='w', zarr_format=2)
+    state = np.arange(5 * columns, dtype=np.float32).reshape(5, columns)
+    group.create_array('data/state', data=state)
+    group.create_array('data/action', data=np.arange(10, dtype=np.float32).reshape(5, 2))
+    group.create_array('meta/episode_ends', data=np.array([3, 5]))
+    return path
+
+
+def test_a_demonstration_is_its_start_and_its_actions_in_metres(tmp_path):
+    recordings = Recordings(_write(tmp_path / 'two.zarr'))
+    assert len(recordings) == 2
+    start, actions = recordings.demonstration(1)
+    np.testing.assert_allclose(start, [0.015, 0.016, 0.017, 0.018, 19.0])
+    np.testing.assert_allclose(actions, [[0.006, 0.007], [0.008, 0.009]])
+    with pytest.raises(DatasetError, match='no demonstration 2; it has 0 to 1'):
+        recordings.demonstration(2)
+
+
+def test_a_folder_that_is_no_buffer_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match='cannot replay .*nowhere'):
+        Recordings(tmp_path / 'nowhere')
+    with pytest.raises(DatasetError, match=r'data/state has shape \(5, 4\), expected \(5, 5\)'):
+        Recordings(_write(tmp_path / 'narrow.zarr', columns=4))
+
+
+def test_numbers_and_ranges_are_read_in_order():
+    assert parse_numbers('0-3, 9,7') == [0, 1, 2, 3, 9, 7]
+
+
+@pytest.mark.parametrize('text', ['', 'all', '1,,2', '1-'  'x', '-3'])
+def test_other_texts_are_refused(text):
+    with pytest.raises(ConfigError, match='write numbers and ranges'):
+        parse_numbers(text)

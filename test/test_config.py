@@ -1,0 +1,132 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Tests of the policy configuration."""
+
+from pathlib import Path
+
+from diffusion_policy_ros.config import PolicyConfig
+from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.errors import ConfigError
+import pytest
+
+ROBOTS = Path(__file__).resolve().parents[1] / 'config' / 'robots'
+
+
+def pusht_config(**changes):
+    """Return the configuration of the Push-T robot."""
+    return PolicyConfig.from_contract(load_contract(ROBOTS / 'pusht.yaml'), **changes)
+
+
+def test_contract_gives_features_in_its_order_without_auxiliary_streams():
+    config = pusht_config()
+    assert config.input_features == {
+        'observation.images.camera': {'type': 'VISUAL', 'shape': (3, 96, 96)},
+        'observation.state': {'type': 'STATE', 'shape': (2,)}}
+    assert config.output_features == {'action': {'type': 'ACTION', 'shape': (2,)}}
+    assert config.image_keys == ('observation.images.camera',)
+    assert config.global_cond_dim == 2 * (2 + 64)
+
+
+def test_two_cameras_and_two_state_streams_add_up():
+    config = PolicyConfig.from_contract(load_contract(ROBOTS / 'arm6.yaml'))
+    assert config.image_feature_dim == 128
+    assert config.global_cond_dim == 2 * (7 + 128)
+    assert config.action_dim == 7
+
+
+def test_json_round_trip_keeps_every_field():
+    config = pusht_config(down_dims=[64, 128], crop_shape=[84, 80], prediction_type='sample',
+                          clip_sample_range=1.5, vision_backbone='light_cnn')
+    assert PolicyConfig.from_lerobot_json(config.to_lerobot_json()) == config
+
+
+def test_json_uses_only_field_names_of_lerobot():
+    known = set(
+        'type n_obs_steps input_features output_features horizon n_action_steps '
+        'normalization_mapping vision_backbone crop_shape crop_is_random '
+        'pretrained_backbone_weights use_group_norm spatial_softmax_num_keypoints '
+        'use_separate_rgb_encoder_per_camera down_dims kernel_size n_groups '
+        'diffusion_step_embed_dim use_film_scale_modulation noise_scheduler_type '
+        'num_train_timesteps beta_schedule beta_start beta_end prediction_type clip_sample '
+        'clip_sample_range num_inference_steps'.split())
+    assert set(pusht_config().to_lerobot_json()) == known
+
+
+def test_fields_about_training_are_ignored_and_absent_ones_take_defaults():
+    raw = {'type': 'diffusion', 'optimizer_lr': 1e-4, 'device': 'cuda',
+           'input_features': {'observation.state': {'type': 'STATE', 'shape': [2]}},
+           'output_features': {'action': {'type': 'ACTION', 'shape': [2]}}}
+    config = PolicyConfig.from_lerobot_json(raw)
+    assert config.crop_shape is None and not config.use_separate_rgb_encoder_per_camera
+    assert config.image_feature_dim == 0
+
+
+@pytest.mark.parametrize('changes, message', [
+    ({'horizon': 12}, 'horizon is 12; with 3 levels in down_dims it must be a multiple of 8'),
+    ({'n_action_steps': 16}, 'n_action_steps is 16; horizon 16 and n_obs_steps 2 leave at most'),
+    ({'n_obs_steps': 0}, 'n_obs_steps is 0; it must be a whole number'),
+    ({'n_obs_steps': True}, 'n_obs_steps is True'),
+    ({'down_dims': ()}, 'down_dims is'),
+    ({'down_dims': (60, 128, 256)}, 'positive multiples of n_groups'),
+    ({'down_dims': (20, 40), 'n_groups': 4}, r'down_dims\[0\] is 20'),
+    ({'down_dims': 'wide'}, 'down_dims is'),
+    ({'kernel_size': 4}, 'kernel_size is 4; it must be odd'),
+    ({'diffusion_step_embed_dim': 7}, 'must be even'),
+    ({'crop_shape': (84, 97)}, r'crop_shape is \(84, 97\)'),
+    ({'crop_shape': 84}, 'crop_shape is 84'),
+    ({'vision_backbone': 'resnet34'}, 'choose one of: resnet18, light_cnn'),
+    ({'beta_schedule': 'cosine'}, 'squaredcos_cap_v2'),
+    ({'beta_start': 0.1, 'beta_end': 0.02}, 'beta_start <= beta_end'),
+    ({'beta_start': 'low'}, "beta_start is 'low'"),
+    ({'clip_sample_range': float('nan')}, 'clip_sample_range is nan'),
+    ({'prediction_type': 'v'}, 'v_prediction'),
+    ({'use_group_norm': False}, 'use_group_norm is False; choose one of: True'),
+    ({'normalization_mapping': {'VISUAL': 'MEAN_STD'}}, r'normalization_mapping\['),
+    ({'normalization_mapping': None}, 'normalization_mapping is None'),
+])
+def test_value_that_cannot_work_is_refused_by_name(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        pusht_config(**changes)
+
+
+@pytest.mark.parametrize('features, message', [
+    ({}, 'input_features is {}'),
+    ({'observation.state': {'type': 'STATE'}}, 'needs exactly "type" and "shape"'),
+    ({'observation.state': {'type': 'JOINTS', 'shape': [2]}}, 'choose one of: STATE'),
+    ({'observation.state': {'type': 'STATE', 'shape': [2, 3]}}, r'needs 1 positive whole'),
+    ({'observation.images.a': {'type': 'VISUAL', 'shape': [3, 96, 96]},
+      'observation.images.b': {'type': 'VISUAL', 'shape': [3, 48, 96]}}, 'all need one shape'),
+])
+def test_malformed_feature_is_refused(features, message):
+    raw = {**pusht_config().to_lerobot_json(), 'input_features': features}
+    with pytest.raises(ConfigError, match=message):
+        PolicyConfig.from_lerobot_json(raw)
+
+
+def test_another_kind_of_policy_is_refused():
+    with pytest.raises(ConfigError, match="type is 'act'"):
+        PolicyConfig.from_lerobot_json({'type': 'act'})
+    with pytest.raises(ConfigError, match="type is 'list'"):
+        PolicyConfig.from_lerobot_json([])
+    with pytest.raises(ConfigError, match='output_features has'):
+        PolicyConfig.from_lerobot_json({**pusht_config().to_lerobot_json(), 'output_features': {
+            'torque': {'type': 'ACTION', 'shape': [2]}}})
+    with pytest.raises(ConfigError, match='resize_shape'):
+        PolicyConfig.from_lerobot_json({**pusht_config().to_lerobot_json(),
+                                        'resize_shape': [64, 64]})
+
+
+def test_configuration_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        pusht_config().horizon = 8
