@@ -73,7 +73,6 @@ setup(
         'numpy>=1.26', 'opencv-python-headless>=4.9,<5', 'PyYAML>=6', 'rosbags>=0.10.7,<0.12',
         'safetensors>=0.4', 'torch>=2.4', 'tqdm>=4.60'],
     extras_require=extras,
-    tests_require=['pytest'],
     zip_safe=False,
     entry_points={
         'console_scripts': [

@@ -280,8 +280,8 @@ def _check_images(config):
 def _check_normalization(config):
     """Check that every feature type in use has a known normalization."""
     if not isinstance(config.normalization_mapping, dict):
-        raise ConfigError(f'normalization_mapping is {config.normalization_mapping!r}; it must map '
-                          'feature types to normalizations')
+        raise ConfigError(f'normalization_mapping is {config.normalization_mapping!r}; it must '
+                          'map feature types to normalizations')
     features = {**config.input_features, **config.output_features}
     for feature_type in {feature['type'] for feature in features.values()}:
         _check_choice(f'normalization_mapping[{feature_type!r}]',

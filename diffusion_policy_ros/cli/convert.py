@@ -17,8 +17,6 @@
 from pathlib import Path
 import sys
 
-from diffusion_policy_ros.errors import DiffusionPolicyError
-
 DESCRIPTION = """
 Convert rosbags into a LeRobotDataset v3.0 (parquet + mp4), or a Diffusion Policy zarr replay
 buffer into rosbags as the recorder writes them. Exit code: 0 everything was converted, 1 something
@@ -59,17 +57,14 @@ def run(args) -> int:
     Carry the command out.
 
     :param args: Parsed arguments.
-    :return: Exit code: 0 all converted, 1 error or something skipped, 2 wrong usage.
+    :return: Exit code: 0 all converted, 1 something was skipped, 2 wrong usage.
+    :raises DiffusionPolicyError: if nothing can be converted; ``dpr`` exits with 1.
     """
     wrong = _wrong_usage(args)
     if wrong:
         print(f'dpr convert: {wrong}', file=sys.stderr)
         return USAGE_ERROR
-    try:
-        return _zarr_to_bags(args) if args.to == 'bags' else _bags_to_dataset(args)
-    except DiffusionPolicyError as error:
-        print(f'dpr convert: {error}', file=sys.stderr)
-        return 1
+    return _zarr_to_bags(args) if args.to == 'bags' else _bags_to_dataset(args)
 
 
 def _wrong_usage(args):

@@ -81,13 +81,15 @@ class LeRobotWriter:
         """
         row = {**values, layout.TICK_KEY: tick_ns}
         row[layout.AGE_KEY] = [ages_ns[name] for name in self._features[layout.AGE_KEY]['names']]
+        for key in (*self._columns, *self._video_keys):
+            _check(key, row, self._features[key])
         for key, column in self._columns.items():
-            column.append(_checked(key, row, self._features[key]))
+            column.append(row[key])
         for key in self._video_keys:
             if key not in self._videos:
                 self._videos[key] = self._open_video(key)
-            self._videos[key].write(_checked(key, row, self._features[key]))
-            self._pictures[key].add(values[key])
+            self._videos[key].write(row[key])
+            self._pictures[key].add(row[key])
 
     @property
     def pending_rows(self) -> int:
@@ -238,12 +240,11 @@ def _check_contract(contract):
                                'contract')
 
 
-def _checked(key, row, feature):
-    """Return a row's value after checking its presence and shape."""
+def _check(key, row, feature):
+    """Refuse a row that lacks a value or has one of another shape."""
     if key not in row:
         raise DatasetError(f'the row has no {key!r}; it has: {", ".join(row)}')
     value = row[key]
     if list(np.shape(value)) != feature['shape'] and feature['shape'] != [1]:
         raise DatasetError(f'{key!r} has shape {list(np.shape(value))}, the contract says '
                            f'{feature["shape"]}')
-    return value

@@ -69,7 +69,7 @@ class VideoWriter:
         :param rate_hz: Whole number of frames per second, Hz.
         :param codec: A key of ``CODECS``.
         :param crf: Quality from 0 (best) to 51 (63 for av1); None takes the codec's default.
-        :raises DatasetError: if the codec is unknown, missing in this FFmpeg or refuses the size.
+        :raises DatasetError: if the codec is unknown, missing in this FFmpeg or refuses the crf.
         """
         self.path = Path(path)
         self.frame_count = 0
@@ -81,8 +81,8 @@ class VideoWriter:
         except (av.FFmpegError, ValueError) as error:
             self.discard()
             raise DatasetError(f'cannot encode {shape[1]}x{shape[0]} pictures with codec {codec!r}'
-                               f', crf {crf}: {error}. Try --codec {DEFAULT_CODEC} with its own '
-                               'crf; av1 needs even sizes') from error
+                               f', crf {crf}: {error}. Try --codec {DEFAULT_CODEC} without '
+                               '--crf') from error
 
     def write(self, picture) -> None:
         """
@@ -108,7 +108,7 @@ class VideoWriter:
     def discard(self) -> None:
         """Drop the frames and remove the file."""
         self._container.close()
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)  # FFmpeg creates it with the first packet
 
 
 def read_frames(path, times_s, channels=3):

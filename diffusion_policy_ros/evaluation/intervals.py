@@ -39,7 +39,9 @@ def success_interval(successes, episodes):
     scale = 1 + Z95**2 / episodes
     centre = rate + Z95**2 / (2 * episodes)
     spread = Z95 * math.sqrt(rate * (1 - rate) / episodes + Z95**2 / (4 * episodes**2))
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    # The rate itself always lies inside; min and max only undo rounding at 0 and 1.
+    return (max(0.0, min(rate, (centre - spread) / scale)),
+            min(1.0, max(rate, (centre + spread) / scale)))
 
 
 def mean_interval(values):

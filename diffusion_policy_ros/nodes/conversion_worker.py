@@ -43,9 +43,12 @@ class ConversionWorker:
         """Convert, and keep the sentence that tells how it went."""
         try:
             summary = convert_bags(bags, dataset, contract=contract, progress=False)
-        except (DiffusionPolicyError, OSError) as error:
+        except DiffusionPolicyError as error:
             self.outcome = f'conversion failed: {error}'
             return
+        except Exception as error:  # nobody else hears of an error in this thread
+            self.outcome = f'conversion failed: {type(error).__name__}: {error}'
+            raise
         notes = ''.join(f'; {note}' for note in summary.notes)
         self.outcome = (f'{dataset}: {summary.rows} rows in {summary.episodes} episodes from '
                         f'{summary.bags} bags{notes}')

@@ -44,7 +44,7 @@ class PolicyServer(LifecycleNode):
         """
         self._runtime = None
         super().__init__('policy_server', **node_options)
-        self._parameters = Parameters(
+        self._settings = Parameters(
             self, SPECS, is_locked=lambda: self._runtime is not None,
             check=lambda values: self._runtime.check(values) if self._runtime else '')
         self._status = StatusReporter(self)
@@ -58,7 +58,7 @@ class PolicyServer(LifecycleNode):
         """Load, validate, warm up and connect; refuse with the reason in log and status."""
         del state
         try:
-            self._runtime = PolicyRuntime(self, self._parameters, self._status)
+            self._runtime = PolicyRuntime(self, self._settings, self._status)
         except DiffusionPolicyError as error:
             return self._refused(str(error))
         except Exception as error:

@@ -78,11 +78,10 @@ class Replay:
         self._steps += 1
         if self.phase == PLAYING:
             self._play_step()
-        elif self.phase != DONE and self._steps >= self._pause_steps and not self._is_asking:
-            if self.phase == WAITING:
-                self._ask('start', self._play)
-            else:
-                self._ask('stop', self._advance)
+        elif self._answer is not None:
+            self._take_answer()
+        elif self._steps == self._pause_steps:
+            self._ask('start' if self.phase == WAITING else 'stop')
 
     def _prepare(self):
         """Put the next demonstration's start on the table and stand there."""
@@ -95,28 +94,33 @@ class Replay:
         """Change the phase and tell it."""
         self.phase = phase
         self._steps = 0
-        self._is_asking = False
+        self._answer = None
         number = self._demonstrations[min(self._played, len(self._demonstrations) - 1)][0]
         self._topics.show_episode(
             number=self._played, seed=None, demonstration=number, phase=phase)
 
-    def _ask(self, verb, then):
-        """Ask the recorder where one is wanted; go on when it agrees, ask again when not."""
+    def _ask(self, verb):
+        """Ask the recorder where one is wanted; the answer may come on another thread."""
         if self._recorder is None:
-            then()
-            return
-        self._is_asking = True
-        self._recorder.ask(verb, lambda *answer: self._on_answer(verb, then, *answer))
-
-    def _on_answer(self, verb, then, success, message):
-        """Go on, or say why not and try again after a pause."""
-        self._is_asking = False
-        self._steps = 0
-        if success:
-            then()
+            self._answer = (True, '')
         else:
+            self._recorder.ask(verb, self._keep_answer)
+
+    def _keep_answer(self, *answer):
+        """Keep (success, message) for the next step."""
+        self._answer = answer
+
+    def _take_answer(self):
+        """Go on when the recorder agreed; otherwise say why not and pause before asking again."""
+        (success, message), self._answer = self._answer, None
+        self._steps = 0
+        if not success:
             self._node.get_logger().warning(
-                f'the recorder did not {verb}: {message}', throttle_duration_sec=5.0)
+                f'the recorder cannot follow the replay: {message}', throttle_duration_sec=5.0)
+        elif self.phase == WAITING:
+            self._play()
+        else:
+            self._advance()
 
     def _play(self):
         """Fix the time of row 0: ahead of the clock and after every row played before."""

@@ -21,15 +21,18 @@ Publishes ``camera/image_raw`` (Image, rgb8, 96x96), ``joint_states`` (finger_x,
 stop. ``~/reset`` (Trigger) starts the next episode.
 """
 
+import signal
+import threading
+
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.clockwork import Clockwork
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, PushTTopics
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.sim.pacing import falls_due, Pacer
 from diffusion_policy_ros.sim.pusht import PushT, SUBSTEP_S
 from diffusion_policy_ros.sim.pusht_commands import finger_target
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -68,11 +71,12 @@ class PushTSim(Node):
         :raises ConfigError: if the view has no display or the replay parameters are wrong.
         :raises DatasetError: if the dataset to replay cannot be read.
         """
-        self._view = None
+        self._view = self._clockwork = None
         super().__init__('pusht_sim', **node_options)
         self._settings = Parameters(self, PARAMETERS)
         self._camera_rate_hz = self._settings['camera_rate_hz']
         self._state_rate_hz = self._settings['state_rate_hz']
+        self._lock = threading.Lock()  # of the table: the clockwork moves it, callbacks reset it
         self._sim = PushT()
         self._topics = PushTTopics(self, self._sim)
         self._episode = -1
@@ -82,14 +86,16 @@ class PushTSim(Node):
         self._view = self._make_view()
         self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.VECTORS)
         self.create_service(Trigger, '~/reset', self._on_reset)
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._dropped_ns = 0
-        self._pacer = Pacer(round(SUBSTEP_S * 1e9), self._steady.now().nanoseconds,
+        self._pacer = Pacer(round(SUBSTEP_S * 1e9), Clockwork.now_ns(),
                             speed=self._settings['real_time_factor'])
-        self.create_timer(SUBSTEP_S, self._on_timer, clock=self._steady)
+        self._clockwork = Clockwork(self._on_wake, self._on_broken)
+        self._clockwork.start()
 
     def destroy_node(self):
-        """Close the window, then the node."""
+        """Stop the clockwork and close the window, then the node."""
+        if self._clockwork is not None:
+            self._clockwork.stop()
         if self._view is not None:
             self._view.close()
         super().destroy_node()
@@ -114,7 +120,7 @@ class PushTSim(Node):
         if not self._settings['view']:
             return None
         from diffusion_policy_ros.nodes.pusht_view import View
-        return View(self, self._sim, on_reset=self._reset)
+        return View(self, self._sim, lock=self._lock, on_reset=self._reset)
 
     def _start_episode(self):
         """Draw the next start from the next seed and let the finger rest there."""
@@ -131,7 +137,8 @@ class PushTSim(Node):
         """Start the next episode unless a replay is running; return (success, message)."""
         if self._is_replaying:
             return False, 'a replay is running; it resets the table itself'
-        self._start_episode()
+        with self._lock:
+            self._start_episode()
         return True, f'episode {self._episode}, seed {self._seed}'
 
     @property
@@ -156,24 +163,31 @@ class PushTSim(Node):
             self.get_logger().warning(
                 f'command ignored: {error}', throttle_duration_sec=2.0)
 
-    def _on_timer(self):
+    def _on_wake(self, now_ns):
         """Make the steps that are due, each with the ROS time at which it was due."""
         steady_ns, ros_ns = self._read_clocks()
-        for step, instant_ns in self._pacer.due(steady_ns):
-            self._step(step, ros_ns - (steady_ns - instant_ns))
+        for step, instant_ns in self._pacer.due(now_ns):
+            with self._lock:
+                self._step(step, ros_ns - (steady_ns - instant_ns))
         if self._pacer.dropped_ns > self._dropped_ns:
             self.get_logger().warning(
                 'the simulation cannot keep up with real time: '
                 f'{self._pacer.dropped_ns / 1e9:.2f} s given up so far; lower camera_rate_hz or '
                 'real_time_factor', throttle_duration_sec=5.0)
             self._dropped_ns = self._pacer.dropped_ns
+        return self._pacer.next_ns
+
+    def _on_broken(self, error):
+        """End the node: a robot that stands still without a word would mislead everybody."""
+        self.get_logger().fatal(f'the simulation broke: {type(error).__name__}: {error}')
+        signal.raise_signal(signal.SIGTERM)
 
     def _read_clocks(self):
         """Return steady and ROS time of one instant in ns; read anew if something came between."""
         for _ in range(CLOCK_READINGS):
-            before_ns = self._steady.now().nanoseconds
+            before_ns = Clockwork.now_ns()
             ros_ns = self.get_clock().now().nanoseconds
-            after_ns = self._steady.now().nanoseconds
+            after_ns = Clockwork.now_ns()
             if after_ns - before_ns < CLOCK_TOLERANCE_NS:
                 break
         return (before_ns + after_ns) // 2, ros_ns

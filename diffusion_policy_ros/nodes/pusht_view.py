@@ -14,6 +14,8 @@
 
 """Show the simulated Push-T table in a window and turn the mouse into commands."""
 
+import signal
+
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, joint_message
 from diffusion_policy_ros.nodes.recorder_client import RecorderClient
@@ -35,28 +37,29 @@ class View:
     20 Hz. Keys: r resets the table; s, e and d start, end and discard a recording.
     """
 
-    def __init__(self, node, sim, *, on_reset):
+    def __init__(self, node, sim, *, lock, on_reset):
         """
         Open the window.
 
         :param node: The node that publishes.
         :param sim: The ``PushT`` to show.
+        :param lock: Held while the simulation is looked at.
         :param on_reset: Called without arguments when the person asks for a reset; returns
             (success, message).
         :raises ConfigError: if there is no display.
         """
         self._node = node
         self._sim = sim
+        self._lock = lock
         self._on_reset = on_reset
         self._window = TableWindow()
         self._commands = node.create_publisher(JointState, COMMAND_TOPIC, qos.COMMANDS)
         self._recorder = RecorderClient(node)
         self._notice = HELP
-        self._timer = node.create_timer(FRAME_PERIOD_S, self._on_frame)
+        node.create_timer(FRAME_PERIOD_S, self._on_frame)
 
     def close(self):
         """Close the window."""
-        self._timer.cancel()
         self._window.close()
 
     def _on_frame(self):
@@ -65,15 +68,16 @@ class View:
             self._on_key(key)
         if self._window.is_closed:
             self._node.get_logger().info('the window was closed')
-            self._node.context.try_shutdown()
+            signal.raise_signal(signal.SIGINT)  # ends the node as Ctrl-C would
             return
         target = self._window.mouse_target()
         if target is not None:
             stamp_ns = self._node.get_clock().now().nanoseconds
             inside = finger_target(FINGER_JOINTS, target)
             self._commands.publish(joint_message(inside, stamp_ns))
-        title = f'Push-T  coverage {self._sim.coverage():.2f}  -  {self._notice}'
-        self._window.show(self._sim.picture(TABLE_PX), title)
+        with self._lock:
+            coverage, picture = self._sim.coverage(), self._sim.picture(TABLE_PX)
+        self._window.show(picture, f'Push-T  coverage {coverage:.2f}  -  {self._notice}')
 
     def _on_key(self, key):
         """Do what a key stands for."""

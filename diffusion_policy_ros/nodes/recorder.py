@@ -115,7 +115,11 @@ class Recorder(Node):
         if not self.is_recording:
             return False, 'nothing is being recorded; call ~/start first'
         bag, self._bag = self._bag, None
-        bag.close()
+        try:
+            bag.close()
+        except OSError as error:
+            return False, (f'episode {self._number} could not be finished: {error}; make room on '
+                           f'the disk, and keep {bag.path} apart from the finished episodes')
         return True, (f'episode {self._number} saved: {bag.message_count} messages, '
                       f'{time.monotonic() - self._started_s:.1f} s, {bag.path}')
 
@@ -175,10 +179,9 @@ class Recorder(Node):
             self._bag.write(
                 stream.topic, stream.type, data, self.get_clock().now().nanoseconds)
         except (BagError, OSError) as error:
-            bag, self._bag = self._bag, None
-            self.get_logger().error(f'recording of episode {self._number} ended: {error}')
-            bag.close()
-            self._tell(f'episode {self._number} ended by an error: {error}')
+            message = f'{error}; {self.stop()[1]}'
+            self.get_logger().error(message)
+            self._tell(message)
 
     def _on_watch(self):
         """Follow the publishers, the conversion and the streams' health."""

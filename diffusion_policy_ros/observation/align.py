@@ -55,11 +55,14 @@ class Aligner:
         Make an empty buffer for every observation and every recorded command.
 
         :param contract: RobotContract.
-        :param history_ns: How far before the newest arrival a tick may lie, ns. Older messages
-            are dropped, except the newest of them, which a ``hold`` stream may still need.
+        :param history_ns: How far before a topic's newest arrival a tick may lie, ns, beyond the
+            topic's own ``max_age_ms``, for which a recorded command may still be on its way.
+            Older messages are dropped, except the newest of them, which a ``hold`` stream may
+            still need.
         """
         entries = contract.observations + contract.actions
-        self._buffers = {entry: _Buffer(entry, history_ns) for entry in entries}
+        self._buffers = {entry: _Buffer(entry, history_ns + entry.max_age_ns)
+                         for entry in entries}
         self._by_topic = {entry.topic: [] for entry in entries}
         for entry in entries:
             self._by_topic[entry.topic].append(self._buffers[entry])

@@ -18,7 +18,7 @@ from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.observation.align import Aligner
 import numpy as np
 
-# How late after a tick its window may still be asked for.
+# How long after its settling time a tick may still be asked for.
 _LATENESS_NS = 2_000_000_000
 
 
@@ -48,9 +48,8 @@ class WindowBuilder:
             raise ConfigError(f'n_obs_steps is {n_obs_steps}; a window needs at least one row')
         self._contract = contract
         self._n_obs_steps = n_obs_steps
-        oldest_ns = max(entry.max_age_ns for entry in contract.observations + contract.actions)
         self.aligner = Aligner(contract, history_ns=(
-            contract.tick_ns(0, n_obs_steps - 1) + contract.settle_ns + oldest_ns + _LATENESS_NS))
+            contract.tick_ns(0, n_obs_steps - 1) + contract.settle_ns + _LATENESS_NS))
         self._first_tick = []
 
     def push(self, topic, message, receive_ns):

@@ -25,9 +25,9 @@ NEEDED = {'MIN_MAX': ('min', 'max'), 'MEAN_STD': ('mean', 'std'), 'IDENTITY': ()
 
 class Normalizer(nn.Module):
     """
-    Shift and scale every feature: ``(x - center) / half_width``.
+    Shift and scale every feature.
 
-    ``MIN_MAX`` maps [min, max] to [-1, 1]; ``MEAN_STD`` maps to mean 0 and deviation 1;
+    ``MIN_MAX`` is ``2 (x - min) / (max - min) - 1``, ``MEAN_STD`` is ``(x - mean) / std`` and
     ``IDENTITY`` changes nothing. The numbers are buffers outside the state dict.
 
     :ivar statistics: Key -> statistic -> float32 tensor, (entries,) or (channels, 1, 1), as
@@ -44,17 +44,17 @@ class Normalizer(nn.Module):
         """
         super().__init__()
         self.statistics = {}
-        self._index = {}
+        self._affine = {}
         for key, feature in {**config.input_features, **config.output_features}.items():
             mode = config.normalization_mapping[feature['type']]
             kept = _checked_statistics(key, feature['shape'], mode, statistics)
             self.statistics[key] = kept
             if mode != 'IDENTITY':
-                center, half_width = _affine(mode, kept)
-                self._index[key] = len(self._index)
-                self.register_buffer(f'center_{self._index[key]}', center, persistent=False)
-                self.register_buffer(f'half_width_{self._index[key]}', half_width,
-                                     persistent=False)
+                origin, unit, shift = _affine(mode, kept)
+                index = len(self._affine)
+                self.register_buffer(f'origin_{index}', origin, persistent=False)
+                self.register_buffer(f'unit_{index}', unit, persistent=False)
+                self._affine[key] = (index, shift)
 
     @classmethod
     def from_dataset(cls, config, statistics):
@@ -81,10 +81,11 @@ class Normalizer(nn.Module):
         :param key: Feature key.
         :param x: Float tensor in robot units whose last axes are the feature's.
         """
-        if key not in self._index:
+        if key not in self._affine:
             return x
-        center, half_width = self._numbers(key)
-        return (x - center) / half_width
+        origin, unit, shift = self._numbers(key)
+        x = (x - origin) / unit
+        return x + shift if shift else x
 
     def unnormalize(self, key, x):
         """
@@ -93,15 +94,15 @@ class Normalizer(nn.Module):
         :param key: Feature key.
         :param x: Float tensor in normalized units.
         """
-        if key not in self._index:
+        if key not in self._affine:
             return x
-        center, half_width = self._numbers(key)
-        return x * half_width + center
+        origin, unit, shift = self._numbers(key)
+        return (x - shift) * unit + origin
 
     def _numbers(self, key):
-        """Return center and half width of a feature."""
-        index = self._index[key]
-        return getattr(self, f'center_{index}'), getattr(self, f'half_width_{index}')
+        """Return what ``_affine`` computed for a feature, on the present device."""
+        index, shift = self._affine[key]
+        return getattr(self, f'origin_{index}'), getattr(self, f'unit_{index}'), shift
 
 
 def unit_image_statistics(channels):
@@ -145,13 +146,15 @@ def _as_statistic(where, values, shape):
 
 
 def _affine(mode, kept):
-    """Return center and half width, float32, from float64 arithmetic."""
-    if mode == 'MIN_MAX':
-        low, high = kept['min'].double(), kept['max'].double()
-        width = torch.where(high == low, ZERO_RANGE, high - low)
-        return (low + width / 2).float(), (width / 2).float()
-    std = torch.where(kept['std'] == 0, ZERO_RANGE, kept['std'])
-    return kept['mean'].clone(), std
+    """Return origin, unit and shift of ``normalized = (x - origin) / unit + shift``."""
+    if mode == 'MEAN_STD':
+        return kept['mean'].clone(), _nonzero(kept['std']), 0.0
+    return kept['min'].clone(), _nonzero(kept['max'] - kept['min']) / 2, -1.0
+
+
+def _nonzero(width):
+    """Return a width that can be divided by."""
+    return torch.where(width == 0, ZERO_RANGE, width)
 
 
 def _without_tiny_widths(kept):

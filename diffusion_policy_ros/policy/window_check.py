@@ -14,6 +14,7 @@
 """The check that an observation window is what a policy was built for."""
 
 from diffusion_policy_ros.errors import ConfigError
+import numpy as np
 import torch
 
 ENCODING_DTYPES = {'rgb8': torch.uint8, 'mono8': torch.uint8, '16UC1': torch.uint16,
@@ -60,7 +61,9 @@ def checked_window(window, layout, device):
         if key not in window:
             raise ConfigError(f'window has no {key!r}, wanted {wanted}; it has: '
                               f'{", ".join(window) or "nothing"}')
-        value = torch.as_tensor(window[key])
+        value = window[key]
+        if not isinstance(value, torch.Tensor):
+            value = torch.from_numpy(np.require(value, requirements=('C', 'W')))
         if value.dtype != dtype or tuple(value.shape[1:]) != shape or value.dim() == len(shape):
             raise ConfigError(f'window[{key!r}]: got {str(value.dtype)[6:]} '
                               f'{tuple(value.shape)}, wanted {wanted}')

@@ -41,6 +41,11 @@ class Pacer:
         self._done = 0
         self.dropped_ns = 0
 
+    @property
+    def next_ns(self):
+        """Return the clock time at which the next step is due, ns."""
+        return self._instant_ns(self._done + 1)
+
     def due(self, now_ns):
         """
         Yield the steps to make now; each counts as made when it is yielded.
@@ -48,11 +53,11 @@ class Pacer:
         :param now_ns: Present time of the same clock, ns.
         :return: Iterator of (number of the step from 1, the instant at which it was due in ns).
         """
-        late_ns = now_ns - self._instant_ns(self._done + 1)
+        late_ns = now_ns - self.next_ns
         if late_ns > self._max_lag_ns:
             self._start_ns += late_ns - self._max_lag_ns
             self.dropped_ns += late_ns - self._max_lag_ns
-        while self._instant_ns(self._done + 1) <= now_ns:
+        while self.next_ns <= now_ns:
             self._done += 1
             yield self._done, self._instant_ns(self._done)
 

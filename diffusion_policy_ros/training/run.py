@@ -112,7 +112,7 @@ def _build_policy(reader, cache, split, config):
                if key not in policy_config.image_keys]
     statistics = {key: vector_statistics(cache.arrays[key][:split.first_held_out])
                   for key in vectors}
-    return Policy.from_dataset(policy_config, {**reader.statistics, **statistics},
+    return Policy.from_dataset(policy_config, {**reader.statistics(), **statistics},
                                reader.contract)
 
 

@@ -120,11 +120,11 @@ def test_a_truncated_file_is_refused(tmp_path, keep):
 
 
 def test_wrong_input_is_refused(tmp_path):
-    """Codec, size, missing file: one sentence each."""
+    """Codec, quality, size, missing file: one sentence each."""
     with pytest.raises(DatasetError, match="codec is 'vp9'; choose one of: h264"):
         VideoWriter(tmp_path / 'a.mp4', shape=(8, 8, 3), rate_hz=10, codec='vp9')
-    with pytest.raises(DatasetError, match='7x9 pictures with codec .av1.'):
-        VideoWriter(tmp_path / 'b.mp4', shape=(9, 7, 3), rate_hz=10, codec='av1')
+    with pytest.raises(DatasetError, match='8x9 pictures with codec .av1., crf 99'):
+        VideoWriter(tmp_path / 'b.mp4', shape=(9, 8, 3), rate_hz=10, codec='av1', crf=99)
     video = VideoWriter(tmp_path / 'c.mp4', shape=(48, 64, 3), rate_hz=10)
     with pytest.raises(DatasetError, match=r'frame 0 is uint8 \(24, 64, 3\)'):
         video.write(pictures(1, height=24)[0])

@@ -31,7 +31,8 @@ def test_resnet_encoder_has_the_tensors_of_lerobot():
         'backbone.0.weight': (64, 3, 7, 7), 'backbone.1.weight': (64,),
         'backbone.4.0.conv1.weight': (64, 64, 3, 3), 'backbone.4.1.bn2.bias': (64,),
         'backbone.5.0.downsample.0.weight': (128, 64, 1, 1),
-        'backbone.7.0.downsample.1.weight': (512,), 'backbone.7.1.conv2.weight': (512,) * 2 + (3,) * 2,
+        'backbone.7.0.downsample.1.weight': (512,),
+        'backbone.7.1.conv2.weight': (512, 512, 3, 3),
         'pool.nets.weight': (32, 512, 1, 1), 'pool.nets.bias': (32,), 'pool.pos_grid': (9, 2),
         'out.weight': (64, 64), 'out.bias': (64,)}
     assert {name: tuple(state[name].shape) for name in expected} == expected

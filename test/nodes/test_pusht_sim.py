@@ -15,7 +15,10 @@
 """The simulated robot over real DDS: rates, stamps, commands, resets, replays and the mouse."""
 
 import json
+import os
 from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -191,6 +194,29 @@ def test_the_mouse_demonstrates_and_keys_reset(peer, monkeypatch):
     episodes = peer.hear(String, 'pusht_sim/episode', qos.STATUS)
     pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_r))
     peer.until(lambda: episodes and json.loads(episodes[-1].data)['number'] == 1, 'a reset by key')
+
+
+def test_closing_the_window_ends_the_node_cleanly():
+    script = """
+import sys
+from diffusion_policy_ros.nodes import pusht_view
+from diffusion_policy_ros.nodes.pusht_sim import main
+import pygame
+show = pusht_view.TableWindow.show
+def show_and_close(*arguments):
+    show(*arguments)
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+pusht_view.TableWindow.show = show_and_close
+sys.exit(main(['--ros-args', '-p', 'view:=true']))
+"""
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID), 'SDL_VIDEODRIVER': 'dummy',
+                   'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+                   'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])}
+    ended = subprocess.run([sys.executable, '-c', script], env=environment, timeout=60,
+                           capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert 'the window was closed' in ended.stdout + ended.stderr
+    assert 'Traceback' not in ended.stderr
 
 
 def test_a_replay_stamps_rows_on_ticks_and_shows_what_was_recorded(peer, shared_data):

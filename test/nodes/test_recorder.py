@@ -22,9 +22,9 @@ import sys
 
 import pytest
 
-pytest.importorskip('rclpy')
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from diffusion_policy_ros.contract import load_contract  # noqa: E402,I100
+rclpy = pytest.importorskip('rclpy')
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
+from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.data.bag_reader import open_bag  # noqa: E402
 from diffusion_policy_ros.errors import ConfigError, ContractError  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
@@ -71,6 +71,7 @@ def _record(peer, commands, rows=5):
     """Record until some pictures after a start have surely been heard."""
     message = _start(peer)
     images = peer.hear(Image, 'camera/image_raw', qos.EVENTS)
+    peer.until(lambda: commands.get_subscription_count() == 2, 'robot and recorder listening')
     peer.until(lambda: len(images) >= rows, 'pictures')
     commands.publish(joint_message((0.1, 0.2), peer.node.get_clock().now().nanoseconds))
     heard = len(images)
@@ -94,31 +95,45 @@ def test_it_refuses_to_start_naming_what_is_missing(peer, recorder):
     assert not peer.ask('recorder/convert')[0]
 
 
-def test_it_refuses_to_start_when_a_stream_falls_silent(peer, recorder, robot, commands):
-    _start(peer)
+def test_it_refuses_to_start_when_a_stream_falls_silent(peer, recorder):
+    publishers = {topic: peer.node.create_publisher(kind, topic, qos.EVENTS) for kind, topic in (
+        (Image, 'camera/image_raw'), (JointState, 'joint_states'), (PoseStamped, 'block_pose'),
+        (JointState, 'joint_commands'))}
+    answers = []
+
+    def ask(*alive):
+        for topic in alive:
+            publishers[topic].publish(publishers[topic].msg_type())
+        answers.append(peer.ask('recorder/start'))
+        return answers[-1][0]
+
+    observed = ['camera/image_raw', 'joint_states', 'block_pose']
+    peer.until(lambda: ask(*observed), 'a start while all observations flow')
     assert peer.ask('recorder/discard')[0]
-    for timer in robot.timers:
-        timer.cancel()
-    quiet = []
 
     def is_refused():
-        quiet.append(peer.ask('recorder/start'))
-        if quiet[-1][0]:
+        if ask('joint_states', 'block_pose'):
             peer.ask('recorder/discard')
-        return not quiet[-1][0]
+        return not answers[-1][0]
 
     peer.until(is_refused, 'a refusal')
-    assert 'has been silent for' in quiet[-1][1]
-    assert '/joint_commands' not in quiet[-1][1]
+    assert answers[-1][1].startswith('/camera/image_raw has been silent for')
+    assert ';' not in answers[-1][1]
 
 
 def test_a_topic_of_the_wrong_type_is_named(peer, recorder):
+    # One participant cannot offer two types on a topic; another can.
+    other = rclpy.Context()
+    rclpy.init(context=other, domain_id=DOMAIN_ID)
+    node = rclpy.create_node('stranger', context=other)
     for message_type, topic in ((Image, 'camera/image_raw'), (JointState, 'joint_commands'),
                                 (PoseStamped, 'block_pose'), (String, 'joint_states')):
-        peer.node.create_publisher(message_type, topic, qos.EVENTS)
+        node.create_publisher(message_type, topic, qos.EVENTS)
     wrong = ('/joint_states carries std_msgs/msg/String, the contract says '
              'sensor_msgs/msg/JointState')
     peer.until(lambda: wrong in peer.ask('recorder/start')[1], 'the type named')
+    node.destroy_node()
+    rclpy.try_shutdown(context=other)
 
 
 def test_an_episode_holds_every_message_and_the_contract(peer, recorder, commands, tmp_path):

@@ -22,8 +22,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 zarr = pytest.importorskip('zarr')
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from diffusion_policy_ros.data.bag_reader import open_bag  # noqa: E402,I100
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
+from diffusion_policy_ros.data.bag_reader import open_bag  # noqa: E402
 from diffusion_policy_ros.data.lerobot_format import AGE_KEY, TICK_KEY  # noqa: E402
 from diffusion_policy_ros.data.lerobot_reader import LeRobotReader  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402

@@ -115,7 +115,7 @@ def test_memory_is_bounded_whatever_the_stamps(stamp_of):
     for k in range(5000):
         push(target, k, stamp_of(k), k)
     held = len(target._buffers[MODE]._items)
-    assert held <= 50 + 1000 + 2  # the history, the allowed lead of a stamp, and the base
+    assert held <= 50 + 200 + 1000 + 2  # history, max_age_ms, a stamp's allowed lead, the base
 
 
 def test_stale_sample_names_topic_and_age():
@@ -140,6 +140,13 @@ def test_held_sample_keeps_its_true_age_but_is_never_invented():
         push(target, k, 100_000 + k, 100_000 + k, 'joints')
     got = sample(target, 90_000, 90_000)
     assert (got.value.tolist(), got.age_ns) == ([7], 89_900 * MS)
+
+
+def test_recorded_command_can_be_asked_for_its_maximum_age_later():
+    target = aligner(history_ms=50)
+    for k in range(1000):
+        target.push('command', Fields(data=[k]), START_NS + k * MS)
+    assert sample(target, 999 - 250, 999, COMMAND).value.tolist() == [749]
 
 
 def test_message_that_arrives_after_the_cut_does_not_count():

@@ -1,0 +1,85 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Start the simulated Push-T robot and, by default, the policy that was trained for it."""
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+PACKAGE = 'diffusion_policy_ros'
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+TRUTH = ('true', 'false')
+PASSED_ON = ('model', 'contract', 'command_rate_hz', 'namespace', 'use_sim_time', 'log_level',
+             'autostart')
+
+
+def generate_launch_description():
+    """Declare the arguments, start the simulation and include the policy's launch file."""
+    share = get_package_share_directory(PACKAGE)
+    return LaunchDescription([
+        *declare_arguments(share),
+        # Without this profile Fast DDS loses camera images between processes.
+        *[SetEnvironmentVariable(name, EnvironmentVariable(
+            name, default_value=f'{share}/config/fastdds.xml')) for name in PROFILE_VARIABLES],
+        start_simulation(),
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(f'{share}/launch/policy.launch.py'),
+            launch_arguments=[(name, LaunchConfiguration(name)) for name in PASSED_ON],
+            condition=IfCondition(LaunchConfiguration('policy'))),
+    ])
+
+
+def declare_arguments(share):
+    """Return the declarations of the launch arguments."""
+    return [
+        DeclareLaunchArgument('policy', default_value='true', choices=TRUTH, description=(
+            'Start a policy server too; false for demonstrating or recording')),
+        DeclareLaunchArgument('model', default_value=f'{share}/models/pusht_image',
+                              description='Checkpoint folder'),
+        DeclareLaunchArgument('contract', default_value=f'{share}/config/robots/pusht.yaml',
+                              description='Robot contract (YAML file)'),
+        DeclareLaunchArgument('command_rate_hz', default_value='', description=(
+            "Commands per second, Hz, a multiple of the contract's rate; empty: that rate")),
+        DeclareLaunchArgument('view', default_value='false', choices=TRUTH, description=(
+            'Open a window in which the mouse demonstrates')),
+        DeclareLaunchArgument('seed', default_value='0',
+                              description='Seed of the first episode; each reset adds one'),
+        DeclareLaunchArgument('namespace', default_value='',
+                              description='Namespace of all nodes and topics'),
+        DeclareLaunchArgument('use_sim_time', default_value='false', choices=TRUTH, description=(
+            'Follow /clock, which something else must publish')),
+        DeclareLaunchArgument('log_level', default_value='info', description='Least level shown',
+                              choices=('debug', 'info', 'warn', 'error', 'fatal')),
+        DeclareLaunchArgument('autostart', default_value='true', choices=TRUTH, description=(
+            'Configure and activate the policy server at once')),
+    ]
+
+
+def start_simulation():
+    """Return the simulated robot's node."""
+    def typed(name, value_type):
+        return ParameterValue(LaunchConfiguration(name), value_type=value_type)
+
+    return Node(
+        package=PACKAGE, executable='pusht_sim', name='pusht_sim', output='screen',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[{'view': typed('view', bool), 'seed': typed('seed', int),
+                     'use_sim_time': typed('use_sim_time', bool)}],
+        arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])

@@ -1,0 +1,65 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Start a recorder: episodes of the contract's topics become rosbags, one each."""
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch_ros.actions import Node
+
+PACKAGE = 'diffusion_policy_ros'
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+NODE_ARGUMENTS = (
+    ('contract', 'Robot contract (YAML file); empty: the one that params_file names'),
+    ('output', 'Folder for the bags, one per episode; empty: bags'),
+    ('dataset', 'Folder of the dataset that ~/convert builds; empty: dataset'),
+    ('task', 'What the demonstrations show, one sentence'),
+)
+
+
+def generate_launch_description():
+    """Declare the arguments and start the node."""
+    profile = f'{get_package_share_directory(PACKAGE)}/config/fastdds.xml'
+    return LaunchDescription([
+        *[DeclareLaunchArgument(name, default_value='', description=text)
+          for name, text in NODE_ARGUMENTS],
+        DeclareLaunchArgument('params_file', default_value='', description=(
+            'YAML file with parameters of the node; the arguments above win over it')),
+        DeclareLaunchArgument('namespace', default_value='', description=(
+            'Namespace of the node and of every topic of the contract')),
+        DeclareLaunchArgument('use_sim_time', default_value='false', choices=('true', 'false'),
+                              description='Follow /clock, as with Gazebo'),
+        DeclareLaunchArgument('log_level', default_value='info', description='Least level shown',
+                              choices=('debug', 'info', 'warn', 'error', 'fatal')),
+        # Without this profile Fast DDS loses camera images between processes.
+        *[SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=profile))
+          for name in PROFILE_VARIABLES],
+        OpaqueFunction(function=start_node),
+    ])
+
+
+def start_node(context):
+    """Start the node with the arguments that were given."""
+    def value(name):
+        return LaunchConfiguration(name).perform(context)
+
+    given = {name: value(name) for name, _ in NODE_ARGUMENTS if value(name)}
+    return [Node(
+        package=PACKAGE, executable='recorder', name='recorder', namespace=value('namespace'),
+        output='screen',
+        parameters=[*filter(None, [value('params_file')]), given,
+                    {'use_sim_time': value('use_sim_time') == 'true'}],
+        arguments=['--ros-args', '--log-level', value('log_level')])]

@@ -1,0 +1,129 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`dpr convert` from the outside: what it prints, what it writes, how it exits."""
+
+import argparse
+from pathlib import Path
+
+from diffusion_policy_ros.cli.convert import add_arguments
+from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.data.conversion import DEFAULT_MIN_ROWS
+from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.video import CODECS, DEFAULT_CODEC
+import numpy as np
+import pytest
+
+zarr = pytest.importorskip('zarr')
+CONFIG = Path(__file__).parents[2] / 'config'
+CONTRACT = str(CONFIG / 'robots/pusht.yaml')
+MAPPING = str(CONFIG / 'import/pusht_zarr.yaml')
+
+
+def dpr_convert(*words):
+    """Run the command."""
+    return main(['convert', *map(str, words)])
+
+
+@pytest.fixture
+def bags(tmp_path):
+    """Make bags of a tiny buffer with the command itself: episodes of 9 and 12 rows."""
+    group = zarr.open_group(str(tmp_path / 'tiny.zarr'), mode='w')
+    arrays = {'data/img': np.full((21, 96, 96, 3), 7, np.float32),
+              'data/state': np.ones((21, 5), np.float32),
+              'data/action': np.arange(42, dtype=np.float32).reshape(21, 2),
+              'meta/episode_ends': np.array([9, 21])}
+    for name, values in arrays.items():
+        group.create_array(name, shape=values.shape, dtype=values.dtype)[...] = values
+    code = dpr_convert(tmp_path / 'tiny.zarr', '--mapping', MAPPING, '--contract', CONTRACT,
+                       '--to', 'bags', '--out', tmp_path / 'bags')
+    assert code == 0
+    return tmp_path / 'bags'
+
+
+def test_bags_become_a_dataset(bags, tmp_path, capsys):
+    """The contract inside the bags is enough; the summary counts and dates."""
+    capsys.readouterr()
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 0
+    printed = capsys.readouterr().out
+    assert '21 rows in 2 episodes from 2 bags (0 skipped, 0 splits)' in printed
+    assert 'camera/image_raw: age median 0.0 ms, 95th percentile 0.0 ms' in printed
+    reader = LeRobotReader(tmp_path / 'dataset')
+    assert [e.length for e in reader.episodes] == [9, 12]
+    assert [p.name for p in sorted(bags.iterdir())] == ['episode_000000', 'episode_000001']
+
+
+def test_a_skipped_bag_shows_in_the_exit_code(bags, tmp_path, capsys):
+    """The rest is converted all the same."""
+    storage = bags / 'episode_000000/episode_000000.mcap'
+    storage.write_bytes(storage.read_bytes()[:99])
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 1
+    printed = capsys.readouterr()
+    assert 'episode_000000: skipped: cannot read the bag' in printed.err
+    assert '12 rows in 1 episodes from 2 bags (1 skipped, 0 splits)' in printed.out
+
+
+def test_nothing_usable_is_an_error(bags, tmp_path, capsys):
+    """And leaves no folder."""
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset', '--min-rows', 50) == 1
+    assert 'no bag gave an episode; nothing was written' in capsys.readouterr().err
+    assert not (tmp_path / 'dataset').exists()
+
+
+def test_an_existing_folder_is_an_error(bags, tmp_path, capsys):
+    """For datasets and for bags."""
+    (tmp_path / 'dataset').mkdir()
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 1
+    assert 'never overwritten' in capsys.readouterr().err
+    assert dpr_convert(tmp_path / 'tiny.zarr', '--mapping', MAPPING, '--contract', CONTRACT,
+                       '--to', 'bags', '--out', tmp_path / 'dataset') == 1
+    assert 'never overwritten' in capsys.readouterr().err
+
+
+def test_a_missing_source_is_an_error(tmp_path, capsys):
+    """Not a traceback."""
+    assert dpr_convert(tmp_path / 'nowhere', '--out', tmp_path / 'dataset') == 1
+    assert 'nowhere does not exist' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('words, match', [
+    (['x.zarr'], 'becomes bags first'),
+    (['x.zarr', '--to', 'bags'], 'needs --mapping and --contract'),
+    (['bags', '--mapping', MAPPING], '--mapping is for zarr buffers'),
+    (['bags', '--crf', '70'], '--crf goes from 0 to 51'),
+    (['bags', '--codec', 'h264-lossless', '--crf', '7'], 'takes none'),
+    (['bags', '--min-rows', '0'], 'at least 1'),
+])
+def test_wrong_usage_exits_with_2(tmp_path, words, match, capsys):
+    """Before anything is read or written."""
+    assert dpr_convert(*words, '--out', tmp_path / 'out') == 2
+    assert match in capsys.readouterr().err
+
+
+def test_unknown_arguments_exit_with_2(tmp_path):
+    """As argparse does it."""
+    for words in (['bags'], ['bags', '--out', 'x', '--codec', 'vp9']):
+        with pytest.raises(SystemExit) as caught:
+            dpr_convert(*words)
+        assert caught.value.code == 2
+
+
+def test_choices_and_defaults_are_those_of_the_library():
+    """They are repeated here only so that `--help` stays fast."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert parser.get_default('codec') == DEFAULT_CODEC
+    assert parser.get_default('min_rows') == DEFAULT_MIN_ROWS
+    for codec in CODECS:
+        assert parser.parse_args(['bags', '--out', 'x', '--codec', codec]).codec == codec

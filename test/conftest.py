@@ -1,0 +1,125 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What every test may need: the demonstration data, a colcon workspace, a quiet ROS graph."""
+
+import importlib.util
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / 'shared' / 'data'
+# What colcon and pip need to install the package.
+INSTALLED = ('package.xml', 'setup.py', 'setup.cfg', 'pyproject.toml', 'colcon.pkg',
+             'resource', 'diffusion_policy_ros', 'launch', 'config', 'models')
+
+# Two cores are shared by the test, its nodes and the physics; one thread each is fastest there.
+# Set before the first import of torch or numpy reads it.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+# Nothing may leave this machine, and a lab's robots must not be disturbed.
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))
+
+
+def pytest_runtest_setup(item):
+    """Skip what this machine cannot run, with the reason."""
+    if item.get_closest_marker('gpu'):
+        torch = pytest.importorskip('torch')
+        if not torch.cuda.is_available():
+            pytest.skip('torch sees no CUDA device')
+    if item.get_closest_marker('launch'):
+        for name in ('launch', 'launch_ros', 'launch_testing'):
+            if importlib.util.find_spec(name) is None:
+                pytest.skip(f'{name} cannot be imported; it comes with an installed ROS 2')
+    if item.get_closest_marker('gazebo') and shutil.which('gz') is None:
+        pytest.skip("Gazebo's gz command is not on PATH")
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ros_logs(tmp_path_factory):
+    """Keep the log files of the nodes under test out of the home folder."""
+    os.environ.setdefault('ROS_LOG_DIR', str(tmp_path_factory.mktemp('ros_log')))
+
+
+@pytest.fixture(scope='session')
+def shared_data():
+    """Return the folder of demonstration data beside the repository, or skip."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f'needs the demonstration data in {SHARED_DATA}')
+    return SHARED_DATA
+
+
+@pytest.fixture(scope='session')
+def copy_of_tree(tmp_path_factory):
+    """Return a function that copies what gets installed into a fresh folder."""
+    def copy(name):
+        folder = tmp_path_factory.mktemp(name) / 'src' / 'diffusion_policy_ros'
+        folder.mkdir(parents=True)
+        for entry in INSTALLED:
+            if (ROOT / entry).is_dir():
+                shutil.copytree(ROOT / entry, folder / entry,
+                                ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+            else:
+                shutil.copy2(ROOT / entry, folder / entry)
+        return folder
+
+    return copy
+
+
+class Workspace:
+    """
+    A colcon workspace with the package built in it.
+
+    :ivar prefix: Where the package is installed.
+    """
+
+    def __init__(self, folder):
+        """Remember where the workspace is."""
+        self._setup = folder / 'install' / 'setup.bash'
+        self.prefix = folder / 'install' / 'diffusion_policy_ros'
+
+    def run(self, *command, timeout_s=60, **environment):
+        """
+        Run a command as after ``source install/setup.bash``.
+
+        :param command: Program and arguments.
+        :param timeout_s: Deadline in seconds.
+        :param environment: Variables to set.
+        :return: ``subprocess.CompletedProcess`` with text output.
+        """
+        path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+        return subprocess.run(
+            ['bash', '-c', '. "$0" && exec "$@"', str(self._setup), *map(str, command)],
+            env={**os.environ, 'PATH': path, **environment}, timeout=timeout_s,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+
+@pytest.fixture(scope='session')
+def colcon_workspace(copy_of_tree):
+    """Return a workspace in which colcon has built a copy of this tree, or skip."""
+    for name in ('colcon_core', 'colcon_ros'):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f'{name} cannot be imported; the extra [dev] has it')
+    if shutil.which('bash') is None:
+        pytest.skip('there is no bash')
+    folder = copy_of_tree('workspace').parents[1]
+    built = subprocess.run([sys.executable, '-m', 'colcon', 'build'], cwd=folder,
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return Workspace(folder)

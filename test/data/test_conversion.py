@@ -1,0 +1,157 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Many bags become one dataset: nothing is invented, and every loss is said in a sentence."""
+
+from dataclasses import replace
+
+from diffusion_policy_ros.data.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.conversion import convert_bags
+from diffusion_policy_ros.data.episodes import episode_rows, Row
+from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.errors import ContractError, DatasetError
+import numpy as np
+import pytest
+
+PERIOD_NS = 10**8
+
+
+@pytest.fixture
+def convert(tmp_path):
+    """Return a function that converts without loss and without a progress bar."""
+    def run(*bags, **options):
+        return convert_bags(list(bags), tmp_path / 'dataset', codec='h264-lossless',
+                            progress=False, **options)
+    return run
+
+
+def write_without(demonstration, folder, rows, missing):
+    """Write a bag that lacks the pictures of some rows."""
+    kept = [m for m in demonstration.messages(rows)
+            if m[0] != 'camera/image_raw' or (m[2] // PERIOD_NS) % 1000 not in missing]
+    with EpisodeBag(folder, demonstration.contract, task='t') as bag:
+        for topic, message, receive_ns in kept:
+            kind = demonstration.streams[topic].type
+            bag.write(topic, kind, demonstration.typestore.serialize_cdr(message, kind),
+                      receive_ns)
+    return folder
+
+
+def test_each_whole_bag_becomes_one_episode(tmp_path, demonstration, convert):
+    """Rows, stamps, values, pictures and tasks are those of the messages."""
+    bags = [demonstration.write_bag(tmp_path / 'a', range(12), task='first'),
+            demonstration.write_bag(tmp_path / 'b', range(12, 21), task='second')]
+    summary = convert(*bags)
+    assert (summary.bags, summary.episodes, summary.rows) == (2, 2, 21)
+    assert (summary.skipped, summary.splits, summary.notes) == (0, 0, [])
+    assert summary.age_table() == {topic: (0.0, 0.0) for topic in demonstration.streams}
+    reader = LeRobotReader(tmp_path / 'dataset')
+    assert [e.tasks for e in reader.episodes] == [('first',), ('second',)]
+    rows = reader.columns(['action', 'tick_ns', 'age_ns'])
+    assert rows['action'][:, 0].tolist() == [100.0 + k for k in range(21)]
+    assert np.array_equal(np.diff(rows['tick_ns']), np.full(20, PERIOD_NS))
+    assert not rows['age_ns'].any()
+    pictures = reader.frames('observation.images.camera')
+    assert np.array_equal(list(pictures),
+                          [demonstration.values('camera/image_raw', k) for k in range(21)])
+
+
+def test_a_gap_makes_two_episodes_and_a_sentence(tmp_path, demonstration, convert):
+    """Rows never bridge the gap."""
+    said = []
+    bag = write_without(demonstration, tmp_path / 'a', range(30), range(12, 16))
+    summary = convert(bag, note=said.append)
+    assert (summary.episodes, summary.splits, summary.skipped) == (2, 1, 0)
+    assert said == summary.notes and len(said) == 1
+    assert 'episode of 13 rows ends at 1700000001.300 s' in said[0]
+    assert 'camera/image_raw' in said[0]
+    reader = LeRobotReader(tmp_path / 'dataset')
+    assert [e.length for e in reader.episodes] == [13, 14]
+    ticks = reader.columns(['tick_ns'])['tick_ns']
+    assert np.diff(ticks).tolist() == [PERIOD_NS] * 12 + [4 * PERIOD_NS] + [PERIOD_NS] * 13
+
+
+def test_a_piece_too_short_is_left_out_with_a_sentence(tmp_path, demonstration, convert):
+    """Three rows before the gap."""
+    bag = write_without(demonstration, tmp_path / 'a', range(30), range(2, 9))
+    summary = convert(bag, min_rows=5)
+    assert (summary.episodes, summary.rows) == (1, 21)
+    assert '3 rows left out, fewer than 5' in summary.notes[0]
+
+
+def test_a_bad_bag_is_skipped_and_the_others_converted(tmp_path, demonstration, convert):
+    """One sentence says which and why."""
+    bags = [demonstration.write_bag(tmp_path / name, range(10)) for name in 'abc']
+    storage = tmp_path / 'b/b.mcap'
+    storage.write_bytes(storage.read_bytes()[:-50])
+    summary = convert(*bags)
+    assert (summary.episodes, summary.skipped) == (2, 1)
+    assert len(summary.notes) == 1 and f'{bags[1]}: skipped: cannot read' in summary.notes[0]
+
+
+def test_a_missing_topic_skips_the_bag(tmp_path, demonstration, convert):
+    """And leaves no dataset when it was the only one."""
+    bag = demonstration.write_bag(tmp_path / 'a', range(10), leave_out=('joint_states',))
+    summary = convert(bag)
+    assert (summary.episodes, summary.skipped) == (0, 1)
+    assert "'joint_states' was not recorded; the bag has: /block_pose" in summary.notes[0]
+    assert not (tmp_path / 'dataset').exists()
+
+
+def test_the_given_contract_serves_bags_without_one(tmp_path, demonstration, contract, convert):
+    """A bare mcap file has no metadata."""
+    bag = demonstration.write_bag(tmp_path / 'a', range(10)) / 'a.mcap'
+    with pytest.raises(ContractError, match='--contract'):
+        convert(bag)
+    assert convert(bag, contract=contract, task='given').episodes == 1
+    assert LeRobotReader(tmp_path / 'dataset').episodes[0].tasks == ('given',)
+
+
+def test_contracts_that_disagree_are_refused_with_the_differences(
+        tmp_path, demonstration, contract, convert):
+    """Whether given or inside another bag; nothing is written."""
+    other = replace(contract, rate_hz=20)
+    bags = [demonstration.write_bag(tmp_path / 'a', range(10)),
+            demonstration.write_bag(tmp_path / 'b', range(10), contract=other)]
+    with pytest.raises(ContractError, match=r'b was recorded under another contract.*rate_hz'):
+        convert(*bags)
+    with pytest.raises(ContractError, match='a was recorded .* the given contract .*rate_hz'):
+        convert(bags[0], contract=other)
+    assert not (tmp_path / 'dataset').exists()
+
+
+def test_an_existing_dataset_is_not_touched(tmp_path, demonstration, convert):
+    """The second conversion is refused."""
+    bag = demonstration.write_bag(tmp_path / 'a', range(10))
+    convert(bag)
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / 'dataset').rglob('*')}
+    with pytest.raises(DatasetError, match='never overwritten'):
+        convert(bag)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / 'dataset').rglob('*')} == before
+
+
+def test_messages_are_not_piled_up(demonstration, contract):
+    """Rows come out while the bag is still being read: at most three rows wait for commands."""
+    read = 0
+
+    def counted():
+        nonlocal read
+        for message in demonstration.messages(range(200)):
+            read += 1
+            yield message
+
+    per_row = len(demonstration.streams)
+    for number, event in enumerate(episode_rows(counted(), contract)):
+        assert isinstance(event, Row)
+        assert read <= (number + 4) * per_row

@@ -1,0 +1,266 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A written dataset reads back equal, survives a kill, and has LeRobot's own schema."""
+
+from dataclasses import replace
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+
+from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+START_NS = 1_700_000_000_000_000_000
+TOPICS = ('camera/image_raw', 'joint_states', 'block_pose', 'joint_commands')
+
+
+def row(k):
+    """Make a row that names k."""
+    values = {'observation.images.camera': np.full((12, 16, 3), k % 251, dtype=np.uint8),
+              'observation.state': np.float32([k, -k]),
+              'observation.environment_state': np.arange(9, dtype=np.float32) + k,
+              'action': np.float32([2 * k, 3 * k])}
+    return {'values': values, 'tick_ns': START_NS + k * 10**8,
+            'ages_ns': {topic: 1000 * k + i for i, topic in enumerate(TOPICS)}}
+
+
+def write(folder, contract, lengths, **options):
+    """Write episodes of some lengths, numbering rows through."""
+    first = 0
+    with LeRobotWriter(folder, contract, **options) as writer:
+        for episode, length in enumerate(lengths):
+            for k in range(first, first + length):
+                writer.add_row(**row(k))
+            writer.save_episode(f'task {episode % 2}')
+            first += length
+    return folder
+
+
+def test_rows_read_back_equal(tmp_path, contract):
+    """Every column bit for bit, every picture within its codec."""
+    lengths = [5, 1, 9]
+    reader = LeRobotReader(write(tmp_path / 'd', contract, lengths, codec='h264-lossless'))
+    assert reader.contract == contract
+    assert [e.length for e in reader.episodes] == lengths
+    assert [e.tasks for e in reader.episodes] == [('task 0',), ('task 1',), ('task 0',)]
+    assert reader.episode_ends.tolist() == [5, 6, 15]
+    rows = [row(k) for k in range(15)]
+    found = reader.columns([k for k in reader.features if k not in reader.video_keys])
+    for key in ('observation.state', 'observation.environment_state', 'action'):
+        assert np.array_equal(found[key], [r['values'][key] for r in rows])
+        assert found[key].dtype == np.float32
+    assert found['tick_ns'].tolist() == [r['tick_ns'] for r in rows]
+    assert found['age_ns'].tolist() == [list(r['ages_ns'].values()) for r in rows]
+    assert found['index'].tolist() == list(range(15))
+    assert found['episode_index'].tolist() == [0] * 5 + [1] + [2] * 9
+    assert found['task_index'].tolist() == [0] * 5 + [1] + [0] * 9
+    assert np.allclose(found['timestamp'], found['frame_index'] / 10)
+    pictures = list(reader.frames('observation.images.camera'))
+    assert np.array_equal(pictures, [r['values']['observation.images.camera'] for r in rows])
+
+
+def test_statistics_are_those_of_the_rows(tmp_path, contract):
+    """Per feature over all episodes; pictures in [0, 1] and shaped (3, 1, 1)."""
+    reader = LeRobotReader(write(tmp_path / 'd', contract, [7, 13], codec='h264-lossless'))
+    found = reader.statistics()
+    action = reader.columns(['action'])['action'].astype(np.float64)
+    assert np.allclose(found['action']['mean'], action.mean(0))
+    assert np.allclose(found['action']['std'], action.std(0))
+    assert np.array_equal(found['action']['max'], action.max(0))
+    picture = found['observation.images.camera']
+    assert picture['mean'].shape == (3, 1, 1)
+    assert np.allclose(picture['mean'], np.mean(np.arange(20)) / 255)
+    assert found['action']['count'].tolist() == picture['count'].tolist() == [20]
+
+
+def test_a_discarded_episode_leaves_no_trace(tmp_path, contract):
+    """Neither rows nor files."""
+    with LeRobotWriter(tmp_path / 'd', contract) as writer:
+        for keep in (True, False, True):
+            for k in range(4):
+                writer.add_row(**row(k))
+            assert writer.pending_rows == 4
+            writer.save_episode('t') if keep else writer.discard_episode()
+        writer.add_row(**row(0))  # in flight when closed
+    reader = LeRobotReader(tmp_path / 'd')
+    assert reader.row_count == 8 and len(reader.episodes) == 2
+    assert len(list((tmp_path / 'd').rglob('*.mp4'))) == 2
+    assert not list((tmp_path / 'd').rglob('*.tmp'))
+
+
+def test_a_dataset_without_episodes_leaves_no_folder(tmp_path, contract):
+    """An empty one would only fail later."""
+    with LeRobotWriter(tmp_path / 'd', contract) as writer:
+        writer.add_row(**row(0))
+    assert not (tmp_path / 'd').exists()
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path, contract):
+    """Not even an empty one."""
+    (tmp_path / 'd').mkdir()
+    with pytest.raises(DatasetError, match='never overwritten'):
+        LeRobotWriter(tmp_path / 'd', contract)
+
+
+@pytest.mark.parametrize('change, match', [
+    ({'action': None}, "has no 'action'"),
+    ({'observation.state': np.zeros(3, np.float32)}, r"'observation.state' has shape \[3\]"),
+    ({'observation.images.camera': np.zeros((12, 15, 3), np.uint8)}, r'shape \[12, 15, 3\]'),
+])
+def test_a_wrong_row_is_refused(tmp_path, contract, change, match):
+    """One sentence that names the column."""
+    wrong = row(0)
+    wrong['values'] = {k: v for k, v in {**wrong['values'], **change}.items() if v is not None}
+    with LeRobotWriter(tmp_path / 'd', contract) as writer:
+        with pytest.raises(DatasetError, match=match):
+            writer.add_row(**wrong)
+        with pytest.raises(DatasetError, match='without rows'):
+            LeRobotWriter(tmp_path / 'e', contract).save_episode('t')
+
+
+def test_what_the_format_cannot_hold_is_refused(tmp_path, contract):
+    """Fractional rates and depth pictures."""
+    with pytest.raises(DatasetError, match='rate_hz is 12.5'):
+        LeRobotWriter(tmp_path / 'd', replace(contract, rate_hz=12.5))
+    camera = contract.observations[0]
+    depth = replace(camera, image=replace(camera.image, encoding='16UC1'))
+    with pytest.raises(DatasetError, match='16UC1 pictures do not fit'):
+        LeRobotWriter(tmp_path / 'd', replace(
+            contract, observations=(depth, *contract.observations[1:])))
+    assert not (tmp_path / 'd').exists()
+
+
+def test_single_entry_vectors_become_scalar_columns(tmp_path, contract):
+    """As LeRobot stores features of shape (1,); they read back all the same."""
+    narrow = replace(contract, actions=(replace(contract.actions[0], names=('elbow',)),))
+    with LeRobotWriter(tmp_path / 'd', narrow) as writer:
+        for k in range(3):
+            one = row(k)
+            one['values']['action'] = np.float32([k])
+            writer.add_row(**one)
+        writer.save_episode('t')
+    reader = LeRobotReader(tmp_path / 'd')
+    assert reader.columns(['action'])['action'].tolist() == [0, 1, 2]
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_lerobot_writer import LeRobotWriter, row
+from diffusion_policy_ros.contract import load_contract
+with LeRobotWriter({folder!r}, load_contract({contract!r})) as writer:
+    for episode in range(10**6):
+        for k in range(6):
+            writer.add_row(**row(6 * episode + k))
+        writer.save_episode('t')
+        print(writer.episode_count, flush=True)
+"""
+
+
+@pytest.mark.parametrize('attempt', range(6))
+def test_saved_episodes_survive_a_kill_at_any_moment(tmp_path, contract, attempt):
+    """A process shot while it writes loses only what was not saved yet."""
+    (tmp_path / 'contract.yaml').write_text(contract.to_yaml())
+    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path / 'd'),
+                         contract=str(tmp_path / 'contract.yaml'))
+    process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True)
+    rng = np.random.default_rng(attempt)
+    saved = 0
+    for line in process.stdout:
+        saved = int(line)
+        if saved >= 2 + attempt:
+            break
+    try:
+        process.wait(timeout=rng.uniform(0, 0.15))  # then somewhere inside the next episodes
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+    rest = process.communicate()[0].split()
+    saved = max([saved, *map(int, rest)])
+    reader = LeRobotReader(tmp_path / 'd')
+    assert saved <= len(reader.episodes) <= saved + 1
+    rows = reader.columns(['action', 'tick_ns'])
+    assert np.array_equal(rows['action'][:, 0], 2 * np.arange(reader.row_count))
+    assert len(list(reader.frames('observation.images.camera'))) == reader.row_count
+
+
+def schemas(folder, part):
+    """Return the parquet columns of a dataset's first file of a part."""
+    file = next(iter(sorted((folder / part).rglob('*.parquet'))))
+    return pq.ParquetFile(file)
+
+
+def flat(schema):
+    """Return names and types, lists by their element type."""
+    return {field.name: str(field.type).replace('item:', 'element:') for field in schema}
+
+
+def test_schema_is_that_of_a_real_dataset(tmp_path, contract, shared_data):
+    """Files, columns and types as in a dataset that LeRobot wrote."""
+    real = shared_data / 'lerobot/so101_v3/lerobot_dataset_example'
+    ours = write(tmp_path / 'd', contract, [5, 6])
+    theirs, info = (json.loads((f / 'meta/info.json').read_text()) for f in (real, ours))
+    assert set(info) == set(theirs)
+    for key in ('codebase_version', 'data_path', 'video_path', 'chunks_size'):
+        assert info[key] == theirs[key]
+    for key in ('timestamp', 'frame_index', 'episode_index', 'index', 'task_index'):
+        assert info['features'][key] == theirs['features'][key]
+    video = info['features']['observation.images.camera']
+    assert set(video['info']) == set(theirs['features']['observation.images.wrist']['info'])
+    mine, other = (flat(schemas(f, 'data').schema_arrow) for f in (ours, real))
+    assert mine['observation.state'] == 'fixed_size_list<element: float>[2]'
+    assert {k: v for k, v in mine.items() if k in theirs['features'] and '[' not in v} \
+        == {k: v for k, v in other.items() if '[' not in v}
+    mine, other = (flat(schemas(f, 'meta/episodes').schema_arrow) for f in (ours, real))
+    renamed = {k.replace('images.wrist', 'images.camera'): v for k, v in other.items()}
+    assert {k: mine.get(k) for k in renamed} == renamed
+    assert set(json.loads((ours / 'meta/stats.json').read_text())['action']) \
+        == set(json.loads((real / 'meta/stats.json').read_text())['action'])
+
+
+def test_data_files_describe_their_columns_for_the_datasets_library(tmp_path, contract):
+    """Fixed lists are `List` with a length; one row group per episode."""
+    file = schemas(write(tmp_path / 'd', contract, [5]), 'data')
+    assert file.num_row_groups == 1
+    assert file.metadata.row_group(0).column(0).compression == 'SNAPPY'
+    described = json.loads(file.schema_arrow.metadata[b'huggingface'])['info']['features']
+    assert list(described) == file.schema_arrow.names
+    assert described['action'] == {
+        'feature': {'dtype': 'float32', '_type': 'Value'}, 'length': 2, '_type': 'List'}
+    assert described['index'] == {'dtype': 'int64', '_type': 'Value'}
+
+
+def test_tasks_are_a_pandas_index(tmp_path, contract):
+    """As LeRobot reads them: sentence to number."""
+    pandas = pytest.importorskip('pandas')
+    folder = write(tmp_path / 'd', contract, [2, 2, 2])
+    tasks = pandas.read_parquet(folder / 'meta/tasks.parquet')
+    assert tasks.index.name == 'task'
+    assert tasks.loc['task 1'].task_index == 1 and len(tasks) == 2
+
+
+def test_all_files_of_a_kind_can_be_concatenated(tmp_path, contract):
+    """All data files, and all episode files, are read by LeRobot as one table each."""
+    folder = write(tmp_path / 'd', contract, [2, 3, 4])
+    for part, rows in (('data', 9), ('meta/episodes', 3)):
+        tables = [pq.read_table(f) for f in sorted((folder / part).rglob('*.parquet'))]
+        assert pa.concat_tables(tables).num_rows == rows

@@ -1,0 +1,79 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Imported arrays decode back to themselves, for every type that can be imported."""
+
+from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.messages import build_message, BUILDERS
+from diffusion_policy_ros.errors import BagError
+from diffusion_policy_ros.message_types import IMAGE, POSE_STAMPED, TWIST
+from diffusion_policy_ros.observation.decode import decode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from rosbags.typesys import get_typestore, Stores
+
+TYPESTORE = get_typestore(Stores.LATEST)
+VECTORS = [kind for kind in BUILDERS if kind not in (IMAGE, POSE_STAMPED)]
+
+
+def stream_of(kind):
+    """Make an observation stream of a type."""
+    entry = {IMAGE: 'image: {height: 4, width: 6}', POSE_STAMPED: 'rotation: rot6d',
+             TWIST: 'names: [linear.x]'}.get(kind, 'names: [a, b, c]')
+    key = 'observation.images.x' if kind == IMAGE else 'observation.state'
+    return parse_contract(f"""
+robot: r
+rate_hz: 10
+observations:
+  - {{key: {key}, topic: x, type: {kind}, {entry}, stamp: receive, max_age_ms: 100}}
+actions:
+  - {{topic: y, type: std_msgs/msg/Float64MultiArray, names: [a], stamp: receive}}
+""").observations[0]
+
+
+def through_cdr(stream, values):
+    """Build, serialize, deserialize and decode."""
+    message = build_message(stream, values, 1_500_000_001, TYPESTORE.types)
+    data = TYPESTORE.serialize_cdr(message, stream.type)
+    return decode(TYPESTORE.deserialize_cdr(data, stream.type), stream)
+
+
+@pytest.mark.parametrize('kind', VECTORS)
+@settings(max_examples=25, deadline=None)
+@given(values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=3))
+def test_vectors_come_back(kind, values):
+    """Float32 values survive every vector type."""
+    assert np.array_equal(through_cdr(stream_of(kind), np.array(values)), np.float32(values))
+
+
+def test_pictures_come_back():
+    """Also when the array is a view with gaps."""
+    picture = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)[::2]
+    assert np.array_equal(through_cdr(stream_of(IMAGE), picture), picture)
+
+
+@given(st.floats(-10, 10))
+def test_planar_poses_come_back_as_rotations_about_z(yaw):
+    """The first two columns of Rz(yaw)."""
+    found = through_cdr(stream_of(POSE_STAMPED), (1.0, 2.0, yaw))
+    c, s = np.cos(yaw), np.sin(yaw)
+    assert np.allclose(found, [1, 2, 0, c, s, 0, -s, c, 0], atol=1e-6)
+
+
+def test_types_without_a_builder_are_refused():
+    """Naming those that have one."""
+    with pytest.raises(BagError, match='cannot import arrays as geometry_msgs/msg/Twist'):
+        build_message(stream_of(TWIST), np.zeros(1), 1, TYPESTORE.types)

@@ -1,0 +1,143 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A replay buffer becomes bags whose rows are the buffer's, exactly."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.data.bag_reader import open_bag
+from diffusion_policy_ros.data.conversion import convert_bags
+from diffusion_policy_ros.data.episodes import episode_rows
+from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.recorded import recorded_topics
+from diffusion_policy_ros.data.zarr_source import load_mapping, START_NS, ZarrSource
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+import pytest
+
+zarr = pytest.importorskip('zarr')
+CONFIG = Path(__file__).parents[2] / 'config'
+PUSHT = 'pusht/pusht_cchi_v7_replay.zarr'
+
+
+@pytest.fixture
+def mapping():
+    """Give the mapping that the package ships."""
+    return load_mapping(CONFIG / 'import/pusht_zarr.yaml')
+
+
+@pytest.fixture
+def pusht():
+    """Give the contract that the package ships."""
+    return load_contract(CONFIG / 'robots/pusht.yaml')
+
+
+@pytest.fixture
+def buffer(tmp_path):
+    """Write a tiny buffer of Push-T's layout: two episodes of 9 and 12 rows."""
+    rng = np.random.default_rng(0)
+    group = zarr.open_group(str(tmp_path / 'tiny.zarr'), mode='w')
+    arrays = {'img': rng.integers(0, 256, (21, 96, 96, 3)).astype(np.float32),
+              'state': rng.uniform(0, 6, (21, 5)).astype(np.float32),
+              'action': rng.integers(0, 512, (21, 2)).astype(np.float32)}
+    data, meta = group.create_group('data'), group.create_group('meta')
+    for parent, name, values in [(data, k, v) for k, v in arrays.items()] + [
+            (meta, 'episode_ends', np.array([9, 21]))]:
+        parent.create_array(name, shape=values.shape, dtype=values.dtype)[...] = values
+    return tmp_path / 'tiny.zarr', arrays
+
+
+def test_rows_of_the_bags_are_the_buffers(buffer, mapping, pusht, tmp_path):
+    """Pixels in metres, angles as rotations, pictures byte for byte, ticks exact."""
+    path, arrays = buffer
+    source = ZarrSource(path, mapping, pusht)
+    assert len(source) == 2
+    assert source.write_bag(1, tmp_path / 'bag') == 12 * 4
+    with open_bag(tmp_path / 'bag') as bag:
+        rows = list(episode_rows(bag.messages(recorded_topics(pusht)), pusht))
+        assert bag.contract == pusht
+        assert bag.custom_data['episode'] == '1' and bag.custom_data['task'] == mapping.task
+    assert [row.tick_ns for row in rows] == [START_NS + k * 10**8 for k in range(12)]
+    for row, k in zip(rows, range(9, 21)):
+        state = arrays['state'][k].astype(np.float64)
+        assert np.array_equal(row.values['observation.images.camera'],
+                              arrays['img'][k].astype(np.uint8))
+        assert np.array_equal(row.values['observation.state'],
+                              (state[:2] * 0.001).astype(np.float32))
+        assert np.array_equal(row.values['action'],
+                              (arrays['action'][k] * np.float64(0.001)).astype(np.float32))
+        c, s = np.cos(state[4]), np.sin(state[4])
+        assert np.allclose(row.values['observation.environment_state'],
+                           [state[2] * 0.001, state[3] * 0.001, 0, c, s, 0, -s, c, 0], atol=1e-6)
+
+
+def test_real_demonstrations_through_bags_into_a_dataset(shared_data, mapping, pusht, tmp_path):
+    """The whole line on the shortest human episode."""
+    source = ZarrSource(shared_data / PUSHT, mapping, pusht)
+    lengths = np.diff(source.episode_ends, prepend=0)
+    assert len(source) == 206 and source.episode_ends[-1] == 25650
+    episode = int(lengths.argmin())
+    first, end = int(source.episode_ends[episode] - lengths[episode]), int(
+        source.episode_ends[episode])
+    source.write_bag(episode, tmp_path / 'bag')
+    summary = convert_bags([tmp_path / 'bag'], tmp_path / 'dataset', codec='h264-lossless',
+                           progress=False)
+    assert (summary.episodes, summary.rows, summary.splits) == (1, 49, 0)
+    reader = LeRobotReader(tmp_path / 'dataset')
+    rows = reader.columns(['observation.state', 'action', 'age_ns'])
+    buffer = zarr.open(str(shared_data / PUSHT), mode='r')
+    for key, array in (('observation.state', 'state'), ('action', 'action')):
+        metres = buffer[f'data/{array}'][first:end][:, :2].astype(np.float64) * 0.001
+        assert np.array_equal(rows[key], metres.astype(np.float32))
+    assert not rows['age_ns'].any()
+    assert np.array_equal(list(reader.frames('observation.images.camera')),
+                          buffer['data/img'][first:end].astype(np.uint8))
+
+
+def test_pictures_that_are_not_bytes_are_refused(buffer, mapping, pusht):
+    """Rounding would lose something in silence."""
+    path, _ = buffer
+    zarr.open(str(path), mode='r+')['data/img'][3] = 0.5
+    with pytest.raises(DatasetError, match='data/img holds values that are not whole numbers'):
+        list(ZarrSource(path, mapping, pusht).messages(0))
+
+
+def test_what_does_not_fit_is_refused(buffer, mapping, pusht, tmp_path):
+    """Missing arrays, topics on one side only, folders that are no buffer."""
+    path, _ = buffer
+    camera = mapping.streams[0]
+    for streams, match in [
+            ((replace(camera, array='rgb'), *mapping.streams[1:]), 'no array data/rgb.*it has'),
+            (mapping.streams[1:], "no entry for topic 'camera/image_raw'"),
+            ((*mapping.streams, replace(camera, topic='depth')), "names topic 'depth'")]:
+        with pytest.raises(DatasetError, match=match):
+            ZarrSource(path, replace(mapping, streams=streams), pusht)
+    with pytest.raises(DatasetError, match='is not a Diffusion Policy replay buffer'):
+        ZarrSource(tmp_path / 'nothing.zarr', mapping, pusht)
+
+
+@pytest.mark.parametrize('text, match', [
+    ('task: t', "'streams'"),
+    ('task: t\nstreams: [{topic: a, array: b, colums: [1]}]', "unknown key 'colums'"),
+    ('task: t\nstreams: [{topic: a}]', 'array'),
+    ('[1', 'mapping'),
+])
+def test_a_wrong_mapping_is_refused(tmp_path, text, match):
+    """With the file and an example."""
+    (tmp_path / 'm.yaml').write_text(text)
+    with pytest.raises(DatasetError, match=match) as caught:
+        load_mapping(tmp_path / 'm.yaml')
+    assert 'm.yaml' in str(caught.value) and 'pusht_zarr.yaml' in str(caught.value)

@@ -1,0 +1,60 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Intervals agree with the exact binomial distribution and with simulation."""
+
+from diffusion_policy_ros.evaluation.intervals import mean_interval, success_interval
+from hypothesis import given, strategies as st
+import numpy as np
+import pytest
+
+
+@given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_interval_holds_the_rate_and_stays_within_bounds(counts):
+    successes, episodes = counts
+    low, high = success_interval(successes, episodes)
+    assert 0 <= low <= successes / episodes <= high <= 1
+    assert low < high
+
+
+def test_known_value():
+    # Newcombe 1998, Statistics in Medicine 17, table I, method 3: 81 of 263.
+    assert success_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_interval_covers_the_true_rate_in_95_percent_of_trials():
+    random = np.random.default_rng(0)
+    for rate in (0.1, 0.5, 0.9):
+        hits = [low <= rate <= high for low, high in (
+            success_interval(int(k), 200) for k in random.binomial(200, rate, 4000))]
+        assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
+
+
+def test_mean_interval_covers_the_true_mean_in_95_percent_of_trials():
+    random = np.random.default_rng(1)
+    hits = [low <= 0.5 <= high for low, high in (
+        mean_interval(values) for values in random.uniform(0, 1, (4000, 100)))]
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
+
+
+def test_one_value_is_its_own_interval():
+    assert mean_interval([0.25]) == (0.25, 0.25)
+
+
+@pytest.mark.parametrize('counts', [(1, 0), (-1, 3), (4, 3)])
+def test_impossible_counts_are_refused(counts):
+    with pytest.raises(ValueError, match='not possible'):
+        success_interval(*counts)
+    with pytest.raises(ValueError, match='no values'):
+        mean_interval([])

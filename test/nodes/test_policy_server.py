@@ -1,0 +1,415 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The policy server over real DDS: lifecycle, commands at the rate, refusals and recoveries."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+torch = pytest.importorskip('torch')
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from diffusion_policy_ros.config import PolicyConfig  # noqa: E402
+from diffusion_policy_ros.contract import load_contract, parse_contract  # noqa: E402
+from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
+from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.nodes.policy_server import PolicyServer  # noqa: E402
+from diffusion_policy_ros.policy import Policy  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
+from std_msgs.msg import Float64MultiArray  # noqa: E402
+from trajectory_msgs.msg import JointTrajectory  # noqa: E402
+
+DOMAIN_ID = 47
+CONTRACT = os.path.join(os.path.dirname(__file__), '../../config/robots/pusht.yaml')
+ROOT = os.path.join(os.path.dirname(__file__), '../..')
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    """Save a tiny untrained policy; the folder."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    contract = load_contract(CONTRACT)
+    config = PolicyConfig.from_contract(
+        contract, vision_backbone='light_cnn', down_dims=(16, 32), diffusion_step_embed_dim=16,
+        n_action_steps=4)
+    statistics = {key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
+                        'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
+    folder = tmp_path_factory.mktemp('models') / 'tiny'
+    Policy.from_dataset(config, statistics, contract, sampler=Sampler('ddim', 4)).save(folder)
+    return folder
+
+
+class Robot:
+    """Publishes a camera and joints at 30 Hz; ``image`` and ``joints`` say what, None nothing."""
+
+    def __init__(self, peer):
+        self._node = peer.node
+        self._images = peer.node.create_publisher(Image, 'camera/image_raw', qos.ROBOT_STATE)
+        self._joints = peer.node.create_publisher(JointState, 'joint_states', qos.ROBOT_STATE)
+        self.image = {'height': 96, 'width': 96, 'encoding': 'rgb8', 'step': 288,
+                      'data': bytes(range(256)) * 108}
+        self.joints = {'name': ['finger_y', 'finger_x'], 'position': [0.2, 0.3]}
+        self.now_ns = lambda: peer.node.get_clock().now().nanoseconds
+        peer.node.create_timer(1 / 30, self._show)
+
+    def _show(self):
+        for publisher, cls, content in ((self._images, Image, self.image),
+                                        (self._joints, JointState, self.joints)):
+            if content is not None:
+                message = cls(**content)
+                sec, nanosec = divmod(self.now_ns(), 10**9)
+                message.header.stamp.sec, message.header.stamp.nanosec = sec, nanosec
+                publisher.publish(message)
+
+
+class Server:
+    """What a test asks of the server, through its services and topics."""
+
+    def __init__(self, peer):
+        self._peer = peer
+        self.status = peer.hear(DiagnosticStatus, 'policy_server/status', qos.STATUS)
+        self.commands = peer.hear(JointState, 'joint_commands', qos.COMMANDS)
+
+    def call(self, service_type, name, request):
+        client = self._peer.node.create_client(service_type, f'policy_server/{name}')
+        self._peer.until(client.service_is_ready, name)
+        future = client.call_async(request)
+        self._peer.until(future.done, f'answer of {name}')
+        return future.result()
+
+    def change(self, transition):
+        number = getattr(Transition, f'TRANSITION_{transition}')
+        request = ChangeState.Request(transition=Transition(id=number))
+        return self.call(ChangeState, 'change_state', request).success
+
+    def state(self):
+        return self.call(GetState, 'get_state', GetState.Request()).current_state.label
+
+    def set(self, name, value):
+        request = SetParameters.Request(parameters=[Parameter(name, value=value)
+                                                    .to_parameter_msg()])
+        return self.call(SetParameters, 'set_parameters', request).results[0]
+
+    def activate(self):
+        assert self.change('CONFIGURE'), self.status[-1].message
+        assert self.change('ACTIVATE')
+
+    def until_status(self, *words):
+        self._peer.until(
+            lambda: self.status and all(word in self.status[-1].message for word in words),
+            f'a status with {words}, last was {[s.message for s in self.status[-1:]]}')
+
+    def until_commands(self, count):
+        count += len(self.commands)
+        self._peer.until(lambda: len(self.commands) >= count, f'{count} commands')
+
+    def stays_silent(self):
+        """Tell whether no command comes while the robot sends ten more pictures."""
+        images = self._peer.hear(Image, 'camera/image_raw', qos.EVENTS)
+        joints = self._peer.hear(JointState, 'joint_states', qos.EVENTS)
+        before = len(self.commands)
+        self._peer.until(lambda: len(images) > 10 or len(joints) > 10, 'more pictures or joints')
+        return len(self.commands) == before
+
+
+@pytest.fixture
+def server(peer, model):
+    """Start a server beside a healthy robot."""
+    peer.robot = Robot(peer)
+    peer.server_node = peer.start(PolicyServer, model=str(model), num_threads=1)
+    return Server(peer)
+
+
+def _stamps_ns(messages):
+    """Return the header stamps."""
+    return np.array([m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages])
+
+
+def test_lifecycle_goes_through_its_states_and_back(peer, server):
+    assert server.state() == 'unconfigured'
+    server.activate()
+    assert server.state() == 'active'
+    server.until_status('commanding')
+    server.until_commands(3)
+    assert server.change('DEACTIVATE')
+    server.until_status('inactive')
+    assert server.stays_silent()
+    assert server.change('ACTIVATE')
+    server.until_commands(3)
+    assert server.change('DEACTIVATE') and server.change('CLEANUP')
+    assert server.state() == 'unconfigured' and server.stays_silent()
+    server.activate()
+    server.until_commands(3)
+    assert server.change('ACTIVE_SHUTDOWN')
+    assert server.state() == 'finalized' and server.stays_silent()
+
+
+def test_commands_go_out_at_the_rate_of_the_contract(peer, server):
+    server.activate()
+    server.until_commands(20)
+    steps = np.diff(_stamps_ns(server.commands))
+    assert np.median(steps) == pytest.approx(1e8, abs=2)
+    assert (steps > 0).all()
+    assert list(server.commands[0].name) == ['finger_x', 'finger_y']
+    positions = np.array([command.position for command in server.commands])
+    assert ((positions >= 0) & (positions <= 0.512 + 1e-6)).all()  # the range of the statistics
+
+
+def test_commands_between_rows_are_interpolated(peer, server):
+    assert server.set('command_rate_hz', 30.0).successful
+    plans = peer.hear(JointTrajectory, 'policy_server/chunk', qos.EVENTS)
+    server.activate()
+    server.until_commands(60)
+    stamps = _stamps_ns(server.commands)
+    assert np.median(np.diff(stamps)) == pytest.approx(1e9 / 30, abs=2)
+    plan = plans[0]
+    rows = np.array([point.positions for point in plan.points])
+    due = _stamps_ns([plan])[0] + np.round(np.arange(len(rows)) * 1e8)
+    until = _stamps_ns(plans[1:2])[0] if len(plans) > 1 else due[-1]
+    checked = 0
+    for stamp, command in zip(stamps, server.commands):
+        if due[0] <= stamp < until:
+            wanted = [np.interp(stamp - due[0], due - due[0], rows[:, i]) for i in range(2)]
+            assert np.allclose(command.position, wanted, atol=1e-9)
+            checked += 1
+    assert checked >= 5
+
+
+def test_a_late_camera_stops_the_commands_until_it_is_back(peer, server):
+    server.activate()
+    server.until_commands(3)
+    image, peer.robot.image = peer.robot.image, None
+    server.until_status('camera/image_raw', 'old', 'limit 0.250 s')
+    assert server.stays_silent()
+    peer.robot.image = image
+    server.until_status('commanding')
+    server.until_commands(5)
+
+
+@pytest.mark.parametrize('stream, change, words', [
+    ('image', {'encoding': 'mono16x'}, ('camera/image_raw', 'mono16x')),
+    ('image', {'data': bytes(1000)}, ('camera/image_raw', '1000')),
+    ('joints', {'name': ['finger_x'], 'position': [0.1]}, ('joint_states', 'finger_y')),
+    ('joints', {'position': [float('nan'), 0.1]}, ('joint_states', 'nan')),
+])
+def test_malformed_input_stops_the_commands_until_it_is_right_again(
+        peer, server, stream, change, words):
+    server.activate()
+    server.until_commands(2)
+    good = getattr(peer.robot, stream)
+    setattr(peer.robot, stream, {**good, **change})
+    server.until_status(*words)
+    assert server.stays_silent()
+    setattr(peer.robot, stream, good)
+    server.until_commands(3)
+    server.until_status('commanding')
+
+
+def test_a_contract_that_disagrees_is_refused_and_the_node_stays(peer, server, tmp_path):
+    text = load_contract(CONTRACT).to_yaml()
+    path = tmp_path / 'other.yaml'
+    path.write_text(text.replace('rate_hz: 10', 'rate_hz: 20').replace('settle_ms: 25', ''))
+    parse_contract(path.read_text())
+    assert server.set('contract', str(path)).successful
+    assert not server.change('CONFIGURE')
+    server.until_status('trained at 10', str(path))
+    assert server.state() == 'unconfigured'
+    assert server.set('contract', '').successful
+    server.activate()
+    server.until_commands(2)
+
+
+def test_topics_may_differ_between_checkpoint_and_robot(peer, server, tmp_path):
+    path = tmp_path / 'moved.yaml'
+    path.write_text(load_contract(CONTRACT).to_yaml().replace('joint_commands', 'arm/target'))
+    assert server.set('contract', str(path)).successful
+    moved = peer.hear(JointState, 'arm/target', qos.COMMANDS)
+    server.activate()
+    peer.until(lambda: len(moved) > 2, 'commands on the other topic')
+    assert not server.commands
+
+
+def test_corrupt_and_missing_checkpoints_are_refused(peer, server, model, tmp_path):
+    assert server.set('model', str(tmp_path / 'none')).successful
+    assert not server.change('CONFIGURE')
+    server.until_status('no folder', 'none')
+    broken = tmp_path / 'broken'
+    broken.mkdir()
+    for file in model.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    weights = broken / 'model.safetensors'
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    assert server.set('model', str(broken)).successful
+    assert not server.change('CONFIGURE')
+    server.until_status('model.safetensors')
+    assert server.state() == 'unconfigured'
+
+
+def test_a_plan_that_is_not_finite_is_never_commanded(peer, server, model, tmp_path):
+    policy = Policy.load(model)
+    with torch.no_grad():  # finite, but no sum of them is
+        policy.diffusion.unet.final_conv[-1].weight.normal_().mul_(3e38).clamp_(-3e38, 3e38)
+    policy.save(tmp_path / 'wild')
+    assert server.set('model', str(tmp_path / 'wild')).successful
+    server.activate()
+    server.until_status('not finite')
+    assert server.stays_silent() and not server.commands
+    assert server.state() == 'active'
+
+
+def test_a_failing_inference_stops_the_commands_and_recovers(peer, server, monkeypatch):
+    server.activate()
+    server.until_commands(2)
+
+    def fail(self, *arguments, **options):
+        raise RuntimeError('out of memory')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Policy, 'sample', fail)
+        server.until_status('inference failed', 'out of memory')
+        assert server.stays_silent()
+    server.until_commands(3)
+    server.until_status('commanding')
+
+
+def test_parameters_that_cannot_work_are_refused_with_the_reason(peer, server):
+    assert 'must be a whole number' in server.set('seed', 'x').reason or \
+        not server.set('seed', 'x').successful
+    assert server.set('solver', 'euler').reason.endswith(
+        'choose one of: checkpoint, dpm_solver++, ddim, ddpm')
+    assert not server.set('command_rate_hz', -1.0).successful
+    assert server.set('command_rate_hz', 25.0).successful  # no contract is known yet
+    assert not server.change('CONFIGURE')
+    server.until_status('command_rate_hz is 25', "contract's rate_hz, 10")
+    assert server.set('command_rate_hz', 20).successful
+    assert server.change('CONFIGURE')
+    assert 'clean it up first' in server.set('model', 'elsewhere').reason
+    assert 'a plan of this checkpoint has 15' in server.set('execute_horizon', 16).reason
+    assert 'num_inference_steps is 101' in server.set('num_inference_steps', 101).reason
+    assert server.set('execute_horizon', 15).successful
+    assert server.set('num_inference_steps', 2).successful
+
+
+def test_the_same_seed_gives_the_same_first_plan(peer, server):
+    plans = peer.hear(JointTrajectory, 'policy_server/chunk', qos.EVENTS)
+    first = []
+    assert server.change('CONFIGURE')
+    for seed in (3, 3, 4):
+        assert server.set('seed', seed).successful
+        assert server.change('ACTIVATE')
+        peer.until(lambda: plans, 'a plan')
+        assert server.change('DEACTIVATE')
+        first.append(np.array([point.positions for point in plans[0].points]))
+        # A second plan may still be on its way to this list.
+        peer.until(lambda: server.status[-1].message == 'inactive', 'the deactivation')
+        plans.clear()
+    assert first[0].shape == (15, 2)
+    assert (first[0] == first[1]).all()
+    assert (first[0] != first[2]).any()
+
+
+def test_reset_drops_the_plan_and_the_next_one_starts_from_the_seed(peer, server):
+    plans = peer.hear(JointTrajectory, 'policy_server/chunk', qos.EVENTS)
+    success, message = peer.ask('policy_server/reset')
+    assert not success and 'configure first' in message
+    server.activate()
+    peer.until(lambda: len(plans) >= 2, 'plans')
+    assert list(plans[0].points[0].positions) != list(plans[1].points[0].positions)
+    count = len(plans)
+    assert peer.ask('policy_server/reset')[0]
+    peer.until(lambda: any(plan.points[0].positions == plans[0].points[0].positions
+                           for plan in plans[count:]), 'the first plan again')
+
+
+def test_the_plan_and_its_latency_are_shown_with_names(peer, server):
+    latencies = peer.hear(Float64MultiArray, 'policy_server/latency', qos.EVENTS)
+    plans = peer.hear(JointTrajectory, 'policy_server/chunk', qos.EVENTS)
+    server.activate()
+    peer.until(lambda: latencies and plans, 'latency and plan')
+    named = dict(zip(latencies[0].layout.dim[0].label.split(','), latencies[0].data))
+    assert list(named) == ['observation_age_ms', 'wait_ms', 'sampling_ms', 'total_ms']
+    assert named['total_ms'] == pytest.approx(sum(list(named.values())[:3]))
+    assert 0 <= named['observation_age_ms'] <= 250 and named['wait_ms'] >= 25
+    assert list(plans[0].joint_names) == ['finger_x', 'finger_y']
+    times = [p.time_from_start.sec * 10**9 + p.time_from_start.nanosec for p in plans[0].points]
+    assert times == [k * 10**8 for k in range(15)]
+
+
+def test_diagnostics_tell_rates_ages_and_latencies(peer, server):
+    heard = peer.hear(DiagnosticArray, '/diagnostics', qos.EVENTS)
+    server.activate()
+    server.until_commands(15)
+    heard.clear()
+    peer.until(lambda: heard, 'diagnostics')
+    statuses = {status.name: status for status in heard[-1].status}
+    assert set(statuses) == {f'policy_server: {s}' for s in ('commands', 'inputs', 'inference')}
+    facts = {item.key: item.value for status in statuses.values() for item in status.values}
+    assert float(facts['camera/image_raw rate (Hz)']) == pytest.approx(30, rel=0.5)
+    assert float(facts['joint_states age at the tick (ms)']) <= 250
+    assert float(facts['rate (Hz)']) == pytest.approx(10, rel=0.3)
+    assert float(facts['total p99 (ms)']) >= float(facts['total p50 (ms)']) > 0
+    assert 'missed' in facts and facts['model'].endswith('tiny')
+
+
+def test_a_clock_that_jumps_back_clears_the_past_and_goes_on(peer, model):
+    clock = peer.node.create_publisher(Clock, '/clock', qos.EVENTS)
+    robot = Robot(peer)
+    zero = [time.monotonic(), 1000.0]
+    robot.now_ns = lambda: round((time.monotonic() - zero[0] + zero[1]) * 1e9)
+
+    def show_time():
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = divmod(robot.now_ns(), 10**9)
+        clock.publish(message)
+
+    peer.node.create_timer(0.005, show_time)
+    peer.start(PolicyServer, model=str(model), num_threads=1, use_sim_time=True)
+    server = Server(peer)
+    server.activate()
+    server.until_commands(5)
+    zero[:] = time.monotonic(), 500.0
+    peer.until(lambda: _stamps_ns(server.commands[-1:])[0] < 600e9, 'commands in the new time')
+    stamps = _stamps_ns(server.commands)
+    assert (np.diff(stamps) < 0).sum() == 1  # one jump, and nothing of the old time after it
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_cleanly_while_it_commands(peer, model, number):
+    peer.robot = Robot(peer)
+    server = Server(peer)
+    code = 'import sys; from diffusion_policy_ros.nodes.policy_server import main; sys.exit(main())'
+    process = subprocess.Popen(
+        [sys.executable, '-c', code, '--ros-args', '-p', f'model:={model}', '-p', 'num_threads:=1'],
+        cwd=ROOT, env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)}, stderr=subprocess.PIPE)
+    try:
+        server.activate()
+        server.until_commands(3)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors.decode()
+        assert b'Traceback' not in errors
+    finally:
+        process.kill()
+        print(process.communicate())

@@ -1,0 +1,66 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Training settings are checked once, with errors that name the setting."""
+
+from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.training.config import load_train_config
+import pytest
+
+
+def test_defaults_load_without_a_file():
+    assert load_train_config().batch_size == 64
+
+
+def test_yaml_round_trip_gives_an_equal_configuration(tmp_path):
+    config = load_train_config(None, ['pretraining.target=observation.environment_state',
+                                      'policy.horizon=8', 'learning_rate=3e-4'])
+    path = tmp_path / 'train.yaml'
+    path.write_text(config.to_yaml())
+    assert load_train_config(path) == config
+
+
+def test_overrides_reach_into_groups_and_win_over_the_file(tmp_path):
+    path = tmp_path / 'train.yaml'
+    path.write_text('steps: 10\npretraining: {steps: 20}\n')
+    config = load_train_config(path, ['pretraining.steps=30'])
+    assert (config.steps, config.pretraining.steps) == (10, 30)
+
+
+def test_scientific_notation_is_a_number():
+    assert load_train_config(None, ['learning_rate=1e-3']).learning_rate == 0.001
+
+
+@pytest.mark.parametrize('override, message', [
+    ('step=5', "unknown key 'step'; did you mean \"steps\""),
+    ('pretraining.stepz=5', 'did you mean "steps"'),
+    ('steps=0', 'steps is 0; it must be at least 1'),
+    ('steps=2.5', 'steps is 2.5; it must be a int'),
+    ('batch_size=many', "batch_size is 'many'"),
+    ('learning_rate=-1', 'learning_rate is -1.0; it must be above 0'),
+    ('learning_rate=.nan', 'learning_rate is nan'),
+    ('precision=half', 'choose one of: auto, float32, bfloat16'),
+    ('compile=1', 'compile is 1; it must be a bool'),
+    ('steps', 'not of the form key=value'),
+    ('steps.more=3', "unknown key|not a group|must be a int"),
+    ('policy=3', 'policy is 3; it must be a dict'),
+])
+def test_bad_settings_are_refused_by_name(override, message):
+    with pytest.raises(ConfigError, match=message):
+        load_train_config(None, [override])
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match='nowhere.yaml'):
+        load_train_config(tmp_path / 'nowhere.yaml')

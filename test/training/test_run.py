@@ -1,0 +1,163 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A run trains both stages, stops when asked and goes on exactly where it stopped."""
+
+import json
+
+from diffusion_policy_ros.errors import CheckpointError, ConfigError, DatasetError
+from diffusion_policy_ros.policy.policy import Policy
+from diffusion_policy_ros.training.diffusion_stage import epoch_slice
+from diffusion_policy_ros.training.loop import Interrupted
+from diffusion_policy_ros.training.run import train
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+import torch
+
+PRETRAINED = ['pretraining.target=observation.environment_state', 'pretraining.steps=4',
+              'pretraining.batch_size=9']
+
+
+def run(dataset, out, config, resume=False, stop_after=None):
+    """Train on the CPU, asking for a stop after some steps."""
+    done = []
+
+    def stop_requested():
+        done.append(1)
+        return len(done) == stop_after
+
+    return train(dataset, out, config, device=torch.device('cpu'), resume=resume,
+                 stop_requested=stop_requested)
+
+
+def weights(out):
+    """Read the published weights."""
+    return load_file(out / 'model.safetensors')
+
+
+def assert_equal_weights(one, other):
+    """Compare two published policies bit for bit."""
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_run_leaves_a_policy_that_loads_and_samples(dataset, tmp_path, small_config):
+    summary = run(dataset, tmp_path / 'model', small_config('steps=4'))
+    assert 'trained 4 steps' in summary and 'validation_loss' in summary
+    policy = Policy.load(tmp_path / 'model')
+    window = {'observation.images.camera': np.zeros((1, 2, 32, 32, 3), np.uint8),
+              'observation.state': np.full((1, 2, 2), 0.5, np.float32)}
+    chunk = policy.sample(window, generator=torch.Generator().manual_seed(0))
+    assert chunk.shape == (1, 8, 2) and torch.isfinite(chunk).all()
+    assert policy.contract.robot == 'dot'
+
+
+@pytest.mark.parametrize('stop_after', [2, 5, 7])
+def test_a_stopped_run_resumes_to_the_same_weights(dataset, tmp_path, small_config, stop_after):
+    config = small_config('steps=6', *PRETRAINED)
+    run(dataset, tmp_path / 'whole', config)
+    with pytest.raises(Interrupted, match='--resume'):
+        run(dataset, tmp_path / 'halves', config, stop_after=stop_after)
+    run(dataset, tmp_path / 'halves', config, resume=True)
+    assert_equal_weights(tmp_path / 'whole', tmp_path / 'halves')
+
+
+def test_end_to_end_training_resumes_to_the_same_weights(dataset, tmp_path, small_config):
+    config = small_config('steps=4', 'policy.crop_shape=[28,28]')
+    run(dataset, tmp_path / 'whole', config)
+    with pytest.raises(Interrupted):
+        run(dataset, tmp_path / 'halves', config, stop_after=3)
+    run(dataset, tmp_path / 'halves', config, resume=True)
+    assert_equal_weights(tmp_path / 'whole', tmp_path / 'halves')
+
+
+def test_a_frozen_encoder_keeps_its_pretrained_weights(dataset, tmp_path, small_config):
+    short = small_config('steps=1', *PRETRAINED)
+    long = small_config('steps=5', *PRETRAINED)
+    run(dataset, tmp_path / 'short', short)
+    run(dataset, tmp_path / 'long', long)
+    first, second = weights(tmp_path / 'short'), weights(tmp_path / 'long')
+    encoder = [key for key in first if '.rgb_encoder.' in key]
+    assert encoder and all(torch.equal(first[key], second[key]) for key in encoder)
+    assert not all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_training_lowers_the_loss(dataset, tmp_path, small_config):
+    def held_out_loss(steps):
+        out = tmp_path / str(steps)
+        summary = run(dataset, out, small_config(
+            f'steps={steps}', 'learning_rate=3e-3', 'validate_every=500', 'checkpoint_every=500',
+            *PRETRAINED, 'batch_size=32'))
+        return float(summary.split('validation_loss ')[1].split(',')[0])
+
+    assert held_out_loss(150) < 0.5 * held_out_loss(1)
+
+
+def test_a_finished_or_stopped_run_is_not_overwritten(dataset, tmp_path, small_config):
+    run(dataset, tmp_path / 'model', small_config('steps=1'))
+    with pytest.raises(ConfigError, match='add --resume'):
+        run(dataset, tmp_path / 'model', small_config('steps=1'))
+
+
+def test_resume_without_a_snapshot_or_with_other_settings_is_refused(
+        dataset, tmp_path, small_config):
+    with pytest.raises(ConfigError, match='no snapshot'):
+        run(dataset, tmp_path / 'model', small_config('steps=1'), resume=True)
+    run(dataset, tmp_path / 'model', small_config('steps=1'))
+    with pytest.raises(ConfigError, match='settings differ'):
+        run(dataset, tmp_path / 'model', small_config('steps=2'), resume=True)
+
+
+@pytest.mark.parametrize('damage', ['truncate', 'remove', 'facts'])
+def test_a_damaged_snapshot_is_named(dataset, tmp_path, small_config, damage):
+    config = small_config('steps=3')
+    with pytest.raises(Interrupted):
+        run(dataset, tmp_path / 'model', config, stop_after=1)
+    folder = tmp_path / 'model.run'
+    tensors = folder / json.loads((folder / 'snapshot.json').read_text())['tensors']
+    if damage == 'truncate':
+        tensors.write_bytes(tensors.read_bytes()[:1000])
+    elif damage == 'remove':
+        tensors.unlink()
+    else:
+        (folder / 'snapshot.json').write_text('{')
+    with pytest.raises(CheckpointError, match='model.run'):
+        run(dataset, tmp_path / 'model', config, resume=True)
+
+
+@pytest.mark.parametrize('override, error, message', [
+    ('validation_episodes=3', DatasetError, 'only 3 episodes'),
+    ('pretraining.target=observation.force', ConfigError, 'observation.environment_state'),
+    ('policy.horizont=8', ConfigError, 'horizont'),
+    ('policy.horizon=7', ConfigError, 'horizon'),
+])
+def test_settings_that_do_not_fit_the_dataset_are_refused(
+        dataset, tmp_path, small_config, override, error, message):
+    with pytest.raises(error, match=message):
+        run(dataset, tmp_path / 'model', small_config(override))
+
+
+def test_each_epoch_draws_every_row_at_most_once_and_shuffles_anew():
+    rows = np.arange(100, 123)
+    epochs = [np.concatenate([epoch_slice(rows, step, 5, seed=3) for step in steps])
+              for steps in (range(4), range(4, 8))]
+    for epoch in epochs:
+        assert len(set(epoch)) == 20 and set(epoch) <= set(rows)
+    assert not np.array_equal(*epochs)
+
+
+def test_a_batch_larger_than_the_dataset_takes_every_row_once():
+    assert sorted(epoch_slice(np.arange(3), 7, 64, seed=0)) == [0, 1, 2]
