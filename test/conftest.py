@@ -91,6 +91,7 @@ class Workspace:
 
     def __init__(self, folder):
         """Remember where the workspace is."""
+        self._folder = folder
         self._setup = folder / 'install' / 'setup.bash'
         self.prefix = folder / 'install' / 'diffusion_policy_ros'
 
@@ -106,7 +107,7 @@ class Workspace:
         path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
         return subprocess.run(
             ['bash', '-c', '. "$0" && exec "$@"', str(self._setup), *map(str, command)],
-            env={**os.environ, 'PATH': path, **environment}, timeout=timeout_s,
+            cwd=self._folder, env={**os.environ, 'PATH': path, **environment}, timeout=timeout_s,
             stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 

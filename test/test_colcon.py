@@ -39,8 +39,9 @@ def test_executables_are_where_ros2_run_looks(colcon_workspace, name):
 def test_node_executable_starts(colcon_workspace, name):
     pytest.importorskip('rclpy')
     executable = colcon_workspace.prefix / 'lib' / 'diffusion_policy_ros' / name
-    # rclpy refuses a broken remapping rule at once: the node's imports and main() have run by then.
-    ended = colcon_workspace.run(executable, '--ros-args', '--remap', 'no rule', ROS_DOMAIN_ID='60')
+    # rclpy refuses a broken rule at once; the node's imports and main() have run by then.
+    ended = colcon_workspace.run(
+        executable, '--ros-args', '--remap', 'no rule', ROS_DOMAIN_ID='60')
     assert ended.returncode != 0
     assert 'no rule' in ended.stderr
 

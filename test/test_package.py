@@ -44,10 +44,10 @@ def keyword_of_setup(name):
 
 def requirements():
     """Return every requirement of setup.py, those of the extras included."""
-    extras = next(node.value for node in ast.walk(ast.parse(SETUP)) if isinstance(node, ast.Assign)
-                  and node.targets[0].id == 'extras')
-    listed = [ast.literal_eval(keyword_of_setup('install_requires')),
-              *ast.literal_eval(extras).values()]
+    assigned = {node.targets[0].id: node.value for node in ast.parse(SETUP).body
+                if isinstance(node, ast.Assign)}
+    listed = [ast.literal_eval(assigned['requirements']),
+              *ast.literal_eval(assigned['extras']).values()]
     return [text for group in listed for text in group]
 
 
@@ -105,6 +105,12 @@ def test_ros_wheels_offer_every_message_package_of_the_manifest():
             assert f'ros-{normal(entry.text)}' in wheels
 
 
+def test_colcon_gets_no_requirement_that_only_pip_can_meet(colcon_workspace):
+    metadata = colcon_workspace.prefix.glob('lib/*/*-packages/*.egg-info')
+    listed = (next(metadata) / 'requires.txt').read_text()
+    assert listed.lstrip().startswith('['), 'there must be extras only'
+
+
 def test_tested_versions_are_allowed_ones():
     pytest.importorskip('packaging')
     from packaging.requirements import Requirement
@@ -118,9 +124,10 @@ def test_tested_versions_are_allowed_ones():
 
 
 def test_both_builds_of_opencv_are_of_one_release():
-    lines = (ROOT / 'constraints.txt').read_text('utf-8').split()
-    versions = {line.partition('==')[2] for line in lines if line.startswith('opencv-python')}
-    assert len(versions) == 1
+    lines = (ROOT / 'constraints.txt').read_text('utf-8').splitlines()
+    pinned = dict(line.split('==') for line in lines if line.startswith('opencv-python'))
+    assert len(pinned) == 2
+    assert len(set(pinned.values())) == 1
 
 
 @pytest.mark.parametrize('name', EXECUTABLES)

@@ -131,3 +131,13 @@ def percentiles(values, ranks=(50, 99)) -> list:
     :return: List of floats; of None where there are no numbers.
     """
     return np.percentile(values, ranks).tolist() if len(values) else [None] * len(ranks)
+
+
+def number(value, digits=1) -> str:
+    """
+    Write a figure that may be missing.
+
+    :param value: Number, or None.
+    :param digits: Digits after the point.
+    """
+    return '-' if value is None else f'{value:.{digits}f}'

@@ -27,7 +27,7 @@ CAMERA_PX = 224
 MARGIN_PX = (SIDE_PX - CAMERA_PX) // 2
 PLAN_COLOUR = (230, 60, 20)
 TEXT_COLOUR = (30, 30, 30)
-QUALITY = {'crf': '23', 'preset': 'veryfast'}
+QUALITY = {'crf': '23', 'preset': 'ultrafast'}
 
 
 def table_picture(sim, record, index):
@@ -63,12 +63,12 @@ def write_video(path, records, title, progress=lambda count: None):
         # Half colour resolution: the kind of h264 that every player and browser shows.
         stream = container.add_stream('libx264', rate=VIDEO_RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = TABLE_PX + SIDE_PX, TABLE_PX, 'yuv420p'
-        stream.time_base, stream.options = Fraction(1, VIDEO_RATE_HZ), QUALITY
+        stream.options = QUALITY
         count = 0
         for record in records:
             for index in range(len(record.frame_ns)):
                 frame = av.VideoFrame.from_ndarray(_frame(sim, record, index, title), 'rgb24')
-                frame.pts, frame.time_base = count, stream.time_base
+                frame.pts, frame.time_base = count, Fraction(1, VIDEO_RATE_HZ)
                 container.mux(stream.encode(frame))
                 count += 1
                 progress(1)

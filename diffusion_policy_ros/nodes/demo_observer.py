@@ -41,6 +41,8 @@ from std_srvs.srv import Trigger
 
 # How often to look; each look keeps one picture for the video.
 LOOK_PERIOD_S = 0.1
+# A look ends when nothing has come for this long.
+QUIET_S = 0.002
 ROW_PERIOD_S = 1.0
 START_UP_S = 60.0
 ANSWER_S = 15.0
@@ -96,16 +98,16 @@ class DemoObserver(Node):
 
     def _play(self, number):
         """Let the policy drive until the block is in place or the time is over."""
-        self._watch.begin()
+        self._watch.begin(self._now_ns())
         self._change('ACTIVATE')
         self._until(lambda: self._watch.start_ns, 'the first command', ANSWER_S)
         end_ns = self._watch.start_ns + round(self._settings['seconds_per_episode'] * 1e9)
-        row_ns = self._watch.start_ns
+        row_ns = self._watch.start_ns + round(ROW_PERIOD_S * 1e9)
         while self._now_ns() < end_ns and self._watch.max_coverage < SUCCESS_COVERAGE:
-            self._look()
-            if self._now_ns() >= row_ns + ROW_PERIOD_S * 1e9:
+            if self._now_ns() >= row_ns:
                 row_ns += round(ROW_PERIOD_S * 1e9)
                 tell('row', **self._watch.record(number, self._now_ns()).figures(self._wanted_hz))
+            self._look()
         end_ns = min(end_ns, self._now_ns())
         self._change('DEACTIVATE')
         record = self._watch.record(number, end_ns)
@@ -156,7 +158,7 @@ class DemoObserver(Node):
         heard = -1
         while heard != self._watch.heard:
             heard = self._watch.heard
-            self._looks.spin_once(timeout_sec=0.0)
+            self._looks.spin_once(timeout_sec=QUIET_S)
         self._watch.keep_picture(self._now_ns())
 
     def _now_ns(self):

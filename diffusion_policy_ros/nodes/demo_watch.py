@@ -56,6 +56,7 @@ class DemoWatch:
         self.episode = {}
         self.status = ''
         self._newest = {}
+        self._since_ns = 0
         self._clear()
         for key in (CAMERA_KEY, STATE_KEY, BLOCK_KEY):
             stream = contract.streams_of(key)[0]
@@ -87,9 +88,14 @@ class DemoWatch:
         since = [row[2] for row in self._coverages if row[0] >= (self.start_ns or math.inf)]
         return max(since, default=0.0)
 
-    def begin(self):
-        """Forget the last episode's measurements."""
+    def begin(self, now_ns):
+        """
+        Forget the last episode's measurements; commands of before do not count any more.
+
+        :param now_ns: The time, ns.
+        """
         self._clear()
+        self._since_ns = now_ns
 
     def keep_picture(self, now_ns):
         """
@@ -154,7 +160,8 @@ class DemoWatch:
     def _on_command(self, message, info):
         """Note when a command arrived and when it was sent."""
         del message
-        self._commands.append((info['received_timestamp'], info['source_timestamp']))
+        if info['received_timestamp'] >= self._since_ns:
+            self._commands.append((info['received_timestamp'], info['source_timestamp']))
 
     def _on_coverage(self, message, info):
         """Note coverage now and maximum."""

@@ -226,20 +226,23 @@ class PolicyRuntime:
         self._anchored = True
 
     def _planned(self, request, rows, started_s, finished_s, error):
-        """Take over a plan, in the worker's thread."""
-        now_ns = self._node.get_clock().now().nanoseconds
+        """Take over a plan, or stop commanding because there is none; in the worker's thread."""
         if request.epoch != self._horizon.epoch:
             return
         try:
             if error is not None:
                 raise error
-            chunk = TimedChunk(rows, request.tick_ns, self.contract.rate_hz)
+            self._take_over(request, rows, started_s, finished_s)
         except Exception as failure:
             known = isinstance(failure, DiffusionPolicyError)
             self._horizon.reset()
             self._status.block('inference', str(failure) if known else
                                f'inference failed: {failure!r}')
-            return
+
+    def _take_over(self, request, rows, started_s, finished_s):
+        """Follow a plan from now on, and show it."""
+        now_ns = self._node.get_clock().now().nanoseconds
+        chunk = TimedChunk(rows, request.tick_ns, self.contract.rate_hz)
         if not self._horizon.accept(chunk, request.epoch, now_ns):
             return
         self._status.clear('inference')

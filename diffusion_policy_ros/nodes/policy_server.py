@@ -69,8 +69,8 @@ class PolicyServer(LifecycleNode):
     def on_activate(self, state):
         """Start to plan and to command."""
         result = super().on_activate(state)
-        self._status.clear('lifecycle')
         self._runtime.start()
+        self._status.clear('lifecycle')
         return result
 
     def on_deactivate(self, state):

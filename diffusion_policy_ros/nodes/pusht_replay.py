@@ -123,7 +123,7 @@ class Replay:
             self._advance()
 
     def _play(self):
-        """Fix the time of row 0: ahead of the clock and after every row played before."""
+        """Play from row 0, whose time is ahead of the clock and of every row played before."""
         # A finger that leans on the block may have moved it while the robot stood there.
         self._sim.reset(state=self._start)
         now_ns = self._node.get_clock().now().nanoseconds
@@ -131,6 +131,7 @@ class Replay:
         earliest_ns = max(now_ns + LEAD_NS, self._last_stamp_ns + period_ns)
         self._first_ns = -(-earliest_ns // period_ns) * period_ns
         self._enter(PLAYING)
+        self.begin_step()  # row 0, before the world moves on from the start
 
     def _play_step(self):
         """Publish a row when one is due; after the last one, fall silent."""

@@ -45,7 +45,7 @@ def bags(tmp_path):
               'data/action': np.arange(42, dtype=np.float32).reshape(21, 2),
               'meta/episode_ends': np.array([9, 21])}
     for name, values in arrays.items():
-        group.create_array(name, shape=values.shape, dtype=values.dtype)[...] = values
+        group[name] = values
     code = dpr_convert(tmp_path / 'tiny.zarr', '--mapping', MAPPING, '--contract', CONTRACT,
                        '--to', 'bags', '--out', tmp_path / 'bags')
     assert code == 0

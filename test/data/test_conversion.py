@@ -23,6 +23,8 @@ from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import ContractError, DatasetError
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import get_typestore, Stores
 
 PERIOD_NS = 10**8
 
@@ -116,6 +118,21 @@ def test_the_given_contract_serves_bags_without_one(tmp_path, demonstration, con
         convert(bag)
     assert convert(bag, contract=contract, task='given').episodes == 1
     assert LeRobotReader(tmp_path / 'dataset').episodes[0].tasks == ('given',)
+
+
+def test_a_sqlite3_bag_of_another_recorder_converts(tmp_path, demonstration, contract, convert):
+    """As `ros2 bag record` made them before mcap: absolute topics, no contract."""
+    with Writer(tmp_path / 'a', version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        connections = {
+            topic: writer.add_connection(f'/{topic}', stream.type, typestore=get_typestore(
+                Stores.ROS2_HUMBLE)) for topic, stream in demonstration.streams.items()}
+        for topic, message, receive_ns in demonstration.messages(range(10)):
+            data = demonstration.typestore.serialize_cdr(message, connections[topic].msgtype)
+            writer.write(connections[topic], receive_ns, data)
+    summary = convert(tmp_path / 'a', contract=contract)
+    assert (summary.episodes, summary.rows, summary.notes) == (1, 10, [])
+    action = LeRobotReader(tmp_path / 'dataset').columns(['action'])['action']
+    assert action[:, 0].tolist() == [100.0 + k for k in range(10)]
 
 
 def test_contracts_that_disagree_are_refused_with_the_differences(

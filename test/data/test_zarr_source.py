@@ -53,10 +53,9 @@ def buffer(tmp_path):
     arrays = {'img': rng.integers(0, 256, (21, 96, 96, 3)).astype(np.float32),
               'state': rng.uniform(0, 6, (21, 5)).astype(np.float32),
               'action': rng.integers(0, 512, (21, 2)).astype(np.float32)}
-    data, meta = group.create_group('data'), group.create_group('meta')
-    for parent, name, values in [(data, k, v) for k, v in arrays.items()] + [
-            (meta, 'episode_ends', np.array([9, 21]))]:
-        parent.create_array(name, shape=values.shape, dtype=values.dtype)[...] = values
+    for name, values in arrays.items():
+        group[f'data/{name}'] = values
+    group['meta/episode_ends'] = np.array([9, 21])
     return tmp_path / 'tiny.zarr', arrays
 
 

@@ -13,6 +13,7 @@
 # limitations under the License.
 """The policy server over real DDS: lifecycle, commands at the rate, refusals and recoveries."""
 
+from dataclasses import replace
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 torch = pytest.importorskip('torch')
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.config import PolicyConfig  # noqa: E402
 from diffusion_policy_ros.contract import load_contract, parse_contract  # noqa: E402
 from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
@@ -94,9 +95,10 @@ class Server:
 
     def call(self, service_type, name, request):
         client = self._peer.node.create_client(service_type, f'policy_server/{name}')
-        self._peer.until(client.service_is_ready, name)
+        # A node of its own first has to import torch, which takes long on a busy machine.
+        self._peer.until(client.service_is_ready, name, deadline_s=120.0)
         future = client.call_async(request)
-        self._peer.until(future.done, f'answer of {name}')
+        self._peer.until(future.done, f'answer of {name}', deadline_s=120.0)
         return future.result()
 
     def change(self, transition):
@@ -119,7 +121,7 @@ class Server:
     def until_status(self, *words):
         self._peer.until(
             lambda: self.status and all(word in self.status[-1].message for word in words),
-            f'a status with {words}, last was {[s.message for s in self.status[-1:]]}')
+            f'a status with {words}')
 
     def until_commands(self, count):
         count += len(self.commands)
@@ -268,9 +270,11 @@ def test_corrupt_and_missing_checkpoints_are_refused(peer, server, model, tmp_pa
 
 
 def test_a_plan_that_is_not_finite_is_never_commanded(peer, server, model, tmp_path):
-    policy = Policy.load(model)
-    with torch.no_grad():  # finite, but no sum of them is
-        policy.diffusion.unet.final_conv[-1].weight.normal_().mul_(3e38).clamp_(-3e38, 3e38)
+    tame = Policy.load(model)
+    policy = Policy(replace(tame.config, clip_sample=False), tame.normalizer,
+                    contract=tame.contract, sampler=tame.sampler)
+    with torch.no_grad():  # finite weights, which overflow
+        policy.diffusion.unet.final_conv[-1].weight.fill_(3e38)
     policy.save(tmp_path / 'wild')
     assert server.set('model', str(tmp_path / 'wild')).successful
     server.activate()
@@ -295,8 +299,7 @@ def test_a_failing_inference_stops_the_commands_and_recovers(peer, server, monke
 
 
 def test_parameters_that_cannot_work_are_refused_with_the_reason(peer, server):
-    assert 'must be a whole number' in server.set('seed', 'x').reason or \
-        not server.set('seed', 'x').successful
+    assert not server.set('seed', 'x').successful
     assert server.set('solver', 'euler').reason.endswith(
         'choose one of: checkpoint, dpm_solver++, ddim, ddpm')
     assert not server.set('command_rate_hz', -1.0).successful
@@ -399,10 +402,12 @@ def test_a_clock_that_jumps_back_clears_the_past_and_goes_on(peer, model):
 def test_a_signal_ends_the_node_cleanly_while_it_commands(peer, model, number):
     peer.robot = Robot(peer)
     server = Server(peer)
-    code = 'import sys; from diffusion_policy_ros.nodes.policy_server import main; sys.exit(main())'
+    code = ('import sys; from diffusion_policy_ros.nodes.policy_server import main; '
+            'sys.exit(main())')
     process = subprocess.Popen(
-        [sys.executable, '-c', code, '--ros-args', '-p', f'model:={model}', '-p', 'num_threads:=1'],
-        cwd=ROOT, env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)}, stderr=subprocess.PIPE)
+        [sys.executable, '-c', code, '--ros-args', '-p', f'model:={model}', '-p',
+         'num_threads:=1'], cwd=ROOT, stderr=subprocess.PIPE,
+        env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)})
     try:
         server.activate()
         server.until_commands(3)
@@ -412,4 +417,4 @@ def test_a_signal_ends_the_node_cleanly_while_it_commands(peer, model, number):
         assert b'Traceback' not in errors
     finally:
         process.kill()
-        print(process.communicate())
+        process.wait()

@@ -1,0 +1,52 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Telemetry: rates, spreads and the parts of the latency."""
+
+from diffusion_policy_ros.control.telemetry import Latency, RateMeter, spread, Telemetry
+import numpy as np
+import pytest
+
+
+def test_a_rate_is_that_of_the_last_seconds_and_falls_to_zero():
+    meter = RateMeter()
+    assert meter.rate_hz(0.0) == 0.0
+    for k in range(100):
+        meter.add(k / 20)
+    assert meter.rate_hz(4.95) == pytest.approx(20)
+    assert meter.rate_hz(60.0) == 0.0
+    assert meter.count == 100
+
+
+def test_a_spread_is_that_of_the_percentiles():
+    values = np.random.default_rng(0).random(1000)
+    assert spread(values)['p99'] == pytest.approx(np.quantile(values, 0.99))
+    assert spread([]) == {}
+
+
+def test_the_total_latency_is_the_sum_of_its_parts():
+    assert Latency(20.0, 30.0, 40.0).named() == {
+        'observation_age_ms': 20.0, 'wait_ms': 30.0, 'sampling_ms': 40.0, 'total_ms': 90.0}
+
+
+def test_facts_name_their_units():
+    telemetry = Telemetry(['camera'])
+    for k in range(11):
+        telemetry.inputs['camera'].add(k / 10)
+        telemetry.commands.add(k / 10)
+    telemetry.saw_ages({'camera': 12_500_000})
+    telemetry.finished_plan(Latency(20.0, 30.0, 40.0), 1.0)
+    assert telemetry.input_facts(1.0) == {
+        'camera rate (Hz)': '10.0', 'camera age at the tick (ms)': '12.5'}
+    assert telemetry.command_facts(1.0)['interval p99 (ms)'] == '100.00'
+    assert telemetry.plan_facts(1.0)['total p50 (ms)'] == '90.0'

@@ -1,0 +1,83 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Timetables: no drift, no bursts, every tick a command slot, and a grid after the pictures."""
+
+from pathlib import Path
+
+from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.control.timetable import (
+    anchored_origin, is_multiple, Series, Timetable)
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+PUSHT = load_contract(Path(__file__).parents[2] / 'config/robots/pusht.yaml')
+T0 = 1_700_000_000_000_000_000
+
+
+@given(st.floats(0.5, 500), st.lists(st.integers(0, 2 * 10**8), min_size=5, max_size=60))
+def test_slots_are_taken_once_in_order_and_never_in_a_burst(rate_hz, pauses):
+    series, now_ns, taken = Series(T0, rate_hz, now_ns=T0), T0, []
+    for pause in pauses:
+        now_ns += pause
+        slot = series.take(now_ns)
+        assert series.take(now_ns) is None  # what was missed is not made up for
+        if slot is not None:
+            taken.append(slot)
+            assert now_ns - 1e9 / rate_hz - 1 <= slot <= now_ns
+    assert taken == sorted(set(taken))
+    slots = [round((slot - T0) * rate_hz / 1e9) for slot in taken]
+    assert [T0 + round(i * 1e9 / rate_hz) for i in slots] == taken
+    assert series.skipped == (slots[-1] - len(slots) if slots else 0)
+
+
+def test_slots_do_not_drift():
+    series = Series(T0, 30.0, now_ns=T0)
+    slots = []
+    while len(slots) < 3000:
+        slots.append(series.take(series.next_ns))
+    assert slots[-1] == T0 + 100_000_000_000
+
+
+def test_a_delayed_slot_keeps_its_nominal_time():
+    series = Series(T0, 10.0, delay_ns=25_000_000, now_ns=T0 + 30_000_000)
+    assert series.next_ns == T0 + 125_000_000
+    assert series.take(T0 + 124_999_999) is None
+    assert series.take(T0 + 126_000_000) == T0 + 100_000_000
+
+
+def test_every_tick_is_also_a_command_slot():
+    timetable = Timetable(PUSHT, 30.0, origin_ns=T0, now_ns=T0)
+    commands, ticks = set(), set()
+    while len(ticks) < 50:
+        now_ns = timetable.next_ns
+        commands.add(timetable.commands.take(now_ns))
+        ticks.add(timetable.ticks.take(now_ns))
+        ticks.discard(None)
+    assert ticks - {T0} <= commands  # the table began after the command of T0
+
+
+@given(phase_ms=st.integers(0, 99), tick_ms=st.integers(0, 10_000))
+def test_anchored_ticks_come_right_after_a_picture(phase_ms, tick_ms):
+    age_ms = (tick_ms - phase_ms) % 100
+    ages = {'camera/image_raw': age_ms * 10**6, 'joint_states': 3_000_000}
+    origin = anchored_origin(PUSHT, T0 + tick_ms * 10**6, ages)
+    assert (origin - T0 - phase_ms * 10**6) % 10**8 == 10_000_000
+
+
+@pytest.mark.parametrize('command_hz, rate_hz, fits', [
+    (10, 10, True), (30, 10, True), (60, 12.5, False), (25, 10, False), (5, 10, False),
+    (59.94, 29.97, True)])
+def test_a_command_rate_must_be_a_multiple(command_hz, rate_hz, fits):
+    assert is_multiple(command_hz, rate_hz) is fits
