@@ -14,6 +14,8 @@
 
 """Start a policy server, and by default bring it all the way to commanding the robot."""
 
+import os
+
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import (
@@ -27,7 +29,10 @@ from lifecycle_msgs.msg import Transition
 import yaml
 
 PACKAGE = 'diffusion_policy_ros'
-PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+# Fast DDS 3 renamed the variable; with both set it reads the file twice and refuses it.
+PROFILE_VARIABLE = ('FASTRTPS_DEFAULT_PROFILES_FILE'
+                    if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+                    else 'FASTDDS_DEFAULT_PROFILES_FILE')
 TRUTH = ('true', 'false')
 NODE_ARGUMENTS = (
     ('model', '', 'Checkpoint folder; empty: the one that params_file names'),
@@ -40,12 +45,13 @@ NODE_ARGUMENTS = (
 
 def generate_launch_description():
     """Declare the arguments and start the node."""
-    profile = f'{get_package_share_directory(PACKAGE)}/config/fastdds.xml'
+    config = f'{get_package_share_directory(PACKAGE)}/config'
     return LaunchDescription([
         *[DeclareLaunchArgument(name, default_value=default, description=text)
           for name, default, text in NODE_ARGUMENTS],
-        DeclareLaunchArgument('params_file', default_value='', description=(
-            'YAML file with parameters of the node; the arguments above win over it')),
+        DeclareLaunchArgument(
+            'params_file', default_value=f'{config}/policy_server.yaml', description=(
+                'YAML file with parameters of the node; the arguments above win over it')),
         DeclareLaunchArgument('namespace', default_value='', description=(
             'Namespace of the node and of every topic of the contract')),
         DeclareLaunchArgument('use_sim_time', default_value='false', choices=TRUTH, description=(
@@ -55,8 +61,8 @@ def generate_launch_description():
         DeclareLaunchArgument('autostart', default_value='true', choices=TRUTH, description=(
             'Configure and activate at once; false leaves that to you or a lifecycle manager')),
         # Without this profile Fast DDS loses camera images between processes.
-        *[SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=profile))
-          for name in PROFILE_VARIABLES],
+        SetEnvironmentVariable(PROFILE_VARIABLE, EnvironmentVariable(
+            PROFILE_VARIABLE, default_value=f'{config}/fastdds.xml')),
         OpaqueFunction(function=start_node),
     ])
 
@@ -72,7 +78,7 @@ def start_node(context):
     node = LifecycleNode(
         package=PACKAGE, executable='policy_server', name='policy_server',
         namespace=value('namespace'), output='screen',
-        parameters=[*filter(None, [value('params_file')]), given,
+        parameters=[value('params_file'), given,
                     {'use_sim_time': value('use_sim_time') == 'true'}],
         arguments=['--ros-args', '--log-level', value('log_level')])
     return [node] if value('autostart') == 'false' else [*autostart(node), node]

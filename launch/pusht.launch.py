@@ -14,6 +14,8 @@
 
 """Start the simulated Push-T robot and, by default, the policy that was trained for it."""
 
+import os
+
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, SetEnvironmentVariable
@@ -24,7 +26,10 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 PACKAGE = 'diffusion_policy_ros'
-PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+# Fast DDS 3 renamed the variable; with both set it reads the file twice and refuses it.
+PROFILE_VARIABLE = ('FASTRTPS_DEFAULT_PROFILES_FILE'
+                    if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+                    else 'FASTDDS_DEFAULT_PROFILES_FILE')
 TRUTH = ('true', 'false')
 PASSED_ON = ('model', 'contract', 'command_rate_hz', 'namespace', 'use_sim_time', 'log_level',
              'autostart')
@@ -36,8 +41,8 @@ def generate_launch_description():
     return LaunchDescription([
         *declare_arguments(share),
         # Without this profile Fast DDS loses camera images between processes.
-        *[SetEnvironmentVariable(name, EnvironmentVariable(
-            name, default_value=f'{share}/config/fastdds.xml')) for name in PROFILE_VARIABLES],
+        SetEnvironmentVariable(PROFILE_VARIABLE, EnvironmentVariable(
+            PROFILE_VARIABLE, default_value=f'{share}/config/fastdds.xml')),
         start_simulation(),
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(f'{share}/launch/policy.launch.py'),
@@ -57,6 +62,9 @@ def declare_arguments(share):
                               description='Robot contract (YAML file)'),
         DeclareLaunchArgument('command_rate_hz', default_value='', description=(
             "Commands per second, Hz, a multiple of the contract's rate; empty: that rate")),
+        DeclareLaunchArgument('sim_params_file', default_value=f'{share}/config/pusht_sim.yaml',
+                              description='YAML file with parameters of the simulation; view, '
+                              'seed and use_sim_time win over it'),
         DeclareLaunchArgument('view', default_value='false', choices=TRUTH, description=(
             'Open a window in which the mouse demonstrates')),
         DeclareLaunchArgument('seed', default_value='0',
@@ -80,6 +88,7 @@ def start_simulation():
     return Node(
         package=PACKAGE, executable='pusht_sim', name='pusht_sim', output='screen',
         namespace=LaunchConfiguration('namespace'),
-        parameters=[{'view': typed('view', bool), 'seed': typed('seed', int),
+        parameters=[LaunchConfiguration('sim_params_file'),
+                    {'view': typed('view', bool), 'seed': typed('seed', int),
                      'use_sim_time': typed('use_sim_time', bool)}],
         arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])

@@ -14,6 +14,8 @@
 
 """Start a recorder: episodes of the contract's topics become rosbags, one each."""
 
+import os
+
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
@@ -21,7 +23,10 @@ from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
 PACKAGE = 'diffusion_policy_ros'
-PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+# Fast DDS 3 renamed the variable; with both set it reads the file twice and refuses it.
+PROFILE_VARIABLE = ('FASTRTPS_DEFAULT_PROFILES_FILE'
+                    if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+                    else 'FASTDDS_DEFAULT_PROFILES_FILE')
 NODE_ARGUMENTS = (
     ('contract', 'Robot contract (YAML file); empty: the one that params_file names'),
     ('output', 'Folder for the bags, one per episode; empty: bags'),
@@ -32,11 +37,11 @@ NODE_ARGUMENTS = (
 
 def generate_launch_description():
     """Declare the arguments and start the node."""
-    profile = f'{get_package_share_directory(PACKAGE)}/config/fastdds.xml'
+    config = f'{get_package_share_directory(PACKAGE)}/config'
     return LaunchDescription([
         *[DeclareLaunchArgument(name, default_value='', description=text)
           for name, text in NODE_ARGUMENTS],
-        DeclareLaunchArgument('params_file', default_value='', description=(
+        DeclareLaunchArgument('params_file', default_value=f'{config}/recorder.yaml', description=(
             'YAML file with parameters of the node; the arguments above win over it')),
         DeclareLaunchArgument('namespace', default_value='', description=(
             'Namespace of the node and of every topic of the contract')),
@@ -45,8 +50,8 @@ def generate_launch_description():
         DeclareLaunchArgument('log_level', default_value='info', description='Least level shown',
                               choices=('debug', 'info', 'warn', 'error', 'fatal')),
         # Without this profile Fast DDS loses camera images between processes.
-        *[SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=profile))
-          for name in PROFILE_VARIABLES],
+        SetEnvironmentVariable(PROFILE_VARIABLE, EnvironmentVariable(
+            PROFILE_VARIABLE, default_value=f'{config}/fastdds.xml')),
         OpaqueFunction(function=start_node),
     ])
 
@@ -60,6 +65,6 @@ def start_node(context):
     return [Node(
         package=PACKAGE, executable='recorder', name='recorder', namespace=value('namespace'),
         output='screen',
-        parameters=[*filter(None, [value('params_file')]), given,
+        parameters=[value('params_file'), given,
                     {'use_sim_time': value('use_sim_time') == 'true'}],
         arguments=['--ros-args', '--log-level', value('log_level')])]

@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """Processes that live no longer than the one that started them."""
 
 import ctypes
@@ -99,7 +100,7 @@ class Children:
         return '\n'.join(lines[-TAIL_LINES:]) or '(it said nothing)'
 
     def stop(self):
-        """End all processes, the last one started first; a signal to the parent waits meanwhile."""
+        """End all processes, the youngest first; a signal to the parent waits meanwhile."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
         try:
             for number, patience_s in PATIENCE_S:

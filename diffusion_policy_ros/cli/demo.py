@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """``dpr demo``: a policy drives the simulated Push-T robot over ROS 2, and a report about it."""
 
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ DEADLINE_S = 170
 MAX_PLAYING_S = 120
 # Above what people use by hand, and within what every operating system allows.
 DOMAIN_IDS = range(90, 102)
+NOTES_SHOWN = 3
 COLUMNS = (('episode', 'episode', 0), ('time s', 'seconds', 1),
            ('commands/s', 'commands_per_s', 2), ('interval p99 ms', 'interval_p99_ms', 1),
            ('latency p50 ms', 'latency_p50_ms', 1), ('latency p99 ms', 'latency_p99_ms', 1),
@@ -45,8 +47,8 @@ def add_arguments(parser):
     parser.add_argument('--model', type=Path, help='checkpoint folder; default: '
                         'models/pusht_image of this package')
     parser.add_argument('--rate', type=float, metavar='HZ',
-                        help='commands per second, a multiple of the policy\'s rate, between '
-                             'whose rows commands are interpolated; default: the policy\'s rate')
+                        help="commands per second, a multiple of the policy's rate, between "
+                             "whose rows commands are interpolated; default: the policy's rate")
     parser.add_argument('--episodes', type=int, default=3, help='number of episodes')
     parser.add_argument('--seconds-per-episode', type=float, default=30.0, metavar='S',
                         help='longest duration of an episode, s')
@@ -78,8 +80,11 @@ def run(args) -> int:
     print()
     for check in figures['checks']:
         print(_check_line(check))
-    for note in dict.fromkeys(note for e in figures['episodes'] for note in e['notes']):
+    notes = [note for episode in figures['episodes'] for note in episode['notes']]
+    for note in notes[:NOTES_SHOWN]:
         print(f'policy_server did not command for a while: {note}')
+    if len(notes) > NOTES_SHOWN:
+        print(f'... and {len(notes) - NOTES_SHOWN} times more, see demo.json')
     print(f'{args.out}: demo.mp4, report.pdf, report.png, demo.json')
     return 0 if figures['passed'] else 1
 
@@ -105,7 +110,7 @@ def _check(args):
     rate_hz = load_contract(contract_path).rate_hz
     wanted_hz = rate_hz if args.rate is None else args.rate
     if not is_multiple(wanted_hz, rate_hz):
-        raise ConfigError(f'--rate is {wanted_hz:g}; it must be a whole multiple of the policy\'s '
+        raise ConfigError(f"--rate is {wanted_hz:g}; it must be a whole multiple of the policy's "
                           f'{rate_hz:g} Hz')
     return contract_path, rate_hz, wanted_hz
 

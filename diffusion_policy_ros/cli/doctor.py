@@ -26,7 +26,10 @@ import sys
 from diffusion_policy_ros.share import share_path
 
 LEVELS = ('OK', 'WARN', 'ERROR')
-PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+# Fast DDS 3, from ROS 2 Kilted on, renamed the variable.
+PROFILE_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
+OLD_PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 DISCOVERY_RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
 SHARED_MEMORY_MIB = 256
 # module: (level when it cannot be imported, what to do then)
@@ -149,17 +152,21 @@ def check_profile() -> Finding:
     """Tell whether Fast DDS will use a profile whose segment is large enough for images."""
     if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
         return Finding('OK', 'fast dds profile', 'not used by this rmw')
-    ours = share_path('config', 'fastdds.xml')
-    for variable in PROFILE_VARIABLES:
-        path = os.environ.get(variable)
-        if path and not Path(path).is_file():
-            return Finding('ERROR', 'fast dds profile', f'{variable} names {path}, no file',
-                           f'export {variable}={ours}')
-        if path:
-            return Finding('OK', 'fast dds profile', f'in force: {path}')
-    return Finding('WARN', 'fast dds profile', 'not in force in this shell; camera images may get '
-                   'lost (dpr demo and the launch files set it)',
-                   f'export {PROFILE_VARIABLES[0]}={ours}')
+    if os.environ.get('FASTDDS_BUILTIN_TRANSPORTS', '').startswith('LARGE_DATA'):
+        return Finding('OK', 'fast dds profile', 'LARGE_DATA transports instead')
+    is_old = os.environ.get('ROS_DISTRO') in OLD_DISTRIBUTIONS
+    variable = OLD_PROFILE_VARIABLE if is_old else PROFILE_VARIABLE
+    remedy = f'export {variable}={share_path("config", "fastdds.xml")}'
+    path = os.environ.get(variable)
+    if not path:
+        return Finding('WARN', 'fast dds profile', 'not in force in this shell; camera images may '
+                       'get lost (dpr demo and the launch files set it)', remedy)
+    if not Path(path).is_file():
+        return Finding('ERROR', 'fast dds profile', f'{variable} names {path}, no file', remedy)
+    if not is_old and os.environ.get(OLD_PROFILE_VARIABLE):
+        return Finding('WARN', 'fast dds profile', 'named twice, and refused the second time',
+                       f'unset {OLD_PROFILE_VARIABLE}')
+    return Finding('OK', 'fast dds profile', f'in force: {path}')
 
 
 def check_shared_memory() -> Finding:

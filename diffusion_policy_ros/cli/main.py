@@ -30,6 +30,16 @@ COMMANDS = {
 }
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, except where leaving an argument out has a meaning of its own."""
+
+    def _get_help_string(self, action):
+        """Add the default to the help where there is one."""
+        if action.default in (None, [], False):
+            return action.help
+        return super()._get_help_string(action)
+
+
 def build_parser(command=None) -> argparse.ArgumentParser:
     """
     Build the command line; only the module of the wanted subcommand is imported.
@@ -43,7 +53,7 @@ def build_parser(command=None) -> argparse.ArgumentParser:
     for name, (summary, _) in COMMANDS.items():
         subparser = commands.add_parser(
             name, help=summary, description=summary[0].upper() + summary[1:] + '.',
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+            formatter_class=_HelpFormatter)
         if name == command:
             _module(name).add_arguments(subparser)
     return parser

@@ -11,10 +11,12 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """What was seen of a Push-T episode that ran live over ROS, and its figures."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from zipfile import BadZipFile
 
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.loop_timing import measure_timing, Span
@@ -115,7 +117,7 @@ def load_record(path) -> EpisodeRecord:
     try:
         with np.load(Path(path), allow_pickle=False) as file:
             values = {f.name: file[f.name] for f in fields(EpisodeRecord)}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise DatasetError(f'cannot read the recorded episode {path}: {error}; run the demo '
                            'again') from error
     return EpisodeRecord(**{name: value.item() if value.ndim == 0 else value

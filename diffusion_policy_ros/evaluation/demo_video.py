@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """The video of a demo: the table as it was, what the camera saw, and what the policy planned."""
 
 from fractions import Fraction

@@ -11,6 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """How regularly commands arrived, and whether that is regular enough for a robot."""
 
 from dataclasses import asdict, dataclass
@@ -89,7 +90,8 @@ class Check:
     def __str__(self):
         """Return the line as it is printed."""
         measured = 'nothing measured' if self.measured is None else f'{self.measured:.2f}'
-        return f'{"PASS" if self.passed else "FAIL"}  {self.name}: {measured}, wanted {self.wanted}'
+        word = 'PASS' if self.passed else 'FAIL'
+        return f'{word}  {self.name}: {measured}, wanted {self.wanted}'
 
 
 def intervals_ms(spans) -> np.ndarray:

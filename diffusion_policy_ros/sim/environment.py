@@ -32,21 +32,22 @@ class Environment(Protocol):
 
     contract: RobotContract
 
-    def reset(self, seed: int) -> dict:
+    def reset(self, seed: int) -> None:
         """
         Start an episode; equal seeds give equal episodes.
 
         :param seed: Non-negative whole number.
-        :return: The first observation.
         """
 
-    def step(self, action: np.ndarray) -> dict:
+    def step(self, action: np.ndarray) -> None:
         """
         Follow one action for one period of the contract.
 
         :param action: One row of the action vector, ``(action_dim,)``, in robot units.
-        :return: The observation at the end of the period.
         """
+
+    def observation(self) -> dict:
+        """Return what the robot shows now; rendering costs, so only on request."""
 
     def score(self) -> float:
         """Return how well the episode went so far, in [0, 1]."""

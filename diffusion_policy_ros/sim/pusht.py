@@ -84,7 +84,6 @@ class PushT:
             goes on drawing from the last seed.
         :param state: ``(5,)`` finger x, y and block x, y in m and block angle in rad: start
             exactly there, at rest, instead of at a drawn start.
-        :return: The first observation.
         :raises ConfigError: if the state is not five finite numbers.
         """
         if state is None:
@@ -92,7 +91,6 @@ class PushT:
         else:
             self._place(_state_px(state))
         self.max_coverage = 0.0
-        return self.observation()
 
     def advance(self, target_xy_m, duration_s):
         """
@@ -117,11 +115,9 @@ class PushT:
         Follow one action for one period of the contract.
 
         :param action: ``(2,)`` target x, y of the finger in m.
-        :return: The observation at the end of the period.
         :raises ChunkError: if the action is not two finite numbers.
         """
         self.advance(action, self._period_s)
-        return self.observation()
 
     def observation(self):
         """

@@ -77,7 +77,7 @@ def test_rows_of_the_bags_are_the_buffers(buffer, mapping, pusht, tmp_path):
         assert np.array_equal(row.values['observation.state'],
                               (state[:2] * 0.001).astype(np.float32))
         assert np.array_equal(row.values['action'],
-                              (arrays['action'][k] * np.float64(0.001)).astype(np.float32))
+                              (arrays['action'][k].astype(np.float64) * 0.001).astype(np.float32))
         c, s = np.cos(state[4]), np.sin(state[4])
         assert np.allclose(row.values['observation.environment_state'],
                            [state[2] * 0.001, state[3] * 0.001, 0, c, s, 0, -s, c, 0], atol=1e-6)

@@ -42,6 +42,7 @@ from std_msgs.msg import Float64MultiArray  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 
 DOMAIN_ID = 47
+ANSWER_S = 20.0
 CONTRACT = os.path.join(os.path.dirname(__file__), '../../config/robots/pusht.yaml')
 ROOT = os.path.join(os.path.dirname(__file__), '../..')
 
@@ -90,21 +91,36 @@ class Server:
 
     def __init__(self, peer):
         self._peer = peer
+        self._clients = {}
         self.status = peer.hear(DiagnosticStatus, 'policy_server/status', qos.STATUS)
         self.commands = peer.hear(JointState, 'joint_commands', qos.COMMANDS)
 
-    def call(self, service_type, name, request):
-        client = self._peer.node.create_client(service_type, f'policy_server/{name}')
-        # A node of its own first has to import torch, which takes long on a busy machine.
+    def call(self, service_type, name, request, changed=lambda: False):
+        """
+        Call a service; again when no answer comes and nothing has ``changed``.
+
+        DDS may lose a request or an answer while the two sides are still discovering each other.
+        """
+        if name not in self._clients:
+            self._clients[name] = self._peer.node.create_client(
+                service_type, f'policy_server/{name}')
+        client = self._clients[name]
         self._peer.until(client.service_is_ready, name, deadline_s=120.0)
-        future = client.call_async(request)
-        self._peer.until(future.done, f'answer of {name}', deadline_s=120.0)
-        return future.result()
+        for _ in range(6):
+            future, end_s = client.call_async(request), time.monotonic() + ANSWER_S
+            self._peer.until(lambda: future.done() or time.monotonic() > end_s, 'time')
+            if future.done():
+                return future.result()
+            if changed():
+                return None
+        raise AssertionError(f'{name} never answered')
 
     def change(self, transition):
         number = getattr(Transition, f'TRANSITION_{transition}')
         request = ChangeState.Request(transition=Transition(id=number))
-        return self.call(ChangeState, 'change_state', request).success
+        before = self.state()
+        answer = self.call(ChangeState, 'change_state', request, lambda: self.state() != before)
+        return answer is None or answer.success
 
     def state(self):
         return self.call(GetState, 'get_state', GetState.Request()).current_state.label

@@ -1,0 +1,177 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The demo over real DDS and with real processes: what it leaves, how it ends."""
+
+import json
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+from diffusion_policy_ros.cli.main import main
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('gym_pusht')
+torch = pytest.importorskip('torch')
+from diffusion_policy_ros.config import PolicyConfig  # noqa: E402
+from diffusion_policy_ros.contract import load_contract  # noqa: E402
+from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
+from diffusion_policy_ros.policy import Policy  # noqa: E402
+
+DOMAIN_ID = 75
+ROOT = Path(__file__).parents[2]
+CONTRACT = ROOT / 'config' / 'robots' / 'pusht.yaml'
+MARK = 'DPR_TEST_OF_DEMO'
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    """Save a tiny untrained policy; the folder."""
+    torch.manual_seed(0)
+    contract = load_contract(CONTRACT)
+    config = PolicyConfig.from_contract(
+        contract, vision_backbone='light_cnn', down_dims=(16, 32), diffusion_step_embed_dim=16)
+    statistics = {key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
+                        'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
+    folder = tmp_path_factory.mktemp('models') / 'tiny'
+    Policy.from_dataset(config, statistics, contract, sampler=Sampler('ddim', 2)).save(folder)
+    return folder
+
+
+class Demo:
+    """A running ``dpr demo`` whose processes carry a mark in their environment."""
+
+    def __init__(self, *arguments):
+        self._mark = uuid.uuid4().hex
+        command = [sys.executable, '-m', 'diffusion_policy_ros.cli.main', 'demo', '--domain',
+                   str(DOMAIN_ID), *map(str, arguments)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, 'PYTHONPATH': str(ROOT), MARK: self._mark})
+
+    def children(self):
+        """Return the command lines of the marked processes beside the demo itself, by id."""
+        found = {}
+        for folder in Path('/proc').glob('[0-9]*'):
+            try:
+                marked = f'{MARK}={self._mark}'.encode() in (folder / 'environ').read_bytes()
+                if marked and int(folder.name) != self.process.pid:
+                    found[int(folder.name)] = (folder / 'cmdline').read_bytes().decode()
+            except OSError:
+                pass  # it ended, or belongs to somebody else
+        return found
+
+    def read_until(self, text):
+        """Read what it prints until some text appears."""
+        for line in self.process.stdout:
+            if text in line:
+                return
+        raise AssertionError(f'{text!r} never came; {self.process.stderr.read()}')
+
+    def finish(self):
+        """Wait for the end; return exit code, output and errors."""
+        output, errors = self.process.communicate(timeout=200)
+        return self.process.returncode, output, errors
+
+
+@pytest.fixture
+def start():
+    """Start demos, and end those that a failed test leaves behind."""
+    demos = []
+
+    def start(*arguments):
+        demos.append(Demo(*arguments))
+        return demos[-1]
+
+    yield start
+    for demo in demos:
+        demo.process.kill()
+        demo.process.communicate()
+
+
+def test_it_leaves_video_report_and_figures_and_nobody_behind(start, model, tmp_path):
+    demo = start('--model', model, '--episodes', 2, '--seconds-per-episode', 2, '--seed', 5,
+                 '--rate', 30, '--out', tmp_path / 'report')
+    code, output, errors = demo.finish()
+    assert code in (0, 1), errors
+    figures = json.loads((tmp_path / 'report' / 'demo.json').read_text())
+    assert code == (0 if figures['passed'] else 1)
+    for check in figures['checks']:
+        assert f'{"PASS" if check["passed"] else "FAIL"}  {check["name"]}: ' in output
+    assert 'commands/s  interval p99 ms  latency p50 ms' in output
+    assert [episode['seed'] for episode in figures['episodes']] == [5, 6]
+    for episode in figures['episodes']:
+        assert episode['seconds'] == pytest.approx(2.0) and episode['commands'] > 0
+        assert episode['plans'] > 0 and episode['latency_p99_ms'] > 0
+    assert figures['command_rate_hz'] == 30.0
+    assert (tmp_path / 'report' / 'report.pdf').read_bytes().startswith(b'%PDF')
+    assert (tmp_path / 'report' / 'demo.mp4').stat().st_size > 1000
+    assert not demo.children()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_all_that_it_started(start, model, tmp_path, number):
+    demo = start('--model', model, '--out', tmp_path / 'report')
+    demo.read_until('loads and warms up')
+    assert len(demo.children()) == 3
+    demo.process.send_signal(number)
+    code, _, errors = demo.finish()
+    assert code == 130 and 'dpr demo: stopped' in errors
+    assert 'Traceback' not in errors
+    assert not demo.children()
+
+
+@pytest.mark.parametrize('name', ['pusht_sim', 'policy_server', 'demo_observer'])
+def test_a_child_that_dies_is_named_and_the_others_end(start, model, tmp_path, name):
+    demo = start('--model', model, '--out', tmp_path / 'report')
+    demo.read_until('loads and warms up')
+    victim, = [pid for pid, line in demo.children().items()
+               if f'diffusion_policy_ros.nodes.{name} ' in line]
+    os.kill(victim, signal.SIGKILL)
+    code, _, errors = demo.finish()
+    assert code == 1
+    assert f'dpr demo: {name} ended unexpectedly, killed by SIGKILL' in errors
+    assert not demo.children()
+
+
+def test_a_checkpoint_that_the_server_refuses_ends_it_with_the_reason(start, model, tmp_path):
+    broken = tmp_path / 'broken'
+    shutil.copytree(model, broken)
+    weights = broken / 'model.safetensors'
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    code, _, errors = start('--model', broken, '--out', tmp_path / 'report').finish()
+    assert code == 1
+    assert 'policy_server refused to configure' in errors and 'model.safetensors' in errors
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (['--model', 'nowhere'], '--model is nowhere, which is no folder'),
+    (['--rate', '25'], '--rate is 25; it must be a whole multiple'),
+    (['--episodes', '0'], '--episodes must be at least 1'),
+    (['--episodes', '9'], '9 episodes of 30 s are more than the 120 s'),
+])
+def test_what_cannot_work_is_refused_before_anything_starts(
+        model, tmp_path, capsys, arguments, words):
+    began_s = time.monotonic()
+    given = ['--model', str(model), '--out', str(tmp_path / 'report'), *arguments]
+    assert main(['demo', *given]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / 'report').exists() and time.monotonic() - began_s < 60

@@ -1,0 +1,113 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The launch files, run by launch_testing from an installed package."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.launch
+HERE = Path(__file__).resolve().parent
+CONTRACT = HERE.parents[1] / 'config' / 'robots' / 'pusht.yaml'
+LAUNCH_FILES = ('policy', 'record', 'pusht')
+ARGUMENTS = """
+import sys
+from launch import LaunchContext
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+source = PythonLaunchDescriptionSource(sys.argv[1])
+for argument in source.get_launch_description(LaunchContext()).get_launch_arguments():
+    print(argument.name, argument.description, sep='|')
+"""
+PROFILE = """
+import os
+import sys
+from launch import LaunchContext
+from launch.actions import SetEnvironmentVariable
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+context = LaunchContext()
+source = PythonLaunchDescriptionSource(sys.argv[1])
+for entity in source.get_launch_description(context).entities:
+    if isinstance(entity, SetEnvironmentVariable):
+        entity.execute(context)
+print(context.environment['FASTDDS_DEFAULT_PROFILES_FILE'])
+"""
+
+
+@pytest.fixture(scope='module')
+def tiny_model(tmp_path_factory):
+    """Save a small untrained policy; its folder."""
+    torch = pytest.importorskip('torch')
+    import numpy as np
+    from diffusion_policy_ros.config import PolicyConfig
+    from diffusion_policy_ros.contract import load_contract
+    from diffusion_policy_ros.diffusion import Sampler
+    from diffusion_policy_ros.policy import Policy
+    torch.manual_seed(0)
+    contract = load_contract(CONTRACT)
+    config = PolicyConfig.from_contract(
+        contract, vision_backbone='light_cnn', down_dims=(16, 32), diffusion_step_embed_dim=16,
+        n_action_steps=4)
+    statistics = {key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
+                        'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
+    folder = tmp_path_factory.mktemp('models') / 'tiny'
+    Policy.from_dataset(config, statistics, contract, sampler=Sampler('ddim', 4)).save(folder)
+    return folder
+
+
+def run_scenario(workspace, name, domain, **environment):
+    """Run one launch test in the sourced workspace; fail with its whole output."""
+    python_path = os.pathsep.join(filter(None, [str(HERE), os.environ.get('PYTHONPATH')]))
+    code = 'import sys; from launch_testing.launch_test import main; sys.exit(main())'
+    # The package must come from the workspace: its hook puts it before what is set here.
+    done = workspace.run('python3', '-c', code, HERE / f'{name}_scenario.py', timeout_s=200,
+                         PYTHONPATH=python_path, ROS_DOMAIN_ID=str(domain), **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'XMLPARSER' not in done.stdout + done.stderr, 'Fast DDS refused the profile'
+
+
+def test_policy_launch_lifecycle_topic_in_command_out(colcon_workspace, tiny_model):
+    run_scenario(colcon_workspace, 'policy', 61, TINY_MODEL=str(tiny_model))
+
+
+def test_record_launch_writes_a_bag(colcon_workspace, tmp_path):
+    run_scenario(colcon_workspace, 'record', 62, BAGS=str(tmp_path / 'bags'))
+
+
+def test_pusht_launch_closes_the_loop(colcon_workspace, tiny_model):
+    pytest.importorskip('gym_pusht')
+    run_scenario(colcon_workspace, 'pusht', 63, TINY_MODEL=str(tiny_model))
+
+
+@pytest.mark.parametrize('name', LAUNCH_FILES)
+def test_every_launch_argument_is_described(colcon_workspace, name):
+    path = colcon_workspace.prefix / f'share/diffusion_policy_ros/launch/{name}.launch.py'
+    shown = colcon_workspace.run('python3', '-c', ARGUMENTS, path)
+    assert shown.returncode == 0, shown.stderr
+    described = dict(line.split('|', 1) for line in shown.stdout.splitlines() if '|' in line)
+    assert {'namespace', 'use_sim_time', 'log_level'} <= set(described)
+    assert all(text and text != 'no description given' for text in described.values())
+
+
+@pytest.mark.parametrize('name', LAUNCH_FILES)
+def test_launch_sets_the_fast_dds_profile_unless_the_user_did(colcon_workspace, name):
+    share = colcon_workspace.prefix / 'share' / 'diffusion_policy_ros'
+    path = share / 'launch' / f'{name}.launch.py'
+    ours = colcon_workspace.run('env', '-u', 'FASTDDS_DEFAULT_PROFILES_FILE', 'python3', '-c',
+                                PROFILE, path, ROS_DISTRO='kilted')
+    assert ours.stdout.strip() == str(share / 'config' / 'fastdds.xml'), ours.stderr
+    theirs = colcon_workspace.run('python3', '-c', PROFILE, path, ROS_DISTRO='kilted',
+                                  FASTDDS_DEFAULT_PROFILES_FILE='/their/own.xml')
+    assert theirs.stdout.strip() == '/their/own.xml', theirs.stderr

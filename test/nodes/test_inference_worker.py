@@ -1,0 +1,113 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The inference worker: the policy's own plans, in one thread, with errors handed over."""
+
+from pathlib import Path
+import threading
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+from diffusion_policy_ros.config import PolicyConfig  # noqa: E402,I100
+from diffusion_policy_ros.contract import load_contract  # noqa: E402
+from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
+from diffusion_policy_ros.errors import CheckpointError, ConfigError  # noqa: E402
+from diffusion_policy_ros.nodes.inference_worker import InferenceWorker, PlanRequest  # noqa: E402
+from diffusion_policy_ros.policy import Policy  # noqa: E402
+
+CONTRACT = load_contract(Path(__file__).parents[2] / 'config/robots/pusht.yaml')
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    """Save a tiny untrained policy; the folder."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    config = PolicyConfig.from_contract(
+        CONTRACT, vision_backbone='light_cnn', down_dims=(16, 32), diffusion_step_embed_dim=16)
+    statistics = {key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
+                        'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
+    folder = tmp_path_factory.mktemp('models') / 'tiny'
+    Policy.from_dataset(config, statistics, CONTRACT, sampler=Sampler('ddim', 4)).save(folder)
+    return folder
+
+
+@pytest.fixture
+def worker(model):
+    """Load the policy into a worker."""
+    worker = InferenceWorker()
+    worker.load(model, 'cpu', 1)
+    yield worker
+    worker.close()
+
+
+def _window(seed=0):
+    random = np.random.default_rng(seed)
+    return {'observation.images.camera': random.integers(0, 256, (2, 96, 96, 3), dtype=np.uint8),
+            'observation.state': random.random((2, 2), dtype=np.float32) / 2}
+
+
+def _plan(worker, window, **choices):
+    """Ask for a plan and wait for it; rows, error and the thread it came from."""
+    done, result = threading.Event(), []
+
+    def on_done(request, rows, started_s, finished_s, error):
+        result.extend((rows, error, threading.current_thread()))
+        done.set()
+
+    worker.submit(PlanRequest(window, 0, 0, 0, **choices), on_done)
+    assert done.wait(60)
+    return result
+
+
+@pytest.mark.parametrize('choices, sampler', [
+    ({}, None), ({'solver': 'dpm_solver++', 'num_inference_steps': 5}, Sampler('dpm_solver++', 5)),
+    ({'solver': 'ddpm'}, Sampler('ddpm', 4))])
+def test_a_plan_is_the_policys_own_bit_for_bit(worker, model, choices, sampler):
+    window = _window()
+    batch = {key: value[None] for key, value in window.items()}
+    chunk = Policy.load(model).sample(
+        batch, sampler=sampler, generator=torch.Generator().manual_seed(5))
+    worker.seed(5)
+    rows, error, _ = _plan(worker, window, **choices)
+    assert error is None
+    assert (rows == chunk[0, 1:].double().numpy()).all()  # from the newest observation on
+
+
+def test_all_plans_come_from_one_thread(worker):
+    worker.warm_up(CONTRACT, 'checkpoint', 0)
+    threads = {_plan(worker, _window(k))[2] for k in range(3)}
+    assert len(threads) == 1 and threads != {threading.current_thread()}
+
+
+def test_an_error_is_handed_over_and_the_next_plan_works(worker):
+    rows, error, _ = _plan(worker, {'observation.state': np.zeros((2, 2), np.float32)})
+    assert rows is None and isinstance(error, ConfigError)
+    assert _plan(worker, _window())[1] is None
+
+
+def test_what_cannot_be_loaded_is_refused_with_the_parameter_to_set(model):
+    worker = InferenceWorker()
+    with pytest.raises(CheckpointError, match='set the parameter "model"'):
+        worker.load('', 'cpu', 1)
+    with pytest.raises(ConfigError, match='device .* cannot be used.*cpu or auto'):
+        worker.load(model, 'cuda:99', 1)
+    worker.close()
+
+
+def test_more_steps_than_noise_levels_are_refused(worker):
+    with pytest.raises(ConfigError, match='num_inference_steps is 101'):
+        worker.check('ddim', 101)
+    worker.check('ddim', 100)
