@@ -15,6 +15,7 @@
 """Processes that live no longer than the one that started them."""
 
 import ctypes
+import json
 import os
 from pathlib import Path
 import signal
@@ -124,13 +125,14 @@ def node_command(module, parameters) -> list:
     Return the command that runs a node of this package in the present Python.
 
     :param module: Name of the module in ``diffusion_policy_ros.nodes``.
-    :param parameters: Parameter names to values: text, bool, int or float.
+    :param parameters: Parameter names to values: bool, int, float, text or path.
     """
     code = f'import sys; from diffusion_policy_ros.nodes.{module} import main; sys.exit(main())'
     command = [sys.executable, '-c', code, '--ros-args']
     for name, value in parameters.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        command += ['-p', f'{name}:={text}']
+        # ROS reads values as YAML, of which JSON is a part; a text must stay one even if it is 205.
+        plain = value if isinstance(value, (bool, int, float)) else str(value)
+        command += ['-p', f'{name}:={json.dumps(plain)}']
     return command
 
 
@@ -146,9 +148,12 @@ def node_environment(domain_id, profile) -> dict:
     environment = {
         **os.environ, 'PYTHONPATH': os.pathsep.join(path), 'PYTHONUNBUFFERED': '1',
         'ROS_DOMAIN_ID': str(domain_id), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'FASTDDS_DEFAULT_PROFILES_FILE': str(profile),
-        'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile)}
-    if os.environ.get('ROS_DISTRO') == 'humble':  # knows only the older way to stay local
+        'FASTDDS_DEFAULT_PROFILES_FILE': str(profile)}
+    # These know only the older names; newer ones complain about them.
+    distribution = os.environ.get('ROS_DISTRO')
+    if distribution in ('humble', 'jazzy'):
+        environment['FASTRTPS_DEFAULT_PROFILES_FILE'] = str(profile)
+    if distribution == 'humble':
         environment['ROS_LOCALHOST_ONLY'] = '1'
     return environment
 

@@ -101,12 +101,10 @@ class PolicyRuntime:
         :return: The reason, empty when they can.
         """
         try:
-            horizon = policy_parameters.choose_execute_horizon(
-                values['execute_horizon'], self.config)
+            policy_parameters.choose_execute_horizon(values['execute_horizon'], self.config)
             self._worker.check(values['solver'], values['num_inference_steps'])
         except DiffusionPolicyError as error:
             return str(error)
-        self._horizon.execute_horizon = horizon
         return ''
 
     def start(self):
@@ -203,6 +201,8 @@ class PolicyRuntime:
         self._status.clear('observation')
         self._telemetry.saw_ages(ages)
         self._horizon.observed(tick_ns)
+        self._horizon.execute_horizon = policy_parameters.choose_execute_horizon(
+            self._parameters['execute_horizon'], self.config)
         if not self._anchored:
             self._anchor(tick_ns, ages)
         elif self._horizon.wants_plan(tick_ns) and not self._worker.busy:

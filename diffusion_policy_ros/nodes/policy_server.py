@@ -42,7 +42,7 @@ class PolicyServer(LifecycleNode):
 
         :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
         """
-        self._runtime = None
+        self._runtime = self._status = None
         super().__init__('policy_server', **node_options)
         self._settings = Parameters(
             self, SPECS, is_locked=lambda: self._runtime is not None,
@@ -97,8 +97,9 @@ class PolicyServer(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self):
-        """Stop the threads before the node goes."""
-        self._release('finalized')
+        """Stop the threads before the node goes, also one whose parameters were refused."""
+        if self._status is not None:
+            self._release('finalized')
         super().destroy_node()
 
     def _refused(self, reason):

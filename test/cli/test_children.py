@@ -121,10 +121,13 @@ def test_nodes_stay_on_this_machine_with_the_profile(tmp_path, monkeypatch):
     assert found['PYTHONPATH'].split(os.pathsep)[0] == str(ROOT.resolve())
     assert 'ROS_LOCALHOST_ONLY' not in found
     monkeypatch.setenv('ROS_DISTRO', 'humble')
-    assert node_environment(42, tmp_path)['ROS_LOCALHOST_ONLY'] == '1'
+    older = node_environment(42, tmp_path)
+    assert older['ROS_LOCALHOST_ONLY'] == '1'
+    assert older['FASTRTPS_DEFAULT_PROFILES_FILE'] == str(tmp_path)
 
 
 def test_parameters_are_written_as_ros_reads_them():
-    command = node_command('pusht_sim', {'seed': 3, 'view': False, 'rate': 30.0, 'path': '/a b'})
-    assert command[-8:] == ['-p', 'seed:=3', '-p', 'view:=false', '-p', 'rate:=30.0', '-p',
-                            'path:=/a b']
+    command = node_command('pusht_sim', {
+        'seed': 3, 'view': False, 'rate': 30.0, 'folder': Path('a b'), 'episodes': '205'})
+    assert command[-10:] == ['-p', 'seed:=3', '-p', 'view:=false', '-p', 'rate:=30.0', '-p',
+                             'folder:="a b"', '-p', 'episodes:="205"']

@@ -434,3 +434,16 @@ def test_a_signal_ends_the_node_cleanly_while_it_commands(peer, model, number):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_node_with_a_bad_override_ends_with_one_sentence():
+    code = ('import sys; from diffusion_policy_ros.nodes.policy_server import main; '
+            'sys.exit(main())')
+    ended = subprocess.run(
+        [sys.executable, '-c', code, '--ros-args', '-p', 'seed:=-7'], cwd=ROOT, timeout=120,
+        capture_output=True, text=True,
+        env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID),
+             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'})
+    assert ended.returncode == 1
+    assert 'cannot start' in ended.stderr and 'seed' in ended.stderr
+    assert 'Traceback' not in ended.stderr

@@ -1,0 +1,116 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``dpr train`` and ``dpr eval`` as a user runs them: processes, signals, exit codes."""
+
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+
+from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DPR = [sys.executable, '-m', 'diffusion_policy_ros.cli.main']
+SETTINGS = [f'--set={text}' for text in (
+    'batch_size=4', 'log_every=1', 'validate_every=2', 'checkpoint_every=2',
+    'policy.vision_backbone=light_cnn', 'policy.down_dims=[16,32]', 'policy.horizon=8',
+    'policy.n_action_steps=4', 'policy.num_train_timesteps=20')]
+ENVIRONMENT = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+
+
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory):
+    """Write a few rows of the Push-T robot."""
+    contract = load_contract(ROOT / 'config' / 'robots' / 'pusht.yaml')
+    folder = tmp_path_factory.mktemp('data') / 'dataset'
+    random = np.random.default_rng(0)
+    with LeRobotWriter(folder, contract) as writer:
+        for episode in range(2):
+            for row in range(12):
+                writer.add_row({
+                    'observation.images.camera': random.integers(
+                        0, 256, (96, 96, 3)).astype(np.uint8),
+                    'observation.state': random.uniform(0, 0.5, 2).astype(np.float32),
+                    'observation.environment_state': random.uniform(0, 1, 9).astype(np.float32),
+                    'action': random.uniform(0, 0.5, 2).astype(np.float32)},
+                    tick_ns=row * 100_000_000 + 1,
+                    ages_ns={s.topic: 0 for s in (*contract.observations, *contract.actions)})
+            writer.save_episode('Push the T.')
+    return folder
+
+
+def dpr(*arguments):
+    """Run ``dpr`` to its end."""
+    return subprocess.run([*DPR, *map(str, arguments)], env=ENVIRONMENT, capture_output=True,
+                          text=True, timeout=240)
+
+
+def test_train_then_eval_reports_figures_with_intervals(dataset, tmp_path):
+    pytest.importorskip('gym_pusht')
+    trained = dpr('train', dataset, '--out', tmp_path / 'model', *SETTINGS, '--set=steps=2')
+    assert trained.returncode == 0, trained.stderr
+    assert 'trained 2 steps' in trained.stdout
+    report = tmp_path / 'eval.json'
+    evaluated = dpr('eval', tmp_path / 'model', '--sim', 'pusht', '--episodes', 2, '--steps', 2,
+                    '--solver', 'ddim', '--out', report)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert '2 episodes: mean score' in evaluated.stdout
+    figures = json.loads(report.read_text())
+    assert [r['seed'] for r in figures['results']] == [100_000, 100_001]
+    assert figures['sampler']['solver'] == 'ddim'
+    assert figures['mean_score_95'][0] <= figures['mean_score'] <= figures['mean_score_95'][1]
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_run_that_resumes(dataset, tmp_path, number):
+    command = [*DPR, 'train', str(dataset), '--out', str(tmp_path / 'model'), *SETTINGS]
+    with subprocess.Popen([*command, '--set=steps=100000'], env=ENVIRONMENT, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as run:
+        shown = ''
+        while 'loss=' not in shown:  # the progress bar shows that steps are being made
+            shown += run.stderr.read(1)
+            assert run.poll() is None, shown
+        run.send_signal(number)
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert '--resume' in output
+    step = json.loads((tmp_path / 'model.run' / 'snapshot.json').read_text())['step']
+    assert 0 < step < 100000
+    again = dpr('train', dataset, '--out', tmp_path / 'model', *SETTINGS, '--set=steps=100000')
+    assert again.returncode == 1 and 'add --resume' in again.stderr
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['train', 'nowhere', '--out', 'model'], 'nowhere'),
+    (['eval', 'nowhere', '--sim', 'pusht'], 'nowhere'),
+    (['train', 'nowhere', '--out', 'model', '--set', 'stepz=1'], 'did you mean "steps"'),
+])
+def test_mistakes_are_one_line_on_stderr(arguments, message, tmp_path):
+    outcome = subprocess.run([*DPR, *arguments], env=ENVIRONMENT, capture_output=True, text=True,
+                             cwd=tmp_path, timeout=120)
+    assert outcome.returncode == 1
+    assert message in outcome.stderr and len(outcome.stderr.strip().splitlines()) == 1
+
+
+def test_eval_refuses_an_execute_horizon_the_checkpoint_does_not_have(dataset, tmp_path):
+    trained = dpr('train', dataset, '--out', tmp_path / 'model', *SETTINGS, '--set=steps=1')
+    assert trained.returncode == 0, trained.stderr
+    outcome = dpr('eval', tmp_path / 'model', '--sim', 'pusht', '--execute-horizon', 5)
+    assert outcome.returncode == 1 and 'allows 1 to 4' in outcome.stderr

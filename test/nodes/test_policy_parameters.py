@@ -1,0 +1,64 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The policy server's parameters: the file in config/ is complete, and bad sets are refused."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+pytest.importorskip('rclpy')
+from diffusion_policy_ros.contract import load_contract  # noqa: E402,I100
+from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError  # noqa: E402
+from diffusion_policy_ros.nodes.policy_parameters import (  # noqa: E402
+    choose_command_rate, choose_contract, choose_execute_horizon, SPECS)
+
+CONFIG = Path(__file__).parents[2] / 'config'
+PUSHT, ARM = (load_contract(CONFIG / f'robots/{name}.yaml') for name in ('pusht', 'arm6'))
+SIZES = SimpleNamespace(horizon=16, n_obs_steps=2, n_action_steps=8)
+
+
+def test_the_shipped_file_has_every_parameter_with_its_default():
+    document = yaml.safe_load((CONFIG / 'policy_server.yaml').read_text(encoding='utf-8'))
+    shipped = document['/**/policy_server']['ros__parameters']
+    assert shipped == {spec.name: spec.default for spec in SPECS}
+    assert all(spec.refusal(spec.default) == '' for spec in SPECS)
+
+
+def test_the_contract_of_another_robot_is_refused_with_the_differences():
+    with pytest.raises(ContractError, match='rate_hz: trained at 10, robot has 15.*train for'):
+        choose_contract(str(CONFIG / 'robots/arm6.yaml'), PUSHT, 'models/m')
+    assert choose_contract(str(CONFIG / 'robots/arm6.yaml'), ARM, 'models/m') == ARM
+
+
+def test_without_any_contract_the_remedy_is_named():
+    assert choose_contract('', PUSHT, 'models/m') is PUSHT
+    with pytest.raises(CheckpointError, match='models/m holds no contract.yaml; set the param'):
+        choose_contract('', None, 'models/m')
+
+
+def test_the_command_rate_is_the_contracts_or_a_multiple():
+    assert choose_command_rate(0.0, PUSHT) == 10
+    assert choose_command_rate(30.0, PUSHT) == 30
+    for wanted in (5.0, 25.0):
+        with pytest.raises(ConfigError, match='whole multiple'):
+            choose_command_rate(wanted, PUSHT)
+
+
+def test_no_more_rows_are_executed_than_a_plan_has():
+    assert choose_execute_horizon(0, SIZES) == 8
+    assert choose_execute_horizon(15, SIZES) == 15
+    with pytest.raises(ConfigError, match='has 15 rows'):
+        choose_execute_horizon(16, SIZES)
