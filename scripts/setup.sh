@@ -119,7 +119,7 @@ keep_cv2_headless() {
   "$venv/bin/python" -c '
 import cv2, sys
 sys.exit("QT" in cv2.getBuildInformation().partition("GUI:")[2].split("\n")[0])' 2> /dev/null \
-    || "$@" --force-reinstall --no-deps opencv-python-headless
+    || "$@" --force-reinstall --no-deps 'opencv-python-headless>=4.9,<5'
 }
 
 main() {

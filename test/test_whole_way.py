@@ -28,7 +28,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy')
 for needed in ('torch', 'gym_pusht', 'pyarrow', 'av', 'tensorboard'):
     pytest.importorskip(needed)
-from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.nodes import qos  # noqa: E402,I100
 from diffusion_policy_ros.nodes.pusht_topics import joint_message  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
@@ -123,6 +123,7 @@ def test_scripted_pushes_become_a_policy_that_moves_the_robot(person):
     _learn_and_drive(person, least_rows=30)
 
 
+@pytest.mark.slow
 def test_human_demonstrations_become_a_policy_that_moves_the_robot(person, shared_data):
     pytest.importorskip('zarr')
     recorded = shared_data / 'pusht' / 'pusht_cchi_v7_replay.zarr'

@@ -130,7 +130,7 @@ def node_command(module, parameters) -> list:
     code = f'import sys; from diffusion_policy_ros.nodes.{module} import main; sys.exit(main())'
     command = [sys.executable, '-c', code, '--ros-args']
     for name, value in parameters.items():
-        # ROS reads values as YAML, of which JSON is a part; a text must stay one even if it is 205.
+        # ROS reads values as YAML, of which JSON is a part; the text "205" must stay a text.
         plain = value if isinstance(value, (bool, int, float)) else str(value)
         command += ['-p', f'{name}:={json.dumps(plain)}']
     return command

@@ -34,9 +34,9 @@ def add_arguments(parser):
     parser.add_argument('--seed', type=int, default=100_000,
                         help='seed of the first episode; the others count up from it')
     parser.add_argument('--solver', choices=('dpm_solver++', 'ddim', 'ddpm'),
-                        help='solver; default: the checkpoint\'s own')
-    parser.add_argument('--steps', type=int, help='denoiser calls per chunk; default: the '
-                        'checkpoint\'s own')
+                        help="solver; default: the checkpoint's own")
+    parser.add_argument('--steps', type=int,
+                        help="denoiser calls per chunk; default: the checkpoint's own")
     parser.add_argument('--execute-horizon', type=int,
                         help='rows executed between two plans; default: all n_action_steps')
     parser.add_argument('--batch', type=int, default=50, help='episodes that advance together')

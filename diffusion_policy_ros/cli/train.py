@@ -29,7 +29,8 @@ def add_arguments(parser):
                              'needs and the TensorBoard log')
     parser.add_argument('--config', type=Path,
                         help='training configuration (YAML); examples in config/train/')
-    parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
+    parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE',
+                        dest='overrides',
                         help='override one setting, e.g. steps=20000 or policy.horizon=16')
     parser.add_argument('--resume', action='store_true',
                         help='go on from OUT.run, exactly where it stopped')

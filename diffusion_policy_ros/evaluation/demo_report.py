@@ -85,7 +85,7 @@ def write_report(folder, records, figures):
     :param figures: What ``demo_figures`` returned.
     """
     page = Figure(figsize=PAGE_INCHES)
-    grid = page.add_gridspec(5, 2, height_ratios=(1.0, 1.6, 1.6, 0.6, 0.9), hspace=0.45,
+    grid = page.add_gridspec(5, 2, height_ratios=(0.8, 1.6, 1.6, 0.6, 0.9), hspace=0.45,
                              left=0.09, right=0.97, top=0.91, bottom=0.03)
     outcome = 'the loop held its rate' if figures['passed'] else 'the loop did NOT hold its rate'
     page.suptitle(f'Push-T over ROS 2, live: {outcome}', fontsize=15, fontweight='bold')

@@ -87,7 +87,6 @@ class DemoObserver(Node):
         tell('stage', text='waiting for pusht_sim and policy_server')
         self._until(lambda: self._watch.has_seen_robot and self._transition.service_is_ready()
                     and self._reset.service_is_ready(), 'the start of both nodes', START_UP_S)
-        self._refuse_company()
         tell('stage', text='policy_server loads and warms up the checkpoint')
         self._change('CONFIGURE')
         for number in range(self._settings['episodes']):
@@ -95,6 +94,7 @@ class DemoObserver(Node):
                 self._ask(self._reset, Trigger.Request(), 'the reset of the table', ANSWER_S)
             self._until(lambda: self._watch.episode.get('number') == number,
                         f'episode {number} of pusht_sim', ANSWER_S)
+            self._refuse_company()
             self._play(number)
 
     def _play(self, number):

@@ -72,8 +72,8 @@ class _Split:
         """Cut the rows at an episode's end."""
         self.train_episodes = len(episode_ends) - validation_episodes
         if self.train_episodes < 1:
-            raise DatasetError(f'validation_episodes is {validation_episodes}, but the dataset has '
-                               f'only {len(episode_ends)} episodes; hold out fewer')
+            raise DatasetError(f'validation_episodes is {validation_episodes}, but the dataset '
+                               f'has only {len(episode_ends)} episodes; hold out fewer')
         self.first_held_out = int(episode_ends[self.train_episodes - 1])
 
     def rows(self, rows):

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import uuid
 
+from diffusion_policy_ros.cli.children import Children, node_command, node_environment
 from diffusion_policy_ros.cli.demo import _interruptible
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.errors import DiffusionPolicyError
@@ -32,7 +33,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('gym_pusht')
 torch = pytest.importorskip('torch')
-from diffusion_policy_ros.config import PolicyConfig  # noqa: E402
+from diffusion_policy_ros.config import PolicyConfig  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
 from diffusion_policy_ros.policy import Policy  # noqa: E402
@@ -161,6 +162,14 @@ def test_a_checkpoint_that_the_server_refuses_ends_it_with_the_reason(start, mod
     code, _, errors = start('--model', broken, '--out', tmp_path / 'report').finish()
     assert code == 1
     assert 'policy_server refused to configure' in errors and 'model.safetensors' in errors
+
+
+def test_another_robot_on_the_domain_is_refused(start, model, tmp_path):
+    environment = node_environment(DOMAIN_ID, ROOT / 'config' / 'fastdds.xml')
+    with Children(tmp_path, environment) as others:
+        others.start('pusht_sim', node_command('pusht_sim', {}))
+        code, _, errors = start('--model', model, '--out', tmp_path / 'report').finish()
+    assert code == 1 and 'choose another one with --domain' in errors
 
 
 @pytest.mark.parametrize('arguments, words', [

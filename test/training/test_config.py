@@ -53,7 +53,7 @@ def test_scientific_notation_is_a_number():
     ('precision=half', 'choose one of: auto, float32, bfloat16'),
     ('compile=1', 'compile is 1; it must be a bool'),
     ('steps', 'not of the form key=value'),
-    ('steps.more=3', "unknown key|not a group|must be a int"),
+    ('steps.more=3', 'unknown key|not a group|must be a int'),
     ('policy=3', 'policy is 3; it must be a dict'),
 ])
 def test_bad_settings_are_refused_by_name(override, message):
