@@ -40,7 +40,8 @@ def share_path(*parts, package_folder=Path(__file__).resolve().parent) -> Path:
                 path = share.joinpath(*parts)
                 if path.exists():
                     return path
-                raise DiffusionPolicyError(f'{path} is missing; install {PACKAGE} again')
+                raise DiffusionPolicyError(f'{path} is missing from this copy of {PACKAGE}; '
+                                           'get it again, whole')
     raise DiffusionPolicyError(f'no share folder of {PACKAGE} belongs to {package_folder}; '
                                'install the package with colcon or pip')
 

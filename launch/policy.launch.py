@@ -14,9 +14,8 @@
 
 """Start a policy server, and by default bring it all the way to commanding the robot."""
 
-import os
-
 from ament_index_python.packages import get_package_share_directory
+from diffusion_policy_ros.dds_profile import profile_variable
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable)
@@ -29,10 +28,6 @@ from lifecycle_msgs.msg import Transition
 import yaml
 
 PACKAGE = 'diffusion_policy_ros'
-# Fast DDS 3 renamed the variable; with both set it reads the file twice and refuses it.
-PROFILE_VARIABLE = ('FASTRTPS_DEFAULT_PROFILES_FILE'
-                    if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
-                    else 'FASTDDS_DEFAULT_PROFILES_FILE')
 TRUTH = ('true', 'false')
 NODE_ARGUMENTS = (
     ('model', '', 'Checkpoint folder; empty: the one that params_file names'),
@@ -61,8 +56,8 @@ def generate_launch_description():
         DeclareLaunchArgument('autostart', default_value='true', choices=TRUTH, description=(
             'Configure and activate at once; false leaves that to you or a lifecycle manager')),
         # Without this profile Fast DDS loses camera images between processes.
-        SetEnvironmentVariable(PROFILE_VARIABLE, EnvironmentVariable(
-            PROFILE_VARIABLE, default_value=f'{config}/fastdds.xml')),
+        SetEnvironmentVariable(profile_variable(), EnvironmentVariable(
+            profile_variable(), default_value=f'{config}/fastdds.xml')),
         OpaqueFunction(function=start_node),
     ])
 

@@ -14,9 +14,8 @@
 
 """Start the simulated Push-T robot and, by default, the policy that was trained for it."""
 
-import os
-
 from ament_index_python.packages import get_package_share_directory
+from diffusion_policy_ros.dds_profile import profile_variable
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -26,10 +25,6 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 PACKAGE = 'diffusion_policy_ros'
-# Fast DDS 3 renamed the variable; with both set it reads the file twice and refuses it.
-PROFILE_VARIABLE = ('FASTRTPS_DEFAULT_PROFILES_FILE'
-                    if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
-                    else 'FASTDDS_DEFAULT_PROFILES_FILE')
 TRUTH = ('true', 'false')
 PASSED_ON = ('model', 'contract', 'command_rate_hz', 'namespace', 'use_sim_time', 'log_level',
              'autostart')
@@ -41,8 +36,8 @@ def generate_launch_description():
     return LaunchDescription([
         *declare_arguments(share),
         # Without this profile Fast DDS loses camera images between processes.
-        SetEnvironmentVariable(PROFILE_VARIABLE, EnvironmentVariable(
-            PROFILE_VARIABLE, default_value=f'{share}/config/fastdds.xml')),
+        SetEnvironmentVariable(profile_variable(), EnvironmentVariable(
+            profile_variable(), default_value=f'{share}/config/fastdds.xml')),
         start_simulation(),
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(f'{share}/launch/policy.launch.py'),

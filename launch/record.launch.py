@@ -14,19 +14,14 @@
 
 """Start a recorder: episodes of the contract's topics become rosbags, one each."""
 
-import os
-
 from ament_index_python.packages import get_package_share_directory
+from diffusion_policy_ros.dds_profile import profile_variable
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
 PACKAGE = 'diffusion_policy_ros'
-# Fast DDS 3 renamed the variable; with both set it reads the file twice and refuses it.
-PROFILE_VARIABLE = ('FASTRTPS_DEFAULT_PROFILES_FILE'
-                    if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
-                    else 'FASTDDS_DEFAULT_PROFILES_FILE')
 NODE_ARGUMENTS = (
     ('contract', 'Robot contract (YAML file); empty: the one that params_file names'),
     ('output', 'Folder for the bags, one per episode; empty: bags'),
@@ -50,8 +45,8 @@ def generate_launch_description():
         DeclareLaunchArgument('log_level', default_value='info', description='Least level shown',
                               choices=('debug', 'info', 'warn', 'error', 'fatal')),
         # Without this profile Fast DDS loses camera images between processes.
-        SetEnvironmentVariable(PROFILE_VARIABLE, EnvironmentVariable(
-            PROFILE_VARIABLE, default_value=f'{config}/fastdds.xml')),
+        SetEnvironmentVariable(profile_variable(), EnvironmentVariable(
+            profile_variable(), default_value=f'{config}/fastdds.xml')),
         OpaqueFunction(function=start_node),
     ])
 

@@ -15,6 +15,7 @@
 """The package's form: one version, a valid manifest, and everything installed that is needed."""
 
 import ast
+import os
 from pathlib import Path
 import re
 import subprocess
@@ -177,11 +178,12 @@ def test_pip_puts_the_executables_on_path_and_the_share_folder_is_found(wheel, t
         [sys.executable, '-m', 'pip', '--python', str(tmp_path / 'bin' / 'python'), 'install',
          '--no-deps', '--no-index', str(wheel)], check=True, capture_output=True, timeout=120)
     assert {path.name for path in (tmp_path / 'bin').iterdir()} >= set(EXECUTABLES)
+    clean = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
     shown = subprocess.run([str(tmp_path / 'bin' / 'dpr'), '--help'], capture_output=True,
-                           text=True, timeout=60)
+                           text=True, timeout=60, env=clean)
     assert shown.returncode == 0, shown.stderr
     assert 'convert' in shown.stdout
     code = f'from {PACKAGE}.share import share_path; print(share_path("config", "robots"))'
     found = subprocess.run([str(tmp_path / 'bin' / 'python'), '-c', code], capture_output=True,
-                           text=True, timeout=60, cwd=tmp_path)
+                           text=True, timeout=60, cwd=tmp_path, env=clean)
     assert found.stdout.strip() == str(tmp_path / 'share' / PACKAGE / 'config' / 'robots')

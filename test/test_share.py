@@ -51,7 +51,7 @@ def test_the_manifest_of_another_package_is_passed_over(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     install(tmp_path)
-    with pytest.raises(DiffusionPolicyError, match='b.yaml is missing; install'):
+    with pytest.raises(DiffusionPolicyError, match='b.yaml is missing from this copy'):
         share_path('config', 'b.yaml', package_folder=tmp_path / 'diffusion_policy_ros')
 
 

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 
+from diffusion_policy_ros.dds_profile import profile_variable
 from diffusion_policy_ros.errors import DiffusionPolicyError
 
 # How long a child may take to end after a signal, before the next, harder one.
@@ -148,12 +149,8 @@ def node_environment(domain_id, profile) -> dict:
     environment = {
         **os.environ, 'PYTHONPATH': os.pathsep.join(path), 'PYTHONUNBUFFERED': '1',
         'ROS_DOMAIN_ID': str(domain_id), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'FASTDDS_DEFAULT_PROFILES_FILE': str(profile)}
-    # These know only the older names; newer ones complain about them.
-    distribution = os.environ.get('ROS_DISTRO')
-    if distribution in ('humble', 'jazzy'):
-        environment['FASTRTPS_DEFAULT_PROFILES_FILE'] = str(profile)
-    if distribution == 'humble':
+        profile_variable(): str(profile)}
+    if os.environ.get('ROS_DISTRO') == 'humble':  # knows only the older name; others complain
         environment['ROS_LOCALHOST_ONLY'] = '1'
     return environment
 

@@ -23,13 +23,11 @@ import platform
 import shutil
 import sys
 
+from diffusion_policy_ros.dds_profile import (
+    NEW_VARIABLE, OLD_VARIABLE, profile_variable, uses_large_data)
 from diffusion_policy_ros.share import share_path
 
 LEVELS = ('OK', 'WARN', 'ERROR')
-# Fast DDS 3, from ROS 2 Kilted on, renamed the variable.
-PROFILE_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
-OLD_PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
-OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 DISCOVERY_RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
 SHARED_MEMORY_MIB = 256
 # module: (level when it cannot be imported, what to do then)
@@ -152,10 +150,9 @@ def check_profile() -> Finding:
     """Tell whether Fast DDS will use a profile whose segment is large enough for images."""
     if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
         return Finding('OK', 'fast dds profile', 'not used by this rmw')
-    if os.environ.get('FASTDDS_BUILTIN_TRANSPORTS', '').startswith('LARGE_DATA'):
+    if uses_large_data():
         return Finding('OK', 'fast dds profile', 'LARGE_DATA transports instead')
-    is_old = os.environ.get('ROS_DISTRO') in OLD_DISTRIBUTIONS
-    variable = OLD_PROFILE_VARIABLE if is_old else PROFILE_VARIABLE
+    variable = profile_variable()
     remedy = f'export {variable}={share_path("config", "fastdds.xml")}'
     path = os.environ.get(variable)
     if not path:
@@ -163,9 +160,9 @@ def check_profile() -> Finding:
                        'get lost (dpr demo and the launch files set it)', remedy)
     if not Path(path).is_file():
         return Finding('ERROR', 'fast dds profile', f'{variable} names {path}, no file', remedy)
-    if not is_old and os.environ.get(OLD_PROFILE_VARIABLE):
+    if variable == NEW_VARIABLE and os.environ.get(OLD_VARIABLE):
         return Finding('WARN', 'fast dds profile', 'named twice, and refused the second time',
-                       f'unset {OLD_PROFILE_VARIABLE}')
+                       f'unset {OLD_VARIABLE}')
     return Finding('OK', 'fast dds profile', f'in force: {path}')
 
 

@@ -54,13 +54,14 @@ class ParameterSpec:
         """
         Say why a value cannot be accepted.
 
-        :param value: What somebody wants to set; an int is fine where a float is expected.
+        :param value: What somebody wants to set; an int is fine where a float is expected, and
+            where a text is: on a command line, 205 is an int even if it names a folder.
         :return: One sentence with the remedy, or the empty string when the value is fine.
         """
         kind = type(self.default)
-        if type(value) is not kind and not (kind is float and type(value) is int):
+        if type(value) is not kind and not (kind in (float, str) and type(value) is int):
             return f'{self.name} is {value!r}; it must be {TYPE_WORDS[kind]}'
-        if self.choices and value not in self.choices:
+        if self.choices and str(value) not in self.choices:
             return f'{self.name} is {value!r}; choose one of: {", ".join(self.choices)}'
         if kind is float and not math.isfinite(value):
             return f'{self.name} is {value!r}; it must be finite'
@@ -76,8 +77,8 @@ class ParameterSpec:
         descriptor = ParameterDescriptor(
             name=self.name, description=self.description, read_only=self.read_only,
             additional_constraints='; '.join(notes),
-            # A whole number is fine where a float is expected: the type is checked in refusal().
-            dynamic_typing=isinstance(self.default, float))
+            # A whole number is fine for a float or a text: the type is checked in refusal().
+            dynamic_typing=isinstance(self.default, (float, str)))
         if self.low is not None and isinstance(self.default, float):
             descriptor.floating_point_range = [FloatingPointRange(
                 from_value=float(self.low), to_value=float(self.high), step=0.0)]

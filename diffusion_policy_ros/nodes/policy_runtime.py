@@ -19,10 +19,10 @@ import time
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.control.telemetry import Latency, Telemetry
 from diffusion_policy_ros.control.timetable import anchored_origin, Timetable
+from diffusion_policy_ros.dds_profile import transport_warning
 from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.nodes import policy_parameters, qos
 from diffusion_policy_ros.nodes.command_publisher import CommandPublisher
-from diffusion_policy_ros.nodes.dds_profile import transport_warning
 from diffusion_policy_ros.nodes.inference_worker import InferenceWorker, PlanRequest
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.pacer import Pacer

@@ -26,7 +26,7 @@ def clean_environment(monkeypatch):
     """Start every test from an environment that says nothing about ROS."""
     for name in ('RMW_IMPLEMENTATION', 'ROS_DISTRO', 'ROS_DOMAIN_ID', 'XDG_CACHE_HOME',
                  'FASTDDS_BUILTIN_TRANSPORTS', 'ROS_AUTOMATIC_DISCOVERY_RANGE',
-                 doctor.PROFILE_VARIABLE, doctor.OLD_PROFILE_VARIABLE):
+                 doctor.NEW_VARIABLE, doctor.OLD_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -53,11 +53,11 @@ def test_the_profile_is_missed_found_and_checked(monkeypatch, tmp_path):
     missed = doctor.check_profile()
     assert missed.level == 'WARN'
     assert missed.remedy.startswith('export FASTDDS_DEFAULT_PROFILES_FILE=/')
-    monkeypatch.setenv(doctor.PROFILE_VARIABLE, str(tmp_path / 'none.xml'))
+    monkeypatch.setenv(doctor.NEW_VARIABLE, str(tmp_path / 'none.xml'))
     assert doctor.check_profile().level == 'ERROR'
     (tmp_path / 'none.xml').touch()
     assert doctor.check_profile().level == 'OK'
-    monkeypatch.setenv(doctor.OLD_PROFILE_VARIABLE, str(tmp_path / 'none.xml'))
+    monkeypatch.setenv(doctor.OLD_VARIABLE, str(tmp_path / 'none.xml'))
     assert doctor.check_profile().remedy == 'unset FASTRTPS_DEFAULT_PROFILES_FILE'
 
 

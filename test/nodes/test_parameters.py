@@ -93,3 +93,9 @@ def test_descriptions_and_ranges_can_be_asked_for(peer):
     assert described.floating_point_range[0].to_value == 100.0
     assert node.describe_parameter('mode').additional_constraints == 'one of: slow, fast'
     assert 'unconfigured' in node.describe_parameter('folder').additional_constraints
+
+
+def test_a_text_may_look_like_a_whole_number(peer):
+    node = peer.start(Settled, folder=205)
+    assert node.settings['folder'] == '205'
+    assert 'text' in node.refusal(folder=2.5)

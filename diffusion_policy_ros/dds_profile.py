@@ -19,7 +19,29 @@ from pathlib import Path
 # Fast DDS cuts a message that does not fit its default shared-memory segment into pieces, and
 # loses whole pictures with any lost piece.
 DEFAULT_SEGMENT_BYTES = 512 * 1024
-PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+NEW_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
+OLD_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+# Fast DDS 3 renamed the variable; with both set it reads the file twice and refuses it.
+OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
+
+
+def profile_variable(environment=os.environ) -> str:
+    """
+    Return the name of the variable by which this ROS 2 finds a Fast DDS profile.
+
+    :param environment: Environment variables.
+    """
+    is_old = environment.get('ROS_DISTRO') in OLD_DISTRIBUTIONS
+    return OLD_VARIABLE if is_old else NEW_VARIABLE
+
+
+def uses_large_data(environment=os.environ) -> bool:
+    """
+    Tell whether Fast DDS was told to use its transports for large data instead.
+
+    :param environment: Environment variables.
+    """
+    return environment.get('FASTDDS_BUILTIN_TRANSPORTS', '').startswith('LARGE_DATA')
 
 
 def transport_warning(image_bytes, rmw_name, environment=os.environ) -> str:
@@ -33,12 +55,11 @@ def transport_warning(image_bytes, rmw_name, environment=os.environ) -> str:
     """
     if 'fastrtps' not in rmw_name or image_bytes <= DEFAULT_SEGMENT_BYTES:
         return ''
-    if environment.get('FASTDDS_BUILTIN_TRANSPORTS', '').startswith('LARGE_DATA'):
+    variable = profile_variable(environment)
+    file = environment.get(variable)
+    if uses_large_data(environment) or (file and Path(file).is_file()):
         return ''
-    files = [environment[name] for name in PROFILE_VARIABLES if environment.get(name)]
-    if any(Path(file).is_file() for file in files):
-        return ''
-    state = f'names {files[0]}, which does not exist' if files else 'is not set'
+    state = f'names {file}, which does not exist' if file else 'is not set'
     return (f'images of {image_bytes / 1e6:.1f} MB are larger than the default shared-memory '
-            f'segment of Fast DDS and many will be lost; {PROFILE_VARIABLES[0]} {state}. Set it, '
+            f'segment of Fast DDS and many will be lost; {variable} {state}. Set it, '
             'for every process, to config/fastdds.xml of this package')

@@ -16,10 +16,10 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from diffusion_policy_ros.nodes.dds_profile import transport_warning
+from diffusion_policy_ros.dds_profile import transport_warning
 import pytest
 
-PROFILE = Path(__file__).parents[2] / 'config/fastdds.xml'
+PROFILE = Path(__file__).parents[1] / 'config/fastdds.xml'
 BIG, SMALL = 640 * 480 * 3, 96 * 96 * 3
 FAST = 'rmw_fastrtps_cpp'
 
@@ -37,10 +37,16 @@ def test_a_profile_that_does_not_exist_is_named():
 @pytest.mark.parametrize('image_bytes, rmw, environment', [
     (SMALL, FAST, {}), (BIG, 'rmw_cyclonedds_cpp', {}),
     (BIG, FAST, {'FASTDDS_DEFAULT_PROFILES_FILE': str(PROFILE)}),
-    (BIG, FAST, {'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)}),
+    (BIG, FAST, {'ROS_DISTRO': 'jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)}),
     (BIG, FAST, {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'})])
 def test_there_is_no_warning_where_nothing_gets_lost(image_bytes, rmw, environment):
     assert transport_warning(image_bytes, rmw, environment) == ''
+
+
+def test_the_name_that_this_distribution_does_not_read_counts_for_nothing():
+    old_name_only = {'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)}
+    assert 'FASTDDS_DEFAULT_PROFILES_FILE is not set' in transport_warning(
+        BIG, FAST, old_name_only)
 
 
 def test_the_profile_has_a_segment_for_several_images():
