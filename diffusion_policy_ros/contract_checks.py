@@ -14,9 +14,9 @@
 
 """What must hold for a robot contract as a whole; each entry checks itself in streams."""
 
-import difflib
 import math
 
+from diffusion_policy_ros.checks import suggestion
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.streams import STATE_KEY
 
@@ -66,9 +66,7 @@ def check_keys(where, raw, known, required):
             raise ContractError(f'{where}: "{name}" is missing')
     for name in raw:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f'did you mean "{close[0]}"?' if close else f'known: {", ".join(known)}'
-            raise ContractError(f'{where}: unknown key {name!r}; {hint}')
+            raise ContractError(f'{where}: unknown key {name!r}; {suggestion(name, known)}')
 
 
 def _check_rate(rate_hz, settle_ms):

@@ -32,18 +32,7 @@ class DecodeError(DiffusionPolicyError):
 
 
 class AlignmentError(DiffusionPolicyError):
-    """
-    No usable sample of a stream exists for a tick: none yet, or only one that is too old.
-
-    :ivar topic: Topic of the stream, as the contract names it.
-    :ivar age_s: Age of the newest sample at the tick in seconds, None where there is none.
-    """
-
-    def __init__(self, message, *, topic, age_s=None):
-        """Keep the topic and the age beside the sentence, for diagnostics."""
-        super().__init__(message)
-        self.topic = topic
-        self.age_s = age_s
+    """No usable sample of a stream exists for a tick: none yet, or only one that is too old."""
 
 
 class ChunkError(DiffusionPolicyError):

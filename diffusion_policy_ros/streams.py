@@ -15,10 +15,12 @@
 """The entries of a robot contract: one observed or commanded topic each, with their checks."""
 
 from dataclasses import dataclass
+from functools import partial
 import math
 import re
 from typing import Optional
 
+from diffusion_policy_ros.checks import check_choice
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.message_types import (
     ACTION_TYPES, component_names, HEADERLESS_TYPES, IMAGE_TYPES, JOINT_TRAJECTORY,
@@ -29,6 +31,8 @@ ACTION_KEY = 'action'
 IMAGE_KEY_PREFIX = 'observation.images.'
 IMAGE_ENCODINGS = ('rgb8', 'mono8', '16UC1', '32FC1')
 RESIZE_RULES = ('exact', 'stretch', 'crop', 'pad')
+
+_check_choice = partial(check_choice, error=ContractError)
 
 
 @dataclass(frozen=True)
@@ -199,12 +203,6 @@ class ActionOutput:
     def offset_ns(self) -> int:
         """Return the row offset in nanoseconds."""
         return round(self.offset_ms * 1e6)
-
-
-def _check_choice(where, value, choices):
-    """Refuse a value that is not one of the choices."""
-    if value not in choices:
-        raise ContractError(f'{where} is {value!r}; choose one of: {", ".join(choices)}')
 
 
 def _check_number(where, value, low, high):

@@ -73,7 +73,8 @@ choose_python() {
 # One line that changes whenever the installation would.
 fingerprint() {
   { echo "$python $version $ros $PWD"
-    cat setup.py setup.cfg pyproject.toml constraints.txt scripts/setup.sh
+    cat setup.py diffusion_policy_ros/requirements.py setup.cfg pyproject.toml constraints.txt \
+      scripts/setup.sh
   } | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
 }
 
@@ -97,10 +98,11 @@ install() {
   extras='sim,train,dev'
   limits=$venv/constraints.txt
   if [[ $ros == ros ]]; then
-    # An installed ROS 2 has its own versions; its messages need the numpy they were built for.
+    # An installed ROS 2 has its own versions; its messages need the numpy they were built for,
+    # and from 4.12 on OpenCV's wheels need another.
     grep '^torch' constraints.txt > "$limits"
     "$venv/bin/python" -c 'import numpy, sys; sys.exit(numpy.__version__ >= "2")' \
-      && echo 'numpy<2' >> "$limits"
+      && printf '%s\n' 'numpy<2' 'opencv-python<4.12' 'opencv-python-headless<4.12' >> "$limits"
     say 'ROS 2 is sourced; installing torch and the other libraries (minutes, the first time)'
   else
     cp constraints.txt "$limits"

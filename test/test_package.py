@@ -23,6 +23,7 @@ import sys
 from xml.etree import ElementTree
 import zipfile
 
+from diffusion_policy_ros.requirements import SERVING
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,8 +48,7 @@ def requirements():
     """Return every requirement of setup.py, those of the extras included."""
     assigned = {node.targets[0].id: node.value for node in ast.parse(SETUP).body
                 if isinstance(node, ast.Assign)}
-    listed = [ast.literal_eval(assigned['requirements']),
-              *ast.literal_eval(assigned['extras']).values()]
+    listed = [SERVING, *ast.literal_eval(assigned['extras']).values()]
     return [text for group in listed for text in group]
 
 
@@ -97,6 +97,25 @@ def test_every_imported_library_is_required_somewhere():
                     continue
                 distribution = DISTRIBUTIONS.get(name, BROUGHT_ALONG.get(name, name))
                 assert normal(distribution) in known, f'{path.name} imports {name}'
+
+
+def test_every_message_package_of_the_tests_is_declared():
+    declared = {entry.text for kind in ('exec_depend', 'test_depend')
+                for entry in MANIFEST.findall(kind)}
+    for path in (ROOT / 'test').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+            if isinstance(node, ast.ImportFrom) and node.module.endswith(('.msg', '.srv')):
+                assert node.module.split('.')[0] in declared, f'{path.name}: {node.module}'
+
+
+def test_every_ros_library_of_the_manifest_is_used():
+    """Everything that is named can be imported, and is, or is started by its name."""
+    started = {'ros2launch'}
+    code = ''.join(path.read_text('utf-8') for folder in (PACKAGE, 'launch')
+                   for path in (ROOT / folder).rglob('*.py'))
+    for entry in MANIFEST.findall('exec_depend'):
+        if not entry.text.startswith('python3-') and entry.text not in started:
+            assert re.search(rf'(from|import) {entry.text}[. ]|\'{entry.text}/', code), entry.text
 
 
 def test_ros_wheels_offer_every_message_package_of_the_manifest():

@@ -20,25 +20,34 @@ import importlib.metadata
 import os
 from pathlib import Path
 import platform
+import re
 import shutil
 import sys
 
 from diffusion_policy_ros.dds_profile import (
     NEW_VARIABLE, OLD_VARIABLE, profile_variable, uses_large_data)
+from diffusion_policy_ros.requirements import SERVING
 from diffusion_policy_ros.share import share_path
 
 LEVELS = ('OK', 'WARN', 'ERROR')
 DISCOVERY_RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
 SHARED_MEMORY_MIB = 256
+
+
+def _required(name):
+    """Return the requirement of a library as pip takes it, with the versions that will do."""
+    return next(f'"{text}"' for text in SERVING if re.match(r'[\w-]+', text).group() == name)
+
+
 # module: (level when it cannot be imported, what to do then)
 MODULES = {
-    'torch': ('ERROR', 'pip install "torch==2.13.*"'),
-    'numpy': ('ERROR', 'pip install "numpy>=1.26"'),
+    'torch': ('ERROR', f'pip install {_required("torch")}'),
+    'numpy': ('ERROR', f'pip install {_required("numpy")}'),
     'cv2': ('ERROR', 'pip uninstall -y opencv-python opencv-python-headless; '
-            'pip install "opencv-python-headless>=4.9,<5"'),
-    'safetensors': ('ERROR', 'pip install safetensors'),
-    'yaml': ('ERROR', 'pip install PyYAML'),
-    'rosbags': ('ERROR', 'pip install "rosbags>=0.10.7,<0.12"'),
+            f'pip install {_required("opencv-python-headless")}'),
+    'safetensors': ('ERROR', f'pip install {_required("safetensors")}'),
+    'yaml': ('ERROR', f'pip install {_required("PyYAML")}'),
+    'rosbags': ('ERROR', f'pip install {_required("rosbags")}'),
     'rclpy': ('ERROR', 'source an installed ROS 2, or: pip install "diffusion_policy_ros[ros]"'),
     'av': ('WARN', 'needed by convert, train and demo: pip install "diffusion_policy_ros[train]"'),
     'gym_pusht': ('WARN', 'needed by pusht_sim, eval and demo: '
@@ -92,9 +101,8 @@ def run(args) -> int:
 def find_all() -> list:
     """Look at everything, in the order in which a person would repair it."""
     modules = [check_module(name, *rest) for name, rest in MODULES.items()]
-    return [check_python(), *modules, check_cv_bridge(), check_cuda(), check_rmw(),
-            check_profile(), check_shared_memory(), check_domain(), check_discovery(),
-            check_cache()]
+    return [check_python(), *modules, check_cuda(), check_rmw(), check_profile(),
+            check_shared_memory(), check_domain(), check_discovery()]
 
 
 def check_python() -> Finding:
@@ -118,13 +126,6 @@ def check_module(name, level, remedy) -> Finding:
         reason = str(error).strip().splitlines()[:1]
         return Finding(level, name, f'cannot be imported: {"".join(reason)}', remedy)
     return Finding('OK', name, getattr(module, '__version__', None) or _installed_version(name))
-
-
-def check_cv_bridge() -> Finding:
-    """Tell whether the optional accelerator is there; without it images decode all the same."""
-    found = check_module('cv_bridge', 'OK', '')
-    return found if 'cannot be imported' not in found.value else Finding(
-        'OK', 'cv_bridge', 'not there; images are decoded with numpy and OpenCV')
 
 
 def check_cuda() -> Finding:
@@ -190,16 +191,6 @@ def check_discovery() -> Finding:
     value = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE') or 'SUBNET'
     return Finding('OK' if value in DISCOVERY_RANGES else 'ERROR', 'discovery range', value,
                    f'set ROS_AUTOMATIC_DISCOVERY_RANGE to one of {", ".join(DISCOVERY_RANGES)}')
-
-
-def check_cache() -> Finding:
-    """Tell whether the folder for decoded training data can be written."""
-    base = os.environ.get('XDG_CACHE_HOME') or Path('~/.cache').expanduser()
-    folder = Path(base) / 'diffusion_policy_ros'
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    writable = existing.is_dir() and os.access(existing, os.W_OK)
-    return Finding('OK' if writable else 'WARN', 'cache', str(folder),
-                   f'{existing} cannot be written; set XDG_CACHE_HOME to a folder that can')
 
 
 def _installed_version(name):

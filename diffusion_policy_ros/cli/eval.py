@@ -40,7 +40,7 @@ def add_arguments(parser):
     parser.add_argument('--execute-horizon', type=int,
                         help='rows executed between two plans; default: all n_action_steps')
     parser.add_argument('--batch', type=int, default=50, help='episodes that advance together')
-    parser.add_argument('--device', default='cpu', help='cpu, cuda ...')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
     parser.add_argument('--out', type=Path, help='JSON file for figures and every episode')
 
 
@@ -53,13 +53,19 @@ def run(args) -> int:
     """
     from importlib import import_module
 
+    from diffusion_policy_ros.errors import ConfigError
     from diffusion_policy_ros.evaluation.evaluate import evaluate
+    from diffusion_policy_ros.policy.device import choose_device
     from diffusion_policy_ros.policy.policy import Policy
     from tqdm import tqdm
 
-    policy = Policy.load(args.model, args.device)
+    _check(args)
+    policy = Policy.load(args.model, choose_device(args.device))
+    if policy.contract is None:
+        raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
+                          'what it sees; evaluate a checkpoint that dpr train wrote')
     horizon = _execute_horizon(args.execute_horizon, policy.config.n_action_steps)
-    sampler = _sampler(policy.sampler, args.solver, args.steps)
+    sampler = policy.sampler.changed(args.solver, args.steps)
     module, name, max_steps = SIMULATIONS[args.sim]
     seeds = range(args.seed, args.seed + args.episodes)
     with tqdm(total=args.episodes, desc=f'eval {args.sim}', unit='episode') as bar:
@@ -75,6 +81,15 @@ def run(args) -> int:
     return 0
 
 
+def _check(args):
+    """Refuse numbers that no evaluation can have."""
+    from diffusion_policy_ros.errors import ConfigError
+
+    for name, least in (('episodes', 1), ('batch', 1), ('seed', 0)):
+        if getattr(args, name) < least:
+            raise ConfigError(f'--{name} is {getattr(args, name)}; it must be at least {least}')
+
+
 def _execute_horizon(wanted, available):
     """Return the rows to execute between plans, refusing more than the policy has."""
     from diffusion_policy_ros.errors import ConfigError
@@ -85,11 +100,3 @@ def _execute_horizon(wanted, available):
         raise ConfigError(f'--execute-horizon is {wanted}; this checkpoint allows 1 to '
                           f'{available}')
     return wanted
-
-
-def _sampler(default, solver, steps):
-    """Return the checkpoint's sampler with what the user asked for changed."""
-    from dataclasses import replace
-
-    changes = {'solver': solver, 'num_inference_steps': steps}
-    return replace(default, **{k: v for k, v in changes.items() if v is not None})

@@ -34,6 +34,9 @@ def add_arguments(parser):
                         help='override one setting, e.g. steps=20000 or policy.horizon=16')
     parser.add_argument('--resume', action='store_true',
                         help='go on from OUT.run, exactly where it stopped')
+    parser.add_argument('--cache', type=Path, metavar='DIR',
+                        help='folder for the decoded dataset, where the dataset itself cannot be '
+                             'written to; default: .cache in the dataset')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
     parser.add_argument('--threads', type=int, default=0,
                         help='CPU threads for torch; 0 leaves the choice to torch')
@@ -49,20 +52,18 @@ def run(args) -> int:
     import torch
 
     from diffusion_policy_ros.cli.stopping import StopRequest
+    from diffusion_policy_ros.policy.device import choose_device
     from diffusion_policy_ros.training.config import load_train_config
     from diffusion_policy_ros.training.loop import Interrupted
     from diffusion_policy_ros.training.run import train
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    device = args.device
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
     config = load_train_config(args.config, args.overrides)
     with StopRequest() as stop:
         try:
-            summary = train(args.dataset, args.out, config, device=torch.device(device),
-                            resume=args.resume, stop_requested=stop)
+            summary = train(args.dataset, args.out, config, device=choose_device(args.device),
+                            resume=args.resume, stop_requested=stop, cache_dir=args.cache)
         except Interrupted as interruption:
             print(interruption)
             return 130

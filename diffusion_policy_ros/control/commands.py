@@ -14,32 +14,26 @@
 
 """From rows of an action chunk to command messages: the registry of encoders, by type."""
 
-from array import array
-from dataclasses import is_dataclass
-
 from diffusion_policy_ros import message_types as ros
+from diffusion_policy_ros import messages
 from diffusion_policy_ros.errors import ChunkError
 from diffusion_policy_ros.rotations import rot6d_to_quaternion, unit_quaternion
 import numpy as np
 
-HEADER, TIME = 'std_msgs/msg/Header', 'builtin_interfaces/msg/Time'
-DURATION = 'builtin_interfaces/msg/Duration'
-TRAJECTORY_POINT = 'trajectory_msgs/msg/JointTrajectoryPoint'
-LAYOUT = 'std_msgs/msg/MultiArrayLayout'
-POSE, POINT = 'geometry_msgs/msg/Pose', 'geometry_msgs/msg/Point'
-ORIENTATION, VECTOR3 = 'geometry_msgs/msg/Quaternion', 'geometry_msgs/msg/Vector3'
-
+_STAMP = (messages.HEADER, messages.TIME)
 # Command type -> all the message classes that building one needs.
 NEEDED_TYPES = {
-    ros.JOINT_STATE: (ros.JOINT_STATE, HEADER, TIME),
-    ros.JOINT_TRAJECTORY: (ros.JOINT_TRAJECTORY, TRAJECTORY_POINT, DURATION, HEADER, TIME),
-    ros.FLOAT64_ARRAY: (ros.FLOAT64_ARRAY, LAYOUT),
-    ros.POSE_STAMPED: (ros.POSE_STAMPED, POSE, POINT, ORIENTATION, HEADER, TIME),
-    ros.TWIST: (ros.TWIST, VECTOR3),
-    ros.TWIST_STAMPED: (ros.TWIST_STAMPED, ros.TWIST, VECTOR3, HEADER, TIME)}
+    ros.JOINT_STATE: (ros.JOINT_STATE, *_STAMP),
+    ros.JOINT_TRAJECTORY: (
+        ros.JOINT_TRAJECTORY, messages.TRAJECTORY_POINT, messages.DURATION, *_STAMP),
+    ros.FLOAT64_ARRAY: (ros.FLOAT64_ARRAY, messages.LAYOUT),
+    ros.POSE_STAMPED: (
+        ros.POSE_STAMPED, messages.POSE, messages.POINT, messages.ORIENTATION, *_STAMP),
+    ros.TWIST: (ros.TWIST, messages.VECTOR3),
+    ros.TWIST_STAMPED: (ros.TWIST_STAMPED, ros.TWIST, messages.VECTOR3, *_STAMP)}
 
 
-def build_command(output, rows, types, *, stamp_ns, period_ns):
+def build_command(output, rows, types, *, stamp_ns, lead_ns, period_ns):
     """
     Fill one command message.
 
@@ -50,8 +44,9 @@ def build_command(output, rows, types, *, stamp_ns, period_ns):
         ``NEEDED_TYPES[output.type]``.
     :param stamp_ns: When the first row is due, ns; stamps every header but a JointTrajectory's,
         whose stamp 0 means that it starts on arrival.
-    :param period_ns: Time between rows, ns, above 0. Point k of a JointTrajectory is due
-        ``(k + 1) * period_ns`` after the start.
+    :param lead_ns: Point k of a JointTrajectory is due ``lead_ns + k * period_ns`` after the
+        start, ns; above 0, for a controller needs time to get to the first one.
+    :param period_ns: Time between rows, ns, above 0.
     :return: Message of the class ``types[output.type]``.
     :raises ChunkError: for rows of another shape, not finite, or that name no rotation.
     """
@@ -67,7 +62,8 @@ def build_command(output, rows, types, *, stamp_ns, period_ns):
         row, column = np.argwhere(~finite)[0]
         raise ChunkError(f'topic {output.topic}: {output.names[column]} of row {row} is '
                          f'{rows[row, column]}; only finite commands are sent')
-    return ENCODERS[output.type](output, rows, types, stamp_ns, period_ns)
+    due_ns = [lead_ns + k * period_ns for k in range(len(rows))]
+    return ENCODERS[output.type](output, rows, types, stamp_ns, due_ns)
 
 
 def split_action(contract, actions):
@@ -91,46 +87,28 @@ def split_action(contract, actions):
             for output, end in zip(contract.actions, ends)]
 
 
-def _joint_state(output, rows, types, stamp_ns, period_ns):
+def _joint_state(output, rows, types, stamp_ns, due_ns):
     """Fill only the field that the contract names."""
-    cls = types[ros.JOINT_STATE]
-    fields = {name: _doubles(cls, rows[0] if name == output.field else [])
-              for name in ('position', 'velocity', 'effort')}
-    return cls(header=_header(output, types, stamp_ns), name=list(output.names), **fields)
+    return messages.joint_state(types, output.names, rows[0], stamp_ns, field=output.field,
+                                frame_id=output.frame_id)
 
 
-def _joint_trajectory(output, rows, types, stamp_ns, period_ns):
-    """One point per row, due one period after another, started on arrival."""
-    points = [_trajectory_point(output, row, types, (k + 1) * period_ns)
-              for k, row in enumerate(rows)]
-    return types[ros.JOINT_TRAJECTORY](
-        header=_header(output, types, 0), joint_names=list(output.names), points=points)
+def _joint_trajectory(output, rows, types, stamp_ns, due_ns):
+    """One point per row, one after another, started on arrival."""
+    return messages.joint_trajectory(types, output.names, rows, due_ns, 0, field=output.field,
+                                     frame_id=output.frame_id)
 
 
-def _trajectory_point(output, row, types, due_ns):
-    """Fill only the field that the contract names."""
-    cls = types[TRAJECTORY_POINT]
-    filled = ros.TRAJECTORY_FIELDS[output.field]
-    fields = {name: _doubles(cls, row if name == filled else [])
-              for name in ('positions', 'velocities', 'accelerations', 'effort')}
-    sec, nanosec = divmod(int(due_ns), 1_000_000_000)
-    return cls(time_from_start=types[DURATION](sec=sec, nanosec=nanosec), **fields)
+def _multi_array(output, rows, types, stamp_ns, due_ns):
+    """Send the bare numbers."""
+    return messages.multi_array(types, output.type, rows[0])
 
 
-def _multi_array(output, rows, types, stamp_ns, period_ns):
-    """Leave the layout empty, as ros2_control's forwarding controllers want it."""
-    cls = types[ros.FLOAT64_ARRAY]
-    return cls(layout=types[LAYOUT](dim=[], data_offset=0), data=_doubles(cls, rows[0]))
-
-
-def _pose_stamped(output, rows, types, stamp_ns, period_ns):
+def _pose_stamped(output, rows, types, stamp_ns, due_ns):
     """Turn the rotation, however the contract writes it, into a unit quaternion."""
     values = dict(zip(output.names, rows[0].tolist()))
-    position = {axis: values.get(f'position.{axis}', 0.0) for axis in 'xyz'}
-    orientation = dict(zip('xyzw', _quaternion(output, values)))
-    pose = types[POSE](position=types[POINT](**position),
-                       orientation=types[ORIENTATION](**orientation))
-    return types[ros.POSE_STAMPED](header=_header(output, types, stamp_ns), pose=pose)
+    return messages.pose_stamped(types, _vector(values, 'position'), _quaternion(output, values),
+                                 stamp_ns, output.frame_id)
 
 
 def _quaternion(output, values):
@@ -146,30 +124,22 @@ def _quaternion(output, values):
                          f'{error}') from error
 
 
-def _twist(output, rows, types, stamp_ns, period_ns):
+def _twist(output, rows, types, stamp_ns, due_ns):
     """Leave the components that the contract does not name at 0."""
     values = dict(zip(output.names, rows[0].tolist()))
-    parts = {part: types[VECTOR3](**{axis: values.get(f'{part}.{axis}', 0.0) for axis in 'xyz'})
-             for part in ('linear', 'angular')}
-    return types[ros.TWIST](**parts)
+    return messages.twist(types, _vector(values, 'linear'), _vector(values, 'angular'))
 
 
-def _twist_stamped(output, rows, types, stamp_ns, period_ns):
+def _twist_stamped(output, rows, types, stamp_ns, due_ns):
     """Add the header that says when the twist is due."""
     return types[ros.TWIST_STAMPED](
-        header=_header(output, types, stamp_ns),
-        twist=_twist(output, rows, types, stamp_ns, period_ns))
+        header=messages.header(types, stamp_ns, output.frame_id),
+        twist=_twist(output, rows, types, stamp_ns, due_ns))
 
 
-def _header(output, types, stamp_ns):
-    """Fill a header with the output's frame."""
-    sec, nanosec = divmod(int(stamp_ns), 1_000_000_000)
-    return types[HEADER](stamp=types[TIME](sec=sec, nanosec=nanosec), frame_id=output.frame_id)
-
-
-def _doubles(cls, values):
-    """Return a float64 sequence of the kind that a class takes: rosbags' are dataclasses."""
-    return np.array(values, dtype=np.float64) if is_dataclass(cls) else array('d', values)
+def _vector(values, part):
+    """Return x, y and z of a part of a pose or twist, 0 where the contract names none."""
+    return [values.get(f'{part}.{axis}', 0.0) for axis in 'xyz']
 
 
 ENCODERS = {

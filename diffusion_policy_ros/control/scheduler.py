@@ -47,8 +47,9 @@ class RecedingHorizon:
         self.rows_dropped = 0
         self._contract = contract
         self._lock = threading.Lock()
-        self._plans = []  # newest first, at most two; one timed chunk per action output
+        self._plans = []  # newest first, all with rows to come; one timed chunk per output
         self._observed_ns = None
+        self._has_commanded = False  # since the last reset
 
     def reset(self):
         """Drop the plan, and every plan that is still being computed."""
@@ -56,6 +57,7 @@ class RecedingHorizon:
             self.epoch += 1
             self._plans = []
             self._observed_ns = None
+            self._has_commanded = False
 
     def observed(self, tick_ns):
         """
@@ -96,7 +98,9 @@ class RecedingHorizon:
             if epoch != self.epoch or (
                     self._plans and chunk.obs_ns <= self._plans[0][0].obs_ns):
                 return False
-            self._plans = [plan] + self._plans[:1]
+            # An output with an offset may live on several plans before the newest one is due.
+            self._plans = [plan] + [older for older in self._plans
+                                    if any(part.end_ns > now_ns for part in older)]
             self.rows_dropped += sum(chunk.due_ns(row + 1) <= now_ns for row in range(chunk.rows))
             return True
 
@@ -110,6 +114,19 @@ class RecedingHorizon:
         """
         with self._lock:
             return self._command(now_ns)
+
+    def shortage(self, now_ns) -> str:
+        """
+        Tell what is lacking where ``command`` gave None.
+
+        :param now_ns: The time at which it did, ns.
+        :return: ``start``: there was no command yet since the last reset; ``observation``: the
+            last good observation is too long ago; ``plan``: no row is due, the next plan is late.
+        """
+        with self._lock:
+            if not self._has_commanded:
+                return 'start'
+            return 'plan' if self._is_vouched_for(now_ns) else 'observation'
 
     def upcoming(self, now_ns):
         """
@@ -129,10 +146,14 @@ class RecedingHorizon:
 
     def _command(self, now_ns):
         """Return the action due at a time, if a fresh observation vouches for it."""
+        action = self._at(now_ns) if self._is_vouched_for(now_ns) else None
+        self._has_commanded |= action is not None
+        return action
+
+    def _is_vouched_for(self, now_ns):
+        """Tell whether the last good observation is recent enough to follow a plan."""
         lease_ns = LEASE_PERIODS * self._contract.period_ns + self._contract.settle_ns
-        if self._observed_ns is None or now_ns - self._observed_ns > lease_ns:
-            return None
-        return self._at(now_ns)
+        return self._observed_ns is not None and now_ns - self._observed_ns <= lease_ns
 
     def _at(self, now_ns):
         """Join what is due at every output."""

@@ -20,6 +20,8 @@ import threading
 import numpy as np
 
 RATE_WINDOW_S = 5.0
+# A stream that is silent for so many of its mean intervals has stopped.
+SILENT_INTERVALS = 5
 SAMPLES_KEPT = 512
 
 
@@ -72,9 +74,19 @@ class RateMeter:
         :param now_s: The time, s.
         """
         recent = [t for t in tuple(self._times) if now_s - t <= RATE_WINDOW_S]
-        if len(recent) < 2 or now_s - recent[-1] > 2 * (recent[-1] - recent[0]):
+        if len(recent) < 2 or recent[-1] == recent[0]:
             return 0.0
-        return (len(recent) - 1) / (recent[-1] - recent[0])
+        rate_hz = (len(recent) - 1) / (recent[-1] - recent[0])
+        return rate_hz if (now_s - recent[-1]) * rate_hz <= SILENT_INTERVALS else 0.0
+
+    def age_s(self, now_s):
+        """
+        Return the time since the last event, None where there was none.
+
+        :param now_s: The time, s.
+        """
+        times = tuple(self._times)[-1:]
+        return now_s - times[0] if times else None
 
     def intervals_ms(self):
         """Return the times between the events kept, float64 ``(n,)``, ms."""
@@ -98,8 +110,8 @@ class Telemetry:
     """
     The measurements of one activation; methods may be called from several threads.
 
-    :ivar missed: Command slots at which nothing could be sent although nothing was wrong with
-        the observations: the next plan was late.
+    :ivar missed: Command slots, after a first command, at which nothing could be sent although
+        nothing was wrong with the observations: the next plan was late.
     """
 
     def __init__(self, topics):

@@ -75,28 +75,51 @@ class EpisodeBag:
         :param message_type: ROS type name, such as ``sensor_msgs/msg/Image``.
         :param cdr_bytes: Serialized message, bytes or memoryview.
         :param receive_ns: Arrival time, ns, at least 0.
-        :raises BagError: if the bag is closed or the message type is unknown.
+        :raises BagError: if the bag is closed, the message type is unknown or the bag cannot
+            take the message.
         """
         if self._writer is None:
             raise BagError(f'the bag {self.path} is closed; a message on {topic!r} came too late')
         name = topic if topic.startswith('/') else f'/{topic}'
-        if name not in self._connections:
-            self._connections[name] = self._connect(name, message_type)
-        self._writer.write(self._connections[name], receive_ns, cdr_bytes)
+        try:
+            if name not in self._connections:
+                self._connections[name] = self._connect(name, message_type)
+            self._writer.write(self._connections[name], receive_ns, cdr_bytes)
+        except (WriterError, OSError) as error:
+            raise BagError(f'a message on {topic!r} could not be written to {self.path}: '
+                           f'{error}; make room on the disk') from error
         self.message_count += 1
 
     def close(self) -> None:
-        """Finish the episode: index, metadata, readable by every rosbag2 tool."""
+        """
+        Finish the episode: index, metadata, readable by every rosbag2 tool.
+
+        :raises BagError: if it cannot be written to its end.
+        """
         writer, self._writer = self._writer, None
-        if writer is not None:
+        if writer is None:
+            return
+        try:
             writer.close()
+        except (WriterError, OSError) as error:
+            raise BagError(f'the bag {self.path} could not be finished: {error}; make room on the '
+                           'disk, and keep it apart from the finished episodes') from error
 
     def discard(self) -> None:
-        """Drop the episode and remove its folder."""
+        """
+        Drop the episode and remove its folder.
+
+        :raises BagError: if the folder cannot be removed.
+        """
         writer, self._writer = self._writer, None
-        if writer is not None:
+        if writer is None:
+            return
+        try:
             writer.abort()
             shutil.rmtree(self.path)
+        except (WriterError, OSError) as error:
+            raise BagError(f'the bag {self.path} could not be removed: {error}; remove its folder '
+                           'by hand') from error
 
     def __enter__(self):
         """Return the open bag."""

@@ -183,8 +183,8 @@ def _common_contract(paths, contract):
 
 def _check_agreement(path, inside, contract, source):
     """Refuse a bag whose numbers would mean something else under the contract."""
-    found = inside.disagreements(contract)
+    found = inside.disagreements(contract, mine='recorded', theirs=source)
     if found:
         raise ContractError(
-            f'{path} was recorded under another contract ("trained") than {source} ("robot"): '
-            f'{"; ".join(found)}. Convert it by its own contract into another dataset')
+            f'{path} was recorded under another contract than {source}: {"; ".join(found)}. '
+            'Convert it by its own contract into another dataset')

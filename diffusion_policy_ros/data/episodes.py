@@ -26,6 +26,8 @@ import numpy as np
 
 # Header stamps this far before the arrival come from another clock, not from a slow driver.
 MAX_CLOCK_OFFSET_NS = 60_000_000_000
+# A row may wait for the command of a time up to 1 s later, or be labelled by one from 1 s before.
+LATENESS_NS = 2_000_000_000
 # When nothing at all arrives for this long, the recording was paused.
 MAX_SILENCE_NS = 5_000_000_000
 
@@ -86,8 +88,9 @@ class _Assembler:
 
     def __init__(self, contract):
         self._contract = contract
-        self._builder = WindowBuilder(contract, 1)
+        self._builder = WindowBuilder(contract, 1, LATENESS_NS)
         self._waiting = {entry: None for entry in recorded_entries(contract)}
+        self._prompt = [entry for entry in self._waiting if not _may_be_held(entry)]
         self._first_stamps = []
         self._start_ns = None
         self._index = 0
@@ -117,8 +120,8 @@ class _Assembler:
         yield from self._complete(until_ns)
 
     def finish(self):
-        """Yield the remaining rows, up to the last message's arrival."""
-        last_ns = self._last_receive_ns
+        """Yield the remaining rows: to the last arrival, or as far as all streams' stamps go."""
+        last_ns = max(self._last_receive_ns, self._reached_ns())
         while self._start_ns is not None and self._tick_ns <= last_ns:
             self._observed.append(self._observe(self._tick_ns))
             self._index += 1
@@ -138,10 +141,19 @@ class _Assembler:
                 stamp_ns = sample_stamp_ns(message, entry, receive_ns)
             except DecodeError:
                 stamp_ns = receive_ns  # refused with its reason when the first row samples it
-            _check_clock(topic, stamp_ns, receive_ns)
+            if not _may_be_held(entry):
+                _check_clock(topic, stamp_ns, receive_ns)
             self._first_stamps.append(stamp_ns - getattr(entry, 'offset_ns', 0))
         if not self._waiting:
             self._start_ns = max(self._first_stamps)
+
+    def _reached_ns(self):
+        """Return the newest tick for which every stream that may not be held has a stamp."""
+        stamps = [self._builder.aligner.newest_stamp_ns(entry) for entry in self._prompt]
+        if None in stamps:
+            return 0
+        return min((stamp_ns - getattr(entry, 'offset_ns', 0)
+                    for entry, stamp_ns in zip(self._prompt, stamps)), default=0)
 
     def _observe(self, tick_ns):
         """Align the observations of a tick."""
@@ -198,6 +210,11 @@ def _command_lag_ns(output):
         return 0
     late_ns = 0 if output.stamp == 'receive' else output.max_age_ns
     return max(0, output.offset_ns + late_ns)
+
+
+def _may_be_held(entry):
+    """Tell whether a stream's sample stays good however old it is."""
+    return getattr(entry, 'on_stale', 'stop') == 'hold'
 
 
 def _check_clock(topic, stamp_ns, receive_ns):

@@ -136,27 +136,26 @@ class LeRobotReader:
                                f'{self.row_count - 1} in order; the dataset is incomplete')
         return {key: found[key] for key in keys}
 
-    def frames(self, key, episodes=None):
+    def frames(self, key):
         """
-        Decode a camera's frames, one per row.
+        Decode a camera's frames, one per row, in order.
 
         :param key: A camera's key.
-        :param episodes: ``Episode`` entries to decode, in order; all by default.
         :return: Iterator of uint8 ``(height, width, channels)``.
         :raises DatasetError: if a video is missing, truncated or has no frame at a row's time.
         """
         shape = tuple(self.features[key]['shape'])
-        for file, times in self._shown(key, self.episodes if episodes is None else episodes):
+        for file, times in self._shown(key):
             for picture in read_frames(file, times, channels=shape[2]):
                 if picture.shape != shape:
                     raise DatasetError(f'{file}: frames are {picture.shape}, info.json says '
                                        f'{shape}')
                 yield picture
 
-    def _shown(self, key, episodes):
+    def _shown(self, key):
         """Group the times of rows by the video file that shows them."""
         groups = []
-        for episode in episodes:
+        for episode in self.episodes:
             file, start_s = episode.videos[key]
             times = start_s + np.arange(episode.length) / self.rate_hz
             if groups and groups[-1][0] == file and times[0] > groups[-1][1][-1]:

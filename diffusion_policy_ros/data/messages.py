@@ -14,12 +14,10 @@
 
 """Build ROS messages from arrays, for importing datasets that never were messages."""
 
-import math
-
+from diffusion_policy_ros import messages
 from diffusion_policy_ros.errors import BagError
 from diffusion_policy_ros.message_types import (
     FLOAT32_ARRAY, FLOAT64_ARRAY, IMAGE, JOINT_STATE, POSE_STAMPED)
-import numpy as np
 
 
 def build_message(stream, values, stamp_ns, types):
@@ -30,7 +28,7 @@ def build_message(stream, values, stamp_ns, types):
     :param values: Image uint8 ``(height, width, 3)``; vectors float ``(entries,)`` in the
         stream's unit and order; planar poses ``(x, y, yaw)`` in m and rad.
     :param stamp_ns: Time for the message's header, ns.
-    :param types: ``{ROS type name: class}``, of rosbags' typestore.
+    :param types: ``{ROS type name: class}``.
     :return: The message.
     :raises BagError: if no builder exists for the stream's type.
     """
@@ -40,44 +38,24 @@ def build_message(stream, values, stamp_ns, types):
     return BUILDERS[stream.type](stream, values, stamp_ns, types)
 
 
-def _header(stamp_ns, types):
-    """Stamp a header."""
-    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    stamp = types['builtin_interfaces/msg/Time'](sec=seconds, nanosec=nanoseconds)
-    return types['std_msgs/msg/Header'](stamp=stamp, frame_id='')
-
-
 def _image(stream, values, stamp_ns, types):
     """Wrap an rgb8 picture."""
-    height, width, channels = values.shape
-    return types[IMAGE](
-        header=_header(stamp_ns, types), height=height, width=width, encoding='rgb8',
-        is_bigendian=0, step=width * channels, data=np.ascontiguousarray(values).reshape(-1))
+    return messages.image(types, values, stamp_ns)
 
 
 def _joint_state(stream, values, stamp_ns, types):
     """Fill the one field of a JointState that the stream reads."""
-    arrays = {name: np.zeros(0) for name in ('position', 'velocity', 'effort')}
-    arrays[stream.field] = np.ascontiguousarray(values, dtype=np.float64)
-    return types[JOINT_STATE](
-        header=_header(stamp_ns, types), name=list(stream.names), **arrays)
+    return messages.joint_state(types, stream.names, values, stamp_ns, field=stream.field)
 
 
 def _multi_array(stream, values, stamp_ns, types):
-    """Fill a Float32MultiArray or Float64MultiArray with an empty layout."""
-    layout = types['std_msgs/msg/MultiArrayLayout'](dim=[], data_offset=0)
-    dtype = np.float32 if stream.type == FLOAT32_ARRAY else np.float64
-    return types[stream.type](layout=layout, data=np.ascontiguousarray(values, dtype=dtype))
+    """Fill a Float32MultiArray or Float64MultiArray."""
+    return messages.multi_array(types, stream.type, values)
 
 
 def _planar_pose(stream, values, stamp_ns, types):
     """Lay a planar pose (x, y, yaw) into the plane z = 0."""
-    x, y, yaw = (float(value) for value in values)
-    pose = types['geometry_msgs/msg/Pose'](
-        position=types['geometry_msgs/msg/Point'](x=x, y=y, z=0.0),
-        orientation=types['geometry_msgs/msg/Quaternion'](
-            x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2)))
-    return types[POSE_STAMPED](header=_header(stamp_ns, types), pose=pose)
+    return messages.planar_pose_stamped(types, *values, stamp_ns)
 
 
 BUILDERS = {

@@ -60,15 +60,9 @@ class TrainingWindows:
         """Return the number of windows: one per row."""
         return len(self._first)
 
-    def rows(self, drop_n_last_frames=0):
-        """
-        List the rows to train on.
-
-        :param drop_n_last_frames: Rows to leave out at each episode's end, whose chunks would be
-            mostly padding.
-        :return: int64 array of row numbers, in order.
-        """
-        return np.flatnonzero(self._last - np.arange(len(self)) >= drop_n_last_frames)
+    def rows(self):
+        """Return the numbers of all rows, an int64 array in order."""
+        return np.arange(len(self))
 
     def gather(self, indices):
         """
@@ -76,21 +70,17 @@ class TrainingWindows:
 
         :param indices: Integer array ``(B,)`` of rows, each in [0, rows).
         :return: Dict of new arrays: each observation ``(B, n_obs_steps, ...)`` in its stored
-            dtype, ``action`` ``(B, horizon, action_dim)``, and ``action_is_pad`` bool
-            ``(B, horizon)``, true where an action repeats the episode's edge.
+            dtype, and ``action`` ``(B, horizon, action_dim)``.
         :raises IndexError: if a row does not exist.
         """
         indices = np.asarray(indices, dtype=np.int64)
         if indices.size and indices.min() < 0:
             raise IndexError(f'row {indices.min()} does not exist; rows count from 0')
         first, last = self._first[indices, None], self._last[indices, None]  # (B, 1)
-        wanted = indices[:, None] + self._action_offsets  # (B, horizon)
-        action_rows = np.clip(wanted, first, last)
+        action_rows = np.clip(indices[:, None] + self._action_offsets, first, last)  # (B, horizon)
         obs_rows = np.clip(indices[:, None] + self._obs_offsets, first, last)  # (B, n_obs_steps)
-        windows = {key: array[action_rows if key == ACTION_KEY else obs_rows]
-                   for key, array in self.arrays.items()}
-        windows['action_is_pad'] = wanted != action_rows
-        return windows
+        return {key: array[action_rows if key == ACTION_KEY else obs_rows]
+                for key, array in self.arrays.items()}
 
 
 def _check(arrays, ends, n_obs_steps, horizon):

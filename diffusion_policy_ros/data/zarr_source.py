@@ -19,6 +19,7 @@ from pathlib import Path
 
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.messages import build_message
+from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 from rosbags.typesys import get_typestore, Stores
@@ -87,7 +88,7 @@ class ZarrSource:
     """
     The episodes of a replay buffer, as messages of a contract.
 
-    :ivar episode_ends: int64 ``(episodes,)``, exclusive end row of each episode.
+    :ivar buffer: The ``ReplayBuffer``.
     """
 
     def __init__(self, path, mapping, contract):
@@ -101,17 +102,15 @@ class ZarrSource:
         """
         self.contract = contract
         self.mapping = mapping
-        self._path = Path(path)
-        self._group = _open_group(self._path)
-        self.episode_ends = np.asarray(self._group['meta/episode_ends'][:], dtype=np.int64)
+        self.buffer = ReplayBuffer(path)
         self._typestore = get_typestore(Stores.LATEST)
         self._streams = _match_streams(mapping, contract)
         for entry, _ in self._streams:
-            self._check_array(entry)
+            self._array(entry)
 
     def __len__(self):
         """Return the number of episodes."""
-        return len(self.episode_ends)
+        return len(self.buffer)
 
     def messages(self, episode):
         """
@@ -122,10 +121,9 @@ class ZarrSource:
         :param episode: Number of the episode, from 0.
         :return: Iterator of ``(topic, type, serialized message, receive_ns)``.
         """
-        start = int(self.episode_ends[episode - 1]) if episode else 0
-        end = int(self.episode_ends[episode])
-        columns = [self._values(entry, stream, start, end) for entry, stream in self._streams]
-        for k in range(end - start):
+        rows = self.buffer.rows(episode)
+        columns = [self._values(entry, stream, rows) for entry, stream in self._streams]
+        for k in range(rows.stop - rows.start):
             stamp_ns = self.contract.tick_ns(START_NS, k)
             for (_, stream), values in zip(self._streams, columns):
                 message = build_message(stream, values[k], stamp_ns, self._typestore.types)
@@ -141,27 +139,23 @@ class ZarrSource:
         :return: Number of messages written.
         :raises BagError: if the folder exists.
         """
-        bag_fields = {'episode': str(episode), 'source': f'{self._path.name}#{episode}'}
+        bag_fields = {'episode': str(episode), 'source': f'{self.buffer.path.name}#{episode}'}
         with EpisodeBag(folder, self.contract, task=self.mapping.task, fields=bag_fields,
                         typestore=self._typestore) as bag:
             for message in self.messages(episode):
                 bag.write(*message)
             return bag.message_count
 
-    def _check_array(self, entry):
-        """Refuse a mapping to an array that is missing or too short."""
-        data = self._group['data']
-        if entry.array not in data:
-            raise DatasetError(f'{self._path}: no array data/{entry.array} (topic '
-                               f'{entry.topic!r}); it has: {", ".join(sorted(data))}')
-        rows = data[entry.array].shape[0]
-        if rows != self.episode_ends[-1]:
-            raise DatasetError(f'{self._path}: data/{entry.array} has {rows} rows, '
-                               f'meta/episode_ends says {self.episode_ends[-1]}')
+    def _array(self, entry):
+        """Return the array of a mapping entry, naming the topic where there is none."""
+        try:
+            return self.buffer.array(entry.array)
+        except DatasetError as error:
+            raise DatasetError(f'topic {entry.topic!r}: {error}') from error
 
-    def _values(self, entry, stream, start, end):
+    def _values(self, entry, stream, rows):
         """Read one stream's rows of an episode, in the contract's unit."""
-        raw = np.asarray(self._group['data'][entry.array][start:end])
+        raw = np.asarray(self._array(entry)[rows])
         if stream.type.endswith('/Image'):
             return _as_picture(raw, entry.array)
         columns = list(entry.columns) or list(range(raw.shape[1]))
@@ -169,18 +163,6 @@ class ZarrSource:
         if entry.yaw_column is not None:
             values = np.column_stack([values, raw[:, entry.yaw_column]])
         return values
-
-
-def _open_group(path):
-    """Open the buffer read-only."""
-    import zarr  # takes most of a second, and only imports need it
-    try:
-        group = zarr.open(str(path), mode='r')
-        group['meta/episode_ends'].shape, group['data']
-        return group
-    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
-        raise DatasetError(f'{path} is not a Diffusion Policy replay buffer: {error}. It must '
-                           'hold "data" and "meta/episode_ends"') from error
 
 
 def _match_streams(mapping, contract):

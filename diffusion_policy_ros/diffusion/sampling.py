@@ -14,7 +14,7 @@
 
 """The one sampling loop, and the choice of solver and noise levels that it runs on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from diffusion_policy_ros.diffusion.ddim import ddim_step
@@ -64,6 +64,20 @@ class Sampler:
                 or (self.eta > 0 and self.solver != 'ddim'):
             raise ConfigError(f'eta is {self.eta!r} with solver {self.solver!r}; it must be from '
                               '0 to 1, and above 0 only with ddim')
+
+    def changed(self, solver=None, num_inference_steps=None):
+        """
+        Return this sampler with what a user asked for differently.
+
+        :param solver: Another solver, which then takes no ``eta`` over; None keeps it.
+        :param num_inference_steps: Another number of steps; None keeps it.
+        :return: The Sampler.
+        :raises ConfigError: if a value cannot work.
+        """
+        changes = {} if solver in (None, self.solver) else {'solver': solver, 'eta': 0.0}
+        if num_inference_steps is not None:
+            changes['num_inference_steps'] = num_inference_steps
+        return replace(self, **changes)
 
     @property
     def noise_share(self) -> float:

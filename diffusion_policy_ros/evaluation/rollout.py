@@ -114,6 +114,9 @@ def roll_out(policy, rollouts, *, sampler, execute_horizon, max_steps):
     """
     Run episodes together until each is solved or out of steps.
 
+    The fresh noise of a stochastic sampler is shared by the episodes of a batch and seeded by the
+    first one; start noise belongs to each episode.
+
     :param policy: The policy.
     :param rollouts: Freshly made ``Rollout`` objects.
     :param sampler: How chunks are sampled.
@@ -122,13 +125,14 @@ def roll_out(policy, rollouts, *, sampler, execute_horizon, max_steps):
     :return: One ``EpisodeResult`` per rollout, in order.
     """
     shape = (policy.config.horizon, policy.config.action_dim)
+    generator = torch.Generator().manual_seed(rollouts[0].seed)
     running = list(rollouts)
     while running:
         windows = [rollout.window() for rollout in running]
         batch = {key: torch.from_numpy(np.stack([w[key] for w in windows])).to(policy.device)
                  for key in windows[0]}
         noise = torch.stack([rollout.noise(shape) for rollout in running]).to(policy.device)
-        chunk = policy.sample(batch, sampler=sampler, noise=noise)
+        chunk = policy.sample(batch, sampler=sampler, generator=generator, noise=noise)
         actions = policy.executable(chunk)[:, :execute_horizon].double().cpu().numpy()
         for rollout, rows in zip(running, actions):
             rollout.execute(rows[:max_steps - rollout.steps], policy.config.n_obs_steps)

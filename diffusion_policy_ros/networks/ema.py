@@ -22,21 +22,20 @@ class Ema:
     """
     A slowly following copy of a model's parameters, better to sample from than the last ones.
 
-    The decay grows with training: ``1 - (1 + step / inv_gamma) ** -power``, at most ``max_decay``.
+    The decay grows with training: ``1 - (1 + step) ** -power``, at most ``max_decay``.
     Buffers are not averaged.
     """
 
-    def __init__(self, model, *, power=0.75, inv_gamma=1.0, max_decay=0.9999):
+    def __init__(self, model, *, power=0.75, max_decay=0.9999):
         """
         Start from the model's present parameters.
 
         :param model: Module to follow.
         :param power: How fast the decay approaches 1.
-        :param inv_gamma: Steps per unit of that growth.
         :param max_decay: Largest decay, in [0, 1].
         """
         self.model = model
-        self.power, self.inv_gamma, self.max_decay = power, inv_gamma, max_decay
+        self.power, self.max_decay = power, max_decay
         self._shadow = {name: parameter.detach().clone()
                         for name, parameter in model.named_parameters()}
 
@@ -46,7 +45,7 @@ class Ema:
 
         :param step: Optimizer steps done before this one, from 0.
         """
-        return min(1 - (1 + step / self.inv_gamma) ** -self.power, self.max_decay)
+        return min(1 - (1 + step) ** -self.power, self.max_decay)
 
     @torch.no_grad()
     def update(self, step):

@@ -12,35 +12,30 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A thread that works at given instants of the steady clock, whatever the executor is doing."""
+"""A thread that works at instants of its own choice, whatever the executor is doing."""
 
 import threading
-import time
 
 
 class Clockwork:
     """
-    Calls back again and again, each time at the instant that the last call asked for.
+    Calls back again and again, each time after the pause that the last call asked for.
 
     Measured: a 100 Hz timer in an rclpy executor costs more than the whole simulation behind it.
     """
 
-    def __init__(self, on_wake, on_error):
+    def __init__(self, on_wake, on_error, name='clockwork'):
         """
         Prepare; ``start`` begins.
 
-        :param on_wake: Called with the time in ns; returns when to be called next, in ns.
+        :param on_wake: Called without arguments; returns how long to pause, s, at least 0.
         :param on_error: Called with an exception that it lets out; the clockwork stands still.
+        :param name: Name of the thread.
         """
         self._on_wake = on_wake
         self._on_error = on_error
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name='clockwork', daemon=True)
-
-    @staticmethod
-    def now_ns():
-        """Return the steady time in ns."""
-        return time.monotonic_ns()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self):
         """Begin."""
@@ -56,7 +51,6 @@ class Clockwork:
         """Wait and call until told to stop."""
         try:
             while not self._stopping.is_set():
-                next_ns = self._on_wake(self.now_ns())
-                self._stopping.wait(max(0, next_ns - self.now_ns()) / 1e9)
+                self._stopping.wait(self._on_wake())
         except Exception as error:  # handed on: nobody else hears of an error in this thread
             self._on_error(error)

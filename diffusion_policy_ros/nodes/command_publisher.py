@@ -15,13 +15,13 @@
 
 from array import array
 
-from builtin_interfaces.msg import Duration, Time
 from diffusion_policy_ros.control.commands import build_command, split_action
 from diffusion_policy_ros.message_types import JOINT_TRAJECTORY
+from diffusion_policy_ros.messages import joint_trajectory
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension, MultiArrayLayout
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from trajectory_msgs.msg import JointTrajectory
 
 
 class CommandPublisher:
@@ -82,12 +82,9 @@ class CommandPublisher:
 
     def _message(self, output, rows, now_ns):
         """Build the message of one output."""
-        period_ns = self._command_period_ns
-        if _is_chunk(output):
-            period_ns = self._contract.period_ns
-        else:
-            rows = rows[:1]
-        return build_command(output, rows, MESSAGE_CLASSES, stamp_ns=now_ns, period_ns=period_ns)
+        return build_command(
+            output, rows if _is_chunk(output) else rows[:1], MESSAGE_CLASSES, stamp_ns=now_ns,
+            lead_ns=self._command_period_ns, period_ns=self._contract.period_ns)
 
 
 def _is_chunk(output):
@@ -97,15 +94,9 @@ def _is_chunk(output):
 
 def _plan_message(chunk, names):
     """Write a plan as a trajectory: the stamp is when row 0 is due."""
-    message = JointTrajectory(joint_names=list(names))
-    sec, nanosec = divmod(chunk.due_ns(0), 1_000_000_000)
-    message.header.stamp = Time(sec=sec, nanosec=nanosec)
-    for row in range(chunk.rows):
-        sec, nanosec = divmod(chunk.due_ns(row) - chunk.due_ns(0), 1_000_000_000)
-        message.points.append(JointTrajectoryPoint(
-            positions=array('d', chunk.actions[row]),
-            time_from_start=Duration(sec=sec, nanosec=nanosec)))
-    return message
+    start_ns = chunk.due_ns(0)
+    due_ns = [chunk.due_ns(row) - start_ns for row in range(chunk.rows)]
+    return joint_trajectory(MESSAGE_CLASSES, names, chunk.actions, due_ns, start_ns)
 
 
 def _latency_message(named):

@@ -22,16 +22,17 @@ from diffusion_policy_ros.evaluation.demo_record import EpisodeRecord
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.observation.decode import decode
-from diffusion_policy_ros.sim.pusht import BLOCK_KEY, CAMERA_KEY, STATE_KEY
+from diffusion_policy_ros.sim.pusht import BLOCK_KEY, CAMERA_KEY
+from diffusion_policy_ros.streams import STATE_KEY
 import numpy as np
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
 LATENCY = 'total_ms'
 # Whoever looks ten times a second must find everything that came since.
 ALL = QoSProfile(depth=1000)
-NEWEST = qos.IMAGES
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class DemoWatch:

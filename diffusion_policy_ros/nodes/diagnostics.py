@@ -68,8 +68,7 @@ class StatusReporter:
             self._reasons[source] = reason
             now_s = time.monotonic()
             loud = source != 'lifecycle' and self._worst()[0] == source
-            if loud and now_s - self._logged_s.get(source, -LOG_PERIOD_S) >= LOG_PERIOD_S:
-                self._logged_s[source] = now_s
+            if loud and self._may_log(source, now_s):
                 self._node.get_logger().warning(f'not commanding: {reason}')
             self._tell(now_s)
 
@@ -83,9 +82,10 @@ class StatusReporter:
             return
         with self._lock:
             self._reasons.pop(source, None)
-            if not self._reasons:
+            now_s = time.monotonic()
+            if not self._reasons and self._may_log('', now_s):
                 self._node.get_logger().info('commanding')
-            self._tell(time.monotonic())
+            self._tell(now_s)
 
     def start_over(self, state):
         """
@@ -112,6 +112,13 @@ class StatusReporter:
             array.status.append(self._message(level, message, facts, f': {name}'))
         self._diagnostics.publish(array)
 
+    def _may_log(self, source, now_s):
+        """Tell whether the last log about a source is long enough ago, and note this one."""
+        if now_s - self._logged_s.get(source, -LOG_PERIOD_S) < LOG_PERIOD_S:
+            return False
+        self._logged_s[source] = now_s
+        return True
+
     def _worst(self):
         """Return source and text of the most important reason."""
         for source in SOURCES:
@@ -130,9 +137,14 @@ class StatusReporter:
         return DiagnosticStatus.WARN if source == 'plan' else DiagnosticStatus.ERROR, reason
 
     def _tell(self, now_s):
-        """Publish the status: at once when its source changed, else now and then."""
+        """
+        Publish the status: at once when its source changed, else now and then.
+
+        A lifecycle reason always goes out: nobody repeats it.
+        """
         source = self._worst()[0]
-        if self._told and self._told[0] == source and now_s - self._told[1] < LOG_PERIOD_S / 4:
+        is_repeated = self._told and self._told[0] == source and source != 'lifecycle'
+        if is_repeated and now_s - self._told[1] < LOG_PERIOD_S / 4:
             return
         self._told = (source, now_s)
         self._status.publish(self._message(*self._summary(), {'source': source}))

@@ -16,6 +16,8 @@
 import threading
 import time
 
+from diffusion_policy_ros.nodes.clockwork import Clockwork
+
 # Simulated time has no alarm clock: look at it this often.
 SIM_TIME_POLL_S = 0.002
 
@@ -46,21 +48,19 @@ class Pacer:
         self._on_tick = on_tick
         self._on_clock_back = on_clock_back
         self._on_error = on_error
-        self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._timetable = None
         self._due_s = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name='pacer', daemon=True)
+        self._last_ns = 0
+        self._clockwork = Clockwork(self._on_wake, on_error, name='pacer')
 
     def start(self):
         """Begin to call back."""
-        self._thread.start()
+        self._clockwork.start()
 
     def stop(self):
         """End the thread and wait for it; no callback comes after this."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._clockwork.stop()
 
     def replace(self, timetable):
         """
@@ -82,18 +82,16 @@ class Pacer:
         """Return how long, on the steady clock, the next slot has been late."""
         return time.monotonic() - self._due_s
 
-    def _run(self):
-        """Fire what has come, then sleep until the next slot."""
-        last_ns = 0
-        while not self._stopping.is_set():
-            now_ns = self._clock.now().nanoseconds
-            if now_ns < last_ns:
-                self._guarded(self._on_clock_back)
-                self.replace(None)
-            last_ns = now_ns
-            if now_ns > 0:  # simulated time is 0 before the first /clock message
-                self._fire(now_ns)
-            self._stopping.wait(self._pause_s())
+    def _on_wake(self):
+        """Fire what has come; return how long to sleep, in s, until the next slot."""
+        now_ns = self._clock.now().nanoseconds
+        if now_ns < self._last_ns:
+            self._guarded(self._on_clock_back)
+            self.replace(None)
+        self._last_ns = now_ns
+        if now_ns > 0:  # simulated time is 0 before the first /clock message
+            self._fire(now_ns)
+        return self._pause_s()
 
     def _fire(self, now_ns):
         """Call back for each series that has a slot to take."""

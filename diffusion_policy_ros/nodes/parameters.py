@@ -15,9 +15,9 @@
 """Parameters that are declared once, with their ranges, and refuse bad values with a reason."""
 
 from dataclasses import dataclass
-import difflib
 import math
 
+from diffusion_policy_ros.checks import suggestion
 from rcl_interfaces.msg import (
     FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult)
 
@@ -151,6 +151,5 @@ class Parameters:
         for name in overrides:
             if name in self._specs or name.startswith(FOREIGN_PREFIXES):
                 continue
-            close = difflib.get_close_matches(name, self._specs, n=1)
-            hint = f'did you mean "{close[0]}"?' if close else f'known: {", ".join(self._specs)}'
-            self._node.get_logger().warning(f'unknown parameter "{name}" is ignored; {hint}')
+            self._node.get_logger().warning(f'unknown parameter "{name}" is ignored; '
+                                            f'{suggestion(name, self._specs)}')

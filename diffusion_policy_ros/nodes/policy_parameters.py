@@ -29,8 +29,9 @@ SPECS = (
     ParameterSpec('command_rate_hz', 0.0, "Commands per second, Hz; a multiple of the contract's "
                   "rate, between whose rows commands are interpolated; 0 for the contract's rate",
                   0.0, 1000.0, fixed=True),
-    ParameterSpec('execute_horizon', 0, 'Rows to execute before the next plan starts; 1 plans at '
-                  "every row; 0 for the checkpoint's n_action_steps", 0, 1000),
+    ParameterSpec('execute_horizon', 0, 'Rows to execute before the next plan starts, at most '
+                  "the checkpoint's n_action_steps; 1 plans at every row; 0 for n_action_steps",
+                  0, 1000),
     ParameterSpec('solver', 'checkpoint', 'Sampling algorithm',
                   choices=('checkpoint', 'dpm_solver++', 'ddim', 'ddpm')),
     ParameterSpec('num_inference_steps', 0, "Denoiser calls per plan; 0 for the checkpoint's",
@@ -87,10 +88,9 @@ def choose_execute_horizon(wanted, config) -> int:
 
     :param wanted: The parameter; 0 for the checkpoint's ``n_action_steps``.
     :param config: ``PolicyConfig``.
-    :raises ConfigError: if a plan has fewer rows.
+    :raises ConfigError: if it is more than those.
     """
-    rows = config.horizon - config.n_obs_steps + 1
-    if wanted > rows:
-        raise ConfigError(f'execute_horizon is {wanted}; a plan of this checkpoint has {rows} '
-                          'rows from the newest observation on')
+    if wanted > config.n_action_steps:
+        raise ConfigError(f'execute_horizon is {wanted}; it must be at most n_action_steps of '
+                          f'this checkpoint, {config.n_action_steps}')
     return wanted or config.n_action_steps

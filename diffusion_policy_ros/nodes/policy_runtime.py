@@ -16,7 +16,7 @@
 import sys
 import time
 
-from diffusion_policy_ros.control.scheduler import RecedingHorizon
+from diffusion_policy_ros.control.scheduler import LEASE_PERIODS, RecedingHorizon
 from diffusion_policy_ros.control.telemetry import Latency, Telemetry
 from diffusion_policy_ros.control.timetable import anchored_origin, Timetable
 from diffusion_policy_ros.dds_profile import transport_warning
@@ -33,6 +33,13 @@ from rclpy.utilities import get_rmw_implementation_identifier
 
 # Python lets a thread keep the interpreter for 5 ms by default, a seventh of a 30 Hz period.
 SWITCH_INTERVAL_S = 0.0005
+# Why nothing is commanded: what ``RecedingHorizon.shortage`` names, as people are told it.
+SHORTAGES = {
+    'start': 'waiting for the first plan',
+    'observation': f'no tick was looked at for {LEASE_PERIODS} periods: the executor is too busy '
+                   'with its messages; send fewer or smaller pictures, or free a CPU core',
+    'plan': 'no action is due: the next plan is not finished; if this goes on, lower '
+            'num_inference_steps or use a faster device'}
 # How late, on the steady clock, a slot may be before the ROS clock is said to stand still.
 CLOCK_PATIENCE_S = 1.0
 
@@ -110,7 +117,6 @@ class PolicyRuntime:
     def start(self):
         """Begin to plan and to command."""
         self.reset()
-        self._status.block('plan', 'waiting for the first plan')
         self._pacer = Pacer(
             self._node.get_clock(), self._timetable, on_command=self._command,
             on_tick=self._tick, on_clock_back=self._clock_went_back, on_error=self._failed)
@@ -136,10 +142,15 @@ class PolicyRuntime:
 
     def reset(self):
         """Drop plan and history, and start the noise again from its seed."""
-        self._horizon.reset()
         self._builder.clear()
         self._worker.seed(self._parameters['seed'])
+        self._drop_plan()
+
+    def _drop_plan(self):
+        """Command nothing until a plan has been made from what is seen from now on."""
+        self._horizon.reset()
         self._anchored = False
+        self._status.block('plan', SHORTAGES['start'])
 
     def watch_clock(self):
         """Say so when time stands still, for then nothing else here happens."""
@@ -212,8 +223,7 @@ class PolicyRuntime:
 
     def _lost(self, error):
         """Stop commanding because the robot cannot be observed."""
-        self._horizon.reset()
-        self._anchored = False
+        self._drop_plan()
         known = isinstance(error, DiffusionPolicyError)
         self._status.block('observation', str(error) if known else repr(error))
 
@@ -260,18 +270,18 @@ class PolicyRuntime:
             self._status.clear('command')
             self._status.clear('plan')
             return
-        if self._telemetry.commands.count and not self._status.blocked_by(
-                'clock', 'observation', 'inference'):
-            self._telemetry.missed += 1
-            self._status.block('plan', 'no action is due: the next plan is not finished; if this '
-                               'goes on, lower num_inference_steps or use a faster device')
+        if self._status.blocked_by('clock', 'observation', 'inference'):
+            return
+        shortage = self._horizon.shortage(now_ns)
+        self._telemetry.missed += shortage == 'plan'
+        self._status.block('observation' if shortage == 'observation' else 'plan',
+                           SHORTAGES[shortage])
 
     def _clock_went_back(self):
         """Forget what belongs to a time that is yet to come."""
         self._status.block('clock', 'the clock jumped backwards; waiting for new observations')
-        self._horizon.reset()
         self._builder.clear()
-        self._anchored = False
+        self._drop_plan()
 
     def _failed(self, error):
         """Report an error in the pacer's thread."""

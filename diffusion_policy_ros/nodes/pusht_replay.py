@@ -134,27 +134,17 @@ class Replay:
         self.begin_step()  # row 0, before the world moves on from the start
 
     def _play_step(self):
-        """Publish a row when one is due; after the last one, fall silent."""
+        """Publish a row when one is due; when the last one's time is over, fall silent."""
         row, rest = divmod(self._steps - 1, self._steps_per_row)
         if row >= len(self._actions):
-            self._end_in_time()
+            self._enter(SILENT)
         elif rest == 0:
             self._last_stamp_ns = self._first_ns + round(row * 1e9 / self._recordings.rate_hz)
             self._target = tuple(self._actions[row])
             self._topics.show_camera(self._last_stamp_ns)
             self._topics.show_joints(self._last_stamp_ns)
             self._topics.show_coverage()
-            self._command()
-
-    def _command(self):
-        """Publish the action of the newest row."""
-        self._commands.publish(joint_message(self._target, self._last_stamp_ns))
-
-    def _end_in_time(self):
-        """Repeat the last command when its time has come, so that a recording reaches it."""
-        if self._node.get_clock().now().nanoseconds >= self._last_stamp_ns:
-            self._command()
-            self._enter(SILENT)
+            self._commands.publish(joint_message(self._target, self._last_stamp_ns))
 
     def _advance(self):
         """Go to the next demonstration, or end."""

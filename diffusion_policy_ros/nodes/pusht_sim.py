@@ -23,6 +23,7 @@ stop. ``~/reset`` (Trigger) starts the next episode.
 
 import signal
 import threading
+import time
 
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes import qos
@@ -30,7 +31,7 @@ from diffusion_policy_ros.nodes.clockwork import Clockwork
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, PushTTopics
 from diffusion_policy_ros.nodes.spinning import run
-from diffusion_policy_ros.sim.pacing import falls_due, Pacer
+from diffusion_policy_ros.sim.pacing import falls_due, StepCounter
 from diffusion_policy_ros.sim.pusht import PushT, SUBSTEP_S
 from diffusion_policy_ros.sim.pusht_commands import finger_target
 from rclpy.node import Node
@@ -87,8 +88,8 @@ class PushTSim(Node):
         self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.VECTORS)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self._dropped_ns = 0
-        self._pacer = Pacer(round(SUBSTEP_S * 1e9), Clockwork.now_ns(),
-                            speed=self._settings['real_time_factor'])
+        self._steps = StepCounter(round(SUBSTEP_S * 1e9), time.monotonic_ns(),
+                                  speed=self._settings['real_time_factor'])
         self._clockwork = Clockwork(self._on_wake, self._on_broken)
         self._clockwork.start()
 
@@ -108,8 +109,8 @@ class PushTSim(Node):
             raise ConfigError('real_time_factor is '
                               f'{self._settings["real_time_factor"]:g}; a replay runs in real '
                               'time, leave it at 1')
+        from diffusion_policy_ros.data.pusht_recordings import parse_numbers, Recordings
         from diffusion_policy_ros.nodes.pusht_replay import Replay
-        from diffusion_policy_ros.sim.pusht_recordings import parse_numbers, Recordings
         return Replay(self, self._sim, self._topics,
                       Recordings(self._settings['replay_dataset']),
                       parse_numbers(self._settings['replay_episodes']),
@@ -163,19 +164,20 @@ class PushTSim(Node):
             self.get_logger().warning(
                 f'command ignored: {error}', throttle_duration_sec=2.0)
 
-    def _on_wake(self, now_ns):
-        """Make the steps that are due, each with the ROS time at which it was due."""
+    def _on_wake(self):
+        """Make the steps that are due, each with the ROS time of that; return the pause in s."""
+        now_ns = time.monotonic_ns()
         steady_ns, ros_ns = self._read_clocks()
-        for step, instant_ns in self._pacer.due(now_ns):
+        for step, instant_ns in self._steps.due(now_ns):
             with self._lock:
                 self._step(step, ros_ns - (steady_ns - instant_ns))
-        if self._pacer.dropped_ns > self._dropped_ns:
+        if self._steps.dropped_ns > self._dropped_ns:
             self.get_logger().warning(
                 'the simulation cannot keep up with real time: '
-                f'{self._pacer.dropped_ns / 1e9:.2f} s given up so far; lower camera_rate_hz or '
+                f'{self._steps.dropped_ns / 1e9:.2f} s given up so far; lower camera_rate_hz or '
                 'real_time_factor', throttle_duration_sec=5.0)
-            self._dropped_ns = self._pacer.dropped_ns
-        return self._pacer.next_ns
+            self._dropped_ns = self._steps.dropped_ns
+        return max(0, self._steps.next_ns - time.monotonic_ns()) / 1e9
 
     def _on_broken(self, error):
         """End the node: a robot that stands still without a word would mislead everybody."""
@@ -185,9 +187,9 @@ class PushTSim(Node):
     def _read_clocks(self):
         """Return steady and ROS time of one instant in ns; read anew if something came between."""
         for _ in range(CLOCK_READINGS):
-            before_ns = Clockwork.now_ns()
+            before_ns = time.monotonic_ns()
             ros_ns = self.get_clock().now().nanoseconds
-            after_ns = Clockwork.now_ns()
+            after_ns = time.monotonic_ns()
             if after_ns - before_ns < CLOCK_TOLERANCE_NS:
                 break
         return (before_ns + after_ns) // 2, ros_ns

@@ -14,16 +14,16 @@
 
 """What the simulated Push-T robot says on ROS topics."""
 
-import array
 import json
-import math
 
-from builtin_interfaces.msg import Time
+from diffusion_policy_ros import messages
+from diffusion_policy_ros.message_types import FLOAT64_ARRAY
 from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.sim.pusht_commands import FINGER_JOINTS
-from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
+from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Float64MultiArray, Header, String
+from std_msgs.msg import Float64MultiArray, String
 
 COMMAND_TOPIC = 'joint_commands'
 # x right, y down, z away from the viewer: a right-handed frame on the table.
@@ -50,37 +50,24 @@ class PushTTopics:
 
     def show_camera(self, stamp_ns):
         """Publish the camera's picture."""
-        self._camera.publish(image_message(self._sim.picture(), stamp_ns))
+        self._camera.publish(messages.image(
+            MESSAGE_CLASSES, self._sim.picture(), stamp_ns, CAMERA_FRAME))
 
     def show_joints(self, stamp_ns):
         """Publish where the finger and the block are."""
-        finger_x, finger_y, block_x, block_y, angle = self._sim.state().tolist()
-        self._joints.publish(joint_message((finger_x, finger_y), stamp_ns))
-        self._block.publish(pose_message(block_x, block_y, angle, stamp_ns))
+        state = self._sim.state()  # finger x, y, block x, y, angle
+        self._joints.publish(joint_message(state[:2], stamp_ns))
+        self._block.publish(messages.planar_pose_stamped(
+            MESSAGE_CLASSES, *state[2:], stamp_ns, TABLE_FRAME))
 
     def show_coverage(self):
         """Publish the coverage now and its maximum since the reset."""
-        values = array.array('d', (self._sim.coverage(), self._sim.max_coverage))
-        self._coverage.publish(Float64MultiArray(data=values))
+        values = self._sim.coverage(), self._sim.max_coverage
+        self._coverage.publish(messages.multi_array(MESSAGE_CLASSES, FLOAT64_ARRAY, values))
 
     def show_episode(self, **facts):
         """Publish, latched, which episode is on the table."""
         self._episode.publish(String(data=json.dumps(facts)))
-
-
-def image_message(picture, stamp_ns):
-    """
-    Wrap a picture.
-
-    :param picture: uint8 ``(H, W, 3)``, RGB.
-    :param stamp_ns: When it was taken, ns.
-    :return: sensor_msgs/Image, rgb8.
-    """
-    height, width, channels = picture.shape
-    data = array.array('B')
-    data.frombytes(picture.tobytes())
-    return Image(header=_header(stamp_ns, CAMERA_FRAME), height=height, width=width,
-                 encoding='rgb8', step=width * channels, data=data)
 
 
 def joint_message(position, stamp_ns):
@@ -91,26 +78,5 @@ def joint_message(position, stamp_ns):
     :param stamp_ns: When, ns.
     :return: sensor_msgs/JointState.
     """
-    return JointState(header=_header(stamp_ns, TABLE_FRAME), name=list(FINGER_JOINTS),
-                      position=array.array('d', position))
-
-
-def pose_message(x, y, angle, stamp_ns):
-    """
-    Say where the block is.
-
-    :param x: Position in m.
-    :param y: Position in m.
-    :param angle: Rotation about z in rad.
-    :param stamp_ns: When, ns.
-    :return: geometry_msgs/PoseStamped.
-    """
-    turn = Quaternion(x=0.0, y=0.0, z=math.sin(angle / 2), w=math.cos(angle / 2))
-    pose = Pose(position=Point(x=x, y=y, z=0.0), orientation=turn)
-    return PoseStamped(header=_header(stamp_ns, TABLE_FRAME), pose=pose)
-
-
-def _header(stamp_ns, frame_id):
-    """Stamp a header."""
-    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
+    return messages.joint_state(
+        MESSAGE_CLASSES, FINGER_JOINTS, position, stamp_ns, frame_id=TABLE_FRAME)

@@ -19,9 +19,10 @@ import signal
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, joint_message
 from diffusion_policy_ros.nodes.recorder_client import RecorderClient
-from diffusion_policy_ros.sim.pusht_commands import FINGER_JOINTS, finger_target
+from diffusion_policy_ros.sim.pusht import TABLE_M
 from diffusion_policy_ros.sim.pusht_picture import TABLE_PX
 from diffusion_policy_ros.sim.pusht_window import TableWindow
+import numpy as np
 from sensor_msgs.msg import JointState
 
 FRAME_PERIOD_S = 1.0 / 20.0
@@ -73,8 +74,7 @@ class View:
         target = self._window.mouse_target()
         if target is not None:
             stamp_ns = self._node.get_clock().now().nanoseconds
-            inside = finger_target(FINGER_JOINTS, target)
-            self._commands.publish(joint_message(inside, stamp_ns))
+            self._commands.publish(joint_message(np.clip(target, 0.0, TABLE_M), stamp_ns))
         with self._lock:
             coverage, picture = self._sim.coverage(), self._sim.picture(TABLE_PX)
         self._window.show(picture, f'Push-T  coverage {coverage:.2f}  -  {self._notice}')

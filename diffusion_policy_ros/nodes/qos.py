@@ -25,7 +25,8 @@ def _profile(depth, reliability, durability=DurabilityPolicy.VOLATILE):
 
 # Best effort matches reliable and best-effort publishers alike; a reliable subscription would
 # silently get nothing from a best-effort camera.
-IMAGES = _profile(1, ReliabilityPolicy.BEST_EFFORT)
+# Frames that came while an executor was late must not push out the one before its tick.
+IMAGES = _profile(5, ReliabilityPolicy.BEST_EFFORT)
 VECTORS = _profile(10, ReliabilityPolicy.BEST_EFFORT)
 # A recorder may fall behind for a moment while it writes, and must not lose frames for that.
 RECORDED = _profile(50, ReliabilityPolicy.BEST_EFFORT)

@@ -14,16 +14,15 @@
 
 """One recorded topic: a raw subscription that suits its publishers, and how alive it is."""
 
-from collections import deque
 import time
 
+from diffusion_policy_ros.control.telemetry import RateMeter
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 # A stream that said nothing for this long is silent, whatever age the contract allows.
 SILENCE_S = 1.0
-RATE_WINDOW = 30
 
 
 class RecordedStream:
@@ -49,7 +48,7 @@ class RecordedStream:
         self._is_command = not hasattr(entry, 'role')
         self._is_optional = getattr(entry, 'label', 'command') == 'next_state'
         self._silence_s = max(SILENCE_S, entry.max_age_ms / 1e3)
-        self._arrivals_s = deque(maxlen=RATE_WINDOW)
+        self._arrivals = RateMeter()
         self._reliability = None
         self._subscription = None
         self.adapt()
@@ -97,13 +96,11 @@ class RecordedStream:
 
     def age_s(self):
         """Return the seconds since the last arrival, None where there was none."""
-        return time.monotonic() - self._arrivals_s[-1] if self._arrivals_s else None
+        return self._arrivals.age_s(time.monotonic())
 
     def rate_hz(self):
-        """Return the arrivals per second over the last ones, 0 where there were fewer than two."""
-        if len(self._arrivals_s) < 2:
-            return 0.0
-        return (len(self._arrivals_s) - 1) / (self._arrivals_s[-1] - self._arrivals_s[0])
+        """Return the arrivals per second lately, 0 when nothing comes any more."""
+        return self._arrivals.rate_hz(time.monotonic())
 
     def _publishers(self):
         """Return what is known about the topic's publishers."""
@@ -112,5 +109,5 @@ class RecordedStream:
 
     def _on_arrival(self, data):
         """Note the time and hand the bytes on."""
-        self._arrivals_s.append(time.monotonic())
+        self._arrivals.add(time.monotonic())
         self._on_message(self, data)

@@ -25,13 +25,14 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
-from diffusion_policy_ros.errors import BagError, ConfigError
+from diffusion_policy_ros.data.conversion_worker import ConversionWorker
+from diffusion_policy_ros.data.episode_files import episode_path, finished_bags, next_number
+from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes import qos
-from diffusion_policy_ros.nodes.conversion_worker import ConversionWorker
-from diffusion_policy_ros.nodes.episode_files import episode_path, finished_bags, next_number
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.recorded_stream import RecordedStream
 from diffusion_policy_ros.nodes.spinning import run
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
@@ -73,7 +74,9 @@ class Recorder(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.EVENTS)
         for name in ('start', 'stop', 'discard', 'convert'):
             self._offer(name, getattr(self, name))
-        self.create_timer(WATCH_PERIOD_S, self._on_watch)
+        # Streams and conversions are watched also while the ROS clock stands still.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(WATCH_PERIOD_S, self._on_watch, clock=self._steady)
         self._tell('ready')
 
     @property
@@ -86,6 +89,8 @@ class Recorder(Node):
         Begin an episode, unless a stream is missing or silent.
 
         :return: (success, message).
+        :raises BagError: if the bag cannot be created.
+        :raises OSError: if the output folder cannot be read.
         """
         if self.is_recording:
             return False, f'episode {self._number} is being recorded; stop or discard it first'
@@ -96,12 +101,9 @@ class Recorder(Node):
             return False, '; '.join(problems)
         folder = self._settings['output']
         number = next_number(folder)
-        try:
-            self._bag = EpisodeBag(
-                episode_path(folder, number), self._contract, task=self._settings['task'],
-                fields={'episode': str(number)})
-        except BagError as error:
-            return False, str(error)
+        self._bag = EpisodeBag(
+            episode_path(folder, number), self._contract, task=self._settings['task'],
+            fields={'episode': str(number)})
         self._number = number
         self._started_s = time.monotonic()
         return True, f'recording episode {number} to {self._bag.path}'
@@ -111,15 +113,12 @@ class Recorder(Node):
         End the episode and keep it.
 
         :return: (success, message).
+        :raises BagError: if the bag cannot be finished.
         """
         if not self.is_recording:
             return False, 'nothing is being recorded; call ~/start first'
         bag, self._bag = self._bag, None
-        try:
-            bag.close()
-        except OSError as error:
-            return False, (f'episode {self._number} could not be finished: {error}; make room on '
-                           f'the disk, and keep {bag.path} apart from the finished episodes')
+        bag.close()
         return True, (f'episode {self._number} saved: {bag.message_count} messages, '
                       f'{time.monotonic() - self._started_s:.1f} s, {bag.path}')
 
@@ -128,6 +127,7 @@ class Recorder(Node):
         End the episode and throw it away.
 
         :return: (success, message).
+        :raises BagError: if its folder cannot be removed.
         """
         if not self.is_recording:
             return False, 'nothing is being recorded; finished episodes are never deleted'
@@ -140,6 +140,7 @@ class Recorder(Node):
         Begin to build the dataset from the finished bags; ~/status tells how it ended.
 
         :return: (success, message).
+        :raises OSError: if the output folder cannot be read.
         """
         if self._conversion is not None:
             return False, 'a conversion is running; ~/status tells when it has ended'
@@ -154,22 +155,30 @@ class Recorder(Node):
     def destroy_node(self):
         """Close the bag, so that what was recorded can be read, then the node."""
         if self.is_recording:
-            self.get_logger().info(self.stop()[1])
+            self._attempt(self.stop)
         super().destroy_node()
 
     def _offer(self, name, act):
         """Offer an action of this class as a service."""
         def answer(request, response):
             del request
-            response.success, response.message = act()
-            if response.success:
-                self.get_logger().info(response.message)
-            else:
-                self.get_logger().warning(response.message)
+            response.success, response.message = self._attempt(act)
             self._tell(response.message)
             return response
 
         self.create_service(Trigger, f'~/{name}', answer)
+
+    def _attempt(self, act):
+        """Do what returns (success, message), log the message, and answer with what is wrong."""
+        try:
+            success, message = act()
+        except (DiffusionPolicyError, OSError) as error:
+            success, message = False, f'{act.__name__} failed: {error}'
+        if success:
+            self.get_logger().info(message)
+        else:
+            self.get_logger().warning(message)
+        return success, message
 
     def _on_message(self, stream, data):
         """Write an arrived message, if an episode is being recorded."""
@@ -178,10 +187,9 @@ class Recorder(Node):
         try:
             self._bag.write(
                 stream.topic, stream.type, data, self.get_clock().now().nanoseconds)
-        except (BagError, OSError) as error:
-            message = f'{error}; {self.stop()[1]}'
-            self.get_logger().error(message)
-            self._tell(message)
+        except DiffusionPolicyError as error:
+            self.get_logger().error(str(error))
+            self._tell(f'{error}; {self._attempt(self.stop)[1]}')
 
     def _on_watch(self):
         """Follow the publishers, the conversion and the streams' health."""

@@ -56,13 +56,16 @@ class Aligner:
 
         :param contract: RobotContract.
         :param history_ns: How far before a topic's newest arrival a tick may lie, ns, beyond the
-            topic's own ``max_age_ms``, for which a recorded command may still be on its way.
-            Older messages are dropped, except the newest of them, which a ``hold`` stream may
-            still need.
+            topic's own ``max_age_ms``; for commands, the longest of all outputs, for which one
+            of them may still be on its way. Older messages are dropped, except the newest of
+            them, which a ``hold`` stream may still need.
         """
         entries = contract.observations + contract.actions
-        self._buffers = {entry: _Buffer(entry, history_ns + entry.max_age_ns)
-                         for entry in entries}
+        # A row is complete when the last of its commands is, and samples all of them then.
+        command_ns = max(output.max_age_ns for output in contract.actions)
+        ages_ns = {**{stream: stream.max_age_ns for stream in contract.observations},
+                   **dict.fromkeys(contract.actions, command_ns)}
+        self._buffers = {entry: _Buffer(entry, history_ns + ages_ns[entry]) for entry in entries}
         self._by_topic = {entry.topic: [] for entry in entries}
         for entry in entries:
             self._by_topic[entry.topic].append(self._buffers[entry])
@@ -103,8 +106,17 @@ class Aligner:
             raise AlignmentError(
                 f'{_name(stream)} is {age_ns / 1e9:.3f} s old, limit '
                 f'{stream.max_age_ns / 1e9:.3f} s (topic {stream.topic}); is its publisher '
-                'running, and on the same clock?', topic=stream.topic, age_s=age_ns / 1e9)
+                'running, and on the same clock?')
         return Sample(item.value(), item.stamp_ns, age_ns)
+
+    def newest_stamp_ns(self, stream):
+        """
+        Return the newest stamp that a stream has reached, ns, or None without messages.
+
+        :param stream: ObservationStream or ActionOutput of the contract.
+        """
+        with self._lock:
+            return self._buffers[stream].newest_stamp_ns()
 
     def clear(self):
         """Forget all messages, as after a jump of the clock."""
@@ -162,8 +174,12 @@ class _Buffer:
         index = self._index(tick_ns, cut_ns)
         if index < 0:
             raise AlignmentError(f'{_name(self._stream)}: {self._why_none(tick_ns, cut_ns)} '
-                                 f'(topic {self._stream.topic})', topic=self._stream.topic)
+                                 f'(topic {self._stream.topic})')
         return self._items[index]
+
+    def newest_stamp_ns(self):
+        """Return the newest stamp, None without items."""
+        return self._items[-1].stamp_ns if self._items else None
 
     def clear(self):
         self._items = []

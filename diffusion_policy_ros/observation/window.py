@@ -18,8 +18,8 @@ from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.observation.align import Aligner
 import numpy as np
 
-# How long after its settling time a tick may still be asked for.
-_LATENESS_NS = 2_000_000_000
+# How long after its settling time a tick may still be asked for, by an executor that is late.
+LATENESS_NS = 500_000_000
 
 
 class WindowBuilder:
@@ -36,12 +36,14 @@ class WindowBuilder:
     :ivar aligner: The Aligner below, for recorded commands.
     """
 
-    def __init__(self, contract, n_obs_steps):
+    def __init__(self, contract, n_obs_steps, lateness_ns=LATENESS_NS):
         """
         Make a builder without messages.
 
         :param contract: RobotContract.
         :param n_obs_steps: Rows of a window, at least 1.
+        :param lateness_ns: How long after its settling time a tick may still be asked for, ns;
+            messages, pictures too, are kept for so long.
         :raises ConfigError: for fewer rows.
         """
         if n_obs_steps < 1:
@@ -49,7 +51,7 @@ class WindowBuilder:
         self._contract = contract
         self._n_obs_steps = n_obs_steps
         self.aligner = Aligner(contract, history_ns=(
-            contract.tick_ns(0, n_obs_steps - 1) + contract.settle_ns + _LATENESS_NS))
+            contract.tick_ns(0, n_obs_steps - 1) + contract.settle_ns + lateness_ns))
         self._first_tick = []
 
     def push(self, topic, message, receive_ns):

@@ -172,13 +172,24 @@ def _write_files(folder, checkpoint, weights):
 
 
 def _put_in_place(fresh, folder):
-    """Swap a finished folder in, and move over the files that it does not replace."""
-    if not folder.exists():
-        fresh.rename(folder)
-        return
-    old = folder.with_name(f'.{folder.name}.old-{os.getpid()}')
-    folder.rename(old)
+    """
+    Swap a finished folder in, and move over the files that it does not replace.
+
+    A kill between two renames leaves the old folder under a hidden name, where the next write
+    finds what is still to be moved.
+    """
+    old = folder.with_name(f'.{folder.name}.old')
+    if folder.exists():
+        _carry_over(old, folder)
+        folder.rename(old)
     fresh.rename(folder)
+    _carry_over(old, folder)
+
+
+def _carry_over(old, folder):
+    """Move the files that a folder lacks from its predecessor, and remove that."""
+    if not old.exists():
+        return
     for entry in old.iterdir():
         if not (folder / entry.name).exists():
             entry.rename(folder / entry.name)

@@ -272,8 +272,11 @@ class Policy(nn.Module):
         t = torch.full((1,), level.timestep, device=x_t.device)
         x0_hat = clean_from_prediction(self.denoise(x_t, t, global_cond), x_t, level.alpha,
                                        level.sigma, self.config.prediction_type)
+        if not self.config.clip_sample:
+            return x0_hat
+        # Clipping must not turn an overflow into a plausible action at the edge of the range.
         limit = self.config.clip_sample_range
-        return x0_hat.clamp_(-limit, limit) if self.config.clip_sample else x0_hat
+        return torch.where(x0_hat.isfinite(), x0_hat.clamp(-limit, limit), torch.nan)
 
     def _normalized_pictures(self, key, images):
         """Return images as normalized float32 (B * rows, channels, height, width)."""

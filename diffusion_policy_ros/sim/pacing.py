@@ -17,7 +17,7 @@
 import math
 
 
-class Pacer:
+class StepCounter:
     """
     Counts the physics steps that a clock demands, and forgives a backlog that grew too long.
 

@@ -21,8 +21,10 @@ and y down, as in its picture. Angles turn from x towards y.
 
 import math
 
+from diffusion_policy_ros.config import ENVIRONMENT_KEY
 from diffusion_policy_ros.errors import ChunkError, ConfigError, ContractError
 from diffusion_policy_ros.sim.pusht_picture import PushTCamera, TABLE_PX
+from diffusion_policy_ros.streams import IMAGE_KEY_PREFIX, STATE_KEY
 from gym_pusht.envs.pusht import PushTEnv
 import numpy as np
 import shapely
@@ -34,9 +36,8 @@ SUBSTEP_S = 0.01
 DEFAULT_PERIOD_S = 0.1
 PICTURE_SIZE = 96
 SUCCESS_COVERAGE = 0.95
-CAMERA_KEY = 'observation.images.camera'
-STATE_KEY = 'observation.state'
-BLOCK_KEY = 'observation.environment_state'
+CAMERA_KEY = f'{IMAGE_KEY_PREFIX}camera'
+BLOCK_KEY = ENVIRONMENT_KEY
 OBSERVATION_SHAPES = {
     CAMERA_KEY: (PICTURE_SIZE, PICTURE_SIZE, 3), STATE_KEY: (2,), BLOCK_KEY: (9,)}
 # Finger and block far apart: the pass of physics that a reset of gym-pusht makes leaves no

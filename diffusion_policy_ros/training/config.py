@@ -15,10 +15,10 @@
 """The settings of one training run: a frozen dataclass, read from YAML and the command line."""
 
 from dataclasses import asdict, dataclass, field, fields
-import difflib
 from pathlib import Path
 from typing import Optional
 
+from diffusion_policy_ros.checks import check_choice, suggestion
 from diffusion_policy_ros.errors import ConfigError
 import yaml
 
@@ -63,7 +63,6 @@ class TrainConfig:
     :ivar precision: ``float32``, or ``bfloat16`` for mixed precision on CUDA; ``auto`` takes
         bfloat16 where the GPU supports it.
     :ivar storage: ``float32`` or ``float16``: how the checkpoint stores weights.
-    :ivar compile: Run the denoiser through ``torch.compile`` (needs a C++ compiler).
     :ivar seed: Of initial weights, batches and noise.
     """
 
@@ -85,7 +84,6 @@ class TrainConfig:
     checkpoint_every: int = 1000
     precision: str = 'auto'
     storage: str = 'float32'
-    compile: bool = False
     seed: int = 0
 
     def __post_init__(self):
@@ -99,9 +97,7 @@ class TrainConfig:
                 raise ConfigError(f'{name} is {getattr(self, name)!r}; it must be above 0')
         for name, choices in (('precision', ('auto', 'float32', 'bfloat16')),
                               ('storage', ('float32', 'float16'))):
-            if getattr(self, name) not in choices:
-                raise ConfigError(f'{name} is {getattr(self, name)!r}; choose one of: '
-                                  f'{", ".join(choices)}')
+            check_choice(name, getattr(self, name), choices, ConfigError)
 
     def to_yaml(self) -> str:
         """Return the settings as YAML that ``load_train_config`` reads back equal."""
@@ -154,9 +150,7 @@ def _build(cls, raw, where):
     checked = {}
     for name, value in raw.items():
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f'did you mean "{close[0]}"?' if close else f'known: {", ".join(known)}'
-            raise ConfigError(f'{where}: unknown key {name!r}; {hint}')
+            raise ConfigError(f'{where}: unknown key {name!r}; {suggestion(name, known)}')
         checked[name] = _converted(where, known[name], value)
     return cls(**checked)
 

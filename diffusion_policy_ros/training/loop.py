@@ -69,15 +69,17 @@ class Loop:
 
     :param folder: The run's folder: snapshots and TensorBoard events.
     :param config: The run's ``TrainConfig``.
+    :param identity: JSON-able facts that a resumed run must share, kept in each snapshot.
     :param stop_requested: Called after each step; True ends the run with a snapshot.
     :param seconds_before: Training time spent by earlier sittings of this run, s.
     """
 
-    def __init__(self, folder, config, *, stop_requested, seconds_before=0.0):
+    def __init__(self, folder, config, *, identity, stop_requested, seconds_before=0.0):
         """Open the TensorBoard log."""
         from torch.utils.tensorboard import SummaryWriter
         self.folder = folder
         self.config = config
+        self._identity = identity
         self._stop_requested = stop_requested
         self._writer = SummaryWriter(folder / 'tensorboard')
         self._started = time.monotonic() - seconds_before
@@ -160,7 +162,7 @@ class Loop:
         save_snapshot(self.folder, modules=stage.modules, optimizer=optimizer,
                       generator=generator,
                       facts={'stage': stage.name, 'step': step, 'seconds': self.seconds,
-                             'config': self.config.to_yaml()})
+                             **self._identity})
         stage.publish()
         self._writer.flush()
 

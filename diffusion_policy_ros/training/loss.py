@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 
-def diffusion_loss(policy, actions, global_cond, *, noise, timesteps, weights=None):
+def diffusion_loss(policy, actions, global_cond, *, noise, timesteps):
     """
     Return the mean squared error of the denoiser's prediction.
 
@@ -33,17 +33,13 @@ def diffusion_loss(policy, actions, global_cond, *, noise, timesteps, weights=No
     :param global_cond: Encoded observations, float32 (B, D).
     :param noise: Standard normal, shaped like ``actions``.
     :param timesteps: Integer levels, int64 (B,), in [0, num_train_timesteps).
-    :param weights: Optional float32 (B, horizon): 0 leaves a row out (padding), 1 counts it.
     :return: Scalar loss.
     """
     x_t = policy.schedule.add_noise(actions, noise, timesteps)
     predicted = policy.denoise(x_t, timesteps, global_cond)
     alpha, sigma = policy.schedule.coefficients(timesteps, actions)
     target = prediction_target(actions, noise, alpha, sigma, policy.config.prediction_type)
-    errors = functional.mse_loss(predicted.float(), target, reduction='none')
-    if weights is None:
-        return errors.mean()
-    return (errors * weights[..., None]).sum() / (weights.sum().clamp(min=1) * errors.shape[-1])
+    return functional.mse_loss(predicted.float(), target)
 
 
 def draw_noise(shape, num_train_timesteps, *, generator, device):

@@ -14,6 +14,7 @@
 
 """A whole training run: from a dataset folder to a checkpoint folder."""
 
+import hashlib
 from pathlib import Path
 import shutil
 
@@ -31,7 +32,7 @@ import numpy as np
 import torch
 
 
-def train(dataset_dir, out, config, *, device, resume, stop_requested):
+def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir=None):
     """
     Train a policy, or go on with a run that was stopped.
 
@@ -41,18 +42,20 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested):
     :param device: Torch device.
     :param resume: Go on from ``<out>.run``.
     :param stop_requested: Called after each step; True stops the run with a snapshot.
+    :param cache_dir: Folder for the decoded dataset; by default inside the dataset.
     :return: One sentence about the result.
     :raises DiffusionPolicyError: naming what does not fit.
     """
     out = Path(out)
     run_folder = out.with_name(out.name + '.run')
-    facts = _prepare(run_folder, config, resume)
     reader = LeRobotReader(dataset_dir)
-    cache = build_cache(dataset_dir)
+    cache = build_cache(dataset_dir, cache_dir)
+    identity = {'config': config.to_yaml(), 'dataset': _digest(cache)}
+    facts = _prepare(run_folder, identity, resume)
     torch.manual_seed(config.seed)
     split = _Split(cache.episode_ends, config.validation_episodes)
     policy = _build_policy(reader, cache, split, config).to(device)
-    loop = Loop(run_folder, config, stop_requested=stop_requested,
+    loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
                 seconds_before=facts.get('seconds', 0.0))
     try:
         if config.pretraining.target is not None and facts.get('stage') != diffusion_stage.STAGE:
@@ -81,7 +84,15 @@ class _Split:
         return rows[rows < self.first_held_out], rows[rows >= self.first_held_out]
 
 
-def _prepare(run_folder, config, resume):
+def _digest(cache):
+    """Return a digest of what is trained on: episodes, vectors and actions, not pictures."""
+    digest = hashlib.sha256(np.ascontiguousarray(cache.episode_ends).tobytes())
+    for key, array in sorted(cache.arrays.items()):
+        digest.update(key.encode() if array.ndim > 2 else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _prepare(run_folder, identity, resume):
     """Check the run's folder against ``resume`` and return the facts of its snapshot."""
     facts = read_facts(run_folder)
     if not resume:
@@ -91,11 +102,14 @@ def _prepare(run_folder, config, resume):
         shutil.rmtree(run_folder, ignore_errors=True)
     elif facts is None:
         raise ConfigError(f'{run_folder} holds no snapshot to resume from; leave out --resume')
-    elif facts['config'] != config.to_yaml():
+    elif facts['config'] != identity['config']:
         raise ConfigError(f'the settings differ from those of the run in {run_folder}; resume '
                           'with the same --config and --set as it was started with')
+    elif facts['dataset'] != identity['dataset']:
+        raise ConfigError(f'the dataset differs from that of the run in {run_folder}; resume '
+                          'with the dataset that it was started with')
     run_folder.mkdir(parents=True, exist_ok=True)
-    (run_folder / 'train.yaml').write_text(config.to_yaml())
+    (run_folder / 'train.yaml').write_text(identity['config'])
     return facts or {}
 
 

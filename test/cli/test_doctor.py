@@ -18,13 +18,14 @@ import importlib
 from types import SimpleNamespace
 
 from diffusion_policy_ros.cli import doctor
+from diffusion_policy_ros.requirements import SERVING
 import pytest
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
     """Start every test from an environment that says nothing about ROS."""
-    for name in ('RMW_IMPLEMENTATION', 'ROS_DISTRO', 'ROS_DOMAIN_ID', 'XDG_CACHE_HOME',
+    for name in ('RMW_IMPLEMENTATION', 'ROS_DISTRO', 'ROS_DOMAIN_ID',
                  'FASTDDS_BUILTIN_TRANSPORTS', 'ROS_AUTOMATIC_DISCOVERY_RANGE',
                  doctor.NEW_VARIABLE, doctor.OLD_VARIABLE):
         monkeypatch.delenv(name, raising=False)
@@ -84,12 +85,20 @@ def test_discovery_range_is_checked(value, level, monkeypatch):
     assert doctor.check_discovery().level == level
 
 
-def test_a_cache_that_cannot_be_made_is_a_warning(monkeypatch, tmp_path):
-    (tmp_path / 'file').touch()
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
-    assert doctor.check_cache().level == 'WARN'
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-    assert doctor.check_cache().level == 'OK'
+def test_only_what_is_used_is_looked_at(monkeypatch):
+    monkeypatch.setattr(doctor, 'check_module',
+                        lambda name, *rest: doctor.Finding('OK', name, ''))
+    names = [finding.name for finding in doctor.find_all()]
+    assert set(doctor.MODULES) < set(names)
+    assert not {'cv_bridge', 'cache'} & set(names)
+
+
+def test_remedies_name_the_versions_that_setup_asks_for():
+    assert 'rosbags>=0.11.9,<0.12' in SERVING
+    for module, distribution in (('rosbags', 'rosbags'), ('cv2', 'opencv-python-headless'),
+                                 ('yaml', 'PyYAML'), ('torch', 'torch')):
+        wanted = next(text for text in SERVING if text.startswith(distribution))
+        assert f'pip install "{wanted}"' in doctor.MODULES[module][1]
 
 
 @pytest.mark.parametrize('level, code', [('OK', 0), ('WARN', 0), ('ERROR', 1)])

@@ -100,6 +100,10 @@ def test_a_signal_leaves_a_run_that_resumes(dataset, tmp_path, number):
 @pytest.mark.parametrize('arguments, message', [
     (['train', 'nowhere', '--out', 'model'], 'nowhere'),
     (['eval', 'nowhere', '--sim', 'pusht'], 'nowhere'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--episodes', '0'], '--episodes is 0'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--batch', '0'], '--batch is 0'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--seed', '-1'], '--seed is -1'),
+    (['train', 'nowhere', '--out', 'model', '--device', 'foo'], "device 'foo' cannot be used"),
     (['train', 'nowhere', '--out', 'model', '--set', 'stepz=1'], 'did you mean "steps"'),
 ])
 def test_mistakes_are_one_line_on_stderr(arguments, message, tmp_path):

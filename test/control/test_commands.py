@@ -29,6 +29,7 @@ import numpy as np
 import pytest
 
 PERIOD_NS = 66_666_667
+LEAD_NS = 20_000_000
 STAMP_NS = 1_700_000_000_123_456_789
 OUTPUTS = {
     ros.JOINT_STATE: ('a', 'b', 'c'), ros.JOINT_TRAJECTORY: ('a', 'b', 'c'),
@@ -70,7 +71,7 @@ def types(request):
 def build(kind, rows, types, names=None, **fields):
     needed = {name: types[name] for name in NEEDED_TYPES[kind]}
     return build_command(output(kind, names, **fields), rows, needed, stamp_ns=STAMP_NS,
-                         period_ns=PERIOD_NS)
+                         lead_ns=LEAD_NS, period_ns=PERIOD_NS)
 
 
 def stamp_ns(message):
@@ -165,7 +166,7 @@ def test_trajectory_starts_on_arrival_and_its_times_increase(types):
     assert stamp_ns(message) == 0
     assert list(message.joint_names) == ['a', 'b', 'c']
     due = [p.time_from_start.sec * 10 ** 9 + p.time_from_start.nanosec for p in message.points]
-    assert due == [PERIOD_NS * k for k in range(1, 17)]
+    assert due == [LEAD_NS + PERIOD_NS * k for k in range(16)]
     np.testing.assert_array_equal([list(p.positions) for p in message.points], rows)
     assert [len(p.velocities) + len(p.accelerations) + len(p.effort)
             for p in message.points] == [0] * 16

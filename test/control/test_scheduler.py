@@ -139,3 +139,48 @@ def test_what_is_upcoming_goes_to_the_end_of_the_plan():
     horizon.accept(_clock_chunk(T0), 0, T0)
     assert horizon.upcoming(T0 + 2 * PERIOD)[:, 1].tolist() == [2, 3, 4, 5, 6, 7]
     assert horizon.upcoming(T0 + 9 * PERIOD) is None
+
+
+@pytest.mark.parametrize('offset_ms', [300, 750, -150])
+def test_frequent_plans_do_not_silence_an_output_with_an_offset(offset_ms):
+    horizon, silent = _horizon(1, offset_ms), []
+    for tick in range(40):
+        now_ns = T0 + tick * PERIOD
+        horizon.observed(now_ns)
+        if horizon.wants_plan(now_ns):
+            assert horizon.accept(_clock_chunk(now_ns), 0, now_ns)
+        command = horizon.command(now_ns)
+        if command is None:
+            silent.append(tick)
+        else:  # the newest plan that has a row for this time: all of them agree
+            assert command.tolist() == pytest.approx([tick - offset_ms / 100, tick])
+    assert silent == list(range(-(-max(offset_ms, 0) // 100)))
+
+
+def test_plans_without_rows_to_come_are_forgotten():
+    horizon = _horizon(1, offset_ms=300)
+    for tick in range(100):
+        horizon.accept(_clock_chunk(T0 + tick * PERIOD), 0, T0 + tick * PERIOD)
+    assert len(horizon._plans) <= 8 + 3 + 1
+
+
+def test_the_reason_for_silence_is_the_start_then_the_plan_or_the_observation():
+    horizon = _horizon(execute_horizon=1)
+    assert horizon.command(T0) is None and horizon.shortage(T0) == 'start'
+    horizon.accept(_clock_chunk(T0, rows=2), 0, T0)
+    assert horizon.command(T0) is not None
+    late_ns = T0 + 2 * PERIOD
+    assert horizon.command(late_ns) is None and horizon.shortage(late_ns) == 'plan'
+    blind_ns = T0 + 4 * PERIOD
+    horizon.accept(_clock_chunk(late_ns), 0, blind_ns)
+    assert horizon.command(blind_ns) is None and horizon.shortage(blind_ns) == 'observation'
+    horizon.reset()
+    assert horizon.command(blind_ns) is None and horizon.shortage(blind_ns) == 'start'
+
+
+def test_a_first_row_that_is_not_due_yet_is_still_the_start():
+    horizon = _horizon(offset_ms=150)
+    horizon.accept(_clock_chunk(T0), 0, T0)
+    assert horizon.command(T0) is None and horizon.shortage(T0) == 'start'
+    horizon.upcoming(T0 + 2 * PERIOD)
+    assert horizon.shortage(T0 + 20 * PERIOD) == 'observation'

@@ -50,3 +50,22 @@ def test_facts_name_their_units():
         'camera rate (Hz)': '10.0', 'camera age at the tick (ms)': '12.5'}
     assert telemetry.command_facts(1.0)['interval p99 (ms)'] == '100.00'
     assert telemetry.plan_facts(1.0)['total p50 (ms)'] == '90.0'
+
+
+@pytest.mark.parametrize('rate_hz', [2, 30, 500])
+def test_a_stream_that_stops_has_no_rate_after_a_few_of_its_intervals(rate_hz):
+    meter = RateMeter()
+    for k in range(100):
+        meter.add(k / rate_hz)
+    last_s = 99 / rate_hz
+    assert meter.rate_hz(last_s + 3 / rate_hz) == pytest.approx(rate_hz)
+    assert meter.rate_hz(last_s + 6 / rate_hz) == 0.0
+    assert meter.age_s(last_s + 2.0) == pytest.approx(2.0)
+
+
+def test_without_time_between_events_there_is_no_rate():
+    meter = RateMeter()
+    assert meter.age_s(1.0) is None
+    meter.add(1.0)
+    meter.add(1.0)
+    assert meter.rate_hz(1.0) == 0.0

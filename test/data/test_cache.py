@@ -70,7 +70,7 @@ def test_a_changed_dataset_is_decoded_again(dataset):
 
 def test_an_interrupted_build_is_not_taken_for_a_cache(dataset, monkeypatch):
     """No half-written array is ever opened, and nothing is left behind."""
-    def interrupt(self, key, episodes=None):
+    def interrupt(self, key):
         yield np.zeros((12, 16, 3), np.uint8)
         raise KeyboardInterrupt
     with monkeypatch.context() as patch:

@@ -235,3 +235,46 @@ def _vector(stamp_ns):
     seconds, nanosec = divmod(stamp_ns, 10**9)
     header = SimpleNamespace(stamp=SimpleNamespace(sec=seconds, nanosec=nanosec))
     return SimpleNamespace(header=header, name=['x'], position=np.zeros(1))
+
+
+def test_outputs_may_have_different_age_limits():
+    """The rows wait for the slow output's commands; the fast output's must not be gone then."""
+    contract = parse_contract("""
+robot: two hands
+rate_hz: 10
+observations:
+  - {key: observation.state, topic: s, type: sensor_msgs/msg/JointState, joints: [x],
+     max_age_ms: 150}
+actions:
+  - {topic: fast, type: sensor_msgs/msg/JointState, joints: [x], max_age_ms: 250}
+  - {topic: slow, type: sensor_msgs/msg/JointState, joints: [x], max_age_ms: 5000}
+""")
+    ticks = [contract.tick_ns(START_NS, k) for k in range(300)]
+    events = list(episode_rows([(topic, _vector(t), t) for t in ticks
+                                for topic in ('s', 'fast', 'slow')], contract))
+    assert [event.tick_ns for event in events if isinstance(event, Row)] == ticks
+
+
+def test_a_held_stream_may_be_as_old_as_it_likes(demonstration, contract):
+    """A latched message of an hour ago is no other clock."""
+    held = replace(contract, observations=contract.observations[:2] + (
+        replace(contract.observations[2], on_stale='hold'),))
+    hour_ns = 3600 * 10**9
+    pose = 'block_pose', demonstration.message('block_pose', 0, START_NS - hour_ns), START_NS
+    rows = rows_of([pose, *(m for m in demonstration.messages(range(9)) if m[0] != pose[0])], held)
+    assert len(rows) == 9 and rows[0].ages_ns['block_pose'] == hour_ns
+    with pytest.raises(BagError, match='mixes two clocks'):
+        list(episode_rows([pose, *demonstration.messages(range(3))], contract))
+
+
+def test_the_last_tick_is_the_newest_that_all_stamps_reach(demonstration, contract):
+    """Messages stamped ahead of their arrival count up to the slowest stream's last stamp."""
+    ahead = [(topic, message, t - 400 * MS)
+             for topic, message, t in demonstration.messages(range(20))
+             if topic != 'joint_states' or t < START_NS + 1800 * MS]
+    assert [row.tick_ns for row in rows_of(ahead, contract)] \
+        == [START_NS + k * 100 * MS for k in range(18)]
+    held = replace(contract, observations=tuple(
+        replace(s, on_stale='hold') if s.topic == 'joint_states' else s
+        for s in contract.observations))
+    assert len(rows_of(ahead, held)) == 20

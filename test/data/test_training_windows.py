@@ -29,9 +29,8 @@ def slow_window(arrays, ends, row, n_obs_steps, horizon):
     obs = [min(max(row + k, first), last) for k in range(1 - n_obs_steps, 1)]
     wanted = [row + k for k in range(1 - n_obs_steps, 1 - n_obs_steps + horizon)]
     chunk = [min(max(k, first), last) for k in wanted]
-    window = {key: [array[k] for k in (chunk if key == 'action' else obs)]
-              for key, array in arrays.items()}
-    return {**window, 'action_is_pad': [not first <= k <= last for k in wanted]}
+    return {key: [array[k] for k in (chunk if key == 'action' else obs)]
+            for key, array in arrays.items()}
 
 
 def make(lengths):
@@ -69,15 +68,14 @@ def test_the_action_of_the_newest_observation_sits_at_n_obs_steps_minus_one():
     found = TrainingWindows(arrays, ends, n_obs_steps=2, horizon=4).gather([5])
     assert found['observation.state'][0, :, 0].tolist() == [4, 5]
     assert found['action'][0, :, 0].tolist() == [4, 5, 6, 7]
-    assert not found['action_is_pad'].any()
 
 
-def test_rows_can_leave_out_the_padded_end():
-    """Dropping 7 keeps rows with at least 7 rows after them, in every episode."""
+def test_every_row_has_a_window():
+    """Those at the edges too."""
     arrays, ends = make([10, 3, 9])
     windows = TrainingWindows(arrays, ends, n_obs_steps=1, horizon=8)
-    assert windows.rows(drop_n_last_frames=7).tolist() == [0, 1, 2, 13, 14]
-    assert len(windows.rows()) == len(windows) == 22
+    assert windows.rows().tolist() == list(range(22))
+    assert len(windows) == 22
 
 
 def test_a_gathered_window_can_be_changed_without_harm(tmp_path):

@@ -86,7 +86,7 @@ def test_rows_of_the_bags_are_the_buffers(buffer, mapping, pusht, tmp_path):
 def test_real_demonstrations_through_bags_into_a_dataset(shared_data, mapping, pusht, tmp_path):
     """The whole line on the shortest human episode."""
     source = ZarrSource(shared_data / PUSHT, mapping, pusht)
-    lengths = np.diff(source.episode_ends, prepend=0)
+    lengths = np.diff(source.buffer.episode_ends, prepend=0)
     assert len(source) == 206 and source.episode_ends[-1] == 25650
     episode = int(lengths.argmin())
     first, end = int(source.episode_ends[episode] - lengths[episode]), int(

@@ -72,10 +72,11 @@ class EchoPolicy:
         self.device = torch.device('cpu')
         self.config = type('Config', (), {
             'horizon': 8, 'action_dim': 1, 'n_obs_steps': 2, 'n_action_steps': 4})
-        self.windows, self.noises = [], []
+        self.windows, self.noises, self.fresh = [], [], []
 
-    def sample(self, window, *, sampler, noise):
+    def sample(self, window, *, sampler, generator, noise):
         del sampler
+        self.fresh.append(torch.randn(1, generator=generator).item())
         self.windows.append(window)
         self.noises.append(noise)
         seen = window['observation.state'][:, -1, 1]
@@ -116,6 +117,14 @@ def test_noise_belongs_to_the_episode_and_not_to_the_batch():
     evaluate(alone, Counter, [3], sampler=Sampler(), execute_horizon=4, max_steps=4)
     evaluate(together, Counter, [2, 3], sampler=Sampler(), execute_horizon=4, max_steps=4)
     assert torch.equal(alone.noises[0][0], together.noises[0][1])
+
+
+def test_the_noise_of_stochastic_samplers_repeats():
+    first, second = EchoPolicy(), EchoPolicy()
+    for policy in (first, second):
+        evaluate(policy, Counter, [2, 3], sampler=Sampler('ddpm'), execute_horizon=4,
+                 max_steps=8)
+    assert first.fresh == second.fresh and len(set(first.fresh)) == 2
 
 
 def test_summary_counts_scores_and_successes():

@@ -57,8 +57,8 @@ def test_the_command_rate_is_the_contracts_or_a_multiple():
             choose_command_rate(wanted, PUSHT)
 
 
-def test_no_more_rows_are_executed_than_a_plan_has():
+def test_no_more_rows_are_executed_than_the_policy_was_trained_to():
     assert choose_execute_horizon(0, SIZES) == 8
-    assert choose_execute_horizon(15, SIZES) == 15
-    with pytest.raises(ConfigError, match='has 15 rows'):
-        choose_execute_horizon(16, SIZES)
+    assert choose_execute_horizon(8, SIZES) == 8
+    with pytest.raises(ConfigError, match='execute_horizon is 9; .* n_action_steps .*, 8'):
+        choose_execute_horizon(9, SIZES)

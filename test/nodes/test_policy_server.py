@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -325,9 +326,9 @@ def test_parameters_that_cannot_work_are_refused_with_the_reason(peer, server):
     assert server.set('command_rate_hz', 20).successful
     assert server.change('CONFIGURE')
     assert 'clean it up first' in server.set('model', 'elsewhere').reason
-    assert 'a plan of this checkpoint has 15' in server.set('execute_horizon', 16).reason
+    assert 'n_action_steps of this checkpoint, 4' in server.set('execute_horizon', 5).reason
     assert 'num_inference_steps is 101' in server.set('num_inference_steps', 101).reason
-    assert server.set('execute_horizon', 15).successful
+    assert server.set('execute_horizon', 4).successful
     assert server.set('num_inference_steps', 2).successful
 
 
@@ -360,6 +361,33 @@ def test_reset_drops_the_plan_and_the_next_one_starts_from_the_seed(peer, server
     assert peer.ask('policy_server/reset')[0]
     peer.until(lambda: any(plan.points[0].positions == plans[0].points[0].positions
                            for plan in plans[count:]), 'the first plan again')
+
+
+def test_after_a_reset_the_next_plan_is_the_first_and_not_a_late_one(peer, server):
+    server.activate()
+    server.until_commands(3)
+    server.until_status('commanding')
+    runtime, told = peer.server_node._runtime, len(server.status)
+    runtime._telemetry.missed = 0
+    submit, runtime._worker.submit = runtime._worker.submit, lambda *arguments: None
+    assert peer.ask('policy_server/reset')[0]
+    server.until_status('waiting for the first plan')
+    assert server.stays_silent()
+    assert {status.message for status in server.status[told:]} == {'waiting for the first plan'}
+    assert runtime._telemetry.missed == 0
+    runtime._worker.submit = submit
+    server.until_status('commanding')
+
+
+def test_an_executor_that_does_not_look_is_named_as_the_reason(peer, server):
+    server.activate()
+    server.until_commands(3)
+    runtime = peer.server_node._runtime
+    wake, runtime._wake = runtime._wake, SimpleNamespace(trigger=lambda: None)
+    server.until_status('no tick was looked at for 3 periods', 'executor')
+    assert 'num_inference_steps' not in ''.join(s.message for s in server.status)
+    runtime._wake = wake
+    server.until_status('commanding')
 
 
 def test_the_plan_and_its_latency_are_shown_with_names(peer, server):

@@ -123,16 +123,14 @@ def test_stale_sample_names_topic_and_age():
     push(target, 1, 0, 0, 'joints')
     assert sample(target, 200, 200, STATE).age_ns == 200 * MS
     with pytest.raises(AlignmentError, match=r"observation 'observation.state' is 0.201 s old, "
-                                             r'limit 0.200 s \(topic joints\)') as caught:
+                                             r'limit 0.200 s \(topic joints\)'):
         sample(target, 201, 201, STATE)
-    assert (caught.value.topic, caught.value.age_s) == ('joints', pytest.approx(0.201))
 
 
 def test_held_sample_keeps_its_true_age_but_is_never_invented():
     target = aligner(history_ms=50)
-    with pytest.raises(AlignmentError, match='no message yet') as caught:
+    with pytest.raises(AlignmentError, match=r'no message yet.*\(topic mode\)'):
         sample(target, 0, 0)
-    assert (caught.value.topic, caught.value.age_s) == ('mode', None)
     push(target, 7, 100, 100)
     with pytest.raises(AlignmentError, match='the oldest is stamped 0.001 s after it'):
         sample(target, 99, 200)
@@ -254,3 +252,20 @@ def test_threads_may_push_while_another_samples():
         assert sample(target, 1999, 1999).value[0] <= 1999
     for tick in range(2000):
         assert sample(target, tick, tick).value.tolist() == [tick]
+
+
+def test_a_command_waits_for_the_slowest_of_the_commands():
+    both = replace(CONTRACT, actions=(COMMAND, replace(
+        COMMAND, topic='slow', names=('b',), max_age_ms=5000.0)))
+    target = Aligner(both, history_ns=50 * MS)
+    for k in range(6000):
+        target.push('command', Fields(data=[k]), START_NS + k * MS)
+    assert sample(target, 1000, 1000, COMMAND).value.tolist() == [1000]
+
+
+def test_the_newest_stamp_is_the_one_that_a_stream_has_reached():
+    target = aligner()
+    assert target.newest_stamp_ns(MODE) is None
+    for stamp_ms, receive_ms in ((50, 60), (20, 70)):
+        push(target, 1, stamp_ms, receive_ms)
+    assert target.newest_stamp_ns(MODE) == START_NS + 50 * MS

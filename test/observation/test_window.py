@@ -199,3 +199,15 @@ def test_backward_jump_without_clear_never_shows_the_future():
 def test_window_without_rows_is_refused():
     with pytest.raises(ConfigError, match='n_obs_steps is 0; a window needs at least one row'):
         WindowBuilder(CONTRACT, 0)
+
+
+@pytest.mark.parametrize('lateness_ns, kept_ms', [(None, 520), (2_000_000_000, 2020)])
+def test_messages_are_kept_only_as_long_as_a_tick_may_be_late(lateness_ns, kept_ms):
+    options = {} if lateness_ns is None else {'lateness_ns': lateness_ns}
+    builder = WindowBuilder(CONTRACT, n_obs_steps=1, **options)
+    fill(builder, START_NS, 1000)
+    camera = CONTRACT.observations[0]
+    held = len(builder.aligner._buffers[camera]._items)
+    assert held <= (kept_ms + camera.max_age_ms) / 10 + 1  # a message every 10 ms
+    late_ns = START_NS + 9990 * MS - (kept_ms - 20) * MS
+    assert rows_of(builder.window(late_ns)[0]) == [999 - (kept_ms - 20) / 10]

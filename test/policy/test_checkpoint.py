@@ -16,6 +16,7 @@
 from dataclasses import replace
 import json
 import os
+from pathlib import Path
 import shutil
 
 from diffusion_policy_ros.diffusion import Sampler
@@ -163,6 +164,27 @@ def test_failed_save_leaves_the_old_checkpoint_alone(make_policy, folder, monkey
         make_policy().save(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize('killed_at', ['second rename', 'moving the other files'])
+def test_a_save_that_was_killed_is_completed_by_the_next(
+        make_policy, folder, monkeypatch, killed_at):
+    (folder / 'README.md').write_text('the card')
+    renames = iter([True, killed_at != 'second rename', False])
+    rename = Path.rename
+
+    def killed(path, target):
+        if not next(renames):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, 'rename', killed)
+        make_policy().save(folder)
+    make_policy().save(folder)
+    assert (folder / 'README.md').read_text() == 'the card'
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith('.')] == []
+    Policy.load(folder)
 
 
 def test_what_is_no_checkpoint_is_never_replaced(policy, tmp_path):

@@ -63,6 +63,17 @@ def test_chunk_stays_within_the_range_of_the_demonstrations(policy, window):
         assert (chunk <= torch.tensor([0.51, 0.49]) + 1e-6).all()
 
 
+@pytest.mark.parametrize('sampler', [
+    Sampler('ddim'), Sampler('ddpm'), Sampler('dpm_solver++', order=1), Sampler('dpm_solver++')])
+def test_an_overflow_in_the_network_never_becomes_a_plausible_action(
+        make_policy, window, sampler):
+    policy = make_policy()
+    with torch.no_grad():
+        policy.diffusion.unet.final_conv[-1].weight.fill_(3e38)
+    chunk = policy.sample(window, sampler=sampler, generator=seeded())
+    assert not torch.isfinite(chunk).any()
+
+
 def test_without_clipping_a_chunk_may_leave_that_range(make_policy, window):
     policy = make_policy(clip_sample=False)
     chunk = policy.sample(window, noise=50 * torch.ones(2, 16, 2))

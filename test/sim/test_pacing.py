@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The pacer keeps time without drift and forgives what it cannot catch up."""
+"""The step counter keeps time without drift and forgives what it cannot catch up."""
 
-from diffusion_policy_ros.sim.pacing import falls_due, Pacer
+from diffusion_policy_ros.sim.pacing import falls_due, StepCounter
 from hypothesis import given, strategies as st
 import pytest
 
@@ -24,26 +24,26 @@ STEP_NS = 10_000_000
 @given(st.lists(st.integers(0, 100_000_000), min_size=1, max_size=50),
        st.sampled_from([0.5, 1.0, 3.0]))
 def test_steps_follow_the_clock_whatever_its_jitter(waits_ns, speed):
-    pacer = Pacer(STEP_NS, 7, speed=speed, max_lag_ns=10**12)
+    counter = StepCounter(STEP_NS, 7, speed=speed, max_lag_ns=10**12)
     now_ns, made = 7, 0
     for wait_ns in waits_ns:
         now_ns += wait_ns
-        for number, instant_ns in pacer.due(now_ns):
+        for number, instant_ns in counter.due(now_ns):
             made += 1
             assert number == made
             assert instant_ns == 7 + round(made * STEP_NS / speed)
             assert instant_ns <= now_ns
         assert now_ns < 7 + round((made + 1) * STEP_NS / speed)
-    assert pacer.dropped_ns == 0
+    assert counter.dropped_ns == 0
 
 
 def test_a_long_pause_is_not_caught_up():
-    pacer = Pacer(STEP_NS, 0, max_lag_ns=100_000_000)
-    steps = list(pacer.due(5_000_000_000))
+    counter = StepCounter(STEP_NS, 0, max_lag_ns=100_000_000)
+    steps = list(counter.due(5_000_000_000))
     assert len(steps) == 11
-    assert pacer.dropped_ns == 4_890_000_000
+    assert counter.dropped_ns == 4_890_000_000
     assert steps[-1][1] == 5_000_000_000
-    assert list(pacer.due(5_009_000_000)) == []
+    assert list(counter.due(5_009_000_000)) == []
 
 
 @pytest.mark.parametrize('rate_hz', [1.0, 10.0, 30.0, 33.3, 50.0, 99.0, 100.0])

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract, parse_contract
 from diffusion_policy_ros.errors import ChunkError, ConfigError, ContractError
-from diffusion_policy_ros.sim.pusht import BLOCK_KEY, CAMERA_KEY, PushT, STATE_KEY
+from diffusion_policy_ros.sim.pusht import BLOCK_KEY, CAMERA_KEY, PushT
+from diffusion_policy_ros.streams import STATE_KEY
 from gym_pusht.envs.pusht import PushTEnv
 import numpy as np
 import pytest

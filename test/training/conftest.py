@@ -41,10 +41,10 @@ SMALL = ['batch_size=8', 'log_every=2', 'validate_every=4', 'checkpoint_every=4'
          'policy.down_dims=[16,32]', 'policy.horizon=8', 'policy.n_action_steps=4']
 
 
-def write_dataset(folder, episodes=3, rows=12):
+def write_dataset(folder, episodes=3, rows=12, seed=0):
     """Write episodes in which a white dot is the target that the robot moves to."""
     contract = parse_contract(CONTRACT)
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     with LeRobotWriter(folder, contract) as writer:
         for _ in range(episodes):
             target, place = random.uniform(0.2, 0.8, 2), random.uniform(0, 1, 2)
@@ -68,6 +68,12 @@ def write_dataset(folder, episodes=3, rows=12):
 def dataset(tmp_path_factory):
     """Give the folder of a small written dataset."""
     return write_dataset(tmp_path_factory.mktemp('training') / 'dataset')
+
+
+@pytest.fixture(scope='session')
+def other_dataset(tmp_path_factory):
+    """Give the folder of a dataset of equal shapes with other values."""
+    return write_dataset(tmp_path_factory.mktemp('training') / 'other', seed=1)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_scientific_notation_is_a_number():
     ('learning_rate=-1', 'learning_rate is -1.0; it must be above 0'),
     ('learning_rate=.nan', 'learning_rate is nan'),
     ('precision=half', 'choose one of: auto, float32, bfloat16'),
-    ('compile=1', 'compile is 1; it must be a bool'),
+    ('pretraining.freeze=1', 'freeze is 1; it must be a bool'),
     ('steps', 'not of the form key=value'),
     ('steps.more=3', 'unknown key|not a group|must be a int'),
     ('policy=3', 'policy is 3; it must be a dict'),

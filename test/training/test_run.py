@@ -121,6 +121,12 @@ def test_resume_without_a_snapshot_or_with_other_settings_is_refused(
         run(dataset, tmp_path / 'model', small_config('steps=2'), resume=True)
 
 
+def test_resume_with_another_dataset_is_refused(dataset, tmp_path, small_config, other_dataset):
+    run(dataset, tmp_path / 'model', small_config('steps=1'))
+    with pytest.raises(ConfigError, match='the dataset differs'):
+        run(other_dataset, tmp_path / 'model', small_config('steps=1'), resume=True)
+
+
 @pytest.mark.parametrize('damage', ['truncate', 'remove', 'facts'])
 def test_a_damaged_snapshot_is_named(dataset, tmp_path, small_config, damage):
     config = small_config('steps=3')

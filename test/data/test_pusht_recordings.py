@@ -14,8 +14,9 @@
 
 """Demonstrations are read in robot units; wrong paths and numbers are named."""
 
+from diffusion_policy_ros.data.pusht_recordings import (
+    METRES_PER_PIXEL, parse_numbers, Recordings)
 from diffusion_policy_ros.errors import ConfigError, DatasetError
-from diffusion_policy_ros.sim.pusht_recordings import parse_numbers, Recordings
 import numpy as np
 import pytest
 
@@ -38,14 +39,21 @@ def test_a_demonstration_is_its_start_and_its_actions_in_metres(tmp_path):
     start, actions = recordings.demonstration(1)
     np.testing.assert_allclose(start, [0.015, 0.016, 0.017, 0.018, 19.0])
     np.testing.assert_allclose(actions, [[0.006, 0.007], [0.008, 0.009]])
-    with pytest.raises(DatasetError, match='no demonstration 2; it has 0 to 1'):
+    with pytest.raises(DatasetError, match='no episode 2; it has 0 to 1'):
         recordings.demonstration(2)
+
+
+def test_the_recordings_and_the_simulated_table_have_one_scale():
+    pytest.importorskip('pymunk')
+    from diffusion_policy_ros.sim import pusht
+    assert METRES_PER_PIXEL == pusht.METRES_PER_PIXEL
 
 
 def test_a_folder_that_is_no_buffer_is_refused(tmp_path):
     with pytest.raises(DatasetError, match='cannot replay .*nowhere'):
         Recordings(tmp_path / 'nowhere')
-    with pytest.raises(DatasetError, match=r'data/state has shape \(5, 4\), expected \(5, 5\)'):
+    with pytest.raises(DatasetError, match=r'cannot replay .*data/state has shape \(5, 4\), '
+                       r'expected \(5, 5\)'):
         Recordings(_write(tmp_path / 'narrow.zarr', columns=4))
 
 

@@ -17,7 +17,7 @@
 import threading
 
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.nodes import conversion_worker
+from diffusion_policy_ros.data import conversion_worker
 import pytest
 
 

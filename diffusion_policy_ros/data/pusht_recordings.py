@@ -14,11 +14,12 @@
 
 """Human Push-T demonstrations in Diffusion Policy's zarr format, as starts and actions."""
 
+from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.errors import ConfigError, DatasetError
-from diffusion_policy_ros.sim.pusht import METRES_PER_PIXEL
 import numpy as np
 
-COLUMNS = {'state': 5, 'action': 2}
+# The demonstrations are in pixels of the original 512 px window, the simulated table in metres.
+METRES_PER_PIXEL = 0.001
 
 
 class Recordings:
@@ -37,24 +38,17 @@ class Recordings:
         :param path: Folder with ``data/state``, ``data/action`` and ``meta/episode_ends``.
         :raises DatasetError: if it is not such a folder.
         """
-        import zarr  # takes most of a second, and only replays need it
-        self._path = path
         try:
-            group = zarr.open(str(path), mode='r')
-            self._ends = np.asarray(group['meta/episode_ends'][:], dtype=np.int64)
-            self._arrays = {name: group[f'data/{name}'] for name in COLUMNS}
-        except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
-            raise DatasetError(
-                f'cannot replay {path}: {error}. It must be the zarr folder of Push-T '
-                'demonstrations with data/state, data/action and meta/episode_ends') from error
-        for name, array in self._arrays.items():
-            if array.shape != (self._ends[-1], COLUMNS[name]):
-                raise DatasetError(f'cannot replay {path}: data/{name} has shape {array.shape}, '
-                                   f'expected {(int(self._ends[-1]), COLUMNS[name])}')
+            self._buffer = ReplayBuffer(path)
+            self._states = self._buffer.array('state', 5)
+            self._actions = self._buffer.array('action', 2)
+        except DatasetError as error:
+            raise DatasetError(f'cannot replay {path}: {error}. Give the zarr folder of the '
+                               'Push-T demonstrations') from error
 
     def __len__(self):
         """Return the number of demonstrations."""
-        return len(self._ends)
+        return len(self._buffer)
 
     def demonstration(self, number):
         """
@@ -65,14 +59,11 @@ class Recordings:
             angle in rad; float64 ``(rows, 2)`` targets of the finger in m, one every 0.1 s.
         :raises DatasetError: if there is no such demonstration.
         """
-        if not 0 <= number < len(self):
-            raise DatasetError(f'{self._path} has no demonstration {number}; it has 0 to '
-                               f'{len(self) - 1}')
-        first = int(self._ends[number - 1]) if number else 0
-        start = np.asarray(self._arrays['state'][first], dtype=np.float64)
-        actions = np.asarray(self._arrays['action'][first:int(self._ends[number])])
+        rows = self._buffer.rows(number)
+        start = np.asarray(self._states[rows.start], dtype=np.float64)
+        actions = np.asarray(self._actions[rows], dtype=np.float64)
         start[:4] *= METRES_PER_PIXEL
-        return start, actions.astype(np.float64) * METRES_PER_PIXEL
+        return start, actions * METRES_PER_PIXEL
 
 
 def parse_numbers(text):

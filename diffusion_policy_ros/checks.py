@@ -1,0 +1,43 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Refusals that contracts, configurations and parameters share: choices and misspelt names."""
+
+import difflib
+
+
+def check_choice(where, value, choices, error):
+    """
+    Refuse a value that is not one of the choices.
+
+    :param where: What the value is, for the error message.
+    :param value: What was found.
+    :param choices: What is possible, in the order in which it is listed.
+    :param error: Exception type to raise.
+    :raises error: naming the place, the value and the choices.
+    """
+    if value not in choices:
+        raise error(f'{where} is {value!r}; choose one of: {", ".join(map(str, choices))}')
+
+
+def suggestion(name, known):
+    """
+    Say what an unknown name may have been meant to be.
+
+    :param name: The unknown name; it need not be a text.
+    :param known: All known names.
+    :return: The nearest known name as a question, or all of them where none is near.
+    """
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f'did you mean "{close[0]}"?' if close else f'known: {", ".join(known)}'

@@ -1,0 +1,86 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Read Diffusion Policy's zarr replay buffers: arrays over the rows of many episodes."""
+
+from pathlib import Path
+
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+
+
+class ReplayBuffer:
+    """
+    An open replay buffer.
+
+    :ivar path: Folder (or ``.zarr.zip``) of the buffer.
+    :ivar episode_ends: int64 ``(episodes,)``, exclusive end row of each episode.
+    """
+
+    def __init__(self, path):
+        """
+        Open the buffer read-only.
+
+        :param path: Folder (or ``.zarr.zip``) with ``data/<array>`` and ``meta/episode_ends``.
+        :raises DatasetError: if it is no such folder, or has no episode.
+        """
+        import zarr  # takes most of a second, and only imports and replays need it
+        self.path = Path(path)
+        try:
+            group = zarr.open(str(path), mode='r')
+            self.episode_ends = np.asarray(group['meta/episode_ends'][:], dtype=np.int64)
+            self._data = group['data']
+        except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+            raise DatasetError(f'{path} is not a Diffusion Policy replay buffer: {error}. It must '
+                               'hold "data" and "meta/episode_ends"') from error
+        if not len(self.episode_ends):
+            raise DatasetError(f'{path} holds no episode: meta/episode_ends is empty')
+
+    def __len__(self):
+        """Return the number of episodes."""
+        return len(self.episode_ends)
+
+    def array(self, name, entries=None):
+        """
+        Return an array over the rows of all episodes.
+
+        :param name: Its name in the buffer's ``data`` group.
+        :param entries: How many entries each row must have; None for any shape.
+        :return: The stored array ``(rows, ...)``; slices of it are read from disk.
+        :raises DatasetError: if it is missing, or of another size.
+        """
+        if name not in self._data:
+            raise DatasetError(f'{self.path}: no array data/{name}; it has: '
+                               f'{", ".join(sorted(self._data))}')
+        found = self._data[name]
+        if found.shape[0] != self.episode_ends[-1]:
+            raise DatasetError(f'{self.path}: data/{name} has {found.shape[0]} rows, '
+                               f'meta/episode_ends says {self.episode_ends[-1]}')
+        if entries is not None and found.shape[1:] != (entries,):
+            raise DatasetError(f'{self.path}: data/{name} has shape {found.shape}, expected '
+                               f'{(found.shape[0], entries)}')
+        return found
+
+    def rows(self, episode) -> slice:
+        """
+        Return the rows of one episode.
+
+        :param episode: Number of the episode, from 0.
+        :raises DatasetError: if there is no such episode.
+        """
+        if not 0 <= episode < len(self):
+            raise DatasetError(f'{self.path} has no episode {episode}; it has 0 to '
+                               f'{len(self) - 1}')
+        first = int(self.episode_ends[episode - 1]) if episode else 0
+        return slice(first, int(self.episode_ends[episode]))

@@ -1,0 +1,23 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The versions of other libraries that serving and recording need.
+
+setup.py reads this file without importing the package; ``dpr doctor`` names the same versions.
+"""
+
+SERVING = (
+    'numpy>=1.26', 'opencv-python-headless>=4.9,<5', 'PyYAML>=6', 'rosbags>=0.11.9,<0.12',
+    'safetensors>=0.4', 'torch>=2.4', 'tqdm>=4.60')

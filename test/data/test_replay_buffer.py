@@ -1,0 +1,61 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A replay buffer gives the rows of its episodes; what it lacks is named."""
+
+from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+import pytest
+
+zarr = pytest.importorskip('zarr')
+
+
+def write(path, ends, rows=5):
+    """Write a buffer with one array."""
+    group = zarr.open_group(str(path), mode='w')
+    group['data/state'] = np.arange(2.0 * rows).reshape(rows, 2)
+    group['meta/episode_ends'] = np.array(ends, dtype=np.int64)
+    return path
+
+
+def test_episodes_are_the_stretches_between_the_ends(tmp_path):
+    buffer = ReplayBuffer(write(tmp_path / 'a.zarr', [3, 5]))
+    assert len(buffer) == 2
+    assert [buffer.rows(k) for k in range(2)] == [slice(0, 3), slice(3, 5)]
+    assert buffer.array('state', 2)[buffer.rows(1)].tolist() == [[6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize('episode', [-1, 2])
+def test_an_episode_that_does_not_exist_is_refused(tmp_path, episode):
+    buffer = ReplayBuffer(write(tmp_path / 'a.zarr', [3, 5]))
+    with pytest.raises(DatasetError, match=f'has no episode {episode}; it has 0 to 1'):
+        buffer.rows(episode)
+
+
+def test_an_array_that_is_missing_or_of_another_size_is_refused(tmp_path):
+    buffer = ReplayBuffer(write(tmp_path / 'a.zarr', [3, 5]))
+    with pytest.raises(DatasetError, match='no array data/img; it has: state'):
+        buffer.array('img')
+    with pytest.raises(DatasetError, match=r'data/state has shape \(5, 2\), expected \(5, 3\)'):
+        buffer.array('state', 3)
+    with pytest.raises(DatasetError, match='has 5 rows, meta/episode_ends says 9'):
+        ReplayBuffer(write(tmp_path / 'b.zarr', [3, 9])).array('state')
+
+
+def test_what_is_no_buffer_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match='is not a Diffusion Policy replay buffer'):
+        ReplayBuffer(tmp_path / 'nowhere')
+    with pytest.raises(DatasetError, match='holds no episode'):
+        ReplayBuffer(write(tmp_path / 'a.zarr', [], rows=1))

@@ -1,0 +1,34 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Shared refusals name what was found and what is possible."""
+
+from diffusion_policy_ros.checks import check_choice, suggestion
+from diffusion_policy_ros.errors import ConfigError
+import pytest
+
+
+def test_a_choice_is_accepted_or_refused_with_all_that_are_possible():
+    check_choice('solver', 'ddim', ('ddim', 'ddpm'), ConfigError)
+    with pytest.raises(ConfigError, match="^solver is 'euler'; choose one of: ddim, ddpm$"):
+        check_choice('solver', 'euler', ('ddim', 'ddpm'), ConfigError)
+    with pytest.raises(ConfigError, match="switch is 'yes'; choose one of: True, False"):
+        check_choice('switch', 'yes', (True, False), ConfigError)
+
+
+def test_the_nearest_name_is_suggested_or_all_are_listed():
+    known = {'rate_hz': 1, 'robot': 2}
+    assert suggestion('rate', known) == 'did you mean "rate_hz"?'
+    assert suggestion('zzz', known) == 'known: rate_hz, robot'
+    assert suggestion(7, known) == 'known: rate_hz, robot'
