@@ -19,10 +19,13 @@ import sys
 
 DESCRIPTION = """
 Convert rosbags into a LeRobotDataset v3.0 (parquet + mp4), or a Diffusion Policy zarr replay
-buffer into rosbags as the recorder writes them. Exit code: 0 everything was converted, 1 something
-was skipped or failed (the last lines say what), 2 wrong usage.
+buffer into rosbags as the recorder writes them. Exit code: 0 every bag is in the dataset, 3 the
+dataset is written but at least one bag is missing from it, whole or in part (stderr says which and
+why), 1 it failed (stderr says why), 2 wrong usage. Gaps that split a bag into episodes, and the
+short pieces left out beside them, do not change the exit code.
 """
 USAGE_ERROR = 2
+INCOMPLETE = 3
 
 
 def add_arguments(parser) -> None:
@@ -57,7 +60,7 @@ def run(args) -> int:
     Carry the command out.
 
     :param args: Parsed arguments.
-    :return: Exit code: 0 all converted, 1 something was skipped, 2 wrong usage.
+    :return: Exit code: 0 all converted, 1 nothing usable, 2 wrong usage, 3 some bags skipped.
     :raises DiffusionPolicyError: if nothing can be converted; ``dpr`` exits with 1.
     """
     wrong = _wrong_usage(args)
@@ -116,4 +119,5 @@ def _bags_to_dataset(args):
         print(f'  {topic}: age median {median_ms:.1f} ms, 95th percentile {p95_ms:.1f} ms')
     if not summary.episodes:
         print('dpr convert: no bag gave an episode; nothing was written', file=sys.stderr)
-    return 0 if summary.episodes and not summary.skipped else 1
+        return 1
+    return INCOMPLETE if summary.skipped else 0

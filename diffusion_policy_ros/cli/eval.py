@@ -85,9 +85,12 @@ def _check(args):
     """Refuse numbers that no evaluation can have."""
     from diffusion_policy_ros.errors import ConfigError
 
-    for name, least in (('episodes', 1), ('batch', 1), ('seed', 0)):
-        if getattr(args, name) < least:
-            raise ConfigError(f'--{name} is {getattr(args, name)}; it must be at least {least}')
+    for name, low, high in (('episodes', 1, 10**6), ('batch', 1, 10**4), ('seed', 0, 2**31 - 1)):
+        if not low <= getattr(args, name) <= high:
+            raise ConfigError(f'--{name} is {getattr(args, name)}; it must be from {low} to '
+                              f'{high}')
+    if args.out and (args.out.is_dir() or not args.out.parent.is_dir()):
+        raise ConfigError(f'--out is {args.out}; name a file in a folder that exists')
 
 
 def _execute_horizon(wanted, available):

@@ -52,11 +52,14 @@ def run(args) -> int:
     import torch
 
     from diffusion_policy_ros.cli.stopping import StopRequest
+    from diffusion_policy_ros.errors import ConfigError
     from diffusion_policy_ros.policy.device import choose_device
     from diffusion_policy_ros.training.config import load_train_config
     from diffusion_policy_ros.training.loop import Interrupted
     from diffusion_policy_ros.training.run import train
 
+    if args.threads < 0:
+        raise ConfigError(f'--threads is {args.threads}; it must be at least 0')
     if args.threads:
         torch.set_num_threads(args.threads)
     config = load_train_config(args.config, args.overrides)

@@ -14,12 +14,16 @@
 
 """Decode a dataset once into plain arrays on disk, so that training reads memory maps."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
+import fcntl
+import glob
 import hashlib
 import json
 import os
 from pathlib import Path
 import shutil
+import sys
 
 from diffusion_policy_ros.data.lerobot_format import replacing
 from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
@@ -58,14 +62,59 @@ def build_cache(dataset_dir, cache_dir=None, *, progress=True) -> FrameCache:
     :param progress: Show a progress bar while decoding.
     :return: The opened ``FrameCache``.
     :raises DatasetError: if the dataset is damaged or the cache folder cannot be written.
+
+    Of several processes that want one cache, one builds it and the others wait for it.
     """
     reader = LeRobotReader(dataset_dir)
     folder = Path(cache_dir) if cache_dir is not None else reader.folder / '.cache'
-    fingerprint = _fingerprint(reader.folder)
-    if _mark_of(folder) != fingerprint:
-        _rebuild(reader, folder, fingerprint, progress)
-    arrays = {key: np.load(_array_path(folder, key), mmap_mode='r') for key in _keys(reader)}
+    with _locked(folder) as is_locked:
+        fingerprint = _fingerprint(reader.folder)
+        if _mark_of(folder) != fingerprint:
+            if is_locked:
+                _remove_unfinished(folder)
+            _rebuild(reader, folder, fingerprint, progress)
+        arrays = {key: np.load(_array_path(folder, key), mmap_mode='r') for key in _keys(reader)}
     return FrameCache(folder=folder, arrays=arrays, episode_ends=reader.episode_ends)
+
+
+@contextmanager
+def _locked(folder):
+    """
+    Keep other processes out of a cache, waiting for the one that is in it.
+
+    The lock is the operating system's: it ends with the process, however that ends.
+
+    :return: Context manager that tells whether there is a lock; on a disk that cannot be written
+        to, or has no locks, there is none, and a whole cache can be opened all the same.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        file = open(folder.with_name(f'{folder.name}.lock'), 'w')
+    except OSError:
+        file = None
+    if file is None:
+        yield False
+    else:
+        with file:
+            yield _lock(file, folder)
+
+
+def _lock(file, folder):
+    """Lock an open file until it is closed; tell whether its disk has locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        tqdm.write(f'waiting for the process that builds {folder}', file=sys.stderr)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_unfinished(folder):
+    """Remove what killed processes left; whoever holds the lock knows that nobody builds."""
+    for path in folder.parent.glob(f'{glob.escape(folder.name)}.building-*'):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _keys(reader):
@@ -102,7 +151,8 @@ def _mark_of(folder):
 def _rebuild(reader, folder, fingerprint, progress):
     """Decode everything beside the old cache, then put it in its place."""
     if folder.exists() and not (folder / MARK).exists() and any(folder.iterdir()):
-        raise DatasetError(f'{folder} holds something else than a cache; choose another folder')
+        raise DatasetError(f'{folder} holds something else than a cache; choose another folder '
+                           'with --cache')
     building = folder.with_name(f'{folder.name}.building-{os.getpid()}')
     try:
         building.mkdir(parents=True)
@@ -112,8 +162,9 @@ def _rebuild(reader, folder, fingerprint, progress):
         shutil.rmtree(folder, ignore_errors=True)
         building.rename(folder)
     except OSError as error:
-        raise DatasetError(f'cannot write the cache {folder}: {error}. Give another folder with '
-                           'enough room') from error
+        raise DatasetError(f'cannot write the cache {folder}: {error}. Make room there, or name '
+                           'a folder on another disk: dpr train --cache DIR, in Python '
+                           'build_cache(dataset_dir, cache_dir)') from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
@@ -125,11 +176,16 @@ def _decode(reader, folder, progress):
         rows = values.astype(np.float32).reshape(reader.row_count, -1)
         np.save(_array_path(folder, key), rows)
     for key in reader.video_keys:
-        shape = (reader.row_count, *reader.features[key]['shape'])
-        pictures = np.lib.format.open_memmap(
-            _array_path(folder, key), mode='w+', dtype=np.uint8, shape=shape)
-        frames = tqdm(reader.frames(key), total=len(pictures), desc=f'decoding {key}',
+        frames = tqdm(reader.frames(key), total=reader.row_count, desc=f'decoding {key}',
                       unit='frame', disable=None if progress else True)
-        for row, picture in enumerate(frames):
-            pictures[row] = picture
-        pictures.flush()
+        shape = (reader.row_count, *reader.features[key]['shape'])
+        _write_pictures(_array_path(folder, key), frames, shape)
+
+
+def _write_pictures(path, frames, shape):
+    """Write frames one by one; a full disk is an error here, and would kill through a map."""
+    header = {'descr': '|u1', 'fortran_order': False, 'shape': shape}
+    with open(path, 'wb') as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for picture in frames:
+            file.write(picture.tobytes())

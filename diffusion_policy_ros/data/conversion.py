@@ -21,7 +21,8 @@ from diffusion_policy_ros.data.episodes import episode_rows, Gap
 from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.data.recorded import recorded_topics
 from diffusion_policy_ros.data.video import DEFAULT_CODEC
-from diffusion_policy_ros.errors import BagError, ContractError, DiffusionPolicyError
+from diffusion_policy_ros.errors import (
+    BagError, ContractError, DatasetError, DiffusionPolicyError)
 import numpy as np
 from tqdm import tqdm
 
@@ -77,7 +78,8 @@ def convert_bags(paths, out, *, contract=None, task=None, codec=DEFAULT_CODEC, c
     :param note: Called with each sentence of the summary's notes as it arises.
     :return: What was made. Without any usable episode no folder is left behind.
     :raises ContractError: if no contract is known, or a bag's disagrees with it.
-    :raises DatasetError: if the folder exists or the contract cannot be stored.
+    :raises DatasetError: if the folder exists, the contract cannot be stored, or the disk cannot
+        be written; what was saved before stays.
     """
     contract = _common_contract(paths, contract)
     summary = ConversionSummary(bags=len(paths))
@@ -112,6 +114,8 @@ class _Conversion:
             with open_bag(path) as bag:
                 task = task or bag.custom_data.get('task') or f'{self._contract.robot} task'
                 self._add_rows(bag, task)
+        except DatasetError:
+            raise  # no fault of the bag: the next one could not be written either
         except DiffusionPolicyError as error:
             self._writer.discard_episode()
             self._summary.skipped += 1

@@ -20,6 +20,7 @@ import os
 from pathlib import Path
 
 from diffusion_policy_ros.data.recorded import recorded_topics
+from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -110,6 +111,22 @@ def task_table(tasks):
     table = pa.table({'task_index': pa.array(range(len(tasks)), pa.int64()),
                       'task': pa.array(tasks, pa.string())})
     return table.replace_schema_metadata({'pandas': json.dumps(pandas)})
+
+
+@contextmanager
+def writing(folder):
+    """
+    Say of a disk that is full or refuses to be written what to do about it.
+
+    :param folder: The dataset that is being written.
+    :raises DatasetError: in place of any ``OSError`` inside the context.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(f'cannot write the dataset {folder}: {error}. Make room on the disk, '
+                           'or choose an --out on another one; episodes that were saved before '
+                           'are whole') from error
 
 
 @contextmanager

@@ -47,8 +47,8 @@ class LeRobotWriter:
         :param contract: The ``RobotContract`` that rows follow; it travels in the dataset.
         :param codec: A key of ``video.CODECS``.
         :param crf: Quality of the video, lower is better; None takes the codec's default.
-        :raises DatasetError: if the folder exists, the rate is no whole number, or a camera
-            cannot be stored as video.
+        :raises DatasetError: if the folder exists or cannot be written, the rate is no whole
+            number, or a camera cannot be stored as video.
         """
         _check_contract(contract)
         self.folder = Path(folder)
@@ -60,13 +60,16 @@ class LeRobotWriter:
         self._video_keys = [k for k, f in self._features.items() if f['dtype'] == 'video']
         self._tasks = []
         self._statistics = {}
-        try:
-            self.folder.mkdir(parents=True)
-        except FileExistsError:
+        if self.folder.exists():
             raise DatasetError(f'{self.folder} exists already and is never overwritten; choose '
-                               'another --out, or remove it yourself') from None
-        with layout.replacing(self.folder / layout.CONTRACT_PATH) as temporary:
-            temporary.write_text(contract.to_yaml(), encoding='utf-8')
+                               'another --out, or remove it yourself')
+        try:
+            with layout.writing(self.folder), \
+                    layout.replacing(self.folder / layout.CONTRACT_PATH) as temporary:
+                temporary.write_text(contract.to_yaml(), encoding='utf-8')
+        except DatasetError:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
         self._begin()
 
     def add_row(self, values, *, tick_ns, ages_ns) -> None:
@@ -77,7 +80,8 @@ class LeRobotWriter:
             vectors and ``action`` float32 ``(entries,)`` in robot units.
         :param tick_ns: Time of the row, ns.
         :param ages_ns: ``{topic: age}`` of each stream's sample at the tick, ns.
-        :raises DatasetError: if a value is missing or has another shape.
+        :raises DatasetError: if a value is missing or has another shape, or if the disk refuses
+            to be written.
         """
         row = {**values, layout.TICK_KEY: tick_ns}
         row[layout.AGE_KEY] = [ages_ns[name] for name in self._features[layout.AGE_KEY]['names']]
@@ -101,7 +105,7 @@ class LeRobotWriter:
         Finish the episode in flight; when this returns, it is readable whatever happens next.
 
         :param task: What the episode shows, one sentence.
-        :raises DatasetError: if it has no rows.
+        :raises DatasetError: if it has no rows, or if the disk refuses to be written.
         """
         if not self.pending_rows:
             raise DatasetError('an episode without rows cannot be saved')
@@ -110,13 +114,14 @@ class LeRobotWriter:
         columns = self._full_columns(self._tasks.index(task))
         statistics = {key: vector_statistics(values) for key, values in columns.items()}
         statistics.update({key: self._pictures[key].result() for key in self._video_keys})
-        for key, video in self._videos.items():
-            video.close()
-            video.path.replace(self._video_path(key))
-        layout.write_parquet(self._path(layout.DATA_PATH), self._data_table(columns))
-        layout.write_parquet(self._path(layout.EPISODES_PATH),
-                             self._episode_table(task, statistics))
-        self._commit(statistics)
+        with layout.writing(self.folder):
+            for key, video in self._videos.items():
+                video.close()
+                video.path.replace(self._video_path(key))
+            layout.write_parquet(self._path(layout.DATA_PATH), self._data_table(columns))
+            layout.write_parquet(self._path(layout.EPISODES_PATH),
+                                 self._episode_table(task, statistics))
+            self._commit(statistics)
         self._begin()
 
     def discard_episode(self) -> None:
@@ -158,7 +163,8 @@ class LeRobotWriter:
     def _open_video(self, key):
         """Start the video of a camera beside its final place."""
         path = self._video_path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with layout.writing(self.folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
         return VideoWriter(path.with_name(f'{path.name}.tmp'), rate_hz=int(self._contract.rate_hz),
                            shape=self._features[key]['shape'], **self._encoding)
 

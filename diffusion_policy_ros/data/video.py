@@ -14,11 +14,13 @@
 
 """Camera streams as mp4: one frame per dataset row, at exactly its time."""
 
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
+from diffusion_policy_ros.checks import check_choice
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 
@@ -75,7 +77,7 @@ class VideoWriter:
         self.frame_count = 0
         self._shape = tuple(shape)
         self._time_base = Fraction(1, rate_hz)
-        self._container = av.open(str(path), 'w', format='mp4')
+        self._container = av.open(str(path), 'w', format='mp4')  # no file yet
         try:
             self._stream = _open_encoder(self._container, shape, rate_hz, codec, crf)
         except (av.FFmpegError, ValueError) as error:
@@ -89,7 +91,8 @@ class VideoWriter:
         Append one frame.
 
         :param picture: uint8 ``(height, width, channels)``, RGB or grey.
-        :raises DatasetError: if shape or dtype differ from what the file was opened for.
+        :raises DatasetError: if shape or dtype differ from what the file was opened for, or if
+            the file cannot be written.
         """
         if picture.shape != self._shape or picture.dtype != np.uint8:
             raise DatasetError(f'{self.path.name}: frame {self.frame_count} is {picture.dtype} '
@@ -97,18 +100,34 @@ class VideoWriter:
         colour = np.broadcast_to(picture, (*self._shape[:2], 3))  # grey becomes three channels
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(colour), format='rgb24')
         frame.pts, frame.time_base = self.frame_count, self._time_base
-        self._container.mux(self._stream.encode(frame))
+        with self._writing():
+            self._container.mux(self._stream.encode(frame))
         self.frame_count += 1
 
     def close(self) -> None:
-        """Flush the encoder and finish the file."""
-        self._container.mux(self._stream.encode())
-        self._container.close()
+        """
+        Flush the encoder and finish the file.
+
+        :raises DatasetError: if the file cannot be written.
+        """
+        with self._writing():
+            self._container.mux(self._stream.encode())
+            self._container.close()
 
     def discard(self) -> None:
         """Drop the frames and remove the file."""
-        self._container.close()
+        with suppress(av.FFmpegError, OSError):  # its end cannot be written, and need not be
+            self._container.close()
         self.path.unlink(missing_ok=True)  # FFmpeg creates it with the first packet
+
+    @contextmanager
+    def _writing(self):
+        """Name the file in what FFmpeg says about a full or broken disk."""
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise DatasetError(f'cannot write the video {self.path}: {error}. Make room on the '
+                               'disk, or write to another one') from error
 
 
 def read_frames(path, times_s, channels=3):
@@ -157,8 +176,7 @@ def describe_video(path) -> dict:
 
 def _open_encoder(container, shape, rate_hz, codec, crf):
     """Add the one video stream and open its encoder, so that bad options fail at once."""
-    if codec not in CODECS:
-        raise DatasetError(f'codec is {codec!r}; choose one of: {", ".join(CODECS)}')
+    check_choice('codec', codec, CODECS, DatasetError)
     encoding = CODECS[codec]
     lossless = encoding.default_crf is None
     quality = {'qp': '0'} if lossless else {

@@ -88,7 +88,12 @@ def _unpack(message, where):
 
 
 def _check_complete(data, described, where):
-    """Refuse what is neither JPEG nor PNG, and what ends early: OpenCV would fill in grey."""
+    """
+    Refuse what is neither JPEG nor PNG, and what ends early: OpenCV would fill in grey.
+
+    Damage that leaves the end mark in place, as where a JPEG lost bytes in its middle, is not
+    found: such a picture decodes with grey or shifted parts.
+    """
     if data.startswith(_JPEG_START):
         complete = data.rfind(_JPEG_SCAN) < data.rfind(_JPEG_END)
     elif data.startswith(_PNG_START):

@@ -20,7 +20,21 @@ from typing import Optional
 
 from diffusion_policy_ros.checks import check_choice, suggestion
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.yaml_text import parse_yaml
 import yaml
+
+
+KIND_WORDS = {int: 'a whole number', float: 'a number', bool: 'true or false', str: 'a text',
+              dict: 'a group of settings'}
+# Smallest and largest value of each number.
+PRETRAINING_RANGES = {
+    'steps': (1, 10**9), 'batch_size': (1, 10**6), 'learning_rate': (1e-12, 100.0)}
+RANGES = {
+    'steps': (1, 10**9), 'batch_size': (1, 10**6), 'learning_rate': (1e-12, 100.0),
+    'warmup_steps': (0, 10**9), 'weight_decay': (0.0, 100.0), 'beta1': (0.0, 0.999999),
+    'beta2': (0.0, 0.999999), 'gradient_clip_norm': (1e-12, 1e12), 'ema_power': (0.0, 10.0),
+    'ema_max': (0.0, 1.0), 'validation_episodes': (0, 10**9), 'log_every': (1, 10**9),
+    'validate_every': (1, 10**9), 'checkpoint_every': (1, 10**9), 'seed': (0, 2**31 - 1)}
 
 
 @dataclass(frozen=True)
@@ -88,13 +102,8 @@ class TrainConfig:
 
     def __post_init__(self):
         """Check ranges and choices."""
-        _at_least(self, 1, ('steps', 'batch_size', 'log_every', 'validate_every',
-                            'checkpoint_every'))
-        _at_least(self, 0, ('warmup_steps', 'validation_episodes', 'weight_decay', 'seed'))
-        _at_least(self.pretraining, 1, ('steps', 'batch_size'))
-        for name in ('learning_rate', 'gradient_clip_norm'):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f'{name} is {getattr(self, name)!r}; it must be above 0')
+        _check_ranges(self, RANGES)
+        _check_ranges(self.pretraining, PRETRAINING_RANGES, 'pretraining.')
         for name, choices in (('precision', ('auto', 'float32', 'bfloat16')),
                               ('storage', ('float32', 'float16'))):
             check_choice(name, getattr(self, name), choices, ConfigError)
@@ -114,16 +123,24 @@ def load_train_config(path=None, overrides=()) -> TrainConfig:
     :return: The checked configuration.
     :raises ConfigError: naming the key, the value and the remedy.
     """
-    raw = {}
-    if path is not None:
-        try:
-            raw = yaml.safe_load(Path(path).read_text(encoding='utf-8')) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f'cannot read the training configuration {path}: {error}') from error
+    raw = {} if path is None else _read(path)
     for text in overrides:
         _apply_override(raw, text)
     pretraining = _build(EncoderPretraining, raw.pop('pretraining', {}), 'pretraining')
     return _build(TrainConfig, {**raw, 'pretraining': pretraining}, 'training configuration')
+
+
+def _read(path):
+    """Return the mapping that a configuration file holds."""
+    try:
+        text = Path(path).read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f'cannot read the training configuration {path}: {error}') from error
+    raw = parse_yaml(text, str(path), ConfigError) or {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f'{path}: a training configuration is a mapping of settings, got a '
+                          f'{type(raw).__name__}')
+    return raw
 
 
 def _apply_override(raw, text):
@@ -136,10 +153,7 @@ def _apply_override(raw, text):
         raw = raw.setdefault(group, {})
         if not isinstance(raw, dict):
             raise ConfigError(f'override {text!r}: {group!r} is not a group')
-    try:
-        raw[name] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f'override {text!r}: {error}') from error
+    raw[name] = parse_yaml(value, f'override {text!r}', ConfigError)
 
 
 def _build(cls, raw, where):
@@ -166,12 +180,13 @@ def _converted(where, spec, value):
     kinds = {int: int, float: float, bool: bool, str: str, dict: dict}
     kind = kinds.get(wanted, object)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f'{where}: {spec.name} is {value!r}; it must be a {kind.__name__}')
+        raise ConfigError(f'{where}: {spec.name} is {value!r}; it must be {KIND_WORDS[kind]}')
     return value
 
 
-def _at_least(config, low, names):
-    """Refuse settings below their smallest sensible value."""
-    for name in names:
-        if getattr(config, name) < low:
-            raise ConfigError(f'{name} is {getattr(config, name)!r}; it must be at least {low}')
+def _check_ranges(config, ranges, prefix=''):
+    """Refuse numbers outside their range; NaN is outside any."""
+    for name, (low, high) in ranges.items():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            raise ConfigError(f'{prefix}{name} is {value!r}; it must be from {low:g} to {high:g}')

@@ -31,6 +31,8 @@ from diffusion_policy_ros.training.snapshot import read_facts
 import numpy as np
 import torch
 
+SETTINGS = 'train.yaml'
+
 
 def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir=None):
     """
@@ -46,7 +48,9 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
     :return: One sentence about the result.
     :raises DiffusionPolicyError: naming what does not fit.
     """
-    out = Path(out)
+    out = Path(out).resolve()
+    if not out.name:
+        raise ConfigError(f'--out is {out}; name a folder that a checkpoint can be written to')
     run_folder = out.with_name(out.name + '.run')
     reader = LeRobotReader(dataset_dir)
     cache = build_cache(dataset_dir, cache_dir)
@@ -99,7 +103,7 @@ def _prepare(run_folder, identity, resume):
         if facts is not None:
             raise ConfigError(f'{run_folder} holds a run that can be resumed; add --resume, '
                               'or delete the folder to start anew')
-        shutil.rmtree(run_folder, ignore_errors=True)
+        _clear(run_folder)
     elif facts is None:
         raise ConfigError(f'{run_folder} holds no snapshot to resume from; leave out --resume')
     elif facts['config'] != identity['config']:
@@ -108,9 +112,23 @@ def _prepare(run_folder, identity, resume):
     elif facts['dataset'] != identity['dataset']:
         raise ConfigError(f'the dataset differs from that of the run in {run_folder}; resume '
                           'with the dataset that it was started with')
-    run_folder.mkdir(parents=True, exist_ok=True)
-    (run_folder / 'train.yaml').write_text(identity['config'])
+    try:
+        run_folder.mkdir(parents=True, exist_ok=True)
+        (run_folder / SETTINGS).write_text(identity['config'])
+    except OSError as error:
+        raise ConfigError(f'{run_folder} cannot be written to ({error}); choose another --out'
+                          ) from error
     return facts or {}
+
+
+def _clear(run_folder):
+    """Remove what a run left that ended before its first snapshot, and nothing else."""
+    if not run_folder.exists():
+        return
+    if any(run_folder.iterdir()) and not (run_folder / SETTINGS).is_file():
+        raise ConfigError(f'{run_folder} holds something else than a training run; choose '
+                          'another --out')
+    shutil.rmtree(run_folder)
 
 
 def _build_policy(reader, cache, split, config):

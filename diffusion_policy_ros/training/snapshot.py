@@ -53,9 +53,19 @@ def save_snapshot(folder, *, modules, optimizer, generator, facts):
     # Shared storage would be refused by safetensors; the facts carry the name of their tensors,
     # so that the pair is switched by one rename.
     tensors = {key: value.clone() for key, value in tensors.items()}
+    try:
+        _write(folder, tensors, facts)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f'cannot write a snapshot to {folder}: {error}. Make room there and '
+                              'run the same command with --resume') from error
+
+
+def _write(folder, tensors, facts):
+    """Write new tensors, let the facts name them, then remove the old ones."""
     name = f'{facts["stage"]}-{facts["step"]:08d}.safetensors'
-    save_file(tensors, folder / (name + '.part'))
-    os.replace(folder / (name + '.part'), folder / name)
+    part = folder / (name + '.part')
+    save_file(tensors, part)
+    os.replace(part, folder / name)
     part = folder / (FACTS + '.part')
     part.write_text(json.dumps({**facts, 'tensors': name}, indent=2))
     os.replace(part, folder / FACTS)

@@ -16,6 +16,7 @@
 
 import argparse
 from pathlib import Path
+import resource
 
 from diffusion_policy_ros.cli.convert import add_arguments
 from diffusion_policy_ros.cli.main import main
@@ -65,10 +66,10 @@ def test_bags_become_a_dataset(bags, tmp_path, capsys):
 
 
 def test_a_skipped_bag_shows_in_the_exit_code(bags, tmp_path, capsys):
-    """The rest is converted all the same."""
+    """The rest is converted all the same, which a script can tell from a failure."""
     storage = bags / 'episode_000000/episode_000000.mcap'
     storage.write_bytes(storage.read_bytes()[:99])
-    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 1
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 3
     printed = capsys.readouterr()
     assert 'episode_000000: skipped: cannot read the bag' in printed.err
     assert '12 rows in 1 episodes from 2 bags (1 skipped, 0 splits)' in printed.out
@@ -89,6 +90,27 @@ def test_an_existing_folder_is_an_error(bags, tmp_path, capsys):
     assert dpr_convert(tmp_path / 'tiny.zarr', '--mapping', MAPPING, '--contract', CONTRACT,
                        '--to', 'bags', '--out', tmp_path / 'dataset') == 1
     assert 'never overwritten' in capsys.readouterr().err
+
+
+def test_a_full_disk_is_an_error_in_one_line(bags, tmp_path, capsys):
+    """With the path and the remedy."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, hard))
+    try:
+        code = dpr_convert(bags, '--out', tmp_path / 'dataset')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    said = capsys.readouterr().err
+    assert 'dpr convert: cannot write the' in said and str(tmp_path / 'dataset') in said
+    assert 'Make room on the disk' in said
+
+
+def test_help_tells_what_each_exit_code_means(capsys):
+    with pytest.raises(SystemExit):
+        dpr_convert('--help')
+    said = ' '.join(capsys.readouterr().out.split())
+    assert '3 the dataset is written but at least one bag is missing from it' in said
 
 
 def test_a_missing_source_is_an_error(tmp_path, capsys):

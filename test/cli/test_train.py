@@ -103,6 +103,8 @@ def test_a_signal_leaves_a_run_that_resumes(dataset, tmp_path, number):
     (['eval', 'nowhere', '--sim', 'pusht', '--episodes', '0'], '--episodes is 0'),
     (['eval', 'nowhere', '--sim', 'pusht', '--batch', '0'], '--batch is 0'),
     (['eval', 'nowhere', '--sim', 'pusht', '--seed', '-1'], '--seed is -1'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--out', 'no/x.json'], 'a folder that exists'),
+    (['train', 'nowhere', '--out', 'model', '--threads', '-1'], '--threads is -1'),
     (['train', 'nowhere', '--out', 'model', '--device', 'foo'], "device 'foo' cannot be used"),
     (['train', 'nowhere', '--out', 'model', '--set', 'stepz=1'], 'did you mean "steps"'),
 ])

@@ -14,6 +14,9 @@
 
 """What the tests of the data line share: a small contract, its messages, and bags of them."""
 
+from contextlib import contextmanager
+import resource
+
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.messages import build_message
@@ -78,6 +81,23 @@ class Demonstration:
                     kind = self.streams[topic].type
                     bag.write(topic, kind, self.typestore.serialize_cdr(message, kind), receive_ns)
         return folder
+
+
+@contextmanager
+def full_disk(size):
+    """Let every file of this process be full at some size in bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(name='full_disk')
+def give_full_disk():
+    """Give the context manager."""
+    return full_disk
 
 
 @pytest.fixture

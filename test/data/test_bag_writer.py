@@ -14,11 +14,14 @@
 
 """A recorded episode is a bag that rosbags and rosbag2 read, and is never overwritten."""
 
+import shutil
+
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
 from diffusion_policy_ros.errors import BagError
 import pytest
 from rosbags.rosbag2 import Reader
+from rosbags.rosbag2.errors import WriterError
 
 
 def test_messages_come_back_byte_for_byte(tmp_path, contract):
@@ -73,3 +76,26 @@ def test_unknown_message_type_is_refused(tmp_path, contract):
     with EpisodeBag(tmp_path / 'bag', contract) as bag:
         with pytest.raises(BagError, match="'/x': message type 'my_msgs/msg/Mine' is unknown"):
             bag.write('x', 'my_msgs/msg/Mine', b'', 1)
+
+
+@pytest.mark.parametrize('failure', [OSError(28, 'No space left on device'),
+                                     WriterError('Bag was not opened.')])
+def test_what_the_disk_or_the_library_refuses_names_the_bag(
+        tmp_path, contract, monkeypatch, failure):
+    """Every step has one type of error, with the bag's path and what to do."""
+    def fail(*arguments):
+        raise failure
+
+    bag = EpisodeBag(tmp_path / 'bag', contract)
+    with monkeypatch.context() as patch:
+        patch.setattr(bag._writer, 'write', fail)
+        with pytest.raises(BagError, match=f"'joint_states' could not be written to {bag.path}"):
+            bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
+    assert bag.message_count == 0
+    monkeypatch.setattr(bag._writer, 'close', fail)
+    with pytest.raises(BagError, match=f'{bag.path} could not be finished: .*; make room'):
+        bag.close()
+    other = EpisodeBag(tmp_path / 'other', contract)
+    monkeypatch.setattr(shutil, 'rmtree', fail)
+    with pytest.raises(BagError, match=f'{other.path} could not be removed: .*; remove its'):
+        other.discard()

@@ -14,12 +14,19 @@
 
 """The cache holds the dataset's rows, and is rebuilt exactly when the dataset changed."""
 
+from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
+import threading
+
+from diffusion_policy_ros.data import cache as cache_module
 from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.conversion import convert_bags
 from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 
 @pytest.fixture
@@ -77,8 +84,72 @@ def test_an_interrupted_build_is_not_taken_for_a_cache(dataset, monkeypatch):
         patch.setattr(LeRobotReader, 'frames', interrupt)
         with pytest.raises(KeyboardInterrupt):
             build_cache(dataset, progress=False)
-    assert not [p for p in dataset.iterdir() if 'cache' in p.name]
+    assert not [p for p in dataset.glob('.cache*') if p.name != '.cache.lock']
     assert build_cache(dataset, progress=False).arrays['observation.images.camera'][5].any()
+
+
+def test_what_a_killed_build_left_is_removed(dataset, tmp_path):
+    """And nothing that only looks alike."""
+    names = ('here.building-1', 'here.building-99999999', 'where.building-1', 'here.lock2')
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'action.npy').touch()
+    build_cache(dataset, tmp_path / 'here', progress=False)
+    assert [(tmp_path / name).exists() for name in names] == [False, False, True, True]
+
+
+def test_of_two_builders_one_decodes_and_the_other_waits(dataset, monkeypatch):
+    """Also while the first has not finished."""
+    entered, waiting, leave = threading.Event(), threading.Event(), threading.Event()
+    decoded, decode = [], cache_module._decode
+
+    def slow(*args):
+        decoded.append(args)
+        entered.set()
+        assert leave.wait(60)
+        decode(*args)
+
+    monkeypatch.setattr(cache_module, '_decode', slow)
+    monkeypatch.setattr(tqdm, 'write', lambda *args, **options: waiting.set())
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            first = pool.submit(build_cache, dataset, progress=False)
+            assert entered.wait(60)
+            second = pool.submit(build_cache, dataset, progress=False)
+            assert waiting.wait(60)
+            assert not second.done()
+        finally:
+            leave.set()
+        caches = first.result(60), second.result(60)
+    assert len(decoded) == 1
+    for key, values in caches[0].arrays.items():
+        assert np.array_equal(values, caches[1].arrays[key])
+
+
+def test_builders_in_several_processes_all_get_the_cache(dataset):
+    """Each in a process of its own, at once."""
+    code = ('import sys; from diffusion_policy_ros.data.cache import build_cache; '
+            'print(build_cache(sys.argv[1], progress=False).arrays["action"].sum())')
+    processes = [subprocess.Popen([sys.executable, '-c', code, str(dataset)], text=True,
+                                  stdout=subprocess.PIPE) for _ in range(2)]
+    assert len({process.communicate(timeout=120)[0] for process in processes}) == 1
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(p.name for p in dataset.glob('.cache*')) == ['.cache', '.cache.lock']
+
+
+def test_a_whole_cache_opens_where_no_lock_can_be_made(dataset):
+    """As on a disk that cannot be written to."""
+    build_cache(dataset, progress=False)
+    (dataset / '.cache.lock').unlink(missing_ok=True)
+    (dataset / '.cache.lock').mkdir()
+    assert len(build_cache(dataset, progress=False).arrays['action']) == 20
+
+
+def test_a_full_disk_is_named_with_the_option_that_helps(dataset, full_disk):
+    """Nothing half-written stays."""
+    with full_disk(5000), pytest.raises(DatasetError, match=r'cannot write the cache .*--cache'):
+        build_cache(dataset, progress=False)
+    assert [p.name for p in dataset.glob('.cache*')] == ['.cache.lock']
 
 
 def test_a_cache_can_live_elsewhere(dataset, tmp_path):

@@ -143,8 +143,19 @@ def test_contracts_that_disagree_are_refused_with_the_differences(
             demonstration.write_bag(tmp_path / 'b', range(10), contract=other)]
     with pytest.raises(ContractError, match=r'b was recorded under another contract.*rate_hz'):
         convert(*bags)
-    with pytest.raises(ContractError, match='a was recorded .* the given contract .*rate_hz'):
+    with pytest.raises(ContractError, match='a was recorded under another contract than the '
+                       'given contract: rate_hz: recorded at 10, the given contract has 20. Conv'):
         convert(bags[0], contract=other)
+    assert not (tmp_path / 'dataset').exists()
+
+
+def test_a_full_disk_ends_the_conversion(tmp_path, demonstration, convert, full_disk):
+    """It is not taken for a fault of one bag after another, and leaves no empty dataset."""
+    bags = [demonstration.write_bag(tmp_path / name, range(10)) for name in 'ab']
+    said = []
+    with full_disk(4000), pytest.raises(DatasetError, match='cannot write .*dataset.*Make room'):
+        convert(*bags, note=said.append)
+    assert not said
     assert not (tmp_path / 'dataset').exists()
 
 

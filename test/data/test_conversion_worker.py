@@ -16,8 +16,8 @@
 
 import threading
 
-from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.data import conversion_worker
+from diffusion_policy_ros.errors import DatasetError
 import pytest
 
 

@@ -234,7 +234,7 @@ def _vector(stamp_ns):
     from types import SimpleNamespace
     seconds, nanosec = divmod(stamp_ns, 10**9)
     header = SimpleNamespace(stamp=SimpleNamespace(sec=seconds, nanosec=nanosec))
-    return SimpleNamespace(header=header, name=['x'], position=np.zeros(1))
+    return SimpleNamespace(header=header, name=['x', 'y'], position=np.zeros(2))
 
 
 def test_outputs_may_have_different_age_limits():
@@ -247,7 +247,7 @@ observations:
      max_age_ms: 150}
 actions:
   - {topic: fast, type: sensor_msgs/msg/JointState, joints: [x], max_age_ms: 250}
-  - {topic: slow, type: sensor_msgs/msg/JointState, joints: [x], max_age_ms: 5000}
+  - {topic: slow, type: sensor_msgs/msg/JointState, joints: [y], max_age_ms: 5000}
 """)
     ticks = [contract.tick_ns(START_NS, k) for k in range(300)]
     events = list(episode_rows([(topic, _vector(t), t) for t in ticks

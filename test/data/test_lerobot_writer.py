@@ -122,6 +122,31 @@ def test_an_existing_folder_is_never_overwritten(tmp_path, contract):
         LeRobotWriter(tmp_path / 'd', contract)
 
 
+def test_a_full_disk_keeps_what_was_saved(tmp_path, contract, full_disk):
+    """The error names the folder and the remedy; the episode in flight is lost."""
+    with LeRobotWriter(tmp_path / 'd', contract) as writer:
+        for k in range(4):
+            writer.add_row(**row(k))
+        writer.save_episode('t')
+        with full_disk(4000), pytest.raises(DatasetError, match=r'cannot write .*/d.*Make room'):
+            for k in range(4):
+                writer.add_row(**row(k))
+            writer.save_episode('t')
+    assert LeRobotReader(tmp_path / 'd').row_count == 4
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_no_folder(tmp_path, contract, full_disk):
+    with full_disk(100), pytest.raises(DatasetError, match=r'cannot write the dataset .*/d'):
+        LeRobotWriter(tmp_path / 'd', contract)
+    assert not (tmp_path / 'd').exists()
+
+
+def test_a_place_that_cannot_be_a_folder_is_named(tmp_path, contract):
+    (tmp_path / 'file').touch()
+    with pytest.raises(DatasetError, match='cannot write the dataset .*file/d.*--out'):
+        LeRobotWriter(tmp_path / 'file/d', contract)
+
+
 @pytest.mark.parametrize('change, match', [
     ({'action': None}, "has no 'action'"),
     ({'observation.state': np.zeros(3, np.float32)}, r"'observation.state' has shape \[3\]"),

@@ -119,6 +119,20 @@ def test_a_truncated_file_is_refused(tmp_path, keep):
         list(read_frames(path, np.arange(20) / 10))
 
 
+def test_a_full_disk_is_named_with_the_file_and_nothing_is_left(tmp_path, full_disk):
+    """Whether it fills up while frames are written or when the file is finished."""
+    noise = np.random.default_rng(0).integers(0, 256, (400, 48, 64, 3), np.uint8)
+    for frames in (noise, noise[:2]):
+        video = VideoWriter(tmp_path / 'v.mp4', shape=(48, 64, 3), rate_hz=10)
+        with full_disk(5000):
+            with pytest.raises(DatasetError, match='cannot write the video .*v.mp4.*Make room'):
+                for frame in frames:
+                    video.write(frame)
+                video.close()
+            video.discard()
+        assert not list(tmp_path.iterdir())
+
+
 def test_wrong_input_is_refused(tmp_path):
     """Codec, quality, size, missing file: one sentence each."""
     with pytest.raises(DatasetError, match="codec is 'vp9'; choose one of: h264"):

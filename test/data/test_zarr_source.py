@@ -87,10 +87,10 @@ def test_real_demonstrations_through_bags_into_a_dataset(shared_data, mapping, p
     """The whole line on the shortest human episode."""
     source = ZarrSource(shared_data / PUSHT, mapping, pusht)
     lengths = np.diff(source.buffer.episode_ends, prepend=0)
-    assert len(source) == 206 and source.episode_ends[-1] == 25650
+    assert len(source) == 206 and source.buffer.episode_ends[-1] == 25650
     episode = int(lengths.argmin())
-    first, end = int(source.episode_ends[episode] - lengths[episode]), int(
-        source.episode_ends[episode])
+    first, end = int(source.buffer.episode_ends[episode] - lengths[episode]), int(
+        source.buffer.episode_ends[episode])
     source.write_bag(episode, tmp_path / 'bag')
     summary = convert_bags([tmp_path / 'bag'], tmp_path / 'dataset', codec='h264-lossless',
                            progress=False)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The clockwork wakes after the pause it was asked for, ends when told to, and hands its errors on."""
+"""The clockwork pauses as long as it was asked to, ends when told to, and passes errors on."""
 
 import threading
 import time

@@ -373,7 +373,7 @@ def test_after_a_reset_the_next_plan_is_the_first_and_not_a_late_one(peer, serve
     assert peer.ask('policy_server/reset')[0]
     server.until_status('waiting for the first plan')
     assert server.stays_silent()
-    assert {status.message for status in server.status[told:]} == {'waiting for the first plan'}
+    assert not [s.message for s in server.status[told:] if 'not finished' in s.message]
     assert runtime._telemetry.missed == 0
     runtime._worker.submit = submit
     server.until_status('commanding')

@@ -32,6 +32,7 @@ from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_topics import joint_message  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
+from rosbags.rosbag2.errors import WriterError  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
@@ -226,3 +227,56 @@ def test_a_missing_or_wrong_contract_is_refused_at_start(peer, tmp_path):
         peer.start(Recorder)
     with pytest.raises(ContractError, match='cannot read the contract'):
         peer.start(Recorder, contract=str(tmp_path / 'absent.yaml'))
+
+
+def test_failures_of_the_disk_are_answered_and_the_node_lives_on(
+        peer, recorder, commands, monkeypatch, tmp_path):
+    def fail(*arguments):
+        raise OSError(5, 'Input/output error')
+
+    with monkeypatch.context() as patch:
+        patch.setattr('diffusion_policy_ros.nodes.recorder.next_number', fail)
+        peer.until(lambda: 'Input/output error' in peer.ask('recorder/start')[1], 'the reason')
+    _start(peer)
+    with monkeypatch.context() as patch:
+        patch.setattr('shutil.rmtree', fail)
+        success, message = peer.ask('recorder/discard')
+        assert not success and 'episode_000000 could not be removed' in message
+    assert 'recording episode 1' in _start(peer)
+    monkeypatch.setattr(recorder._bag._writer, 'close', fail)
+    success, message = peer.ask('recorder/stop')
+    assert not success and 'episode_000001 could not be finished' in message
+    assert not recorder.is_recording
+    status = peer.hear(DiagnosticStatus, 'recorder/status', qos.STATUS)
+    peer.until(lambda: status, 'the latched status')
+    assert 'could not be finished' in status[-1].message
+
+
+def test_a_message_that_cannot_be_written_ends_the_episode_with_the_reason(
+        peer, recorder, commands, monkeypatch, tmp_path):
+    def fail(*arguments):
+        raise WriterError('Bag was not opened.')
+
+    status = peer.hear(DiagnosticStatus, 'recorder/status', qos.STATUS)
+    _start(peer)
+    monkeypatch.setattr(recorder._bag._writer, 'write', fail)
+    peer.until(lambda: not recorder.is_recording, 'the end of the episode')
+    peer.until(lambda: 'could not be written' in status[-1].message, 'the reason')
+    assert 'episode 0 saved: ' in status[-1].message
+    with open_bag(tmp_path / 'bags' / 'episode_000000') as bag:
+        assert bag.contract == load_contract(CONTRACT)
+
+
+def test_it_watches_its_streams_while_simulated_time_stands_still(peer, tmp_path):
+    reports = peer.hear(DiagnosticArray, '/diagnostics', qos.EVENTS)
+    peer.start(Recorder, contract=str(CONTRACT), output=str(tmp_path), use_sim_time=True)
+    peer.until(lambda: len(reports) >= 2, 'diagnostics without /clock')
+
+
+def test_a_stream_that_stopped_has_no_rate(peer, recorder):
+    publisher = peer.node.create_publisher(JointState, 'joint_states', qos.EVENTS)
+    stream = {stream.topic: stream for stream in recorder._streams}['joint_states']
+    timer = peer.node.create_timer(0.02, lambda: publisher.publish(JointState()))
+    peer.until(lambda: stream.rate_hz() > 10, 'a rate')
+    timer.cancel()
+    peer.until(lambda: stream.rate_hz() == 0, 'no rate', 4.0)

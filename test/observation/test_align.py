@@ -14,6 +14,7 @@
 
 """Alignment against a brute-force search over all messages ever pushed."""
 
+from dataclasses import replace
 from threading import Thread
 from types import SimpleNamespace as Fields
 

@@ -258,7 +258,7 @@ def test_bag_and_live_give_the_same_bytes(bag, typestore, live, build):
 def test_bag_read_at_once_gives_the_windows_of_one_read_as_it_was_recorded(bag, typestore):
     recorded = [(topic, message, receive_ns)
                 for topic, _, message, receive_ns in read(bag, typestore)]
-    builder = WindowBuilder(CONTRACT, n_obs_steps=2)
+    builder = WindowBuilder(CONTRACT, n_obs_steps=2, lateness_ns=2_000_000_000)
     for topic, message, receive_ns in recorded:
         builder.push(topic, message, receive_ns)
     at_once = [fingerprint(WindowBuilder.row, builder, tick) for tick in TICKS]

@@ -53,7 +53,7 @@ def fill(builder, start_ns, count, truth=True):
     """Push message k of every stream at ``start + k * 10 ms``; its numbers say k."""
     for k in range(count):
         now_ns = start_ns + k * 10 * MS
-        builder.push('camera', picture(k, now_ns), now_ns)
+        builder.push('camera', picture(k % 256, now_ns), now_ns)
         builder.push('arm', Fields(data=[k, -k]), now_ns)
         builder.push('gripper', Fields(data=[k + 0.5]), now_ns)
         if truth:

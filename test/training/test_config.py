@@ -45,20 +45,35 @@ def test_scientific_notation_is_a_number():
 @pytest.mark.parametrize('override, message', [
     ('step=5', "unknown key 'step'; did you mean \"steps\""),
     ('pretraining.stepz=5', 'did you mean "steps"'),
-    ('steps=0', 'steps is 0; it must be at least 1'),
-    ('steps=2.5', 'steps is 2.5; it must be a int'),
+    ('steps=0', 'steps is 0; it must be from 1 to'),
+    ('steps=2.5', 'steps is 2.5; it must be a whole number'),
     ('batch_size=many', "batch_size is 'many'"),
-    ('learning_rate=-1', 'learning_rate is -1.0; it must be above 0'),
+    ('learning_rate=-1', 'learning_rate is -1.0; it must be from'),
     ('learning_rate=.nan', 'learning_rate is nan'),
     ('precision=half', 'choose one of: auto, float32, bfloat16'),
-    ('pretraining.freeze=1', 'freeze is 1; it must be a bool'),
+    ('pretraining.freeze=1', 'freeze is 1; it must be true or false'),
     ('steps', 'not of the form key=value'),
-    ('steps.more=3', 'unknown key|not a group|must be a int'),
-    ('policy=3', 'policy is 3; it must be a dict'),
+    ('steps.more=3', 'unknown key|not a group|must be a whole number'),
+    ('ema_max=2', 'ema_max is 2.0; it must be from 0 to 1'),
+    ('ema_max=.nan', 'ema_max is nan'),
+    ('ema_power=-1', 'ema_power is -1.0'),
+    ('beta1=2', 'beta1 is 2.0'),
+    ('beta2=.nan', 'beta2 is nan'),
+    ('weight_decay=.nan', 'weight_decay is nan'),
+    ('seed=100000000000000000000000', 'seed is'),
+    ('seed=!!int foo', 'not what its YAML type says'),
+    ('pretraining.learning_rate=0', 'pretraining.learning_rate is 0'),
+    ('policy=3', 'policy is 3; it must be a group'),
 ])
 def test_bad_settings_are_refused_by_name(override, message):
     with pytest.raises(ConfigError, match=message):
         load_train_config(None, [override])
+
+
+def test_a_file_that_is_no_mapping_is_named(tmp_path):
+    (tmp_path / 'list.yaml').write_text('[1, 2]')
+    with pytest.raises(ConfigError, match='list.yaml: a training configuration is a mapping'):
+        load_train_config(tmp_path / 'list.yaml', ['steps=3'])
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -112,6 +112,14 @@ def test_a_finished_or_stopped_run_is_not_overwritten(dataset, tmp_path, small_c
         run(dataset, tmp_path / 'model', small_config('steps=1'))
 
 
+def test_a_folder_that_is_no_run_is_left_alone(dataset, tmp_path, small_config):
+    (tmp_path / 'model.run').mkdir()
+    (tmp_path / 'model.run' / 'precious.txt').write_text('mine')
+    with pytest.raises(ConfigError, match='something else than a training run'):
+        run(dataset, tmp_path / 'model', small_config('steps=1'))
+    assert (tmp_path / 'model.run' / 'precious.txt').read_text() == 'mine'
+
+
 def test_resume_without_a_snapshot_or_with_other_settings_is_refused(
         dataset, tmp_path, small_config):
     with pytest.raises(ConfigError, match='no snapshot'):
