@@ -15,6 +15,21 @@
 """Refusals that contracts, configurations and parameters share: choices and misspelt names."""
 
 import difflib
+import reprlib
+
+LARGEST = 1e300
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 80
+
+
+def shown(value) -> str:
+    """
+    Write a value for an error message, shortened where it is long or deeply nested.
+
+    :param value: Anything.
+    """
+    return _short.repr(value)
 
 
 def check_choice(where, value, choices, error):
@@ -28,7 +43,17 @@ def check_choice(where, value, choices, error):
     :raises error: naming the place, the value and the choices.
     """
     if value not in choices:
-        raise error(f'{where} is {value!r}; choose one of: {", ".join(map(str, choices))}')
+        raise error(f'{where} is {shown(value)}; choose one of: {", ".join(map(str, choices))}')
+
+
+def is_number(value) -> bool:
+    """
+    Tell whether a value is a finite number of reasonable size, and not a switch.
+
+    :param value: Anything; whole numbers of any length are fine to ask about.
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool) \
+        and -LARGEST <= value <= LARGEST
 
 
 def suggestion(name, known):

@@ -22,10 +22,12 @@ units and joint order, and at which rate. It travels inside every bag, dataset a
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.contract_checks import check_contract, check_keys
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.message_types import component_names, JOINT_TYPES
 from diffusion_policy_ros.streams import ACTION_KEY, ActionOutput, ImageSpec, ObservationStream
+from diffusion_policy_ros.yaml_text import parse_yaml
 import yaml
 
 
@@ -166,13 +168,11 @@ def parse_contract(text, source='contract') -> RobotContract:
     :return: The checked contract.
     :raises ContractError: naming the source, the key, the value and the remedy.
     """
+    raw = parse_yaml(text, source, ContractError)
     try:
-        raw = yaml.safe_load(text)
         if not isinstance(raw, dict):
             raise ContractError(f'a mapping is needed, got {type(raw).__name__}')
         return _build_contract(dict(raw))
-    except yaml.YAMLError as error:
-        raise ContractError(f'{source}: not valid YAML: {error}') from error
     except ContractError as error:
         raise ContractError(f'{source}: {error}') from error
 
@@ -180,8 +180,8 @@ def parse_contract(text, source='contract') -> RobotContract:
 def _build_contract(raw):
     """Turn the parsed document into a contract, refusing unknown keys."""
     version = raw.pop('contract_version', 1)
-    if version != 1:
-        raise ContractError(f'contract_version is {version!r}; this package reads version 1')
+    if version != 1 or isinstance(version, bool):
+        raise ContractError(f'contract_version is {shown(version)}; this package reads version 1')
     check_keys('contract', raw, [f.name for f in fields(RobotContract)],
                required=('robot', 'rate_hz', 'observations', 'actions'))
     for name in ('observations', 'actions'):
@@ -210,7 +210,7 @@ def _build_entry(cls, raw, where):
     check_keys(where, raw, [f.name for f in fields(cls)], required)
     names = raw.get('names', ())
     if not isinstance(names, (list, tuple)):
-        raise ContractError(f'{where}: joints or names must be a list, got {names!r}')
+        raise ContractError(f'{where}: joints or names must be a list, got {shown(names)}')
     raw['names'] = tuple(names) or component_names(raw['type'], raw.get('rotation', 'rot6d'))
     if raw.get('image') is not None:
         check_keys(f'{where}.image', raw['image'], [f.name for f in fields(ImageSpec)],

@@ -14,9 +14,7 @@
 
 """What must hold for a robot contract as a whole; each entry checks itself in streams."""
 
-import math
-
-from diffusion_policy_ros.checks import suggestion
+from diffusion_policy_ros.checks import is_number, shown, suggestion
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.streams import STATE_KEY
 
@@ -31,7 +29,7 @@ def check_contract(contract):
     :raises ContractError: naming the key, the value and the remedy.
     """
     if not isinstance(contract.robot, str) or not contract.robot:
-        raise ContractError(f'robot is {contract.robot!r}; give the robot a name')
+        raise ContractError(f'robot is {shown(contract.robot)}; give the robot a name')
     _check_rate(contract.rate_hz, contract.settle_ms)
     if not contract.policy_observations:
         raise ContractError('observations: at least one stream with "role: policy" is needed')
@@ -72,8 +70,8 @@ def check_keys(where, raw, known, required):
 def _check_rate(rate_hz, settle_ms):
     """Check the control rate and the settling time against each other."""
     for name, value in (('rate_hz', rate_hz), ('settle_ms', settle_ms)):
-        if not _is_number(value):
-            raise ContractError(f'{name} is {value!r}; it must be a finite number')
+        if not is_number(value):
+            raise ContractError(f'{name} is {shown(value)}; it must be a finite number')
     if not 0.1 <= rate_hz <= 1000:
         raise ContractError(f'rate_hz is {rate_hz:g}; it must be from 0.1 to 1000 Hz')
     if not 0 <= settle_ms < 1000 / rate_hz:
@@ -131,12 +129,8 @@ def _check_limits(limits, action_names):
         for name, value in values.items():
             bounds = value if name == 'position' else [0, value]
             if not (isinstance(bounds, list) and len(bounds) == 2
-                    and all(_is_number(bound) for bound in bounds)
+                    and all(is_number(bound) for bound in bounds)
                     and bounds[0] < bounds[1]):
                 wanted = '[low, high] with low < high' if name == 'position' else 'above 0'
-                raise ContractError(f'limits.{joint}.{name} is {value!r}; it must be {wanted}')
-
-
-def _is_number(value):
-    """Tell whether a value is a finite number, and not a switch."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+                raise ContractError(
+                    f'limits.{joint}.{name} is {shown(value)}; it must be {wanted}')

@@ -16,11 +16,10 @@
 
 from dataclasses import dataclass
 from functools import partial
-import math
 import re
 from typing import Optional
 
-from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.checks import check_choice, is_number, shown
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.message_types import (
     ACTION_TYPES, component_names, HEADERLESS_TYPES, IMAGE_TYPES, JOINT_TRAJECTORY,
@@ -30,6 +29,7 @@ STATE_KEY = 'observation.state'
 ACTION_KEY = 'action'
 IMAGE_KEY_PREFIX = 'observation.images.'
 IMAGE_ENCODINGS = ('rgb8', 'mono8', '16UC1', '32FC1')
+MAX_PIXELS = 16384
 RESIZE_RULES = ('exact', 'stretch', 'crop', 'pad')
 
 _check_choice = partial(check_choice, error=ContractError)
@@ -57,9 +57,10 @@ class ImageSpec:
         """Check sizes and choices."""
         for name in ('height', 'width'):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ContractError(f'image.{name} is {value!r}; it must be a whole number of '
-                                    'pixels, at least 1')
+            if not isinstance(value, int) or isinstance(value, bool) \
+                    or not 1 <= value <= MAX_PIXELS:
+                raise ContractError(f'image.{name} is {shown(value)}; it must be a whole number '
+                                    f'of pixels, at least 1 and at most {MAX_PIXELS}')
         _check_choice('image.encoding', self.encoding, IMAGE_ENCODINGS)
         _check_choice('image.resize', self.resize, RESIZE_RULES)
 
@@ -190,7 +191,7 @@ class ActionOutput:
         _check_timing(where, self)
         _check_number(f'{where}: offset_ms', self.offset_ms, -1000.0, 1000.0)
         if not isinstance(self.frame_id, str):
-            raise ContractError(f'{where}: frame_id is {self.frame_id!r}; it must be a word')
+            raise ContractError(f'{where}: frame_id is {shown(self.frame_id)}; it must be a word')
         _check_vector(where, self)
         _check_whole_rotation(where, self)
 
@@ -207,10 +208,9 @@ class ActionOutput:
 
 def _check_number(where, value, low, high):
     """Refuse anything but a finite number in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) \
-            or not math.isfinite(value) or not low <= value <= high:
-        raise ContractError(f'{where} is {value!r}; it must be a finite number from {low:g} to '
-                            f'{high:g}')
+    if not is_number(value) or not low <= value <= high:
+        raise ContractError(f'{where} is {shown(value)}; it must be a finite number from {low:g} '
+                            f'to {high:g}')
 
 
 def _check_topic(where, topic):

@@ -50,7 +50,7 @@ def parse_yaml(text, source, error):
         raise error(f'{source}: {len(text)} characters are more than any such file needs '
                     f'({MAX_CHARACTERS}); is it the right file?')
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506, a SafeLoader
+        return _StrictLoader(text).get_single_data()
     except (yaml.YAMLError, RecursionError) as problem:
         raise error(f'{source}: not valid YAML: {_first_words(problem)}') from problem
     except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as problem:

@@ -299,3 +299,25 @@ def test_contract_can_be_built_without_yaml():
     with pytest.raises(ContractError, match='a camera needs "image'):
         ObservationStream('observation.images.a', 'a', 'sensor_msgs/msg/Image', 100.0,
                           image={'height': 4, 'width': 4})
+
+
+@pytest.mark.parametrize('text', [
+    'robot: x\nrate_hz: ' + '9' * 400, 'robot: x\nrate_hz: 2020-13-45', 'robot: !!bool x',
+    'robot: ' + '[' * 20000, 'robot: x\nrobot: y',
+    'robot: x\nrate_hz: 10\nactions: [a]\nobservations: [{topic: a, type: b, key: c, '
+    'max_age_ms: ' + '9' * 400 + '}]'])
+def test_absurd_documents_are_one_contract_error(text):
+    with pytest.raises(ContractError) as caught:
+        parse_contract(text, source='my.yaml')
+    assert 'my.yaml' in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def test_a_value_with_endless_aliases_is_refused_at_once():
+    lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x, x]']
+    lines += [f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 10)}]' for i in range(1, 9)]
+    with pytest.raises(ContractError, match='unknown key'):
+        parse_contract('\n'.join(lines) + '\nrobot: *a8\nrate_hz: 10\nobservations: []\n'
+                       'actions: []')
+    with pytest.raises(ContractError):
+        RobotContract(robot=[[['x'] * 10**6] * 10**6] * 10**6, rate_hz=10, observations=(),
+                      actions=())

@@ -21,9 +21,9 @@ from diffusion_policy_ros.data.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.messages import build_message
 from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 from rosbags.typesys import get_typestore, Stores
-import yaml
 
 # A stamp of zero means "not set" in ROS, so episodes begin at one second.
 START_NS = 1_000_000_000
@@ -70,7 +70,7 @@ def load_mapping(path) -> ZarrMapping:
     :raises DatasetError: naming the file and the key that is wrong.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+        raw = parse_yaml(Path(path).read_text(encoding='utf-8'), str(path), DatasetError)
         known = {f.name for f in fields(StreamMapping)}
         for entry in raw['streams']:
             if set(entry) - known:
@@ -79,7 +79,7 @@ def load_mapping(path) -> ZarrMapping:
         streams = tuple(StreamMapping(**{**entry, 'columns': tuple(entry.get('columns', ()))})
                         for entry in raw['streams'])
         return ZarrMapping(task=raw['task'], streams=streams)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, DatasetError) as error:
+    except (OSError, KeyError, TypeError, DatasetError) as error:
         raise DatasetError(f'mapping {path}: {error}. It needs "task" and "streams", each stream '
                            '"topic" and "array"; see config/import/pusht_zarr.yaml') from error
 

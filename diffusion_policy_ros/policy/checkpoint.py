@@ -129,6 +129,34 @@ def load_weights(module, weights, folder):
     module.load_state_dict(weights)
 
 
+def check_unchanged(folder):
+    """
+    Refuse files that were put into a checkpoint after it was written.
+
+    Weights, statistics and contract of another policy may fit in shape and still drive the robot
+    wrongly. A folder of LeRobot's carries no digests and is taken as it is.
+
+    :param folder: Path of the folder.
+    :raises CheckpointError: naming the file.
+    """
+    folder = Path(folder)
+    if not (folder / EXTRAS).exists():
+        return
+    digests = read_json(folder / EXTRAS).get('sha256')
+    if not isinstance(digests, dict) or not {CONTRACT, WEIGHTS} <= digests.keys():
+        raise CheckpointError(f'{folder / EXTRAS} lacks the digests of the files; {REMEDY}')
+    for name, digest in digests.items():
+        if _sha256(read_bytes(folder / name)) != digest:
+            raise CheckpointError(
+                f'{folder / name} is not the file that the policy was saved with; {REMEDY}. A '
+                'robot with other topics gets a contract file of its own')
+
+
+def _sha256(data):
+    """Return the digest of some bytes as hexadecimal text."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def _check_place(folder):
     """Refuse to replace what is no checkpoint."""
     if folder.exists() and not folder.is_dir():
@@ -159,16 +187,18 @@ def _check_finite(where, name, tensor):
 
 def _write_files(folder, checkpoint, weights):
     """Write every file of a checkpoint into a new folder."""
-    config, contract = checkpoint.config, checkpoint.contract.to_yaml().encode()
+    config = checkpoint.config
+    tensors = {WEIGHTS: weights, **processor_tensors(config, checkpoint.statistics)}
+    content = {CONTRACT: checkpoint.contract.to_yaml().encode(),
+               **{name: save(entries, metadata={'format': 'pt'})
+                  for name, entries in tensors.items()}}
     extras = {'format_version': FORMAT_VERSION, 'sampler': asdict(checkpoint.sampler),
-              'contract_sha256': hashlib.sha256(contract).hexdigest()}
+              'sha256': {name: _sha256(data) for name, data in content.items()}}
     documents = {CONFIG: config.to_lerobot_json(), EXTRAS: extras, **processor_documents(config)}
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, indent=2) + '\n', encoding='utf-8')
-    (folder / CONTRACT).write_bytes(contract)
-    tensors = {WEIGHTS: weights, **processor_tensors(config, checkpoint.statistics)}
-    for name, entries in tensors.items():
-        (folder / name).write_bytes(save(entries, metadata={'format': 'pt'}))
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
 
 
 def _put_in_place(fresh, folder):
@@ -207,14 +237,10 @@ def _read_extras(folder):
         raise CheckpointError(f'{path}: format_version is {version!r}, this package reads '
                               f'{FORMAT_VERSION}; update the package, or train anew')
     text = read_bytes(folder / CONTRACT)
-    if hashlib.sha256(text).hexdigest() != extras.get('contract_sha256'):
-        raise CheckpointError(f'{folder / CONTRACT} is not the contract that the policy was '
-                              'trained with; restore it, and give a robot with other topics its '
-                              'own contract file')
     try:
         return (parse_contract(text.decode(), source=str(folder / CONTRACT)),
                 Sampler(**extras['sampler']))
-    except ContractError as error:
-        raise CheckpointError(str(error)) from error
+    except (ContractError, UnicodeDecodeError) as error:
+        raise CheckpointError(f'{folder / CONTRACT} is not valid ({error}); {REMEDY}') from error
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f'{path}: the sampler is not valid ({error}); {REMEDY}') from error

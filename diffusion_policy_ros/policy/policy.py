@@ -22,7 +22,7 @@ from diffusion_policy_ros.networks.observation_encoder import (
     center_crop, join_features, random_crop, RgbEncoder)
 from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
 from diffusion_policy_ros.policy.checkpoint import (
-    Checkpoint, load_weights, read_checkpoint, write_checkpoint)
+    check_unchanged, Checkpoint, load_weights, read_checkpoint, write_checkpoint)
 from diffusion_policy_ros.policy.normalizer import Normalizer, unit_image_statistics
 from diffusion_policy_ros.policy.window_check import checked_window, window_layout
 from diffusion_policy_ros.streams import ACTION_KEY
@@ -126,6 +126,7 @@ class Policy(nn.Module):
         except ConfigError as error:
             raise CheckpointError(f'{folder}: the files do not fit each other: {error}') from error
         load_weights(policy, checkpoint.weights, folder)
+        check_unchanged(folder)
         return policy.to(device).eval()
 
     def save(self, folder, *, weights_dtype='float32'):

@@ -131,6 +131,8 @@ def test_statistics_are_read_where_the_pipeline_says(policy, folder, window):
         document['steps'][4]['state_file'] = 'policy_preprocessor_step_4_moved.safetensors'
 
     edit_json(folder / 'policy_preprocessor.json', insert_a_step)
+    for ours in ('contract.yaml', 'diffusion_policy_ros.json'):  # such folders are LeRobot's
+        (folder / ours).unlink()
     assert torch.equal(chunk_of(Policy.load(folder), window), chunk_of(policy, window))
 
 
@@ -290,5 +292,21 @@ def test_missing_statistics_are_refused(folder):
 def test_edited_contract_is_refused(folder, contract):
     changed = replace(contract, rate_hz=20.0)
     (folder / 'contract.yaml').write_text(changed.to_yaml())
-    with pytest.raises(CheckpointError, match='is not the contract that the policy was'):
+    with pytest.raises(CheckpointError, match='contract.yaml is not the file that'):
+        Policy.load(folder)
+
+
+@pytest.mark.parametrize('name', sorted(n for n in FILES if n.endswith('safetensors')))
+def test_tensors_of_another_policy_that_fit_are_refused(make_policy, folder, tmp_path, name):
+    make_policy().save(tmp_path / 'other')
+    edit_tensors(tmp_path / 'other' / name, lambda tensors: tensors.update(
+        {key: tensor * 2 for key, tensor in tensors.items()}))
+    shutil.copy(tmp_path / 'other' / name, folder / name)
+    with pytest.raises(CheckpointError, match=f'{name} is not the file'):
+        Policy.load(folder)
+
+
+def test_a_checkpoint_without_digests_is_refused(folder):
+    edit_json(folder / 'diffusion_policy_ros.json', lambda d: d.pop('sha256'))
+    with pytest.raises(CheckpointError, match='lacks the digests'):
         Policy.load(folder)
