@@ -14,8 +14,10 @@
 
 """Turn Ctrl-C and SIGTERM into a request that a long run answers at its next safe point."""
 
+import os
 import signal
-import sys
+
+STDERR = 2
 
 
 class StopRequest:
@@ -50,5 +52,8 @@ class StopRequest:
         if self._requested:
             raise KeyboardInterrupt
         self._requested = True
-        print(f'\nstopping after this step ({signal.Signals(number).name}); again to stop at once',
-              file=sys.stderr)
+        name = signal.Signals(number).name
+        text = f'\nstopping after this step ({name}); again to stop at once\n'
+        # Not print(): the signal may have come while the progress bar was writing to sys.stderr,
+        # which refuses to be entered twice.
+        os.write(STDERR, text.encode())

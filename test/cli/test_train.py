@@ -88,8 +88,8 @@ def test_a_signal_leaves_a_run_that_resumes(dataset, tmp_path, number):
             shown += run.stderr.read(1)
             assert run.poll() is None, shown
         run.send_signal(number)
-        output, _ = run.communicate(timeout=60)
-    assert run.returncode == 130
+        output, errors = run.communicate(timeout=60)
+    assert run.returncode == 130, shown + errors
     assert '--resume' in output
     step = json.loads((tmp_path / 'model.run' / 'snapshot.json').read_text())['step']
     assert 0 < step < 100000
