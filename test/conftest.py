@@ -66,6 +66,34 @@ def shared_data():
 
 
 @pytest.fixture(scope='session')
+def save_tiny_policy(tmp_path_factory):
+    """Return a function that saves a small untrained Push-T policy and returns its folder."""
+    torch = pytest.importorskip('torch')
+    import numpy as np
+    from diffusion_policy_ros.config import PolicyConfig
+    from diffusion_policy_ros.contract import load_contract
+    from diffusion_policy_ros.diffusion import Sampler
+    from diffusion_policy_ros.policy import Policy
+
+    def save(num_inference_steps=4, **changes):
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        contract = load_contract(ROOT / 'config' / 'robots' / 'pusht.yaml')
+        config = PolicyConfig.from_contract(
+            contract, vision_backbone='light_cnn', down_dims=(16, 32),
+            diffusion_step_embed_dim=16, **changes)
+        statistics = {
+            key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
+                  'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
+        folder = tmp_path_factory.mktemp('models') / 'tiny'
+        Policy.from_dataset(config, statistics, contract,
+                            sampler=Sampler('ddim', num_inference_steps)).save(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope='session')
 def copy_of_tree(tmp_path_factory):
     """Return a function that copies what gets installed into a fresh folder."""
     def copy(name):

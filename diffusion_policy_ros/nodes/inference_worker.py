@@ -14,14 +14,14 @@
 """The one thread in which a policy is loaded, warmed up and asked for plans."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import gc
 import os
 from pathlib import Path
 import time
 import warnings
 
-from diffusion_policy_ros.errors import CheckpointError, ConfigError
+from diffusion_policy_ros.errors import CheckpointError
 
 WARM_UP_PLANS = 3
 
@@ -135,16 +135,11 @@ class InferenceWorker:
         """Read the checkpoint and set torch up, in the worker's thread."""
         import torch
         from diffusion_policy_ros.policy import Policy
+        from diffusion_policy_ros.policy.device import choose_device
         if not str(folder) or not Path(folder).is_dir():
             raise CheckpointError(f'model is {str(folder)!r}, which is no folder; set the '
                                   'parameter "model" to a checkpoint folder')
-        if device == 'auto':
-            device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        try:
-            torch.empty(1, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f'device {device!r} cannot be used: {error}. Set the parameter '
-                              '"device" to cpu or auto') from error
+        device = choose_device(device)
         torch.set_num_threads(num_threads or max(1, (os.cpu_count() or 2) - 1))
         self._policy = Policy.load(folder, device=device)
         if self._policy.device.type == 'cpu':
@@ -194,10 +189,8 @@ class InferenceWorker:
 
     def _sampler(self, solver, num_inference_steps):
         """Return the checkpoint's sampler with what was asked for differently."""
-        changes = {} if solver == 'checkpoint' else {'solver': solver, 'eta': 0.0}
-        if num_inference_steps:
-            changes['num_inference_steps'] = num_inference_steps
-        return replace(self._policy.sampler, **changes)
+        return self._policy.sampler.changed(
+            None if solver == 'checkpoint' else solver, num_inference_steps or None)
 
 
 def _trace_denoiser(policy):

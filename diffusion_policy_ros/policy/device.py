@@ -32,5 +32,5 @@ def choose_device(wanted) -> torch.device:
         return torch.empty(1, device=wanted).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f'device {wanted!r} cannot be used: {reason}. Choose auto or cpu'
+        raise ConfigError(f'device {wanted!r} cannot be used: {reason}. Choose cpu or auto'
                           ) from error

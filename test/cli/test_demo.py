@@ -27,35 +27,21 @@ from diffusion_policy_ros.cli.children import Children, node_command, node_envir
 from diffusion_policy_ros.cli.demo import _interruptible
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.errors import DiffusionPolicyError
-import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
 pytest.importorskip('gym_pusht')
-torch = pytest.importorskip('torch')
-from diffusion_policy_ros.config import PolicyConfig  # noqa: E402,I100
-from diffusion_policy_ros.contract import load_contract  # noqa: E402
-from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
-from diffusion_policy_ros.policy import Policy  # noqa: E402
+pytest.importorskip('torch')
 
 DOMAIN_ID = 75
 ROOT = Path(__file__).parents[2]
-CONTRACT = ROOT / 'config' / 'robots' / 'pusht.yaml'
 MARK = 'DPR_TEST_OF_DEMO'
 
 
 @pytest.fixture(scope='module')
-def model(tmp_path_factory):
-    """Save a tiny untrained policy; the folder."""
-    torch.manual_seed(0)
-    contract = load_contract(CONTRACT)
-    config = PolicyConfig.from_contract(
-        contract, vision_backbone='light_cnn', down_dims=(16, 32), diffusion_step_embed_dim=16)
-    statistics = {key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
-                        'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
-    folder = tmp_path_factory.mktemp('models') / 'tiny'
-    Policy.from_dataset(config, statistics, contract, sampler=Sampler('ddim', 2)).save(folder)
-    return folder
+def model(save_tiny_policy):
+    """Save a small untrained policy; its folder."""
+    return save_tiny_policy(num_inference_steps=2)
 
 
 class Demo:

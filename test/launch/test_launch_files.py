@@ -21,7 +21,6 @@ import pytest
 
 pytestmark = pytest.mark.launch
 HERE = Path(__file__).resolve().parent
-CONTRACT = HERE.parents[1] / 'config' / 'robots' / 'pusht.yaml'
 LAUNCH_FILES = ('policy', 'record', 'pusht')
 ARGUMENTS = """
 import sys
@@ -47,24 +46,9 @@ print(context.environment['FASTDDS_DEFAULT_PROFILES_FILE'])
 
 
 @pytest.fixture(scope='module')
-def tiny_model(tmp_path_factory):
+def tiny_model(save_tiny_policy):
     """Save a small untrained policy; its folder."""
-    torch = pytest.importorskip('torch')
-    import numpy as np
-    from diffusion_policy_ros.config import PolicyConfig
-    from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.diffusion import Sampler
-    from diffusion_policy_ros.policy import Policy
-    torch.manual_seed(0)
-    contract = load_contract(CONTRACT)
-    config = PolicyConfig.from_contract(
-        contract, vision_backbone='light_cnn', down_dims=(16, 32), diffusion_step_embed_dim=16,
-        n_action_steps=4)
-    statistics = {key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
-                        'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
-    folder = tmp_path_factory.mktemp('models') / 'tiny'
-    Policy.from_dataset(config, statistics, contract, sampler=Sampler('ddim', 4)).save(folder)
-    return folder
+    return save_tiny_policy(n_action_steps=4)
 
 
 def run_scenario(workspace, name, domain, **environment):

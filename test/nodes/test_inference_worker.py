@@ -20,8 +20,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
-from diffusion_policy_ros.config import PolicyConfig  # noqa: E402,I100
-from diffusion_policy_ros.contract import load_contract  # noqa: E402
+from diffusion_policy_ros.contract import load_contract  # noqa: E402,I100
 from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
 from diffusion_policy_ros.errors import CheckpointError, ConfigError  # noqa: E402
 from diffusion_policy_ros.nodes.inference_worker import InferenceWorker, PlanRequest  # noqa: E402
@@ -31,17 +30,9 @@ CONTRACT = load_contract(Path(__file__).parents[2] / 'config/robots/pusht.yaml')
 
 
 @pytest.fixture(scope='module')
-def model(tmp_path_factory):
-    """Save a tiny untrained policy; the folder."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    config = PolicyConfig.from_contract(
-        CONTRACT, vision_backbone='light_cnn', down_dims=(16, 32), diffusion_step_embed_dim=16)
-    statistics = {key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
-                        'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
-    folder = tmp_path_factory.mktemp('models') / 'tiny'
-    Policy.from_dataset(config, statistics, CONTRACT, sampler=Sampler('ddim', 4)).save(folder)
-    return folder
+def model(save_tiny_policy):
+    """Save a small untrained policy; its folder."""
+    return save_tiny_policy()
 
 
 @pytest.fixture

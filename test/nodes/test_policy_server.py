@@ -27,9 +27,7 @@ import pytest
 pytest.importorskip('rclpy')
 torch = pytest.importorskip('torch')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
-from diffusion_policy_ros.config import PolicyConfig  # noqa: E402
 from diffusion_policy_ros.contract import load_contract, parse_contract  # noqa: E402
-from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.policy_server import PolicyServer  # noqa: E402
 from diffusion_policy_ros.policy import Policy  # noqa: E402
@@ -49,19 +47,9 @@ ROOT = os.path.join(os.path.dirname(__file__), '../..')
 
 
 @pytest.fixture(scope='module')
-def model(tmp_path_factory):
-    """Save a tiny untrained policy; the folder."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    contract = load_contract(CONTRACT)
-    config = PolicyConfig.from_contract(
-        contract, vision_backbone='light_cnn', down_dims=(16, 32), diffusion_step_embed_dim=16,
-        n_action_steps=4)
-    statistics = {key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
-                        'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
-    folder = tmp_path_factory.mktemp('models') / 'tiny'
-    Policy.from_dataset(config, statistics, contract, sampler=Sampler('ddim', 4)).save(folder)
-    return folder
+def model(save_tiny_policy):
+    """Save a small untrained policy; its folder."""
+    return save_tiny_policy(n_action_steps=4)
 
 
 class Robot:
