@@ -56,8 +56,8 @@ extras = {
             'ros-rcl-interfaces==2.3.*', 'ros-rclpy[fastrtps]==9.1.*', 'ros-sensor-msgs==5.5.*',
             'ros-std-msgs==5.5.*', 'ros-std-srvs==5.5.*', 'ros-trajectory-msgs==5.5.*'],
     'dev': ['colcon-common-extensions', 'colcon-ros', 'diffusers>=0.30', 'flake8>=6',
-            'flake8-import-order', 'flake8-quotes', 'hypothesis>=6', 'pydocstyle>=6.3',
-            'pytest>=7', 'pytest-timeout>=2.2', 'setuptools<80'],
+            'flake8-import-order', 'flake8-quotes', 'hypothesis>=6', 'pandas>=2',
+            'pydocstyle>=6.3', 'pytest>=7', 'pytest-timeout>=2.2', 'setuptools<80'],
 }
 
 setup(

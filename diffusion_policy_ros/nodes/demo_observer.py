@@ -31,6 +31,7 @@ from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.nodes.demo_watch import DemoWatch
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.real_time import real_time_threads
 from diffusion_policy_ros.sim.pusht import SUCCESS_COVERAGE
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -186,10 +187,11 @@ def main(args=None) -> int:
     """
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = None
     try:
-        node = DemoObserver()
+        with real_time_threads():
+            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+            node = DemoObserver()
         node.conduct()
     except DiffusionPolicyError as error:
         tell('error', text=str(error))

@@ -25,6 +25,7 @@ from diffusion_policy_ros.nodes.diagnostics import StatusReporter
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.policy_parameters import SPECS
 from diffusion_policy_ros.nodes.policy_runtime import PolicyRuntime
+from diffusion_policy_ros.nodes.real_time import claim_real_time
 from diffusion_policy_ros.nodes.spinning import run
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
@@ -148,4 +149,7 @@ def main(args=None) -> int:
     :param args: Command line arguments for ROS.
     :return: Exit code.
     """
+    # The executor's thread holds the interpreter that the pacer's needs; were it put aside by
+    # other programs meanwhile, commands would wait with it.
+    claim_real_time()
     return run(PolicyServer, args)

@@ -1,0 +1,59 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Real-time scheduling for the few threads on whose punctuality a robot depends."""
+
+from contextlib import contextmanager
+import os
+
+# The lowest real-time priority: before everything ordinary, after everything on the robot that
+# asked for real time with a purpose, such as the motor drivers' loop.
+PRIORITY = 1
+
+
+def claim_real_time() -> bool:
+    """
+    Let this thread run as soon as it has something to do, where the system permits that.
+
+    Threads that it starts run as usual. Measured: 30 commands per second on two cores, beside a
+    training that takes one of them: 99 % woke within 2 ms instead of 6 ms.
+
+    :return: Whether it was permitted.
+    """
+    return _claim(getattr(os, 'SCHED_RESET_ON_FORK', 0))
+
+
+@contextmanager
+def real_time_threads():
+    """
+    Let the threads started within it run as ``claim_real_time`` says, and this one as before.
+
+    Within ``rclpy.init`` and the making of a node these are the middleware's, whose stamps on
+    what arrives are late by as long as they wait for a core.
+    """
+    claimed = _claim(0)
+    try:
+        yield
+    finally:
+        if claimed:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def _claim(flags):
+    """Ask for the first in, first out class; tell whether it was granted."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | flags, os.sched_param(PRIORITY))
+    except (AttributeError, OSError):  # another operating system, or no permission
+        return False
+    return True

@@ -1,0 +1,74 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A thread gets real-time priority where permitted, alone, and goes on without it elsewhere."""
+
+import os
+import threading
+
+from diffusion_policy_ros.nodes.real_time import claim_real_time, real_time_threads
+import pytest
+
+linux = pytest.mark.skipif(not hasattr(os, 'sched_setscheduler'),
+                           reason='this system has no real-time scheduling classes')
+
+
+def in_thread(work):
+    """Return what work returns in a thread of its own, whose scheduling ends with it."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def policy():
+    """Return the scheduling class of the calling thread."""
+    return os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+
+
+@linux
+def test_the_answer_tells_what_the_system_did():
+    permitted, seen = in_thread(lambda: (claim_real_time(), policy()))
+    assert seen == (os.SCHED_FIFO if permitted else os.SCHED_OTHER)
+
+
+@linux
+def test_threads_started_by_a_real_time_thread_run_as_usual():
+    def claim_and_start():
+        claim_real_time()
+        return in_thread(policy)
+
+    assert in_thread(claim_and_start) == os.SCHED_OTHER
+
+
+@linux
+def test_threads_started_within_inherit_and_the_caller_goes_on_as_before():
+    def start_within():
+        with real_time_threads():
+            started = in_thread(policy)
+        return started, policy()
+
+    permitted = in_thread(claim_real_time)
+    expected = os.SCHED_FIFO if permitted else os.SCHED_OTHER
+    assert in_thread(start_within) == (expected, os.SCHED_OTHER)
+
+
+@linux
+def test_without_permission_the_thread_goes_on_as_it_was(monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError
+
+    monkeypatch.setattr(os, 'sched_setscheduler', refuse)
+    assert in_thread(lambda: (claim_real_time(), policy())) == (False, os.SCHED_OTHER)
