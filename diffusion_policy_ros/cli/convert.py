@@ -21,8 +21,10 @@ DESCRIPTION = """
 Convert rosbags into a LeRobotDataset v3.0 (parquet + mp4), or a Diffusion Policy zarr replay
 buffer into rosbags as the recorder writes them. Exit code: 0 every bag is in the dataset, 3 the
 dataset is written but at least one bag is missing from it, whole or in part (stderr says which and
-why), 1 it failed (stderr says why), 2 wrong usage. Gaps that split a bag into episodes, and the
-short pieces left out beside them, do not change the exit code.
+why), 1 it failed (stderr says why), 2 wrong usage. Gaps that split a bag into episodes, and what
+is left out beside them, do not change the exit code; a bag whose end gave no rows is a WARNING.
+Until all is written the output is called OUT.part; a conversion that is stopped leaves that
+behind.
 """
 USAGE_ERROR = 2
 INCOMPLETE = 3
@@ -79,10 +81,21 @@ def _wrong_usage(args):
         return ('a zarr buffer becomes bags first: add --to bags, then convert the bags')
     if args.mapping and not is_zarr:
         return f'--mapping is for zarr buffers, {args.source} is none'
-    if args.crf is not None and (args.codec == 'h264-lossless' or not 0 <= args.crf <= 63):
-        return '--crf goes from 0 to 51 (63 for av1), and h264-lossless takes none'
     if args.min_rows < 1:
         return '--min-rows is at least 1'
+    if args.crf is not None:
+        return _wrong_quality(args)
+    return None
+
+
+def _wrong_quality(args):
+    """Return why the codec has no such quality, None where it has."""
+    from diffusion_policy_ros.data.video import check_quality
+    from diffusion_policy_ros.errors import DatasetError
+    try:
+        check_quality(args.codec, args.crf)
+    except DatasetError as error:
+        return f'--{error}'
     return None
 
 
@@ -90,14 +103,8 @@ def _zarr_to_bags(args):
     """Write one bag per episode of a replay buffer."""
     from diffusion_policy_ros.contract import load_contract
     from diffusion_policy_ros.data.zarr_source import load_mapping, ZarrSource
-    from diffusion_policy_ros.errors import BagError
-    from tqdm import tqdm
     source = ZarrSource(args.source, load_mapping(args.mapping), load_contract(args.contract))
-    if args.out.exists():
-        raise BagError(f'{args.out} exists already and is never overwritten; choose another --out')
-    messages = 0
-    for episode in tqdm(range(len(source)), desc='writing bags', unit='bag', disable=None):
-        messages += source.write_bag(episode, args.out / f'episode_{episode:06d}')
+    messages = source.write_bags(args.out)
     print(f'{len(source)} bags with {messages} messages -> {args.out}')
     return 0
 
@@ -117,6 +124,8 @@ def _bags_to_dataset(args):
           f'({summary.skipped} skipped, {summary.splits} splits) -> {args.out}')
     for topic, (median_ms, p95_ms) in summary.age_table().items():
         print(f'  {topic}: age median {median_ms:.1f} ms, 95th percentile {p95_ms:.1f} ms')
+    for warning in summary.warnings:
+        print(f'WARNING: {warning}', file=sys.stderr)
     if not summary.episodes:
         print('dpr convert: no bag gave an episode; nothing was written', file=sys.stderr)
         return 1

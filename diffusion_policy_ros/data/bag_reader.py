@@ -14,10 +14,14 @@
 
 """Read rosbags (mcap and sqlite3, with and without metadata), refusing what cannot be trusted."""
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+import os
 from pathlib import Path
 
+from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.storage_order import (
+    is_set_back, one_pass_after_the_other, SetBack, stored_messages)
 from diffusion_policy_ros.errors import BagError
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_typestore, Stores
@@ -35,7 +39,7 @@ def find_bags(path) -> list:
     :raises BagError: if the path does not exist or holds no bag.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise BagError(f'{path} does not exist')
     if path.is_file() or (path / 'metadata.yaml').is_file():
         return [path]
@@ -74,7 +78,12 @@ class Bag:
         with self._reading():
             self._reader = Reader(self.path)
             self._reader.open()
-        self.custom_data = dict(self._reader.storage.metadata.custom or {})
+        self.custom_data = self._reader.storage.metadata.custom or {}
+        try:
+            self._check_metadata()
+        except BagError:
+            self.close()
+            raise
 
     @property
     def contract(self):
@@ -91,7 +100,7 @@ class Bag:
         """Return ``{recorded topic: (message type, promised message count)}``."""
         found = {}
         for connection in self._reader.connections:
-            count = found.get(connection.topic, (None, 0))[1] + (connection.msgcount or 0)
+            count = found.get(connection.topic, (None, 0))[1] + connection.msgcount
             found[connection.topic] = (connection.msgtype, count)
         return found
 
@@ -111,7 +120,8 @@ class Bag:
         A relative topic matches the recorded topic of that name in whatever namespace.
 
         :param wanted: ``{topic: message type}`` as a contract names them.
-        :return: Iterator of ``(topic as in wanted, message, receive_ns)``.
+        :return: Iterator of ``(topic as in wanted, message, receive_ns)``, and of a ``SetBack``
+            between what was recorded before and after the clock was set back.
         :raises BagError: if a topic is missing, ambiguous, empty or of another type, if data is
             corrupt, or if fewer messages can be read than the metadata promises.
         """
@@ -122,7 +132,11 @@ class Bag:
         self._check_reachable(connections)
         counts = dict.fromkeys(names, 0)
         with self._reading():
-            for connection, receive_ns, data in self._reader.messages(connections):
+            for item in self._by_arrival(connections):
+                if isinstance(item, SetBack):
+                    yield item
+                    continue
+                connection, receive_ns, data = item
                 counts[connection.topic] += 1
                 message = self._typestore.deserialize_cdr(data, connection.msgtype)
                 yield names[connection.topic], message, receive_ns
@@ -131,7 +145,8 @@ class Bag:
 
     def close(self) -> None:
         """Close the bag."""
-        self._reader.close()
+        with self._reading():
+            self._reader.close()
 
     def __enter__(self):
         """Return the bag."""
@@ -154,6 +169,28 @@ class Bag:
             raise BagError(f'cannot read the bag {self.path}: {cause}. '
                            'It is truncated, corrupt or of an unsupported kind; try `ros2 bag '
                            'reindex`, or record it again') from error
+
+    def _check_metadata(self):
+        """Refuse metadata whose entries are of another kind than they must be."""
+        custom = self.custom_data
+        if not isinstance(custom, dict) or not all(
+                isinstance(text, str) for entry in custom.items() for text in entry):
+            raise BagError(f'bag {self.path}: custom_data in metadata.yaml is {shown(custom)}, '
+                           'texts by name are needed. Correct it, or run `ros2 bag reindex`')
+        for found in self._reader.connections:
+            if not isinstance(found.topic, str) or not isinstance(found.msgtype, str) \
+                    or not isinstance(found.msgcount, int):
+                raise BagError(f'bag {self.path}: metadata.yaml lists topic {shown(found.topic)} '
+                               f'of type {shown(found.msgtype)} with {shown(found.msgcount)} '
+                               'messages; it is damaged. Run `ros2 bag reindex`')
+
+    def _by_arrival(self, connections):
+        """Return an iterator over the stored messages in the order of their arrival."""
+        with closing(stored_messages(self._reader, connections)) as stored:
+            set_back = is_set_back(stored)
+        if not set_back:
+            return self._reader.messages(connections)
+        return one_pass_after_the_other(stored_messages(self._reader, connections), self.path)
 
     def _recorded_name(self, topic):
         """Find the recorded topic that a contract's topic stands for."""

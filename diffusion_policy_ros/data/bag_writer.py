@@ -14,6 +14,7 @@
 
 """Write one episode into one rosbag (mcap), with the robot contract inside its metadata."""
 
+from contextlib import suppress
 from pathlib import Path
 import shutil
 
@@ -114,10 +115,15 @@ class EpisodeBag:
         writer, self._writer = self._writer, None
         if writer is None:
             return
+        self._remove(writer)
+
+    def _remove(self, writer):
+        """Let go of the files, whatever is left to write to them, and remove the folder."""
         try:
-            writer.abort()
+            with suppress(WriterError, OSError):  # a full disk may refuse the rest; so be it
+                writer.abort()
             shutil.rmtree(self.path)
-        except (WriterError, OSError) as error:
+        except OSError as error:
             raise BagError(f'the bag {self.path} could not be removed: {error}; remove its folder '
                            'by hand') from error
 

@@ -69,11 +69,15 @@ def build_cache(dataset_dir, cache_dir=None, *, progress=True) -> FrameCache:
     folder = Path(cache_dir) if cache_dir is not None else reader.folder / '.cache'
     with _locked(folder) as is_locked:
         fingerprint = _fingerprint(reader.folder)
-        if _mark_of(folder) != fingerprint:
+        arrays = _open_arrays(reader, folder) if _mark_of(folder) == fingerprint else None
+        if arrays is None:
             if is_locked:
                 _remove_unfinished(folder)
             _rebuild(reader, folder, fingerprint, progress)
-        arrays = {key: np.load(_array_path(folder, key), mmap_mode='r') for key in _keys(reader)}
+            arrays = _open_arrays(reader, folder)
+    if arrays is None:
+        raise DatasetError(f'the cache {folder} cannot be read back; check the disk, or name a '
+                           'folder on another one: dpr train --cache DIR')
     return FrameCache(folder=folder, arrays=arrays, episode_ends=reader.episode_ends)
 
 
@@ -140,11 +144,38 @@ def _fingerprint(folder):
     return digest.hexdigest()
 
 
+def _open_arrays(reader, folder):
+    """Map the arrays of a cache; None, with a notice, where one is damaged."""
+    arrays = {}
+    for key in _keys(reader):
+        path = _array_path(folder, key)
+        try:
+            array = np.load(path, mmap_mode='r')
+        except (OSError, ValueError, EOFError, SyntaxError) as error:
+            found = f'{type(error).__name__}: {error}'
+        else:
+            arrays[key], found = array, f'{array.dtype} {array.shape}'
+            if (array.dtype, array.shape) == _layout_of(reader, key):
+                continue
+        tqdm.write(f'the cache file {path} is damaged ({found}); building it anew',
+                   file=sys.stderr)
+        return None
+    return arrays
+
+
+def _layout_of(reader, key):
+    """Return dtype and shape of the array of one key."""
+    shape = reader.features[key]['shape']
+    if key in reader.video_keys:
+        return np.uint8, (reader.row_count, *shape)
+    return np.float32, (reader.row_count, shape[0])
+
+
 def _mark_of(folder):
     """Return the fingerprint that a cache was built from, None where there is no whole cache."""
     try:
         return json.loads((folder / MARK).read_text(encoding='utf-8'))['fingerprint']
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
@@ -173,13 +204,12 @@ def _decode(reader, folder, progress):
     """Write one array per key."""
     vectors = [key for key in _keys(reader) if key not in reader.video_keys]
     for key, values in reader.columns(vectors).items():
-        rows = values.astype(np.float32).reshape(reader.row_count, -1)
-        np.save(_array_path(folder, key), rows)
+        dtype, shape = _layout_of(reader, key)
+        np.save(_array_path(folder, key), values.astype(dtype).reshape(shape))
     for key in reader.video_keys:
         frames = tqdm(reader.frames(key), total=reader.row_count, desc=f'decoding {key}',
                       unit='frame', disable=None if progress else True)
-        shape = (reader.row_count, *reader.features[key]['shape'])
-        _write_pictures(_array_path(folder, key), frames, shape)
+        _write_pictures(_array_path(folder, key), frames, _layout_of(reader, key)[1])
 
 
 def _write_pictures(path, frames, shape):

@@ -49,6 +49,6 @@ class ConversionWorker:
         except Exception as error:  # nobody else hears of an error in this thread
             self.outcome = f'conversion failed: {type(error).__name__}: {error}'
             raise
-        notes = ''.join(f'; {note}' for note in summary.notes)
+        notes = ''.join(f'; {note}' for note in [*summary.notes, *summary.warnings])
         self.outcome = (f'{dataset}: {summary.rows} rows in {summary.episodes} episodes from '
                         f'{summary.bags} bags{notes}')

@@ -18,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from diffusion_policy_ros.data.recorded import recorded_entries
+from diffusion_policy_ros.data.storage_order import SetBack
 from diffusion_policy_ros.errors import AlignmentError, BagError, DecodeError
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 from diffusion_policy_ros.observation.window import WindowBuilder
@@ -28,6 +29,8 @@ import numpy as np
 MAX_CLOCK_OFFSET_NS = 60_000_000_000
 # A row may wait for the command of a time up to 1 s later, or be labelled by one from 1 s before.
 LATENESS_NS = 2_000_000_000
+# Messages of one topic overtake each other by less; beyond this the clock was set back.
+MAX_DISORDER_NS = 1_000_000_000
 # When nothing at all arrives for this long, the recording was paused.
 MAX_SILENCE_NS = 5_000_000_000
 
@@ -70,17 +73,64 @@ def episode_rows(messages, contract):
     counts if it arrived within ``max_age_ms`` of that), ``next_state`` the state one row later,
     which drops the last row of every episode.
 
-    :param messages: Iterable of ``(topic, message, receive_ns)`` in the order of arrival.
+    Where a clock was set back an episode ends, and tick 0 is found anew from what follows.
+
+    :param messages: Iterable of ``(topic, message, receive_ns)`` in the order of arrival, and of
+        a ``SetBack`` where the recorder's clock was set back.
     :param contract: The ``RobotContract``.
     :return: Iterator of ``Row`` and ``Gap`` in the order of time. Only the rows whose action is
         still to come are held in memory.
     :raises BagError: if header stamps and arrival times come from different clocks.
     """
     assembler = _Assembler(contract)
-    for topic, message, receive_ns in messages:
+    for item in _with_steps_of_headers(messages, contract):
+        if isinstance(item, SetBack):
+            yield from assembler.finish()
+            yield Gap(item.before_ns, item.reason)
+            assembler = _Assembler(contract)
+            continue
+        topic, message, receive_ns = item
         yield from assembler.advance(receive_ns)
         assembler.push(topic, message, receive_ns)
     yield from assembler.finish()
+
+
+def _with_steps_of_headers(messages, contract):
+    """Add a ``SetBack`` wherever the clock that stamps a topic's headers was set back."""
+    stamped = {e.topic: e for e in recorded_entries(contract) if e.stamp == 'header'}
+    newest, behind = {}, set()
+    for item in messages:
+        step = None if isinstance(item, SetBack) or item[0] not in stamped else _step_of_header(
+            newest, behind, stamped[item[0]], item)
+        if step:
+            yield step
+        if step or isinstance(item, SetBack):
+            newest, behind = {}, set()
+        yield item
+
+
+def _step_of_header(newest, behind, entry, item):
+    """
+    Return the ``SetBack`` that a message's header shows, None where it shows none.
+
+    :param newest: ``{topic: newest stamp, ns}``, which is kept up to date.
+    :param behind: Topics whose last message was stamped far behind. One such message is a slip
+        of its driver, which no row samples; two in succession are a clock that was set back.
+    """
+    topic, message, receive_ns = item
+    try:
+        stamp_ns = sample_stamp_ns(message, entry, receive_ns)
+    except DecodeError:
+        return None  # refused with its reason when a row samples it
+    before_ns = newest.setdefault(topic, stamp_ns)
+    if stamp_ns >= before_ns - MAX_DISORDER_NS:
+        newest[topic] = max(before_ns, stamp_ns)
+        behind.discard(topic)
+    elif topic in behind:
+        return SetBack(topic, before_ns, stamp_ns)
+    else:
+        behind.add(topic)
+    return None
 
 
 class _Assembler:
@@ -94,7 +144,7 @@ class _Assembler:
         self._first_stamps = []
         self._start_ns = None
         self._index = 0
-        self._last_receive_ns = 0
+        self._first_receive_ns = self._last_receive_ns = 0
         self._observed = deque()  # of Row without action, or Gap
         self._in_gap = False
         self._needs_next = any(a.label == 'next_state' for a in contract.actions)
@@ -103,6 +153,7 @@ class _Assembler:
     def push(self, topic, message, receive_ns):
         """Take in one message."""
         self._builder.push(topic, message, receive_ns)
+        self._first_receive_ns = self._first_receive_ns or receive_ns
         self._last_receive_ns = max(self._last_receive_ns, receive_ns)
         if self._start_ns is None:
             self._wait_for_first(topic, message, receive_ns)
@@ -121,6 +172,9 @@ class _Assembler:
 
     def finish(self):
         """Yield the remaining rows: to the last arrival, or as far as all streams' stamps go."""
+        if self._waiting:
+            missing = dict.fromkeys(entry.topic for entry in self._waiting)
+            yield Gap(self._first_receive_ns, f'no message on {", ".join(missing)}')
         last_ns = max(self._last_receive_ns, self._reached_ns())
         while self._start_ns is not None and self._tick_ns <= last_ns:
             self._observed.append(self._observe(self._tick_ns))

@@ -18,8 +18,11 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 
+from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data import lerobot_format as layout
+from diffusion_policy_ros.data.dataset_checks import (
+    check_contract, check_episode, check_info, REMEDY)
 from diffusion_policy_ros.data.video import read_frames
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
@@ -71,10 +74,7 @@ class LeRobotReader:
         """
         self.folder = Path(folder)
         self.info = _read_json(self.folder / layout.INFO_PATH)
-        version = self.info.get('codebase_version')
-        if version != layout.CODEBASE_VERSION:
-            raise DatasetError(f'{self.folder}: codebase_version is {version!r}, this package '
-                               f'reads {layout.CODEBASE_VERSION!r}; convert it with LeRobot first')
+        check_info(self.folder / layout.INFO_PATH, self.info)
         self.episodes = self._read_episodes()
 
     @property
@@ -104,15 +104,33 @@ class LeRobotReader:
 
     @property
     def contract(self):
-        """Return the ``RobotContract`` inside the dataset, None where there is none."""
+        """
+        Return the ``RobotContract`` inside the dataset, None where there is none.
+
+        :raises ContractError: if the one inside is invalid.
+        :raises DatasetError: if it contradicts ``meta/info.json``.
+        """
         path = self.folder / layout.CONTRACT_PATH
-        return load_contract(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        contract = load_contract(path)
+        check_contract(contract, self.info, self.folder)
+        return contract
 
     def statistics(self) -> dict:
-        """Return ``{feature: {min, max, mean, std, count, q01 ..: array}}`` over all rows."""
-        raw = _read_json(self.folder / layout.STATS_PATH)
-        return {key: {name: np.asarray(value) for name, value in found.items()}
-                for key, found in raw.items()}
+        """
+        Return ``{feature: {min, max, mean, std, count, q01 ..: array}}`` over all rows.
+
+        :raises DatasetError: if the file is missing or damaged.
+        """
+        path = self.folder / layout.STATS_PATH
+        raw = _read_json(path)
+        try:
+            return {key: {name: _numbers(value) for name, value in found.items()}
+                    for key, found in raw.items()}
+        except (AttributeError, ValueError) as error:
+            raise DatasetError(f'{path} does not hold numbers per feature: {error}. '
+                               f'{REMEDY}') from error
 
     def columns(self, keys) -> dict:
         """
@@ -130,7 +148,7 @@ class LeRobotReader:
         files = dict.fromkeys(episode.data_file for episode in self.episodes)
         parts = [_read_table(file, wanted) for file in files]
         table = pa.concat_tables(parts).slice(0, self.row_count)
-        found = {key: _to_numpy(table[key], self.features[key]) for key in wanted}
+        found = {key: self._column(table[key], key) for key in wanted}
         if not np.array_equal(found['index'], np.arange(self.row_count)):
             raise DatasetError(f'{self.folder}: the data files do not hold rows 0 to '
                                f'{self.row_count - 1} in order; the dataset is incomplete')
@@ -177,24 +195,42 @@ class LeRobotReader:
         if not rows or len(rows) != self.info['total_episodes']:
             raise DatasetError(f'{self.folder}: meta/episodes lists {len(rows)} episodes, '
                                f'info.json counts {self.info["total_episodes"]}')
-        return tuple(self._episode(row, number) for number, row in enumerate(rows))
+        for number, row in enumerate(rows):
+            first = rows[number - 1]['dataset_to_index'] if number else 0
+            check_episode(row, number, first, self.folder)
+        return tuple(self._episode(row) for row in rows)
 
-    def _episode(self, row, number):
+    def _episode(self, row):
         """Build one entry of the episode table."""
-        if row['episode_index'] != number:
-            raise DatasetError(f'{self.folder}: meta/episodes row {number} is episode '
-                               f'{row["episode_index"]}; they must be in order')
-        videos = {}
-        for key in self.video_keys:
-            file = self.info['video_path'].format(
-                video_key=key, chunk_index=row[f'videos/{key}/chunk_index'],
-                file_index=row[f'videos/{key}/file_index'])
-            videos[key] = (self.folder / file, row[f'videos/{key}/from_timestamp'])
-        data_file = self.info['data_path'].format(
-            chunk_index=row['data/chunk_index'], file_index=row['data/file_index'])
+        videos = {key: (self._file('video_path', row, f'videos/{key}', video_key=key),
+                        row[f'videos/{key}/from_timestamp']) for key in self.video_keys}
         return Episode(
-            index=number, first=row['dataset_from_index'], end=row['dataset_to_index'],
-            tasks=tuple(row['tasks']), data_file=self.folder / data_file, videos=videos)
+            index=row['episode_index'], first=row['dataset_from_index'],
+            end=row['dataset_to_index'], tasks=tuple(row['tasks']),
+            data_file=self._file('data_path', row, 'data'), videos=videos)
+
+    def _file(self, template, row, prefix, **names):
+        """Return the file of an episode whose place ``info.json`` describes."""
+        try:
+            return self.folder / self.info[template].format(
+                chunk_index=row[f'{prefix}/chunk_index'], file_index=row[f'{prefix}/file_index'],
+                **names)
+        except (LookupError, ValueError) as error:
+            raise DatasetError(f'{self.folder / layout.INFO_PATH}: {template} is '
+                               f'{self.info[template]!r}. {REMEDY}') from error
+
+    def _column(self, column, key):
+        """Turn a scalar or list column into one array."""
+        array = column.combine_chunks()
+        is_list = pa.types.is_nested(array.type)
+        try:
+            values = _numbers((array.flatten() if is_list else array).to_numpy(
+                zero_copy_only=False))
+            return values.reshape(len(array), self.features[key]['shape'][0]) if is_list \
+                else values
+        except (AttributeError, ValueError) as error:
+            raise DatasetError(f'{self.folder}: column {key!r} of the data files does not hold '
+                               f'what info.json says: {error}. {REMEDY}') from error
 
 
 def _read_json(path):
@@ -215,11 +251,9 @@ def _read_table(path, columns):
         raise DatasetError(f'cannot read {path}: {error}. The dataset is incomplete') from error
 
 
-def _to_numpy(column, feature):
-    """Turn a scalar or list column into one array."""
-    array = column.combine_chunks()
-    size = feature['shape'][0]
-    if not hasattr(array, 'flatten') or not pa.types.is_nested(array.type):
-        return array.to_numpy(zero_copy_only=False)
-    flat = array.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(array), size)
+def _numbers(values):
+    """Turn values into an array, refusing what is no finite number with a ValueError."""
+    array = np.asarray(values)
+    if array.dtype.kind not in 'biuf' or not np.isfinite(array).all():
+        raise ValueError(f'{shown(values)} is not made of finite numbers')
+    return array

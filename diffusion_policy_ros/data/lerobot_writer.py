@@ -18,6 +18,7 @@ from pathlib import Path
 import shutil
 
 from diffusion_policy_ros.data import lerobot_format as layout
+from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
 from diffusion_policy_ros.data.statistics import (
     merge_statistics, PictureStatistics, vector_statistics)
 from diffusion_policy_ros.data.video import DEFAULT_CODEC, describe_video, VideoWriter
@@ -32,9 +33,10 @@ class LeRobotWriter:
 
     Each episode gets a data file, a metadata file and one video per camera of its own. They are
     moved into place when whole, and ``meta/info.json`` last: a process killed at any moment
-    leaves all saved episodes readable and loses the one in flight.
+    leaves all saved episodes readable and loses the one in flight. The folder is called
+    ``<name>.part`` until ``close``, so that nobody takes such a remainder for the whole.
 
-    :ivar folder: Folder of the dataset.
+    :ivar folder: Folder of the dataset as long as it is written to.
     :ivar episode_count: Episodes saved.
     :ivar row_count: Rows in saved episodes.
     """
@@ -43,7 +45,7 @@ class LeRobotWriter:
         """
         Create the dataset's folder.
 
-        :param folder: Folder to create; must not exist.
+        :param folder: Folder to create; must not exist, nor ``<name>.part`` beside it.
         :param contract: The ``RobotContract`` that rows follow; it travels in the dataset.
         :param codec: A key of ``video.CODECS``.
         :param crf: Quality of the video, lower is better; None takes the codec's default.
@@ -51,7 +53,9 @@ class LeRobotWriter:
             number, or a camera cannot be stored as video.
         """
         _check_contract(contract)
-        self.folder = Path(folder)
+        check_new(folder, DatasetError)
+        self._place = Path(folder)
+        self.folder = unfinished_path(folder)
         self.episode_count = 0
         self.row_count = 0
         self._contract = contract
@@ -60,9 +64,6 @@ class LeRobotWriter:
         self._video_keys = [k for k, f in self._features.items() if f['dtype'] == 'video']
         self._tasks = []
         self._statistics = {}
-        if self.folder.exists():
-            raise DatasetError(f'{self.folder} exists already and is never overwritten; choose '
-                               'another --out, or remove it yourself')
         try:
             with layout.writing(self.folder), \
                     layout.replacing(self.folder / layout.CONTRACT_PATH) as temporary:
@@ -131,18 +132,32 @@ class LeRobotWriter:
         self._begin()
 
     def close(self) -> None:
-        """Drop rows in flight; a dataset without any episode is removed again."""
-        self.discard_episode()
-        if not self.episode_count:
-            shutil.rmtree(self.folder)
+        """
+        Drop rows in flight and give the dataset its name; without any episode it is removed.
+
+        :raises DatasetError: if the name was taken meanwhile.
+        """
+        if self._drop_unsaved():
+            with layout.writing(self.folder):
+                self.folder.rename(self._place)
 
     def __enter__(self):
         """Return the writer."""
         return self
 
-    def __exit__(self, *error):
-        """Close, keeping what was saved."""
-        self.close()
+    def __exit__(self, error_type, error, traceback):
+        """Close; where an exception passes, what was saved stays as ``<name>.part``."""
+        if error_type is None:
+            self.close()
+        else:
+            self._drop_unsaved()
+
+    def _drop_unsaved(self):
+        """Drop rows in flight, and the folder where nothing was saved; tell whether it stays."""
+        self.discard_episode()
+        if not self.episode_count:
+            shutil.rmtree(self.folder)
+        return self.episode_count > 0
 
     def _begin(self):
         """Start an empty episode."""

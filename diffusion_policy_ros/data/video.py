@@ -17,6 +17,7 @@
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+import os
 from pathlib import Path
 
 import av
@@ -38,20 +39,38 @@ class Encoding:
     :ivar encoder: Encoder of FFmpeg.
     :ivar pixel_format: Stored pixel format.
     :ivar default_crf: Quality where none is asked for, lower is better, None where it has none.
+    :ivar max_crf: The worst quality that there is.
     """
 
     encoder: str
     pixel_format: str
     default_crf: int = None
+    max_crf: int = None
 
 
 # Full colour resolution by default: halving it costs small pictures more than strong compression.
 CODECS = {
-    'h264': Encoding('libx264', 'yuv444p', 12),
+    'h264': Encoding('libx264', 'yuv444p', 12, 51),
     'h264-lossless': Encoding('libx264rgb', 'rgb24'),
-    'av1': Encoding('libsvtav1', 'yuv420p', 30),
+    'av1': Encoding('libsvtav1', 'yuv420p', 30, 63),
 }
 DEFAULT_CODEC = 'h264'
+
+
+def check_quality(codec, crf) -> None:
+    """
+    Refuse a codec that is not known, or a quality that it does not have.
+
+    :param codec: A key of ``CODECS``.
+    :param crf: Whole number, or None for the codec's default.
+    :raises DatasetError: naming the value and what the codec takes.
+    """
+    check_choice('codec', codec, CODECS, DatasetError)
+    highest = CODECS[codec].max_crf
+    if crf is None or highest is not None and 0 <= crf <= highest:
+        return
+    takes = f'0 (best) to {highest}' if highest else 'none, as it loses nothing'
+    raise DatasetError(f'crf is {crf}; codec {codec} takes {takes}')
 
 
 class VideoWriter:
@@ -73,6 +92,7 @@ class VideoWriter:
         :param crf: Quality from 0 (best) to 51 (63 for av1); None takes the codec's default.
         :raises DatasetError: if the codec is unknown, missing in this FFmpeg or refuses the crf.
         """
+        check_quality(codec, crf)
         self.path = Path(path)
         self.frame_count = 0
         self._shape = tuple(shape)
@@ -176,7 +196,7 @@ def describe_video(path) -> dict:
 
 def _open_encoder(container, shape, rate_hz, codec, crf):
     """Add the one video stream and open its encoder, so that bad options fail at once."""
-    check_choice('codec', codec, CODECS, DatasetError)
+    os.environ.setdefault('SVT_LOG', '1')  # libsvtav1 would print its settings on stderr
     encoding = CODECS[codec]
     lossless = encoding.default_crf is None
     quality = {'qp': '0'} if lossless else {

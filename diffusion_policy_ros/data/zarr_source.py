@@ -16,14 +16,18 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+import shutil
 
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.episode_files import episode_path
 from diffusion_policy_ros.data.messages import build_message
+from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
 from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
-from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.errors import BagError, DatasetError
 from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 from rosbags.typesys import get_typestore, Stores
+from tqdm import tqdm
 
 # A stamp of zero means "not set" in ROS, so episodes begin at one second.
 START_NS = 1_000_000_000
@@ -130,6 +134,29 @@ class ZarrSource:
                 data = self._typestore.serialize_cdr(message, stream.type)
                 yield stream.topic, stream.type, data, stamp_ns
 
+    def write_bags(self, folder) -> int:
+        """
+        Write all episodes, each into a bag of its own.
+
+        :param folder: Folder to create for the bags; it is called ``<name>.part`` until all are
+            written, and removed again where that fails.
+        :return: Number of messages written.
+        :raises BagError: if the folder exists, lies inside the buffer, or cannot be written.
+        """
+        check_new(folder, BagError)
+        check_outside(folder, self.buffer.path, BagError)
+        part = unfinished_path(folder)
+        try:
+            messages = sum(
+                self.write_bag(episode, episode_path(part, episode))
+                for episode in tqdm(range(len(self)), desc='writing bags', disable=None))
+            part.rename(folder)
+        except OSError as error:
+            raise BagError(f'cannot write {folder}: {error}') from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return messages
+
     def write_bag(self, episode, folder) -> int:
         """
         Write one episode as a bag in the recorder's format.
@@ -137,7 +164,7 @@ class ZarrSource:
         :param episode: Number of the episode, from 0.
         :param folder: Folder of the bag, which must not exist.
         :return: Number of messages written.
-        :raises BagError: if the folder exists.
+        :raises BagError: if the folder exists or cannot be written; no half bag is left.
         """
         bag_fields = {'episode': str(episode), 'source': f'{self.buffer.path.name}#{episode}'}
         with EpisodeBag(folder, self.contract, task=self.mapping.task, fields=bag_fields,

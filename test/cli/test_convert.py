@@ -20,7 +20,7 @@ import resource
 
 from diffusion_policy_ros.cli.convert import add_arguments
 from diffusion_policy_ros.cli.main import main
-from diffusion_policy_ros.data.conversion import DEFAULT_MIN_ROWS
+from diffusion_policy_ros.data.conversion import ConversionSummary, DEFAULT_MIN_ROWS
 from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.video import CODECS, DEFAULT_CODEC
 import numpy as np
@@ -37,6 +37,12 @@ def dpr_convert(*words):
     return main(['convert', *map(str, words)])
 
 
+def zarr_to_bags(tmp_path, out):
+    """Make bags of the tiny buffer."""
+    return dpr_convert(tmp_path / 'tiny.zarr', '--mapping', MAPPING, '--contract', CONTRACT,
+                       '--to', 'bags', '--out', out)
+
+
 @pytest.fixture
 def bags(tmp_path):
     """Make bags of a tiny buffer with the command itself: episodes of 9 and 12 rows."""
@@ -47,9 +53,7 @@ def bags(tmp_path):
               'meta/episode_ends': np.array([9, 21])}
     for name, values in arrays.items():
         group[name] = values
-    code = dpr_convert(tmp_path / 'tiny.zarr', '--mapping', MAPPING, '--contract', CONTRACT,
-                       '--to', 'bags', '--out', tmp_path / 'bags')
-    assert code == 0
+    assert zarr_to_bags(tmp_path, tmp_path / 'bags') == 0
     return tmp_path / 'bags'
 
 
@@ -87,8 +91,7 @@ def test_an_existing_folder_is_an_error(bags, tmp_path, capsys):
     (tmp_path / 'dataset').mkdir()
     assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 1
     assert 'never overwritten' in capsys.readouterr().err
-    assert dpr_convert(tmp_path / 'tiny.zarr', '--mapping', MAPPING, '--contract', CONTRACT,
-                       '--to', 'bags', '--out', tmp_path / 'dataset') == 1
+    assert zarr_to_bags(tmp_path, tmp_path / 'dataset') == 1
     assert 'never overwritten' in capsys.readouterr().err
 
 
@@ -104,6 +107,52 @@ def test_a_full_disk_is_an_error_in_one_line(bags, tmp_path, capsys):
     said = capsys.readouterr().err
     assert 'dpr convert: cannot write the' in said and str(tmp_path / 'dataset') in said
     assert 'Make room on the disk' in said
+
+
+def test_a_full_disk_leaves_no_bags(bags, tmp_path, capsys):
+    """Neither half ones nor some of them, which would look like all."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, hard))
+    try:
+        code = zarr_to_bags(tmp_path, tmp_path / 'more')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    said = capsys.readouterr().err
+    assert said.count('\n') == 1 and 'make room on the disk' in said
+    assert not list(tmp_path.glob('more*'))
+
+
+@pytest.mark.parametrize('command', ['bags', 'dataset'])
+def test_what_a_killed_conversion_left_is_told(bags, tmp_path, command, capsys):
+    """It has another name than a finished one, and is never taken for one or overwritten."""
+    (tmp_path / 'out.part').mkdir()
+    (tmp_path / 'out.part/some').touch()
+    convert = {'bags': lambda: zarr_to_bags(tmp_path, tmp_path / 'out'),
+               'dataset': lambda: dpr_convert(bags, '--out', tmp_path / 'out')}[command]
+    assert convert() == 1
+    assert 'out.part is what a conversion wrote that was stopped' in capsys.readouterr().err
+    assert [p.name for p in tmp_path.glob('out*')] == ['out.part']
+    assert [p.name for p in (tmp_path / 'out.part').iterdir()] == ['some']
+
+
+def test_what_is_read_is_never_written_into(bags, tmp_path, capsys):
+    """Bags and buffers."""
+    assert dpr_convert(bags, '--out', bags / 'episode_000000/dataset') == 1
+    assert 'which is only read; choose another --out' in capsys.readouterr().err
+    assert zarr_to_bags(tmp_path, tmp_path / 'tiny.zarr/bags') == 1
+    assert 'which is only read; choose another --out' in capsys.readouterr().err
+    assert dpr_convert(bags, '--out', bags) == 1
+
+
+def test_a_stream_that_fails_for_good_is_a_warning_at_the_end(bags, tmp_path, capsys, monkeypatch):
+    """After the summary, where nobody overlooks it."""
+    def convert(*args, **options):
+        return ConversionSummary(bags=1, episodes=1, rows=9, warnings=['a: nothing could be used'])
+
+    monkeypatch.setattr('diffusion_policy_ros.data.conversion.convert_bags', convert)
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 0
+    assert capsys.readouterr().err == 'WARNING: a: nothing could be used\n'
 
 
 def test_help_tells_what_each_exit_code_means(capsys):
@@ -123,7 +172,8 @@ def test_a_missing_source_is_an_error(tmp_path, capsys):
     (['x.zarr'], 'becomes bags first'),
     (['x.zarr', '--to', 'bags'], 'needs --mapping and --contract'),
     (['bags', '--mapping', MAPPING], '--mapping is for zarr buffers'),
-    (['bags', '--crf', '70'], '--crf goes from 0 to 51'),
+    (['bags', '--crf', '52'], '--crf is 52; codec h264 takes 0 (best) to 51'),
+    (['bags', '--codec', 'av1', '--crf', '64'], 'codec av1 takes 0 (best) to 63'),
     (['bags', '--codec', 'h264-lossless', '--crf', '7'], 'takes none'),
     (['bags', '--min-rows', '0'], 'at least 1'),
 ])

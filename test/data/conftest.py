@@ -100,13 +100,13 @@ def give_full_disk():
     return full_disk
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def contract():
     """Give the small contract."""
     return parse_contract(CONTRACT)
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def demonstration(contract):
     """Give the message maker of the small contract."""
     return Demonstration(contract)

@@ -100,6 +100,25 @@ def test_any_truncation_is_a_bag_error(tmp_path, demonstration):
                 count(source, JOINTS)
 
 
+@pytest.mark.parametrize('old, new, said', [
+    ('name: /joint_states', 'name: 7', r'lists topic 7 of type .sensor_msgs/msg/JointState. with'),
+    ('name: /joint_states', 'name: []', r'lists topic \[\] of type'),
+    ('type: sensor_msgs/msg/JointState', 'type: {}', r'of type \{\} with 5 messages; it is dam'),
+    ('message_count: 5', 'message_count: many', "with 'many' messages; it is damaged"),
+    ('task: Move the block.', 'task: 3', "custom_data in metadata.yaml is .*'task': 3"),
+    ('custom_data:', 'custom_data: [1]\n  old:', r'custom_data in metadata.yaml is \[1\]'),
+    ('files:', 'files: some\n  old:', 'cannot read the bag'),
+])
+def test_metadata_of_another_kind_is_refused(tmp_path, demonstration, old, new, said):
+    """Whatever YAML makes of it."""
+    path = demonstration.write_bag(tmp_path / 'bag', range(5)) / 'metadata.yaml'
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(BagError, match=said):
+        count(path.parent, JOINTS)
+
+
 def test_metadata_that_promises_more_is_refused(tmp_path, demonstration):
     """A count in metadata.yaml that the file cannot keep."""
     path = demonstration.write_bag(tmp_path / 'bag', range(5))

@@ -19,6 +19,7 @@ import shutil
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
 from diffusion_policy_ros.errors import BagError
+import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import WriterError
@@ -95,7 +96,24 @@ def test_what_the_disk_or_the_library_refuses_names_the_bag(
     monkeypatch.setattr(bag._writer, 'close', fail)
     with pytest.raises(BagError, match=f'{bag.path} could not be finished: .*; make room'):
         bag.close()
-    other = EpisodeBag(tmp_path / 'other', contract)
+
+
+def test_a_folder_that_cannot_be_removed_is_named(tmp_path, contract, monkeypatch):
+    """Nobody may take it for an episode."""
+    def fail(*arguments):
+        raise PermissionError(13, 'Permission denied')
+
+    bag = EpisodeBag(tmp_path / 'bag', contract)
     monkeypatch.setattr(shutil, 'rmtree', fail)
-    with pytest.raises(BagError, match=f'{other.path} could not be removed: .*; remove its'):
-        other.discard()
+    with pytest.raises(BagError, match=f'{bag.path} could not be removed: .*; remove its'):
+        bag.discard()
+
+
+def test_a_full_disk_leaves_no_half_bag(tmp_path, contract, full_disk):
+    """Though what waits to be written cannot be written when the file is closed either."""
+    noise = np.random.default_rng(0).bytes(3 << 20)
+    with full_disk(100_000), pytest.raises(BagError, match='No space|File too large.*make room'):
+        with EpisodeBag(tmp_path / 'bag', contract) as bag:
+            for k in range(4):
+                bag.write('joint_states', 'sensor_msgs/msg/JointState', noise, k)
+    assert not list(tmp_path.iterdir())

@@ -75,6 +75,34 @@ def test_a_changed_dataset_is_decoded_again(dataset):
     assert all(after[name] > before[name] for name in before)
 
 
+@pytest.mark.parametrize('key', ['action', 'observation.images.camera'])
+def test_a_damaged_cache_is_built_anew_with_a_notice(dataset, key, capfd):
+    """Whatever part of a file is lost."""
+    path = build_cache(dataset, progress=False).folder / f'{key}.npy'
+    whole = path.read_bytes()
+    for damaged in (b'', whole[:9], whole[:-1], b'X' + whole[1:],
+                    whole.replace(b"'shape", b"'shap("), whole.replace(b'(20, ', b'(10, ')):
+        path.write_bytes(damaged)
+        assert len(build_cache(dataset, progress=False).arrays[key]) == 20
+        assert path.read_bytes() == whole
+        assert f'the cache file {path} is damaged' in capfd.readouterr().err
+    path.unlink()
+    assert len(build_cache(dataset, progress=False).arrays[key]) == 20
+    assert 'FileNotFoundError' in capfd.readouterr().err
+    build_cache(dataset, progress=False)
+    assert capfd.readouterr() == ('', '')
+
+
+def test_a_damaged_mark_is_no_mark(dataset):
+    """The cache is built anew."""
+    folder = build_cache(dataset, progress=False).folder
+    for mark in ('', '[]', '{}', 'null', '{"fingerprint": 7}', '\x00'):
+        (folder / 'cache.json').write_text(mark)
+        before = stamps(folder)
+        after = stamps(build_cache(dataset, progress=False).folder)
+        assert all(after[name] > before[name] for name in before)
+
+
 def test_an_interrupted_build_is_not_taken_for_a_cache(dataset, monkeypatch):
     """No half-written array is ever opened, and nothing is left behind."""
     def interrupt(self, key):

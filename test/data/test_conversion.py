@@ -38,16 +38,33 @@ def convert(tmp_path):
     return run
 
 
-def write_without(demonstration, folder, rows, missing):
-    """Write a bag that lacks the pictures of some rows."""
-    kept = [m for m in demonstration.messages(rows)
-            if m[0] != 'camera/image_raw' or (m[2] // PERIOD_NS) % 1000 not in missing]
+def write(demonstration, folder, messages):
+    """Write a bag of (topic, message, receive_ns) in the order given."""
     with EpisodeBag(folder, demonstration.contract, task='t') as bag:
-        for topic, message, receive_ns in kept:
+        for topic, message, receive_ns in messages:
             kind = demonstration.streams[topic].type
             bag.write(topic, kind, demonstration.typestore.serialize_cdr(message, kind),
                       receive_ns)
     return folder
+
+
+def write_without(demonstration, folder, rows, missing):
+    """Write a bag that lacks the pictures of some rows."""
+    return write(demonstration, folder, [
+        m for m in demonstration.messages(rows)
+        if m[0] != 'camera/image_raw' or (m[2] // PERIOD_NS) % 1000 not in missing])
+
+
+def pass_two(demonstration, rows, shift_ns):
+    """List the messages of rows at other times than their own."""
+    return [(topic, demonstration.message(topic, k, t - shift_ns), t - shift_ns)
+            for k in rows for topic, _, t in demonstration.messages([k])]
+
+
+def spoil_contract(bag):
+    """Make the contract inside a bag invalid."""
+    path = bag / 'metadata.yaml'
+    path.write_text(path.read_text().replace('rate_hz: 10', 'rate_hz: 0'))
 
 
 def test_each_whole_bag_becomes_one_episode(tmp_path, demonstration, convert):
@@ -90,6 +107,123 @@ def test_a_piece_too_short_is_left_out_with_a_sentence(tmp_path, demonstration, 
     summary = convert(bag, min_rows=5)
     assert (summary.episodes, summary.rows) == (1, 21)
     assert '3 rows left out, fewer than 5' in summary.notes[0]
+
+
+def test_many_pieces_too_short_take_two_sentences(tmp_path, demonstration, convert):
+    """A camera that is slower than the contract wants would fill the screen."""
+    bag = write_without(demonstration, tmp_path / 'a', range(60),
+                        [k for k in range(30) if k % 3])
+    summary = convert(bag)
+    assert summary.rows == 30 and summary.splits == 10
+    assert '2 rows left out, fewer than 8 at 1700000000.200 s' in summary.notes[0]
+    assert summary.notes[1:] == [f'{bag}: 10 such pieces in all, with 20 rows']
+
+
+@pytest.mark.parametrize('shift_ns', [25 * PERIOD_NS // 10, 60 * PERIOD_NS, 1000 * PERIOD_NS])
+def test_a_clock_that_was_set_back_makes_two_episodes(tmp_path, demonstration, convert, shift_ns):
+    """Though their times overlap, no row mixes what was recorded before and after."""
+    bag = write(demonstration, tmp_path / 'a', demonstration.messages(range(30))
+                + pass_two(demonstration, range(30, 60), shift_ns))
+    summary = convert(bag)
+    assert (summary.episodes, summary.rows, summary.splits) == (2, 60, 1)
+    assert f'ends at 1700000002.900 s: the clock was set back by {shift_ns / 1e9 - 0.1:.3f} s' \
+        in summary.notes[0]
+    reader = LeRobotReader(tmp_path / 'dataset')
+    assert [e.length for e in reader.episodes] == [30, 30]
+    rows = reader.columns(['action', 'observation.state', 'observation.environment_state'])
+    for key, scale, offset in (('action', 1, 100), ('observation.state', 1, 0),
+                               ('observation.environment_state', 0.1, 0)):
+        assert np.allclose(rows[key][:, 0], np.arange(60) * scale + offset)
+
+
+def test_the_good_bags_convert_where_one_has_a_bad_contract(tmp_path, demonstration, convert):
+    """It is left out with its reason, also when it comes first."""
+    bags = [demonstration.write_bag(tmp_path / name, range(10)) for name in 'abc']
+    spoil_contract(bags[0])
+    summary = convert(*bags)
+    assert (summary.bags, summary.episodes, summary.skipped) == (3, 2, 1)
+    assert f'{bags[0]}: skipped: contract in {bags[0]}: rate_hz' in summary.notes[0]
+
+
+def test_bad_bags_alone_are_told_by_what_is_wrong_with_them(tmp_path, demonstration, convert):
+    """Not by the contract that could not be read from them."""
+    bags = [demonstration.write_bag(tmp_path / name, range(10)) for name in 'ab']
+    spoil_contract(bags[0])
+    storage = tmp_path / 'b/b.mcap'
+    storage.write_bytes(storage.read_bytes()[:-50])
+    summary = convert(*bags)
+    assert (summary.episodes, summary.skipped) == (0, 2)
+    assert 'rate_hz' in summary.notes[0] and 'It is truncated' in summary.notes[1]
+    assert not (tmp_path / 'dataset').exists()
+
+
+@pytest.mark.parametrize('stamp_ns, said', [
+    (0, 'the header has no time (stamp 0); let the driver stamp'),
+    (2 * 10**18, 's after the message arrived; let both machines use one clock')])
+def test_stamps_that_are_wrong_throughout_are_told(
+        tmp_path, demonstration, convert, stamp_ns, said):
+    """With the topic and the remedy, though there is no row to end."""
+    bag = write(demonstration, tmp_path / 'a', [
+        (topic, demonstration.message(topic, 0, stamp_ns) if topic == 'joint_states' else message,
+         receive_ns) for topic, message, receive_ns in demonstration.messages(range(20))])
+    summary = convert(bag)
+    assert (summary.episodes, summary.skipped) == (0, 1)
+    assert 'skipped: no stretch of at least 8 rows; at 17000000' in summary.notes[0]
+    assert 'topic joint_states' in summary.notes[0] and said in summary.notes[0]
+
+
+def test_a_stream_that_fails_for_good_is_a_warning_with_what_was_lost(
+        tmp_path, demonstration, convert):
+    """The rows until then are kept; an end that is only ragged is none."""
+    bags = [write_without(demonstration, tmp_path / 'a', range(60), range(40, 60)),
+            write_without(demonstration, tmp_path / 'b', range(60), range(55, 60))]
+    summary = convert(*bags)
+    assert (summary.rows, summary.skipped) == (41 + 56, 0)
+    assert len(summary.warnings) == 1
+    assert f'{bags[0]}: nothing could be used of its last 1.8 s; at 1700000004.100 s: observ' \
+        in summary.warnings[0]
+    assert 'topic camera/image_raw' in summary.warnings[0]
+
+
+def test_what_is_lost_after_a_clock_was_set_back_is_a_warning(
+        tmp_path, demonstration, convert, contract):
+    """A latched stream does not come again, so that the second pass has no rows."""
+    pose = contract.observations[2]
+    held = replace(contract, observations=(
+        *contract.observations[:2], replace(pose, on_stale='hold')))
+    first = [m for m in demonstration.messages(range(30))
+             if m[0] != pose.topic or m[2] % 10**9 == 0]
+    second = [m for m in pass_two(demonstration, range(30, 60), 50 * PERIOD_NS)
+              if m[0] != pose.topic]
+    summary = convert(write(demonstration, tmp_path / 'a', first + second), contract=held)
+    assert summary.rows == 30
+    assert 'nothing could be used of its last 2.9 s; at 1699999998.000 s: no message on block_po' \
+        in summary.warnings[0]
+
+
+def test_ages_are_those_of_the_rows_in_the_dataset(tmp_path, demonstration, convert):
+    """Rows that were left out do not count."""
+    late = [(topic, demonstration.message(topic, k, t - PERIOD_NS // 2), t) if topic ==
+            'block_pose' and k < 5 else (topic, message, t)
+            for k in (*range(5), *range(10, 30))
+            for topic, message, t in demonstration.messages([k])]
+    summary = convert(write(demonstration, tmp_path / 'a', late))
+    assert summary.rows == 20 and '6 rows left out' in summary.notes[0]
+    assert {len(ages) for ages in summary.ages_ns.values()} == {20}
+    assert summary.age_table()['block_pose'] == (0.0, 0.0)
+
+
+def test_a_dataset_is_not_written_into_a_bag(tmp_path, demonstration, convert):
+    """Bags are only read."""
+    bag = demonstration.write_bag(tmp_path / 'a', range(10))
+    (tmp_path / 'link').symlink_to(bag)
+    before = sorted(bag.iterdir())
+    for out in (bag / 'dataset', bag / 'deep/dataset', tmp_path / 'link/dataset'):
+        with pytest.raises(DatasetError, match='lies inside .*/a, which is only read'):
+            convert_bags([bag], out)
+    with pytest.raises(DatasetError, match='exists already'):
+        convert_bags([bag], bag)
+    assert sorted(bag.iterdir()) == before
 
 
 def test_a_bad_bag_is_skipped_and_the_others_converted(tmp_path, demonstration, convert):

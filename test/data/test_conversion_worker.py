@@ -17,6 +17,7 @@
 import threading
 
 from diffusion_policy_ros.data import conversion_worker
+from diffusion_policy_ros.data.conversion import ConversionSummary
 from diffusion_policy_ros.errors import DatasetError
 import pytest
 
@@ -33,6 +34,19 @@ def _outcome_of(monkeypatch, error):
     for thread in set(threading.enumerate()) - before:
         thread.join(timeout=60)
     return worker.outcome
+
+
+def test_what_was_lost_is_told(monkeypatch):
+    """Notes and warnings alike."""
+    summary = ConversionSummary(bags=2, episodes=1, rows=9, notes=['a: skipped: gone'],
+                                warnings=['b: nothing could be used of its last 9.0 s'])
+    monkeypatch.setattr(conversion_worker, 'convert_bags', lambda *args, **options: summary)
+    before = set(threading.enumerate())
+    worker = conversion_worker.ConversionWorker([], None, 'dataset')
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=60)
+    assert worker.outcome == ('dataset: 9 rows in 1 episodes from 2 bags; a: skipped: gone; '
+                              'b: nothing could be used of its last 9.0 s')
 
 
 @pytest.mark.parametrize('error, told', [

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.episodes import episode_rows, Gap, Row
+from diffusion_policy_ros.data.storage_order import SetBack
 from diffusion_policy_ros.errors import BagError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,6 +148,49 @@ def test_two_clocks_are_refused(demonstration, contract):
                 for k in range(3) for topic, _, t in demonstration.messages([k])]
     with pytest.raises(BagError, match='mixes two clocks'):
         list(episode_rows(messages, contract))
+
+
+def test_headers_that_go_back_end_an_episode(demonstration, contract):
+    """The clock of the drivers was set back, that of the recorder was not."""
+    later = [(topic, demonstration.message(topic, k, t - 5000 * MS), t) for k in range(10, 20)
+             for topic, _, t in demonstration.messages([k])]
+    events = list(episode_rows(demonstration.messages(range(10)) + later, contract))
+    rows = [event for event in events if isinstance(event, Row)]
+    assert [row.tick_ns for row in rows] == [START_NS + k * 100 * MS for k in range(len(rows))]
+    assert 10 <= len(rows) <= 11
+    assert events[len(rows)].reason == 'the clock was set back by 4.800 s (topic camera/image_raw)'
+    assert 'had arrived in time; the oldest came 4.980 s too late' in events[-1].reason
+
+
+@pytest.mark.parametrize('slip_ns', [-5 * 10**9, 10**9, START_NS - 9 * 10**9])
+def test_one_header_of_another_time_costs_nothing(demonstration, contract, slip_ns):
+    """A slip of the driver is no clock that was set back; its message is passed over."""
+    messages = [(topic, demonstration.message(topic, 0, slip_ns), t)
+                if topic == 'joint_states' and t == START_NS + 1000 * MS else (topic, message, t)
+                for topic, message, t in demonstration.messages(range(20))]
+    events = list(episode_rows(messages, contract))
+    assert all(isinstance(event, Row) for event in events) and len(events) == 20
+    assert events[10].ages_ns['joint_states'] == 100 * MS
+
+
+def test_a_held_sample_does_not_outlive_a_clock_that_was_set_back(demonstration, contract):
+    """Rows of the second pass show its own block, though the first pass's is stamped later."""
+    held = replace(contract, observations=contract.observations[:2] + (
+        replace(contract.observations[2], on_stale='hold'),))
+    again = [(topic, demonstration.message(topic, k + 50, t), t)
+             for k in range(10) for topic, _, t in demonstration.messages([k])]
+    step = SetBack('joint_states', START_NS + 900 * MS, START_NS)
+    rows = rows_of([*demonstration.messages(range(10)), step, *again], held)
+    assert [row.tick_ns for row in rows] == [START_NS + k * 100 * MS for k in range(10)] * 2
+    assert np.allclose([row.values['observation.environment_state'][0] for row in rows],
+                       [0.1 * k for k in (*range(10), *range(50, 60))])
+
+
+def test_streams_without_a_message_are_named(demonstration, contract):
+    """Nothing else would tell why there is no row."""
+    events = list(episode_rows([m for m in demonstration.messages(range(5))
+                                if m[0] in ('joint_states', 'block_pose')], contract))
+    assert [event.reason for event in events] == ['no message on camera/image_raw, joint_commands']
 
 
 def test_next_state_labels_are_the_state_one_row_later(demonstration, contract):

@@ -15,11 +15,16 @@
 """Real LeRobot datasets read as they are; damaged ones are refused."""
 
 import json
+import math
 import shutil
 
+from diffusion_policy_ros.data.conversion import convert_bags
 from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
+from hypothesis import given, HealthCheck, settings
+from hypothesis import strategies as st
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -98,6 +103,136 @@ def test_a_damaged_file_is_named(copy, name, damage):
         reader = LeRobotReader(copy)
         reader.columns(['action'])
         reader.statistics()
+
+
+@pytest.fixture(scope='module')
+def converted(tmp_path_factory, demonstration):
+    """Convert two bags of 10 rows."""
+    folder = tmp_path_factory.mktemp('converted')
+    bags = [demonstration.write_bag(folder / f'bag{n}', range(10)) for n in (0, 1)]
+    convert_bags(bags, folder / 'ours', progress=False)
+    return folder / 'ours'
+
+
+@pytest.fixture
+def ours(tmp_path, converted):
+    """Give a copy of a dataset of our own: two episodes of 10 rows."""
+    return shutil.copytree(converted, tmp_path / 'ours')
+
+
+def edit_json(path, change):
+    """Change the content of a JSON file."""
+    content = json.loads(path.read_text())
+    content = change(content) or content
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize('change, said', [
+    (lambda info: [1], 'holds .1. instead of an object'),
+    (lambda info: info.pop('codebase_version') and None, 'codebase_version is None'),
+    (lambda info: info.pop('features') and None, 'features is None'),
+    (lambda info: info.update(features={}), 'features is {}'),
+    (lambda info: info.update(features=['action']), r"features is .'action'."),
+    (lambda info: info['features'].update(action=3), "feature 'action' is 3"),
+    (lambda info: info['features']['action'].pop('dtype') and None, "feature 'action' is"),
+    (lambda info: info['features']['action'].update(shape=2), "feature 'action' is"),
+    (lambda info: info['features']['action'].update(shape=[]), "feature 'action' is"),
+    (lambda info: info['features']['observation.images.camera'].update(shape=[3]), 'camera'),
+    (lambda info: info.update(fps='ten'), "fps is 'ten'"),
+    (lambda info: info.update(fps=0), 'fps is 0'),
+    (lambda info: info.pop('total_episodes') and None, 'total_episodes is None'),
+    (lambda info: info.update(total_episodes=1.5), 'total_episodes is 1.5'),
+    (lambda info: info.update(data_path=None), 'data_path is None'),
+    (lambda info: info.update(data_path='{chunk}'), "data_path is '{chunk}'"),
+    (lambda info: info.update(data_path='{chunk_index:q}'), 'data_path is'),
+    (lambda info: info.update(data_path='{'), 'data_path is'),
+    (lambda info: info.update(video_path=None), 'video_path is None'),
+])
+def test_an_info_that_is_not_what_it_should_be_is_named(ours, change, said):
+    """With the entry, its value and the remedy."""
+    edit_json(ours / 'meta/info.json', change)
+    with pytest.raises(DatasetError, match=f'meta/info.json.*{said}.*(damaged|convert)'):
+        LeRobotReader(ours)
+
+
+@pytest.mark.parametrize('text', [
+    '[]', '3', '{"action": 3}', '{"action": {"mean": "x"}}', '{"action": {"mean": [[1], [2, 3]]}}',
+    '{"action": {"mean": null}}', '{"action": {"mean": [1, {}]}}'])
+def test_statistics_that_are_none_are_refused(ours, text):
+    """They decide how a policy sees its inputs."""
+    (ours / 'meta/stats.json').write_text(text)
+    with pytest.raises(DatasetError, match='meta/stats.json does not hold numbers.*damaged'):
+        LeRobotReader(ours).statistics()
+
+
+@pytest.mark.parametrize('name, value, said', [
+    ('dataset_to_index', 7, '1 has rows 10 to 20, the episode before it ends at 7'),
+    ('dataset_to_index', None, '0 has rows 0 to None'),
+    ('dataset_from_index', 3, '0 has rows 3 to 10'),
+    ('tasks', None, 'tasks is None'),
+    ('data/chunk_index', -1, 'data/chunk_index is -1'),
+    ('videos/observation.images.camera/from_timestamp', None, 'from_timestamp is None'),
+    ('episode_index', 4, '0 is episode 4'),
+])
+def test_an_episode_table_that_contradicts_itself_is_refused(ours, name, value, said):
+    """Rows of two episodes must never be taken for one."""
+    path = ours / 'meta/episodes/chunk-000/file-000.parquet'
+    row = {**pq.read_table(path).to_pylist()[0], name: value}
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    with pytest.raises(DatasetError, match=f'meta/episodes row .*{said}'):
+        LeRobotReader(ours)
+
+
+@pytest.mark.parametrize('values', [
+    ['a'] * 10, [None] * 10, [[1.0]] * 10, [[1.0, None]] * 10, [[1.0, math.inf]] * 10])
+def test_columns_that_are_not_what_info_says_are_refused(ours, values):
+    """Texts, holes, other sizes."""
+    path = ours / 'data/chunk-000/file-000.parquet'
+    for other in (path, path.with_name('file-001.parquet')):
+        table = pq.read_table(other)
+        at = table.schema.get_field_index('action')
+        pq.write_table(table.set_column(at, 'action', pa.array(values)), other)
+    with pytest.raises(DatasetError, match="column 'action' of the data files does not hold"):
+        LeRobotReader(ours).columns(['action'])
+
+
+@settings(max_examples=80, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(['meta/info.json', 'meta/stats.json', 'meta/tasks.parquet',
+                             'meta/episodes/chunk-000/file-000.parquet',
+                             'data/chunk-000/file-000.parquet']),
+       where=st.floats(0, 1), noise=st.binary(min_size=1, max_size=40), cut=st.booleans())
+def test_no_damage_makes_anything_but_a_dataset_error(ours, name, where, noise, cut):
+    """Overwritten or cut anywhere."""
+    path = ours / name
+    whole = path.read_bytes()
+    at = int(where * len(whole))
+    path.write_bytes(whole[:at] + noise + (b'' if cut else whole[at + len(noise):]))
+    try:
+        reader = LeRobotReader(ours)
+        reader.statistics()
+        reader.columns([key for key in reader.features if key not in reader.video_keys])
+    except DatasetError as error:
+        assert str(ours) in str(error)
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize('old, new, said', [
+    ('rate_hz: 10', 'rate_hz: 20', 'rate_hz is 20, fps is 10'),
+    ('  - wrist\n- key', '  - hand\n- key',
+     "observation.state names is .'elbow', 'hand'., stored is .'elbow', 'wrist'."),
+    ('height: 12', 'height: 24', r'camera shape is .24, 16, 3., stored is .12, 16, 3.'),
+    ('key: observation.state', 'key: observation.other', 'observation.other is in the contract o'),
+])
+def test_a_contract_that_contradicts_the_rows_is_refused(ours, old, new, said):
+    """A checkpoint would carry it to the robot."""
+    path = ours / 'meta/contract.yaml'
+    text = path.read_text()
+    assert old in text and LeRobotReader(ours).contract
+    path.write_text(text.replace(old, new))
+    with pytest.raises(DatasetError, match=f'contract.yaml contradicts .*info.json: .*{said}'):
+        LeRobotReader(ours).contract
 
 
 def test_another_version_is_refused(copy):

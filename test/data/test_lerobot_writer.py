@@ -135,6 +135,33 @@ def test_a_full_disk_keeps_what_was_saved(tmp_path, contract, full_disk):
     assert LeRobotReader(tmp_path / 'd').row_count == 4
 
 
+def test_a_dataset_has_its_name_only_when_it_is_complete(tmp_path, contract):
+    """An exception leaves what was saved under another, which the next run tells."""
+    with pytest.raises(KeyboardInterrupt):
+        with LeRobotWriter(tmp_path / 'd', contract) as writer:
+            writer.add_row(**row(0))
+            writer.save_episode('t')
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ['d.part']
+    assert LeRobotReader(tmp_path / 'd.part').row_count == 1
+    with pytest.raises(DatasetError, match='Remove it to convert anew.* rename it to d$'):
+        LeRobotWriter(tmp_path / 'd', contract)
+    (tmp_path / 'd.part').rename(tmp_path / 'd')
+    assert LeRobotReader(tmp_path / 'd').contract == contract
+
+
+def test_a_dataset_that_took_the_name_meanwhile_is_not_harmed(tmp_path, contract):
+    """The one that comes later keeps its rows beside it."""
+    with pytest.raises(DatasetError, match='cannot write the dataset'):
+        with LeRobotWriter(tmp_path / 'd', contract) as writer:
+            writer.add_row(**row(0))
+            writer.save_episode('t')
+            (tmp_path / 'd').mkdir()
+            (tmp_path / 'd/mine').write_text('precious')
+    assert (tmp_path / 'd/mine').read_text() == 'precious'
+    assert LeRobotReader(tmp_path / 'd.part').row_count == 1
+
+
 def test_a_disk_that_is_full_from_the_start_leaves_no_folder(tmp_path, contract, full_disk):
     with full_disk(100), pytest.raises(DatasetError, match=r'cannot write the dataset .*/d'):
         LeRobotWriter(tmp_path / 'd', contract)
@@ -221,11 +248,14 @@ def test_saved_episodes_survive_a_kill_at_any_moment(tmp_path, contract, attempt
         os.kill(process.pid, signal.SIGKILL)
     rest = process.communicate()[0].split()
     saved = max([saved, *map(int, rest)])
-    reader = LeRobotReader(tmp_path / 'd')
+    assert not (tmp_path / 'd').exists()
+    reader = LeRobotReader(tmp_path / 'd.part')
     assert saved <= len(reader.episodes) <= saved + 1
     rows = reader.columns(['action', 'tick_ns'])
     assert np.array_equal(rows['action'][:, 0], 2 * np.arange(reader.row_count))
     assert len(list(reader.frames('observation.images.camera'))) == reader.row_count
+    with pytest.raises(DatasetError, match='d.part is what a conversion wrote that was stopped'):
+        LeRobotWriter(tmp_path / 'd', contract)
 
 
 def schemas(folder, part):

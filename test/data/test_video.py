@@ -15,7 +15,8 @@
 """Every frame comes back at its own time, as close to the original as its codec promises."""
 
 import av
-from diffusion_policy_ros.data.video import CODECS, describe_video, read_frames, VideoWriter
+from diffusion_policy_ros.data.video import (
+    CODECS, describe_video, Encoding, read_frames, VideoWriter)
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pytest
@@ -133,12 +134,34 @@ def test_a_full_disk_is_named_with_the_file_and_nothing_is_left(tmp_path, full_d
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('codec, crf, said', [
+    ('h264', 52, 'h264 takes 0 .best. to 51'), ('h264', -1, 'to 51'),
+    ('av1', 64, 'av1 takes 0 .best. to 63'), ('h264-lossless', 0, 'takes none')])
+def test_a_quality_that_the_codec_does_not_have_is_refused(tmp_path, codec, crf, said):
+    """The encoder would quietly take another."""
+    with pytest.raises(DatasetError, match=f'crf is {crf}; codec .*{said}'):
+        VideoWriter(tmp_path / 'v.mp4', shape=(48, 64, 3), rate_hz=10, codec=codec, crf=crf)
+
+
+@pytest.mark.parametrize('codec', CODECS)
+def test_encoders_are_silent(tmp_path, codec, capfd):
+    """What they print themselves would tear progress bars and fill logs."""
+    write(tmp_path / 'v.mp4', pictures(3), codec=codec)
+    assert capfd.readouterr() == ('', '')
+
+
+def test_an_encoder_that_this_ffmpeg_lacks_is_named(tmp_path, monkeypatch):
+    """With one that every FFmpeg has."""
+    monkeypatch.setitem(CODECS, 'av1', Encoding('libnothing', 'yuv420p', 30, 63))
+    with pytest.raises(DatasetError, match='8x9 pictures with codec .av1., crf 9.*--codec h264'):
+        VideoWriter(tmp_path / 'b.mp4', shape=(9, 8, 3), rate_hz=10, codec='av1', crf=9)
+    assert not list(tmp_path.iterdir())
+
+
 def test_wrong_input_is_refused(tmp_path):
-    """Codec, quality, size, missing file: one sentence each."""
+    """Codec, size, missing file: one sentence each."""
     with pytest.raises(DatasetError, match="codec is 'vp9'; choose one of: h264"):
         VideoWriter(tmp_path / 'a.mp4', shape=(8, 8, 3), rate_hz=10, codec='vp9')
-    with pytest.raises(DatasetError, match='8x9 pictures with codec .av1., crf 99'):
-        VideoWriter(tmp_path / 'b.mp4', shape=(9, 8, 3), rate_hz=10, codec='av1', crf=99)
     video = VideoWriter(tmp_path / 'c.mp4', shape=(48, 64, 3), rate_hz=10)
     with pytest.raises(DatasetError, match=r'frame 0 is uint8 \(24, 64, 3\)'):
         video.write(pictures(1, height=24)[0])

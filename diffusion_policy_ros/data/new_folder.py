@@ -1,0 +1,61 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Output folders that get their name only when they are complete."""
+
+import os
+from pathlib import Path
+
+
+def unfinished_path(folder) -> Path:
+    """
+    Return where a folder is built: beside its place, so that a rename completes it.
+
+    :param folder: The folder's final path.
+    """
+    folder = Path(folder)
+    return folder.with_name(f'{folder.name}.part')
+
+
+def check_new(folder, error) -> None:
+    """
+    Refuse to write where something is already, finished or not.
+
+    :param folder: The folder's final path.
+    :param error: Exception type to raise.
+    :raises error: naming what is there, and what to do.
+    """
+    if os.path.lexists(folder):
+        raise error(f'{folder} exists already and is never overwritten; choose another --out, or '
+                    'remove it yourself')
+    part = unfinished_path(folder)
+    if os.path.lexists(part):
+        raise error(f'{part} is what a conversion wrote that was stopped before its end, or is '
+                    'still running. Remove it to convert anew, or choose another --out; to keep '
+                    'the episodes that it saved, which are whole, rename it to '
+                    f'{Path(folder).name}')
+
+
+def check_outside(folder, source, error) -> None:
+    """
+    Refuse to write into what is being read.
+
+    :param folder: The new folder.
+    :param source: Folder or file that is read.
+    :param error: Exception type to raise.
+    :raises error: if the new folder is the source, or lies inside it.
+    """
+    source, place = (Path(os.path.realpath(path)) for path in (source, folder))
+    if source in (place, *place.parents):
+        raise error(f'{folder} lies inside {source}, which is only read; choose another --out')

@@ -1,0 +1,51 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A loss is as long as it lasted, and the longest one tells what went wrong."""
+
+from diffusion_policy_ros.data.episodes import Gap
+from diffusion_policy_ros.data.losses import Losses
+import pytest
+
+S = 10**9
+
+
+def test_without_gaps_nothing_is_lost():
+    losses = Losses()
+    losses.end(5 * S)
+    losses.finish(9 * S)
+    assert losses.tail_s == 0 and losses.reason == ''
+
+
+def test_the_longest_gap_gives_the_reason_and_the_last_one_the_tail():
+    losses = Losses()
+    for begin, end, reason in ((1, 2, 'short'), (10, 19, 'long'), (30, 32, 'middle')):
+        losses.begin(Gap(begin * S, reason), begin * S)
+        losses.end(end * S)
+        assert losses.tail_s == 0
+    losses.begin(Gap(40 * S, 'tail'), 40 * S)
+    losses.finish(43 * S)
+    assert losses.reason == 'at 10.000 s: long'
+    assert losses.tail_s == pytest.approx(3) and losses.tail_reason == 'at 40.000 s: tail'
+
+
+def test_gaps_of_several_passes_add_up_and_none_is_negative():
+    """The second begins before the first one, as the clock was set back."""
+    losses = Losses()
+    losses.begin(Gap(100 * S, 'stale'), 100 * S)
+    losses.begin(Gap(104 * S, 'set back'), 104 * S)
+    losses.begin(Gap(20 * S, 'missing'), 20 * S)
+    losses.finish(27 * S)
+    assert losses.tail_s == pytest.approx(4 + 0 + 7)
+    assert losses.reason == losses.tail_reason == 'at 20.000 s: missing'
