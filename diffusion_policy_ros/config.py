@@ -15,22 +15,14 @@
 """What a policy is made of: its inputs, its chunk, its networks and its noise process."""
 
 from dataclasses import asdict, dataclass, field, fields
-import math
 
-from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.checks import shown
+from diffusion_policy_ros.config_checks import check_policy_config, checked_features
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.streams import ACTION_KEY, IMAGE_KEY_PREFIX
 
+FEATURE_FIELDS = ('input_features', 'output_features')
 ENVIRONMENT_KEY = 'observation.environment_state'
-FEATURE_TYPES = ('STATE', 'VISUAL', 'ENV', 'ACTION')
-NORMALIZATIONS = ('MEAN_STD', 'MIN_MAX', 'IDENTITY')
-FINAL_GROUPS = 8
-CHOICES = {
-    'vision_backbone': ('resnet18', 'light_cnn'), 'use_group_norm': (True,),
-    'beta_schedule': ('linear', 'scaled_linear', 'squaredcos_cap_v2'),
-    'prediction_type': ('epsilon', 'sample', 'v_prediction'), 'clip_sample': (True, False),
-    'crop_is_random': (True, False), 'use_film_scale_modulation': (True, False),
-    'use_separate_rgb_encoder_per_camera': (True, False)}
 DEFAULT_NORMALIZATION = {'VISUAL': 'MEAN_STD', 'STATE': 'MIN_MAX', 'ENV': 'MIN_MAX',
                          'ACTION': 'MIN_MAX'}
 
@@ -97,16 +89,17 @@ class PolicyConfig:
 
     def __post_init__(self):
         """Make sequences tuples, then check every field, naming it in each error."""
-        for name in ('input_features', 'output_features'):
-            object.__setattr__(self, name, _checked_features(name, getattr(self, name)))
+        for name in FEATURE_FIELDS:
+            object.__setattr__(self, name, checked_features(name, getattr(self, name)))
         for name in ('down_dims', 'crop_shape'):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        _check_values(self)
-        _check_steps(self)
-        _check_unet(self)
-        _check_images(self)
-        _check_normalization(self)
+        check_policy_config(self)
+
+    @classmethod
+    def setting_names(cls) -> tuple:
+        """Return the names of the fields that a robot's contract does not decide."""
+        return tuple(f.name for f in fields(cls) if f.name not in FEATURE_FIELDS)
 
     @property
     def action_dim(self) -> int:
@@ -182,12 +175,13 @@ class PolicyConfig:
         """
         if not isinstance(raw, dict) or raw.get('type') != 'diffusion':
             got = raw.get('type') if isinstance(raw, dict) else type(raw).__name__
-            raise ConfigError(f'type is {got!r}; a policy with "type": "diffusion" is needed')
+            raise ConfigError(f'type is {shown(got)}; a policy with "type": "diffusion" is '
+                              'needed')
         if raw.get('resize_shape') is not None:
-            raise ConfigError(f'resize_shape is {raw["resize_shape"]}; images are resized by the '
-                              "contract's image size here, train with resize_shape null")
+            raise ConfigError(f'resize_shape is {shown(raw["resize_shape"])}; images are resized '
+                              "by the contract's image size here, train with resize_shape null")
         known = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}
-        return cls(**{'input_features': None, 'output_features': None, **known})
+        return cls(**{**dict.fromkeys(FEATURE_FIELDS), **known})
 
 
 def _feature(contract, key):
@@ -196,100 +190,3 @@ def _feature(contract, key):
     if key.startswith(IMAGE_KEY_PREFIX):
         return {'type': 'VISUAL', 'shape': (shape[2], shape[0], shape[1])}
     return {'type': 'ENV' if key == ENVIRONMENT_KEY else 'STATE', 'shape': shape}
-
-
-def _checked_features(where, features):
-    """Return the features with tuple shapes, refusing malformed ones."""
-    if not isinstance(features, dict) or not features:
-        raise ConfigError(f'{where} is {features!r}; it must map keys to features')
-    checked = {}
-    for key, feature in features.items():
-        if not isinstance(feature, dict) or set(feature) != {'type', 'shape'}:
-            raise ConfigError(f'{where}.{key} is {feature!r}; it needs exactly "type" and "shape"')
-        check_choice(f'{where}.{key}.type', feature['type'], FEATURE_TYPES, ConfigError)
-        wanted = 3 if feature['type'] == 'VISUAL' else 1
-        shape = feature['shape']
-        if not _are_counts(shape) or len(shape) != wanted:
-            raise ConfigError(f'{where}.{key}.shape is {shape!r}; a {feature["type"]} feature '
-                              f'needs {wanted} positive whole number(s)')
-        checked[key] = {'type': feature['type'], 'shape': tuple(shape)}
-    return checked
-
-
-def _check_values(config):
-    """Check the fields that stand alone."""
-    for name in ('n_obs_steps', 'horizon', 'n_action_steps', 'spatial_softmax_num_keypoints',
-                 'kernel_size', 'n_groups', 'diffusion_step_embed_dim', 'num_train_timesteps'):
-        if not _are_counts([getattr(config, name)]):
-            raise ConfigError(f'{name} is {getattr(config, name)!r}; it must be a whole number, '
-                              'at least 1')
-    for name in ('beta_start', 'beta_end', 'clip_sample_range'):
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) \
-                or not 0 < value < math.inf:
-            raise ConfigError(f'{name} is {value!r}; it must be a finite number above 0')
-    if not config.beta_start <= config.beta_end < 1:
-        raise ConfigError(f'beta_start is {config.beta_start} and beta_end {config.beta_end}; '
-                          'wanted beta_start <= beta_end < 1')
-    for name, choices in CHOICES.items():
-        check_choice(name, getattr(config, name), choices, ConfigError)
-    if set(config.output_features) != {ACTION_KEY}:
-        raise ConfigError(f'output_features has {list(config.output_features)}; exactly '
-                          f'"{ACTION_KEY}" is needed')
-
-
-def _check_steps(config):
-    """Check the rows of a chunk against each other."""
-    most = config.horizon - config.n_obs_steps + 1
-    if config.n_action_steps > most:
-        raise ConfigError(f'n_action_steps is {config.n_action_steps}; horizon {config.horizon} '
-                          f'and n_obs_steps {config.n_obs_steps} leave at most {most}')
-
-
-def _check_unet(config):
-    """Check the U-Net's sizes."""
-    dims = config.down_dims
-    if not _are_counts(dims) or any(dim % config.n_groups for dim in dims):
-        raise ConfigError(f'down_dims is {dims!r}; it needs positive multiples of n_groups '
-                          f'({config.n_groups})')
-    if dims[0] % FINAL_GROUPS:
-        raise ConfigError(f'down_dims[0] is {dims[0]}; the last block needs a multiple of '
-                          f'{FINAL_GROUPS}')
-    if config.horizon % 2 ** len(dims):
-        raise ConfigError(f'horizon is {config.horizon}; with {len(dims)} levels in down_dims it '
-                          f'must be a multiple of {2 ** len(dims)}')
-    if config.kernel_size % 2 == 0:
-        raise ConfigError(f'kernel_size is {config.kernel_size}; it must be odd')
-    if config.diffusion_step_embed_dim % 2 or config.diffusion_step_embed_dim < 4:
-        raise ConfigError(f'diffusion_step_embed_dim is {config.diffusion_step_embed_dim}; it '
-                          'must be even and at least 4')
-
-
-def _check_images(config):
-    """Check that all cameras have one shape and that the crop fits it."""
-    shapes = {config.input_features[key]['shape'] for key in config.image_keys}
-    if len(shapes) > 1:
-        raise ConfigError(f'the cameras have the shapes {sorted(shapes)}; all need one shape, '
-                          'set it in the contract')
-    crop = config.crop_shape
-    if crop is not None and shapes and (not _are_counts(crop) or len(crop) != 2 or any(
-            want > have for want, have in zip(crop, config.image_shape[1:]))):
-        raise ConfigError(f'crop_shape is {crop!r}; it must be (height, width) in px within '
-                          f'{config.image_shape[1:]}')
-
-
-def _check_normalization(config):
-    """Check that every feature type in use has a known normalization."""
-    if not isinstance(config.normalization_mapping, dict):
-        raise ConfigError(f'normalization_mapping is {config.normalization_mapping!r}; it must '
-                          'map feature types to normalizations')
-    features = {**config.input_features, **config.output_features}
-    for feature_type in {feature['type'] for feature in features.values()}:
-        check_choice(f'normalization_mapping[{feature_type!r}]',
-                     config.normalization_mapping.get(feature_type), NORMALIZATIONS, ConfigError)
-
-
-def _are_counts(values):
-    """Tell whether all values are whole numbers of at least 1, and there is one."""
-    return isinstance(values, (list, tuple)) and len(values) > 0 and all(
-        isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)

@@ -94,6 +94,14 @@ def test_fields_about_training_are_ignored_and_absent_ones_take_defaults():
     ({'use_group_norm': False}, 'use_group_norm is False; choose one of: True'),
     ({'normalization_mapping': {'VISUAL': 'MEAN_STD'}}, r'normalization_mapping\['),
     ({'normalization_mapping': None}, 'normalization_mapping is None'),
+    ({'horizon': 10**12}, 'horizon is 1000000000000; it must be a whole number from 1 to 10000'),
+    ({'n_obs_steps': 10**9}, 'n_obs_steps is 1000000000; .* from 1 to 1000'),
+    ({'num_train_timesteps': 10**9}, 'num_train_timesteps is .* from 1 to 100000'),
+    ({'kernel_size': 10**9 + 1}, 'kernel_size is .* from 1 to 1000'),
+    ({'down_dims': (10**9, 10**9)}, 'down_dims is .* at most 16384 each'),
+    ({'down_dims': (8,) * 9}, 'down_dims is .* needs 1 to 8 positive multiples'),
+    ({'clip_sample_range': 1e300}, r'clip_sample_range is 1e\+300; it must be .* at most 1e\+06'),
+    ({'beta_end': 10**400}, 'beta_end is 1000'),
 ])
 def test_value_that_cannot_work_is_refused_by_name(changes, message):
     with pytest.raises(ConfigError, match=message):
@@ -105,6 +113,8 @@ def test_value_that_cannot_work_is_refused_by_name(changes, message):
     ({'observation.state': {'type': 'STATE'}}, 'needs exactly "type" and "shape"'),
     ({'observation.state': {'type': 'JOINTS', 'shape': [2]}}, 'choose one of: STATE'),
     ({'observation.state': {'type': 'STATE', 'shape': [2, 3]}}, r'needs 1 positive whole'),
+    ({'observation.state': {'type': 'STATE', 'shape': [10**9]}}, 'at most 16384'),
+    ({'observation.state': {'type': 'ACTION', 'shape': [2]}}, 'no entry of input_features may'),
     ({'observation.images.a': {'type': 'VISUAL', 'shape': [3, 96, 96]},
       'observation.images.b': {'type': 'VISUAL', 'shape': [3, 48, 96]}}, 'all need one shape'),
 ])

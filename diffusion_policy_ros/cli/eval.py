@@ -15,6 +15,7 @@
 """``dpr eval``: measure a checkpoint in simulation, with 95 % intervals."""
 
 import json
+import os
 from pathlib import Path
 
 # name: (module, class, rows per episode at most)
@@ -55,7 +56,7 @@ def run(args) -> int:
 
     from diffusion_policy_ros.errors import ConfigError
     from diffusion_policy_ros.evaluation.evaluate import evaluate
-    from diffusion_policy_ros.policy.device import choose_device
+    from diffusion_policy_ros.policy.device import choose_device, memory_guard
     from diffusion_policy_ros.policy.policy import Policy
     from tqdm import tqdm
 
@@ -68,7 +69,8 @@ def run(args) -> int:
     sampler = policy.sampler.changed(args.solver, args.steps)
     module, name, max_steps = SIMULATIONS[args.sim]
     seeds = range(args.seed, args.seed + args.episodes)
-    with tqdm(total=args.episodes, desc=f'eval {args.sim}', unit='episode') as bar:
+    with memory_guard('lower --batch'), \
+            tqdm(total=args.episodes, desc=f'eval {args.sim}', unit='episode') as bar:
         evaluation = evaluate(
             policy, getattr(import_module(module), name), seeds, sampler=sampler,
             execute_horizon=horizon, max_steps=max_steps, batch_size=args.batch,
@@ -77,7 +79,10 @@ def run(args) -> int:
     if args.out:
         settings = {'model': str(args.model), 'sim': args.sim, 'first_seed': args.seed,
                     'sampler': vars(sampler), 'execute_horizon': horizon}
-        args.out.write_text(json.dumps({**settings, **evaluation.to_dict()}, indent=1))
+        try:
+            args.out.write_text(json.dumps({**settings, **evaluation.to_dict()}, indent=1))
+        except OSError as error:
+            raise ConfigError(f'--out {args.out} cannot be written: {error}') from error
     return 0
 
 
@@ -89,8 +94,9 @@ def _check(args):
         if not low <= getattr(args, name) <= high:
             raise ConfigError(f'--{name} is {getattr(args, name)}; it must be from {low} to '
                               f'{high}')
-    if args.out and (args.out.is_dir() or not args.out.parent.is_dir()):
-        raise ConfigError(f'--out is {args.out}; name a file in a folder that exists')
+    if args.out and (args.out.is_dir() or not os.access(args.out.parent, os.W_OK | os.X_OK)):
+        raise ConfigError(f'--out is {args.out}; name a file in a folder that exists and can be '
+                          'written to')
 
 
 def _execute_horizon(wanted, available):

@@ -24,12 +24,14 @@ class StopRequest:
     """
     Within its ``with`` block the first signal sets a flag; the second one interrupts at once.
 
-    Calling the object tells whether a stop was requested.
+    Calling the object tells whether a stop was requested. Before the first call nothing waits to
+    be saved, and the first signal interrupts at once.
     """
 
     def __init__(self):
         """Start with no request."""
         self._requested = False
+        self._is_heeded = False
         self._previous = {}
 
     def __enter__(self):
@@ -45,11 +47,12 @@ class StopRequest:
 
     def __call__(self) -> bool:
         """Tell whether a stop was requested."""
+        self._is_heeded = True
         return self._requested
 
     def _handle(self, number, _frame):
         """Note the first request; obey the second."""
-        if self._requested:
+        if self._requested or not self._is_heeded:
             raise KeyboardInterrupt
         self._requested = True
         name = signal.Signals(number).name

@@ -16,6 +16,8 @@
 
 from pathlib import Path
 
+LARGEST_THREADS = 256
+
 
 def add_arguments(parser):
     """
@@ -58,8 +60,8 @@ def run(args) -> int:
     from diffusion_policy_ros.training.loop import Interrupted
     from diffusion_policy_ros.training.run import train
 
-    if args.threads < 0:
-        raise ConfigError(f'--threads is {args.threads}; it must be at least 0')
+    if not 0 <= args.threads <= LARGEST_THREADS:
+        raise ConfigError(f'--threads is {args.threads}; it must be from 0 to {LARGEST_THREADS}')
     if args.threads:
         torch.set_num_threads(args.threads)
     config = load_train_config(args.config, args.overrides)

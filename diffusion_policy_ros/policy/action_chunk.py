@@ -50,8 +50,9 @@ class TimedChunk:
             row, column = bad[0]
             raise ChunkError(
                 f'the chunk is not finite: row {row}, entry {column} is {actions[row, column]} '
-                f'({len(bad)} of {actions.size} values); check the checkpoint and its '
-                'normalization statistics')
+                f'({len(bad)} of {actions.size} values); an observation lies far outside '
+                'what the policy was trained on, or the checkpoint or its normalization '
+                'statistics are damaged')
         actions.setflags(write=False)
         object.__setattr__(self, 'actions', actions)
 

@@ -16,11 +16,11 @@
 from dataclasses import asdict, dataclass
 import hashlib
 import json
-import os
 from pathlib import Path
 import shutil
 from typing import Optional
 
+from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import parse_contract, RobotContract
 from diffusion_policy_ros.diffusion.sampling import Sampler
@@ -69,12 +69,13 @@ def write_checkpoint(folder, checkpoint, *, weights_dtype='float32'):
         the disk refuses.
     """
     folder = Path(folder).resolve()
-    _check_place(folder)
+    check_place(folder)
     if checkpoint.contract is None:
         raise CheckpointError(f'{folder}: a checkpoint needs the robot contract of its training')
     weights = _stored_weights(checkpoint.weights, weights_dtype)
-    fresh = folder.with_name(f'.{folder.name}.new-{os.getpid()}')
+    fresh = folder.with_name(f'.{folder.name}.new')
     try:
+        shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed
         fresh.mkdir(parents=True)
         _write_files(fresh, checkpoint, weights)
         _put_in_place(fresh, folder)
@@ -104,18 +105,17 @@ def read_checkpoint(folder) -> Checkpoint:
     return Checkpoint(config, read_statistics(folder, config), weights, contract, sampler)
 
 
-def load_weights(module, weights, folder):
+def check_weights(wanted, weights, folder):
     """
-    Fill a module with a checkpoint's weights, all of them and no others.
+    Check that a checkpoint's weights are those of a configuration, all of them and no others.
 
-    :param module: Module to fill.
+    :param wanted: Tensor name -> tensor of the wanted shape, whose values are not looked at.
     :param weights: Tensor name -> tensor.
     :param folder: Where they came from, for error messages.
     :raises CheckpointError: if a name is missing or unknown, a shape differs, or a weight is not
         finite.
     """
     path = Path(folder) / WEIGHTS
-    wanted = module.state_dict()
     for word, names in (('lacks', wanted.keys() - weights.keys()),
                         ('has the unknown tensor', weights.keys() - wanted.keys())):
         if names:
@@ -126,7 +126,6 @@ def load_weights(module, weights, folder):
             raise CheckpointError(f'{path}: {name!r} has shape {tuple(tensor.shape)}, {CONFIG} '
                                   f'wants {tuple(wanted[name].shape)}; {REMEDY}')
         _check_finite(path, name, tensor)
-    module.load_state_dict(weights)
 
 
 def check_unchanged(folder):
@@ -157,11 +156,22 @@ def _sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def _check_place(folder):
-    """Refuse to replace what is no checkpoint."""
-    if folder.exists() and not folder.is_dir():
+def check_place(folder):
+    """
+    Refuse to replace what is no checkpoint.
+
+    :param folder: pathlib.Path at which a checkpoint is to be written.
+    :raises CheckpointError: if something else is there.
+    """
+    try:
+        is_file = folder.exists() and not folder.is_dir()
+        is_foreign = folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).exists()
+    except OSError as error:
+        raise CheckpointError(f'{folder} cannot be written to ({error}); choose another folder'
+                              ) from error
+    if is_file:
         raise CheckpointError(f'{folder} is a file; choose another folder')
-    if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists():
+    if is_foreign:
         raise CheckpointError(f'{folder} is not empty and no checkpoint (it has no {CONFIG}); '
                               'choose another folder')
 
@@ -234,7 +244,7 @@ def _read_extras(folder):
     extras = read_json(path)
     version = extras.get('format_version') if isinstance(extras, dict) else None
     if version != FORMAT_VERSION:
-        raise CheckpointError(f'{path}: format_version is {version!r}, this package reads '
+        raise CheckpointError(f'{path}: format_version is {shown(version)}, this package reads '
                               f'{FORMAT_VERSION}; update the package, or train anew')
     text = read_bytes(folder / CONTRACT)
     try:

@@ -48,7 +48,7 @@ def read_json(path):
     """
     try:
         return json.loads(read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f'{path} is not valid JSON ({error}); {REMEDY}') from error
 
 

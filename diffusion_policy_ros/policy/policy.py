@@ -22,7 +22,8 @@ from diffusion_policy_ros.networks.observation_encoder import (
     center_crop, join_features, random_crop, RgbEncoder)
 from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
 from diffusion_policy_ros.policy.checkpoint import (
-    check_unchanged, Checkpoint, load_weights, read_checkpoint, write_checkpoint)
+    check_unchanged, check_weights, Checkpoint, read_checkpoint, write_checkpoint)
+from diffusion_policy_ros.policy.device import choose_device
 from diffusion_policy_ros.policy.normalizer import Normalizer, unit_image_statistics
 from diffusion_policy_ros.policy.window_check import checked_window, window_layout
 from diffusion_policy_ros.streams import ACTION_KEY
@@ -115,18 +116,24 @@ class Policy(nn.Module):
         Read a policy from a checkpoint folder, ready to sample.
 
         :param folder: Path of the folder.
-        :param device: Device to put it on.
+        :param device: Device to put it on, as for ``choose_device``.
         :return: The policy.
         :raises CheckpointError: naming the file, what is wrong with it and the remedy.
+        :raises ConfigError: if the device cannot be used here.
         """
+        device = choose_device(str(device))
         checkpoint = read_checkpoint(folder)
         try:
-            policy = cls(checkpoint.config, Normalizer(checkpoint.config, checkpoint.statistics),
-                         contract=checkpoint.contract, sampler=checkpoint.sampler)
+            normalizer = Normalizer(checkpoint.config, checkpoint.statistics)
+            with torch.device('meta'):  # shapes only, so that absurd sizes cost no memory
+                networks = nn.ModuleDict({'diffusion': DiffusionNetworks(checkpoint.config)})
+            check_weights(networks.state_dict(), checkpoint.weights, folder)
+            policy = cls(checkpoint.config, normalizer, contract=checkpoint.contract,
+                         sampler=checkpoint.sampler)
         except ConfigError as error:
             raise CheckpointError(f'{folder}: the files do not fit each other: {error}') from error
-        load_weights(policy, checkpoint.weights, folder)
         check_unchanged(folder)
+        policy.load_state_dict(checkpoint.weights)
         return policy.to(device).eval()
 
     def save(self, folder, *, weights_dtype='float32'):

@@ -13,6 +13,7 @@
 # limitations under the License.
 """LeRobot's processor files: how a checkpoint stores the statistics of its normalizer."""
 
+from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.errors import CheckpointError
 from diffusion_policy_ros.policy.checkpoint_files import read_json, read_tensors, REMEDY
 import torch
@@ -98,9 +99,9 @@ def _read_pipeline(folder, pipeline, registry_name, config):
                               f'unknown; {REMEDY}')
     _check_modes(path, found[0], config)
     state_file = found[0].get('state_file')
-    if not isinstance(state_file, str) or not (folder / state_file).parent.samefile(folder):
-        raise CheckpointError(f'{path}: state_file is {state_file!r}; it must name a file in the '
-                              f'same folder; {REMEDY}')
+    if not isinstance(state_file, str) or (folder / state_file).name != state_file:
+        raise CheckpointError(f'{path}: state_file is {shown(state_file)}; it must name a file in '
+                              f'the same folder; {REMEDY}')
     statistics = {}
     for name, tensor in read_tensors(folder / state_file).items():
         key, _, statistic = name.rpartition('.')

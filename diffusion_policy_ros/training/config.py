@@ -18,14 +18,17 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Optional
 
-from diffusion_policy_ros.checks import check_choice, suggestion
+from diffusion_policy_ros.checks import check_choice, shown, suggestion
+from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.yaml_text import parse_yaml
 import yaml
 
 
-KIND_WORDS = {int: 'a whole number', float: 'a number', bool: 'true or false', str: 'a text',
-              dict: 'a group of settings'}
+# Type of a field: the type of its value, and that in words.
+KINDS = {int: (int, 'a whole number'), float: (float, 'a number'), bool: (bool, 'true or false'),
+         str: (str, 'a text'), Optional[str]: (str, 'a text'),
+         dict: (dict, 'a group of settings')}
 # Smallest and largest value of each number.
 PRETRAINING_RANGES = {
     'steps': (1, 10**9), 'batch_size': (1, 10**6), 'learning_rate': (1e-12, 100.0)}
@@ -102,6 +105,8 @@ class TrainConfig:
 
     def __post_init__(self):
         """Check ranges and choices."""
+        for name in self.policy:
+            _check_known('policy', name, PolicyConfig.setting_names())
         _check_ranges(self, RANGES)
         _check_ranges(self.pretraining, PRETRAINING_RANGES, 'pretraining.')
         for name, choices in (('precision', ('auto', 'float32', 'bfloat16')),
@@ -163,10 +168,15 @@ def _build(cls, raw, where):
     known = {f.name: f for f in fields(cls)}
     checked = {}
     for name, value in raw.items():
-        if name not in known:
-            raise ConfigError(f'{where}: unknown key {name!r}; {suggestion(name, known)}')
+        _check_known(where, name, known)
         checked[name] = _converted(where, known[name], value)
     return cls(**checked)
+
+
+def _check_known(where, name, known):
+    """Refuse a key that does not exist, suggesting the nearest one."""
+    if name not in known:
+        raise ConfigError(f'{where}: unknown key {shown(name)}; {suggestion(name, known)}')
 
 
 def _converted(where, spec, value):
@@ -177,10 +187,11 @@ def _converted(where, spec, value):
             return float(value)
         except ValueError:
             pass  # the refusal below names the value
-    kinds = {int: int, float: float, bool: bool, str: str, dict: dict}
-    kind = kinds.get(wanted, object)
+    if wanted is Optional[str] and value is None or wanted not in KINDS:
+        return value
+    kind, words = KINDS[wanted]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f'{where}: {spec.name} is {value!r}; it must be {KIND_WORDS[kind]}')
+        raise ConfigError(f'{where}: {spec.name} is {shown(value)}; it must be {words}')
     return value
 
 
@@ -189,4 +200,5 @@ def _check_ranges(config, ranges, prefix=''):
     for name, (low, high) in ranges.items():
         value = getattr(config, name)
         if not low <= value <= high:
-            raise ConfigError(f'{prefix}{name} is {value!r}; it must be from {low:g} to {high:g}')
+            raise ConfigError(f'{prefix}{name} is {shown(value)}; it must be from {low:g} to '
+                              f'{high:g}')

@@ -104,10 +104,13 @@ class Loop:
         step = self._resume(stage, optimizer, generator)
         stage.prepare()
         figures = {}
+        if step == stage.steps:  # killed, or out of room, between its snapshot and this
+            stage.publish()
         with tqdm(total=stage.steps, initial=step, desc=stage.name, unit='step') as bar:
             while step < stage.steps:
                 loss = self._step(stage, optimizer, generator, step)
                 step += 1
+                stop = self._stop_requested()
                 bar.update()
                 if step % self.config.log_every == 0:
                     self._log(stage, step, {'loss': loss.item(),
@@ -117,7 +120,6 @@ class Loop:
                 if last or step % self.config.validate_every == 0:
                     figures = stage.validate()
                     self._log(stage, step, figures)
-                stop = self._stop_requested()
                 if last or stop or step % self.config.checkpoint_every == 0:
                     self._snapshot(stage, optimizer, generator, step)
                 if stop and not last:

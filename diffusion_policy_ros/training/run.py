@@ -14,6 +14,7 @@
 
 """A whole training run: from a dataset folder to a checkpoint folder."""
 
+from contextlib import closing
 import hashlib
 from pathlib import Path
 import shutil
@@ -23,8 +24,10 @@ from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.statistics import vector_statistics
 from diffusion_policy_ros.errors import ConfigError, DatasetError
+from diffusion_policy_ros.policy.checkpoint import check_place
+from diffusion_policy_ros.policy.device import memory_guard
 from diffusion_policy_ros.policy.policy import Policy
-from diffusion_policy_ros.streams import ACTION_KEY
+from diffusion_policy_ros.streams import ACTION_KEY, IMAGE_KEY_PREFIX
 from diffusion_policy_ros.training import diffusion_stage, pretraining
 from diffusion_policy_ros.training.loop import Loop
 from diffusion_policy_ros.training.snapshot import read_facts
@@ -34,6 +37,7 @@ import torch
 SETTINGS = 'train.yaml'
 
 
+@memory_guard('lower batch_size, or policy.down_dims')
 def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir=None):
     """
     Train a policy, or go on with a run that was stopped.
@@ -53,20 +57,24 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
         raise ConfigError(f'--out is {out}; name a folder that a checkpoint can be written to')
     run_folder = out.with_name(out.name + '.run')
     reader = LeRobotReader(dataset_dir)
+    policy_config = _policy_config(reader, config)
+    facts = _prepare(out, run_folder, config.to_yaml(), resume)
     cache = build_cache(dataset_dir, cache_dir)
     identity = {'config': config.to_yaml(), 'dataset': _digest(cache)}
-    facts = _prepare(run_folder, identity, resume)
+    _check_dataset(run_folder, facts, identity)
     torch.manual_seed(config.seed)
     split = _Split(cache.episode_ends, config.validation_episodes)
-    policy = _build_policy(reader, cache, split, config).to(device)
+    policy = _build_policy(policy_config, reader, cache, split).to(device)
     loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
                 seconds_before=facts.get('seconds', 0.0))
     try:
-        if config.pretraining.target is not None and facts.get('stage') != diffusion_stage.STAGE:
-            _pretrain(policy, cache, split, config, loop, device)
-        figures = _train_diffusion(policy, cache, split, config, loop, out, device)
-    finally:
-        loop.close()
+        with closing(loop):
+            if config.pretraining.target and facts.get('stage') != diffusion_stage.STAGE:
+                _pretrain(policy, cache, split, config, loop, device)
+            figures = _train_diffusion(policy, cache, split, config, loop, out, device)
+    except OSError as error:
+        raise ConfigError(f'{run_folder} cannot be written to ({error}); make room there and run '
+                          'the same command with --resume') from error
     found = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
     return (f'{out}: trained {config.steps} steps in {loop.seconds / 60:.1f} min on '
             f'{split.train_episodes} episodes{"; " if found else ""}{found}')
@@ -96,29 +104,43 @@ def _digest(cache):
     return digest.hexdigest()
 
 
-def _prepare(run_folder, identity, resume):
-    """Check the run's folder against ``resume`` and return the facts of its snapshot."""
+def _prepare(out, run_folder, settings, resume):
+    """Check the folders, make the run's, and return the facts of its snapshot, or {}."""
+    check_place(out)
     facts = read_facts(run_folder)
-    if not resume:
-        if facts is not None:
-            raise ConfigError(f'{run_folder} holds a run that can be resumed; add --resume, '
-                              'or delete the folder to start anew')
-        _clear(run_folder)
-    elif facts is None:
-        raise ConfigError(f'{run_folder} holds no snapshot to resume from; leave out --resume')
-    elif facts['config'] != identity['config']:
-        raise ConfigError(f'the settings differ from those of the run in {run_folder}; resume '
-                          'with the same --config and --set as it was started with')
-    elif facts['dataset'] != identity['dataset']:
-        raise ConfigError(f'the dataset differs from that of the run in {run_folder}; resume '
-                          'with the dataset that it was started with')
+    if resume:
+        _check_resumable(run_folder, settings, facts)
+    elif facts is not None:
+        raise ConfigError(f'{run_folder} holds a run that can be resumed; add --resume, or delete '
+                          f'it and {out} to start anew')
+    elif out.exists() and any(out.iterdir()):
+        raise ConfigError(f'{out} holds a checkpoint, which a new run would replace; choose '
+                          'another --out, or delete that folder')
     try:
+        if not resume:
+            _clear(run_folder)
         run_folder.mkdir(parents=True, exist_ok=True)
-        (run_folder / SETTINGS).write_text(identity['config'])
+        (run_folder / SETTINGS).write_text(settings)
     except OSError as error:
         raise ConfigError(f'{run_folder} cannot be written to ({error}); choose another --out'
                           ) from error
     return facts or {}
+
+
+def _check_resumable(run_folder, settings, facts):
+    """Refuse to resume what is not there, or with other settings."""
+    if facts is None:
+        raise ConfigError(f'{run_folder} holds no snapshot to resume from; leave out --resume')
+    if facts['config'] != settings:
+        raise ConfigError(f'the settings differ from those of the run in {run_folder}; resume '
+                          'with the same --config and --set as it was started with')
+
+
+def _check_dataset(run_folder, facts, identity):
+    """Refuse to resume with another dataset."""
+    if facts and facts['dataset'] != identity['dataset']:
+        raise ConfigError(f'the dataset differs from that of the run in {run_folder}; resume '
+                          'with the dataset that it was started with')
 
 
 def _clear(run_folder):
@@ -131,15 +153,23 @@ def _clear(run_folder):
     shutil.rmtree(run_folder)
 
 
-def _build_policy(reader, cache, split, config):
-    """Build an untrained policy for the dataset, normalized by its training episodes."""
+def _policy_config(reader, config):
+    """Return the policy's configuration, checked against the dataset before that is decoded."""
     if reader.contract is None:
         raise DatasetError(f'{reader.folder} has no meta/contract.yaml, so nobody could tell what '
                            'the policy needs; convert the bags with dpr convert')
-    try:
-        policy_config = PolicyConfig.from_contract(reader.contract, **config.policy)
-    except TypeError as error:
-        raise ConfigError(f'policy: {error}; fields are those of PolicyConfig') from error
+    policy_config = PolicyConfig.from_contract(reader.contract, **config.policy)
+    target = config.pretraining.target
+    usable = [key for key in (*reader.contract.keys, ACTION_KEY)
+              if not key.startswith(IMAGE_KEY_PREFIX)]
+    if target is not None and (target not in usable or not policy_config.image_keys):
+        raise ConfigError(f'pretraining.target is {target!r}; it needs a camera and one of the '
+                          f'recorded vectors: {", ".join(usable)}')
+    return policy_config
+
+
+def _build_policy(policy_config, reader, cache, split):
+    """Build an untrained policy for the dataset, normalized by its training episodes."""
     vectors = [key for key in (*policy_config.input_features, ACTION_KEY)
                if key not in policy_config.image_keys]
     statistics = {key: vector_statistics(cache.arrays[key][:split.first_held_out])
@@ -151,9 +181,6 @@ def _build_policy(reader, cache, split, config):
 def _pretrain(policy, cache, split, config, loop, device):
     """Run the encoder's first stage."""
     target = config.pretraining.target
-    if not policy.config.image_keys or target not in cache.arrays:
-        raise ConfigError(f'pretraining.target is {target!r}; it needs a camera and one of the '
-                          f'recorded vectors: {", ".join(cache.arrays)}')
     frames = {key: cache.arrays[key] for key in policy.config.image_keys}
     rows, held_out = split.rows(np.arange(len(cache.arrays[target])))
     loop.run(pretraining.PretrainingStage(

@@ -29,6 +29,9 @@ from safetensors.torch import load_file, save_file
 import torch
 
 FACTS = 'snapshot.json'
+PART = '.part'
+FACT_KINDS = {'stage': str, 'step': int, 'seconds': (int, float), 'config': str, 'dataset': str,
+              'tensors': str}
 
 
 def save_snapshot(folder, *, modules, optimizer, generator, facts):
@@ -56,22 +59,31 @@ def save_snapshot(folder, *, modules, optimizer, generator, facts):
     try:
         _write(folder, tensors, facts)
     except (OSError, SafetensorError) as error:
+        again = 'with --resume' if (folder / FACTS).exists() else 'again'
         raise CheckpointError(f'cannot write a snapshot to {folder}: {error}. Make room there and '
-                              'run the same command with --resume') from error
+                              f'run the same command {again}') from error
 
 
 def _write(folder, tensors, facts):
     """Write new tensors, let the facts name them, then remove the old ones."""
     name = f'{facts["stage"]}-{facts["step"]:08d}.safetensors'
-    part = folder / (name + '.part')
-    save_file(tensors, part)
-    os.replace(part, folder / name)
-    part = folder / (FACTS + '.part')
-    part.write_text(json.dumps({**facts, 'tensors': name}, indent=2))
-    os.replace(part, folder / FACTS)
-    for old in folder.glob('*.safetensors'):
-        if old.name != name:
-            old.unlink()
+    try:
+        part = folder / (name + PART)
+        save_file(tensors, part)
+        os.replace(part, folder / name)
+        part = folder / (FACTS + PART)
+        part.write_text(json.dumps({**facts, 'tensors': name}, indent=2))
+        os.replace(part, folder / FACTS)
+    finally:
+        _remove_others(folder)
+
+
+def _remove_others(folder):
+    """Remove older tensors, and what a full disk or a kill left half written."""
+    facts = read_facts(folder)
+    for path in (*folder.glob('*.safetensors'), *folder.glob(f'*{PART}')):
+        if facts is None or path.name != facts['tensors']:
+            path.unlink()
 
 
 def read_facts(folder):
@@ -81,13 +93,18 @@ def read_facts(folder):
     :raises CheckpointError: if the file is there but not readable.
     """
     path = Path(folder) / FACTS
-    if not path.exists():
-        return None
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        facts = json.loads(path.read_text(encoding='utf-8'))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f'{path} is not readable ({error}); delete the folder to start '
                               'anew') from error
+    for name, kind in FACT_KINDS.items():
+        if not isinstance(facts, dict) or not isinstance(facts.get(name), kind):
+            raise CheckpointError(f'{path} has no valid {name!r}, as it was edited or is of '
+                                  'another program; delete the folder to start anew')
+    return facts
 
 
 def load_snapshot(folder, *, modules, optimizer, generator):

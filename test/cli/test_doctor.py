@@ -38,6 +38,29 @@ def test_a_module_that_cannot_be_imported_has_its_level_and_remedy():
     assert str(found).endswith('-> install it')
 
 
+def test_an_rmw_that_is_not_installed_is_one_failed_check_among_the_others(monkeypatch):
+    pytest.importorskip('rclpy')
+    monkeypatch.setenv('RMW_IMPLEMENTATION', 'rmw_foo_cpp')
+    found = {finding.name: finding for finding in doctor.find_all()}
+    assert found['rmw'].level == 'ERROR'
+    assert 'rmw_foo_cpp cannot be used' in found['rmw'].value
+    assert found['rmw'].remedy.startswith('unset RMW_IMPLEMENTATION, or install')
+    assert found['rclpy'].level == 'OK' and 'discovery range' in found
+
+
+def test_an_rmw_that_is_installed_is_fine(monkeypatch):
+    pytest.importorskip('rclpy')
+    from rclpy.utilities import get_rmw_implementation_identifier
+    monkeypatch.setenv('RMW_IMPLEMENTATION', get_rmw_implementation_identifier())
+    assert doctor.check_rmw().level == 'OK'
+
+
+def test_a_ros_module_that_cannot_be_imported_has_its_level_and_remedy():
+    found = doctor.check_ros_module('no_such_module', 'WARN', 'install it')
+    assert found.level == 'WARN' and 'no_such_module' in found.value
+    assert str(found).endswith('-> install it')
+
+
 def test_a_module_with_a_broken_library_is_an_error(monkeypatch):
     def fail(name):
         raise ImportError('libGL.so.1: cannot open shared object file\nmore')
@@ -73,7 +96,8 @@ def test_another_middleware_needs_no_profile(monkeypatch):
 
 
 @pytest.mark.parametrize('domain, level', [
-    ('', 'OK'), ('42', 'OK'), ('233', 'ERROR'), ('-1', 'ERROR'), ('robot', 'ERROR')])
+    ('', 'OK'), ('42', 'OK'), ('233', 'ERROR'), ('-1', 'ERROR'), ('robot', 'ERROR'),
+    ('４２', 'ERROR')])
 def test_domain_is_checked(domain, level, monkeypatch):
     monkeypatch.setenv('ROS_DOMAIN_ID', domain)
     assert doctor.check_domain().level == level
@@ -89,7 +113,7 @@ def test_only_what_is_used_is_looked_at(monkeypatch):
     monkeypatch.setattr(doctor, 'check_module',
                         lambda name, *rest: doctor.Finding('OK', name, ''))
     names = [finding.name for finding in doctor.find_all()]
-    assert set(doctor.MODULES) < set(names)
+    assert {*doctor.MODULES, *doctor.ROS_MODULES} < set(names)
     assert not {'cv_bridge', 'cache'} & set(names)
 
 
@@ -112,4 +136,5 @@ def test_the_exit_code_tells_whether_something_is_in_the_way(level, code, monkey
 
 
 def test_every_level_in_the_table_is_a_known_one():
-    assert {level for level, _ in doctor.MODULES.values()} <= set(doctor.LEVELS)
+    tables = (*doctor.MODULES.values(), *doctor.ROS_MODULES.values())
+    assert {level for level, _ in tables} <= set(doctor.LEVELS)

@@ -105,6 +105,9 @@ def test_a_signal_leaves_a_run_that_resumes(dataset, tmp_path, number):
     (['eval', 'nowhere', '--sim', 'pusht', '--seed', '-1'], '--seed is -1'),
     (['eval', 'nowhere', '--sim', 'pusht', '--out', 'no/x.json'], 'a folder that exists'),
     (['train', 'nowhere', '--out', 'model', '--threads', '-1'], '--threads is -1'),
+    (['train', 'nowhere', '--out', 'model', '--threads', '99999'], '--threads is 99999'),
+    (['train', 'nowhere', '--out', 'model', '--device', 'meta'], "device 'meta' cannot be used"),
+    (['train', 'nowhere', '--out', 'model', '--set', 'policy.foo=1'], "unknown key 'foo'; known"),
     (['train', 'nowhere', '--out', 'model', '--device', 'foo'], "device 'foo' cannot be used"),
     (['train', 'nowhere', '--out', 'model', '--set', 'stepz=1'], 'did you mean "steps"'),
 ])

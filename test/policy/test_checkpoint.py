@@ -189,6 +189,15 @@ def test_a_save_that_was_killed_is_completed_by_the_next(
     Policy.load(folder)
 
 
+def test_what_a_killed_save_left_unfinished_is_removed_by_the_next(make_policy, folder):
+    unfinished = folder.with_name(f'.{folder.name}.new')
+    unfinished.mkdir()
+    (unfinished / 'half.safetensors').touch()
+    make_policy().save(folder)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert not (folder / 'half.safetensors').exists()
+
+
 def test_what_is_no_checkpoint_is_never_replaced(policy, tmp_path):
     (tmp_path / 'notes.txt').write_text('mine')
     with pytest.raises(CheckpointError, match='is not empty and no checkpoint'):
@@ -227,6 +236,27 @@ def test_missing_file_is_named(folder, name):
 def test_corrupt_file_is_named(folder, name, content):
     (folder / name).write_bytes(content)
     with pytest.raises(CheckpointError, match=name):
+        Policy.load(folder)
+
+
+@pytest.mark.parametrize('name', sorted(n for n in FILES if n.endswith(('json', 'yaml'))))
+@pytest.mark.parametrize('opening', ['[', '{"a":'])
+def test_deeply_nested_file_is_named(folder, name, opening):
+    (folder / name).write_text(opening * 50_000)
+    with pytest.raises(CheckpointError, match=f'{name}.* valid'):
+        Policy.load(folder)
+
+
+@pytest.mark.parametrize('changes', [
+    {'down_dims': [16384, 16384]}, {'kernel_size': 999}, {'n_obs_steps': 9},
+    {'diffusion_step_embed_dim': 10_000}, {'spatial_softmax_num_keypoints': 10_000}])
+def test_sizes_that_the_weights_do_not_have_cost_no_memory(folder, monkeypatch, changes):
+    def fail(*_, **__):
+        pytest.fail('the networks were built')
+
+    edit_json(folder / 'config.json', lambda document: document.update(changes))
+    monkeypatch.setattr(Policy, '__init__', fail)
+    with pytest.raises(CheckpointError, match='model.safetensors.* config.json'):
         Policy.load(folder)
 
 
@@ -269,6 +299,8 @@ def test_weights_that_do_not_fit_are_refused(folder, change, message):
     ('policy_preprocessor.json', lambda d: d['steps'].pop(), "no step 'normalizer_processor'"),
     ('policy_preprocessor.json', lambda d: d['steps'][3].update(state_file='../x.safetensors'),
      "state_file is '../x.safetensors'; it must name a file in the same folder"),
+    ('policy_preprocessor.json', lambda d: d['steps'][3].update(state_file='gone/../x'),
+     'state_file is .*; it must name a file in the same folder'),
     ('policy_preprocessor.json', lambda d: d['steps'][3].pop('state_file'), 'state_file is None'),
     ('policy_preprocessor.json', lambda d: d['steps'][3].update(config=3), 'has no norm_map'),
     ('diffusion_policy_ros.json', lambda d: d.update(format_version=2), 'format_version is 2'),

@@ -15,7 +15,8 @@
 """A device is tried before anything is built on it."""
 
 from diffusion_policy_ros.errors import ConfigError
-from diffusion_policy_ros.policy.device import choose_device
+from diffusion_policy_ros.policy.device import choose_device, memory_guard
+from diffusion_policy_ros.policy.policy import Policy
 import pytest
 import torch
 
@@ -25,7 +26,33 @@ def test_auto_takes_cuda_where_there_is_one():
     assert choose_device('cpu') == torch.device('cpu')
 
 
-@pytest.mark.parametrize('wanted', ['foo', 'cuda:99', ''])
-def test_a_device_that_does_not_work_is_refused_by_name(wanted):
-    with pytest.raises(ConfigError, match=f'device {wanted!r} cannot be used'):
+@pytest.mark.parametrize('wanted', ['foo', 'cuda:99', '', 'meta', 'xpu', 'mps', 'hpu', 'cpu:3'])
+def test_a_device_that_does_not_work_is_refused_with_those_that_do(wanted):
+    with pytest.raises(ConfigError, match=f'device {wanted!r} cannot be used.*cpu or auto'):
         choose_device(wanted)
+
+
+def test_the_gpus_of_the_machine_are_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    with pytest.raises(ConfigError, match='Choose cuda, cuda:0, cuda:1, cpu or auto'):
+        choose_device('cuda:2')
+
+
+def test_a_policy_is_not_loaded_to_a_device_that_does_not_work(save_tiny_policy):
+    with pytest.raises(ConfigError, match="device 'meta' cannot be used"):
+        Policy.load(save_tiny_policy(), device='meta')
+
+
+@pytest.mark.parametrize('error', [
+    MemoryError(), torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB'),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")])
+def test_a_lack_of_memory_is_one_sentence_with_the_remedy(error):
+    with pytest.raises(ConfigError, match='memory ran out .*; buy more'):
+        with memory_guard('buy more'):
+            raise error
+
+
+def test_other_errors_pass_the_memory_guard():
+    with pytest.raises(RuntimeError, match='shapes'):
+        with memory_guard('buy more'):
+            raise RuntimeError('shapes do not fit')

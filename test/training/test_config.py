@@ -64,6 +64,11 @@ def test_scientific_notation_is_a_number():
     ('seed=!!int foo', 'not what its YAML type says'),
     ('pretraining.learning_rate=0', 'pretraining.learning_rate is 0'),
     ('policy=3', 'policy is 3; it must be a group'),
+    ('policy.horizont=8', "policy: unknown key 'horizont'; did you mean \"horizon\""),
+    ('policy.foo=1', "policy: unknown key 'foo'; known: .*n_obs_steps.*down_dims"),
+    ('policy.input_features={}', "policy: unknown key 'input_features'"),
+    ('policy={1: 2}', 'policy: unknown key 1;'),
+    ('pretraining.target=[1]', r'target is \[1\]; it must be a text'),
 ])
 def test_bad_settings_are_refused_by_name(override, message):
     with pytest.raises(ConfigError, match=message):
@@ -74,6 +79,21 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path):
     (tmp_path / 'list.yaml').write_text('[1, 2]')
     with pytest.raises(ConfigError, match='list.yaml: a training configuration is a mapping'):
         load_train_config(tmp_path / 'list.yaml', ['steps=3'])
+
+
+@pytest.mark.parametrize('text, message', [
+    ('polcy: {}', "unknown key 'polcy'; did you mean \"policy\""),
+    ('policy: {down_dim: [8]}', "unknown key 'down_dim'; did you mean \"down_dims\""),
+    ('pretraining: {batchsize: 8}', "unknown key 'batchsize'; did you mean \"batch_size\"")])
+def test_a_misspelt_key_in_a_file_is_named_with_the_nearest(tmp_path, text, message):
+    (tmp_path / 'train.yaml').write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_train_config(tmp_path / 'train.yaml')
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path):
+    (tmp_path / 'empty.yaml').touch()
+    assert load_train_config(tmp_path / 'empty.yaml') == load_train_config()
 
 
 def test_a_missing_file_is_named(tmp_path):

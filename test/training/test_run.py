@@ -15,6 +15,7 @@
 """A run trains both stages, stops when asked and goes on exactly where it stopped."""
 
 import json
+import shutil
 
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, DatasetError
 from diffusion_policy_ros.policy.policy import Policy
@@ -23,7 +24,7 @@ from diffusion_policy_ros.training.loop import Interrupted
 from diffusion_policy_ros.training.run import train
 import numpy as np
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 import torch
 
 PRETRAINED = ['pretraining.target=observation.environment_state', 'pretraining.steps=4',
@@ -135,6 +136,81 @@ def test_resume_with_another_dataset_is_refused(dataset, tmp_path, small_config,
         run(other_dataset, tmp_path / 'model', small_config('steps=1'), resume=True)
 
 
+def test_a_checkpoint_whose_run_is_gone_is_not_replaced(dataset, tmp_path, small_config):
+    run(dataset, tmp_path / 'model', small_config('steps=1'))
+    before = (tmp_path / 'model' / 'model.safetensors').read_bytes()
+    shutil.rmtree(tmp_path / 'model.run')
+    with pytest.raises(ConfigError, match='holds a checkpoint.*another --out, or delete'):
+        run(dataset, tmp_path / 'model', small_config('steps=2'))
+    assert (tmp_path / 'model' / 'model.safetensors').read_bytes() == before
+    assert not (tmp_path / 'model.run').exists()
+
+
+def test_a_place_that_cannot_hold_a_checkpoint_is_refused_before_training(
+        dataset, tmp_path, small_config):
+    (tmp_path / 'file').touch()
+    with pytest.raises(CheckpointError, match='file is a file; choose another folder'):
+        run(dataset, tmp_path / 'file', small_config('steps=1'))
+    with pytest.raises(CheckpointError, match='is not empty and no checkpoint'):
+        run(dataset, tmp_path, small_config('steps=1'))
+    with pytest.raises(ConfigError, match='cannot be written to'):
+        run(dataset, tmp_path / 'file' / 'model', small_config('steps=1'))
+
+
+def test_a_run_killed_before_it_published_its_last_step_publishes_when_resumed(
+        dataset, tmp_path, small_config, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    config = small_config('steps=2')
+    run(dataset, tmp_path / 'whole', config)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Policy, 'save', killed)
+        run(dataset, tmp_path / 'model', config)
+    run(dataset, tmp_path / 'model', config, resume=True)
+    assert_equal_weights(tmp_path / 'whole', tmp_path / 'model')
+
+
+def test_a_disk_that_fills_while_saving_keeps_the_last_snapshot(
+        dataset, tmp_path, small_config, monkeypatch):
+    def fill(_, path):
+        path.write_bytes(b'half')
+        raise OSError('No space left on device')
+
+    config, saved = small_config('steps=6', 'checkpoint_every=2'), []
+    run(dataset, tmp_path / 'whole', config)
+
+    def save_twice(tensors, path):
+        saved.append(path)
+        (save_file if len(saved) < 3 else fill)(tensors, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr('diffusion_policy_ros.training.snapshot.save_file', save_twice)
+        with pytest.raises(CheckpointError, match='No space left .* same command with --resume'):
+            run(dataset, tmp_path / 'model', config)
+    kept = {path.name for path in (tmp_path / 'model.run').iterdir()}
+    assert kept == {'diffusion-00000004.safetensors', 'snapshot.json', 'tensorboard', 'train.yaml'}
+    run(dataset, tmp_path / 'model', config, resume=True)
+    assert_equal_weights(tmp_path / 'whole', tmp_path / 'model')
+
+
+def test_what_a_killed_snapshot_left_unfinished_is_removed(dataset, tmp_path, small_config):
+    config = small_config('steps=3')
+    with pytest.raises(Interrupted):
+        run(dataset, tmp_path / 'model', config, stop_after=1)
+    (tmp_path / 'model.run' / 'diffusion-00000002.safetensors.part').touch()
+    run(dataset, tmp_path / 'model', config, resume=True)
+    assert not list((tmp_path / 'model.run').glob('*.part'))
+
+
+@pytest.mark.parametrize('facts', ['{', '[]', '{}', '[' * 50_000, '{"stage": "diffusion"}'])
+def test_damaged_facts_of_a_snapshot_are_named(dataset, tmp_path, small_config, facts):
+    (tmp_path / 'model.run').mkdir()
+    (tmp_path / 'model.run' / 'snapshot.json').write_text(facts)
+    with pytest.raises(CheckpointError, match='snapshot.json .*delete the folder to start anew'):
+        run(dataset, tmp_path / 'model', small_config('steps=3'), resume=True)
+
+
 @pytest.mark.parametrize('damage', ['truncate', 'remove', 'facts'])
 def test_a_damaged_snapshot_is_named(dataset, tmp_path, small_config, damage):
     config = small_config('steps=3')
@@ -155,7 +231,8 @@ def test_a_damaged_snapshot_is_named(dataset, tmp_path, small_config, damage):
 @pytest.mark.parametrize('override, error, message', [
     ('validation_episodes=3', DatasetError, 'only 3 episodes'),
     ('pretraining.target=observation.force', ConfigError, 'observation.environment_state'),
-    ('policy.horizont=8', ConfigError, 'horizont'),
+    ('pretraining.target=observation.images.camera', ConfigError,
+     'recorded vectors: observation.state, observation.environment_state, action$'),
     ('policy.horizon=7', ConfigError, 'horizon'),
 ])
 def test_settings_that_do_not_fit_the_dataset_are_refused(

@@ -1,0 +1,48 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A stop signal is obeyed at once while there is nothing to save, and politely afterwards."""
+
+import os
+import signal
+
+from diffusion_policy_ros.cli.stopping import StopRequest
+import pytest
+
+SIGNALS = pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+
+
+@SIGNALS
+def test_before_the_run_asks_for_the_first_time_a_signal_interrupts_at_once(number):
+    with pytest.raises(KeyboardInterrupt):
+        with StopRequest():
+            os.kill(os.getpid(), number)
+
+
+@SIGNALS
+def test_afterwards_the_first_signal_is_noted_and_the_second_interrupts(number, capfd):
+    with pytest.raises(KeyboardInterrupt):
+        with StopRequest() as stop:
+            assert not stop()
+            os.kill(os.getpid(), number)
+            assert stop()
+            assert 'stopping after this step' in capfd.readouterr().err
+            os.kill(os.getpid(), number)
+
+
+def test_the_former_handlers_come_back():
+    before = signal.getsignal(signal.SIGINT)
+    with StopRequest():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
