@@ -20,7 +20,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from diffusion_policy_ros.nodes import qos
 
 # The first of these that is set is the one that people are told.
-SOURCES = ('lifecycle', 'clock', 'observation', 'inference', 'command', 'plan')
+SOURCES = ('refusal', 'lifecycle', 'clock', 'observation', 'inference', 'command', 'plan')
+# Those that say in which state the node is, and why where that is a fault.
+STATES = ('refusal', 'lifecycle')
 LOG_PERIOD_S = 2.0
 
 
@@ -67,7 +69,7 @@ class StatusReporter:
         with self._lock:
             self._reasons[source] = reason
             now_s = time.monotonic()
-            loud = source != 'lifecycle' and self._worst()[0] == source
+            loud = source not in STATES and self._worst()[0] == source
             if loud and self._may_log(source, now_s):
                 self._node.get_logger().warning(f'not commanding: {reason}')
             self._tell(now_s)
@@ -140,10 +142,10 @@ class StatusReporter:
         """
         Publish the status: at once when its source changed, else now and then.
 
-        A lifecycle reason always goes out: nobody repeats it.
+        A lifecycle state always goes out: nobody repeats it.
         """
         source = self._worst()[0]
-        is_repeated = self._told and self._told[0] == source and source != 'lifecycle'
+        is_repeated = self._told and self._told[0] == source and source not in STATES
         if is_repeated and now_s - self._told[1] < LOG_PERIOD_S / 4:
             return
         self._told = (source, now_s)

@@ -209,4 +209,5 @@ def _trace_denoiser(policy):
         # Newer versions of torch announce successors, which need a compiler on the robot; and
         # the trace is only valid for one window at a time, which is all that is asked for here.
         warnings.simplefilter('ignore')
-        policy.diffusion.unet = torch.jit.trace(policy.diffusion.unet, example)
+        policy.diffusion.unet = torch.jit.trace(
+            policy.diffusion.unet, example, check_trace=False)

@@ -26,6 +26,7 @@ from diffusion_policy_ros.nodes.command_publisher import CommandPublisher
 from diffusion_policy_ros.nodes.inference_worker import InferenceWorker, PlanRequest
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.pacer import Pacer
+from diffusion_policy_ros.nodes.topic_watch import TopicWatch
 from diffusion_policy_ros.observation.window import WindowBuilder
 from diffusion_policy_ros.policy.action_chunk import TimedChunk
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -36,8 +37,9 @@ SWITCH_INTERVAL_S = 0.0005
 # Why nothing is commanded: what ``RecedingHorizon.shortage`` names, as people are told it.
 SHORTAGES = {
     'start': 'waiting for the first plan',
-    'observation': f'no tick was looked at for {LEASE_PERIODS} periods: the executor is too busy '
-                   'with its messages; send fewer or smaller pictures, or free a CPU core',
+    'observation': f'no tick was looked at for {LEASE_PERIODS} periods: the clock jumped ahead, or '
+                   'the executor is too busy with its messages; then send fewer or smaller '
+                   'pictures, or free a CPU core',
     'plan': 'no action is due: the next plan is not finished; if this goes on, lower '
             'num_inference_steps or use a faster device'}
 # How late, on the steady clock, a slot may be before the ROS clock is said to stand still.
@@ -95,6 +97,7 @@ class PolicyRuntime:
         self._builder = WindowBuilder(self.contract, self.config.n_obs_steps)
         self._telemetry = Telemetry([stream.topic for stream in streams])
         self._commands = CommandPublisher(self._node, self.contract, self._command_rate_hz)
+        self._topics = TopicWatch(self._node, self.contract)
         self._wake = self._node.create_guard_condition(self._look)
         # Two streams may be parts of one topic, which is subscribed to once.
         for stream in {stream.topic: stream for stream in streams}.values():
@@ -157,6 +160,7 @@ class PolicyRuntime:
         if self._pacer is not None and self._pacer.overdue_s > CLOCK_PATIENCE_S:
             self._status.block('clock', 'the ROS clock stands still; with use_sim_time, check '
                                'that /clock is published')
+            self._builder.clear()  # messages of one and the same time never grow old
 
     def facts(self) -> dict:
         """Return the sections of the diagnostics: name to facts."""
@@ -166,7 +170,7 @@ class PolicyRuntime:
         commands['slots skipped'] = str(self._pacer.skipped_commands if self._pacer else 0)
         commands['rows past on arrival'] = str(self._horizon.rows_dropped)
         return {'commands': commands,
-                'inputs': self._telemetry.input_facts(now_s),
+                'inputs': {**self._telemetry.input_facts(now_s), 'topics': self._topics.look()},
                 'inference': {**self._telemetry.plan_facts(now_s), 'model': wanted['model'],
                               'device': wanted['device'],
                               'execute_horizon': str(self._horizon.execute_horizon)}}
@@ -179,14 +183,15 @@ class PolicyRuntime:
             qos_overriding_options=QoSOverridingOptions.with_default_policies()))
 
     def _receive(self, stream, message):
-        """Keep a message."""
+        """Keep a message; before the start none will be looked at."""
         meter = self._telemetry.inputs[stream.topic]
         if stream.is_image and not meter.count:
             warning = transport_warning(len(message.data), get_rmw_implementation_identifier())
             if warning:
                 self._node.get_logger().warning(warning)
         meter.add(time.monotonic())
-        self._builder.push(stream.topic, message, self._node.get_clock().now().nanoseconds)
+        if self._pacer is not None:
+            self._builder.push(stream.topic, message, self._node.get_clock().now().nanoseconds)
 
     def _timetable(self, now_ns):
         """Lay the first grid; it moves once the streams are known."""
@@ -223,9 +228,9 @@ class PolicyRuntime:
 
     def _lost(self, error):
         """Stop commanding because the robot cannot be observed."""
-        self._drop_plan()
         known = isinstance(error, DiffusionPolicyError)
         self._status.block('observation', str(error) if known else repr(error))
+        self._drop_plan()
 
     def _anchor(self, tick_ns, ages):
         """Move the ticks to right after the slowest stream's samples."""

@@ -64,7 +64,7 @@ class PolicyServer(LifecycleNode):
             return self._refused(str(error))
         except Exception as error:
             return self._refused(f'unexpected error: {error!r}')
-        self._status.block('lifecycle', 'inactive')
+        self._status.start_over('inactive')
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state):
@@ -94,7 +94,8 @@ class PolicyServer(LifecycleNode):
     def on_error(self, state):
         """Let go of everything; the node can be configured again."""
         del state
-        self._release('unconfigured after an error')
+        self._release('unconfigured')
+        self._status.block('refusal', 'unconfigured after an error, which the log tells')
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self):
@@ -106,7 +107,7 @@ class PolicyServer(LifecycleNode):
     def _refused(self, reason):
         """Stay unconfigured and say why."""
         self.get_logger().error(f'cannot configure: {reason}')
-        self._status.block('lifecycle', f'unconfigured: {reason}')
+        self._status.block('refusal', f'unconfigured: {reason}')
         return TransitionCallbackReturn.FAILURE
 
     def _halt(self, reason):

@@ -19,8 +19,9 @@ from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, joint_message
 from diffusion_policy_ros.nodes.recorder_client import RecorderClient
 from sensor_msgs.msg import JointState
 
-# Stamps run this far ahead of the clock, so that a busy machine cannot make a row late.
-LEAD_NS = 500_000_000
+# Stamps run this far ahead of the clock, so that a busy machine cannot make a row late; less than
+# the ``max_age_ms`` of Push-T's streams, for a sample is no newer than its arrival.
+LEAD_NS = 200_000_000
 # How long the robot stands at the start before, and is silent after, a demonstration.
 PAUSE_S = 0.5
 WAITING, PLAYING, SILENT, DONE = 'waiting', 'playing', 'silent', 'done'

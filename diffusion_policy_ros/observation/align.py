@@ -30,7 +30,7 @@ class Sample(NamedTuple):
 
     :ivar value: Decoded array, read-only.
     :ivar stamp_ns: When it was true, ns.
-    :ivar age_ns: Tick minus stamp, at least 0 ns.
+    :ivar age_ns: Tick minus stamp, or minus arrival where that was earlier, at least 0 ns.
     """
 
     value: np.ndarray
@@ -101,7 +101,8 @@ class Aligner:
         """
         with self._lock:
             item = self._buffers[stream].newest(tick_ns, cut_ns)
-        age_ns = tick_ns - item.stamp_ns
+        # Nothing is newer than its arrival, whatever a clock that runs ahead has stamped it.
+        age_ns = tick_ns - min(item.stamp_ns, item.receive_ns)
         if age_ns > stream.max_age_ns and getattr(stream, 'on_stale', 'stop') == 'stop':
             raise AlignmentError(
                 f'{_name(stream)} is {age_ns / 1e9:.3f} s old, limit '

@@ -15,6 +15,7 @@
 """Images and compressed images, read as the picture that the contract describes."""
 
 import cv2
+from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.errors import DecodeError
 from diffusion_policy_ros.observation.pixels import MEMORY_LAYOUT, to_picture
 import numpy as np
@@ -36,7 +37,7 @@ def decode_image(message, stream):
     """
     where = f'topic {stream.topic}: the image'
     if message.encoding not in MEMORY_LAYOUT:
-        raise DecodeError(f'{where} has the unknown encoding {message.encoding!r}; known: '
+        raise DecodeError(f'{where} has the unknown encoding {shown(message.encoding)}; known: '
                           f'{", ".join(MEMORY_LAYOUT)}')
     return to_picture(_unpack(message, where), message.encoding, stream.image, where)
 
@@ -62,7 +63,7 @@ def decode_compressed_image(message, stream):
     except cv2.error as error:
         raise DecodeError(f'{where} is damaged: {error}') from error
     if pixels is None:
-        raise DecodeError(f'{where} is damaged: format {message.format!r}, {len(data)} bytes; '
+        raise DecodeError(f'{where} is damaged: format {shown(message.format)}, {len(data)} bytes; '
                           'check the publisher and the network')
     encoding = _compressed_encoding(pixels, message.format, where)
     return to_picture(pixels, encoding, stream.image, where)
@@ -74,7 +75,9 @@ def _unpack(message, where):
     dtype = np.dtype(kind).newbyteorder('>' if message.is_bigendian else '<')
     height, width, step = message.height, message.width, message.step
     row_bytes = width * entries * dtype.itemsize
-    if not (height and width) or step < row_bytes:
+    if not (height and width):
+        raise DecodeError(f'{where} is empty: {width} x {height} pixels; check the driver')
+    if step < row_bytes:
         raise DecodeError(f'{where} claims {width} x {height} pixels of {message.encoding} in '
                           f'rows of {step} bytes; {row_bytes} are needed for each row')
     data = np.frombuffer(message.data, np.uint8)
@@ -99,10 +102,10 @@ def _check_complete(data, described, where):
     elif data.startswith(_PNG_START):
         complete = _PNG_END in data
     else:
-        raise DecodeError(f'{where} of format {described!r} holds neither JPEG nor PNG data; '
+        raise DecodeError(f'{where} of format {shown(described)} holds neither JPEG nor PNG data; '
                           'choose one of these two in the publisher')
     if not complete:
-        raise DecodeError(f'{where} of format {described!r} ends early, after {len(data)} '
+        raise DecodeError(f'{where} of format {shown(described)} ends early, after {len(data)} '
                           'bytes; it was cut on its way')
 
 

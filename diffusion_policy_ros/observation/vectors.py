@@ -20,6 +20,7 @@ from diffusion_policy_ros.rotations import quaternion_to_rot6d, unit_quaternion
 import numpy as np
 
 AXES = ('x', 'y', 'z')
+LONGEST_LIST = 1000  # characters
 
 
 def decode_joint_state(message, stream):
@@ -167,5 +168,6 @@ def _refuse_not_finite(stream, names, values):
 
 
 def _listed(names):
-    """Write names for a message."""
-    return ', '.join(names) if len(names) else 'none'
+    """Write names for a message, without filling a log with a broken driver's."""
+    listed = ', '.join(names) if len(names) else 'none'
+    return listed if len(listed) <= LONGEST_LIST else f'{listed[:LONGEST_LIST]}... ({len(names)})'

@@ -215,6 +215,16 @@ def test_a_late_camera_stops_the_commands_until_it_is_back(peer, server):
     server.until_commands(5)
 
 
+def test_a_clock_that_runs_ahead_cannot_make_old_samples_look_fresh(peer, server):
+    now_ns, lead_ns = peer.robot.now_ns, 900_000_000
+    peer.robot.now_ns = lambda: now_ns() + lead_ns
+    server.activate()
+    server.until_status('s old, limit 0.250 s')
+    assert server.stays_silent() and not server.commands
+    peer.robot.now_ns = now_ns
+    server.until_commands(3)
+
+
 @pytest.mark.parametrize('stream, change, words', [
     ('image', {'encoding': 'mono16x'}, ('camera/image_raw', 'mono16x')),
     ('image', {'data': bytes(1000)}, ('camera/image_raw', '1000')),
@@ -262,6 +272,7 @@ def test_corrupt_and_missing_checkpoints_are_refused(peer, server, model, tmp_pa
     assert server.set('model', str(tmp_path / 'none')).successful
     assert not server.change('CONFIGURE')
     server.until_status('no folder', 'none')
+    assert server.status[-1].level == DiagnosticStatus.ERROR
     broken = tmp_path / 'broken'
     broken.mkdir()
     for file in model.iterdir():

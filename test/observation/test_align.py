@@ -63,10 +63,10 @@ def sample(target, tick_ms, cut_ms, stream=MODE):
 
 
 def brute_force(pushed, tick_ms, cut_ms):
-    """Return (stamp, index) of the message that the rule names, or None."""
+    """Return (stamp, arrival, index) of the message that the rule names, or None."""
     fit = [(stamp, receive, index) for index, (stamp, receive) in enumerate(pushed)
            if stamp <= tick_ms and receive <= cut_ms]
-    return (max(fit)[0], max(fit)[2]) if fit else None
+    return max(fit, default=None)
 
 
 # (stamp, delay until the arrival) in ms; a small range makes ties and disorder common.
@@ -90,8 +90,8 @@ def test_sample_is_what_a_search_over_all_messages_finds(pushed, queries, in_ord
                 sample(target, tick, cut)
             continue
         got = sample(target, tick, cut)
-        assert (got.stamp_ns, got.value.tolist()) == (START_NS + wanted[0] * MS, [wanted[1]])
-        assert got.age_ns == (tick - wanted[0]) * MS
+        assert (got.stamp_ns, got.value.tolist()) == (START_NS + wanted[0] * MS, [wanted[2]])
+        assert got.age_ns == (tick - min(wanted[:2])) * MS
 
 
 @given(pushed=ARRIVALS, history=st.integers(0, 40), lag=st.integers(0, 40),
@@ -106,7 +106,7 @@ def test_dropping_old_messages_changes_no_sample_within_the_history(pushed, hist
         wanted = brute_force(pushed[:index + 1], tick, tick + settle)
         if wanted is not None:
             got = sample(target, tick, tick + settle)
-            assert (got.stamp_ns, got.value.tolist()) == (START_NS + wanted[0] * MS, [wanted[1]])
+            assert (got.stamp_ns, got.value.tolist()) == (START_NS + wanted[0] * MS, [wanted[2]])
 
 
 @pytest.mark.parametrize('stamp_of', [lambda k: k, lambda k: k - 10 ** 6, lambda k: k + 10 ** 6,
@@ -125,6 +125,15 @@ def test_stale_sample_names_topic_and_age():
     assert sample(target, 200, 200, STATE).age_ns == 200 * MS
     with pytest.raises(AlignmentError, match=r"observation 'observation.state' is 0.201 s old, "
                                              r'limit 0.200 s \(topic joints\)'):
+        sample(target, 201, 201, STATE)
+
+
+def test_a_sample_stamped_ahead_of_its_arrival_is_as_old_as_the_arrival():
+    target = aligner()
+    push(target, 1, 150, 0, 'joints')
+    got = sample(target, 200, 200, STATE)
+    assert (got.stamp_ns, got.age_ns) == (START_NS + 150 * MS, 200 * MS)
+    with pytest.raises(AlignmentError, match='is 0.201 s old'):
         sample(target, 201, 201, STATE)
 
 

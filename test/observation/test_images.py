@@ -230,11 +230,13 @@ def test_data_of_another_length_is_refused(change):
         decode(message, stream(4, 6))
 
 
-@pytest.mark.parametrize('fields', [{'step': 17}, {'step': 0}, {'width': 0}, {'height': 0}])
-def test_impossible_geometry_is_refused(fields):
+@pytest.mark.parametrize('fields, reason', [
+    ({'step': 17}, 'claims'), ({'step': 0}, 'claims'), ({'width': 0}, 'is empty: 0 x 4'),
+    ({'height': 0}, 'is empty: 6 x 0')])
+def test_impossible_geometry_is_refused(fields, reason):
     message = image(COLOURS, 'rgb8')
     vars(message).update(fields)
-    with pytest.raises(DecodeError, match='claims'):
+    with pytest.raises(DecodeError, match=reason):
         decode(message, stream(4, 6))
 
 

@@ -1,0 +1,60 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Who else is on a robot's topics: what subscriptions cannot tell."""
+
+AS_AGREED = 'as the contract says'
+
+
+class TopicWatch:
+    """
+    Looks at the publishers on a policy's topics.
+
+    A message of another type is never delivered, and messages of two publishers cannot be told
+    apart, so that neither shows in what arrives.
+    """
+
+    def __init__(self, node, contract):
+        """
+        Prepare; nobody is looked for yet.
+
+        :param node: A node that publishes every output of the contract itself.
+        :param contract: ``RobotContract``.
+        """
+        entries = (*contract.policy_observations, *contract.actions)
+        self._types = {node.resolve_topic_name(entry.topic): entry.type for entry in entries}
+        self._node = node
+        self._told = set()
+
+    def look(self) -> str:
+        """Return what is wrong now, else ``AS_AGREED``; log what was not wrong before."""
+        complaints = [text for text in map(self._complaint, self._types) if text]
+        for text in complaints:
+            if text not in self._told:
+                self._node.get_logger().warning(text)
+        self._told.update(complaints)
+        return '; '.join(complaints) or AS_AGREED
+
+    def _complaint(self, topic):
+        """Say what is wrong with a topic's publishers; an empty text when nothing is."""
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        others = sorted({p.topic_type for p in publishers} - {self._types[topic]})
+        if others:
+            return (f'{topic} carries {others[0]}, the contract says {self._types[topic]}; '
+                    'correct the contract, or remap the topic')
+        if len(publishers) > 1:
+            names = sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
+            return (f'{topic} has {len(publishers)} publishers, whose messages mix unless only '
+                    f'one of them is active: {", ".join(names)}')
+        return ''
