@@ -27,6 +27,11 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_typestore, Stores
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
+# `ros2 bag reindex` writes metadata.yaml anew, but not the end that a killed recorder left out.
+# A recovered file has no contract inside: that is written when a bag is closed.
+REMEDY = ('It is truncated, corrupt or of an unsupported kind. If its recorder was killed or the '
+          'disk was full, run `mcap recover FILE.mcap -o RECOVERED.mcap` and convert that with '
+          '--contract; else record it again')
 
 
 def find_bags(path) -> list:
@@ -166,9 +171,7 @@ class Bag:
         except Exception as error:
             # A parser of foreign bytes may raise anything; all of it means the same to the user.
             cause = f'{type(error).__name__}: {error}'.rstrip('.')
-            raise BagError(f'cannot read the bag {self.path}: {cause}. '
-                           'It is truncated, corrupt or of an unsupported kind; try `ros2 bag '
-                           'reindex`, or record it again') from error
+            raise BagError(f'cannot read the bag {self.path}: {cause}. {REMEDY}') from error
 
     def _check_metadata(self):
         """Refuse metadata whose entries are of another kind than they must be."""

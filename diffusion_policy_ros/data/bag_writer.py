@@ -15,6 +15,7 @@
 """Write one episode into one rosbag (mcap), with the robot contract inside its metadata."""
 
 from contextlib import suppress
+import os
 from pathlib import Path
 import shutil
 
@@ -64,9 +65,13 @@ class EpisodeBag:
             for key, value in custom.items():
                 self._writer.set_custom_data(key, value)
             self._writer.open()
-        except (WriterError, OSError) as error:
-            raise BagError(f'cannot create the bag {self.path}: {error} Choose another folder; '
-                           'existing bags are never overwritten') from error
+        except WriterError as error:
+            raise BagError(f'the bag {self.path} exists already and is never overwritten; choose '
+                           'another folder, or stop the other program that records into this '
+                           'one') from error
+        except OSError as error:
+            raise BagError(f'cannot create the bag {self.path}: {error}; make room, or choose '
+                           'another folder') from error
 
     def write(self, topic, message_type, cdr_bytes, receive_ns) -> None:
         """
@@ -91,6 +96,27 @@ class EpisodeBag:
                            f'{error}; make room on the disk') from error
         self.message_count += 1
 
+    def flush(self) -> None:
+        """
+        Hand what was written so far to the operating system, as chunks that are whole.
+
+        Whatever then ends this process, ``mcap recover`` finds these messages.
+
+        :raises BagError: if the disk does not take them.
+        """
+        storage = self._writer.storage
+        try:
+            if storage.chunk.msgs:
+                storage.close_chunk()
+            storage.bio.flush()
+        except OSError as error:
+            raise BagError(f'what was recorded could not be written to {self.path}: {error}; make '
+                           'room on the disk') from error
+
+    def is_gone(self) -> bool:
+        """Tell whether somebody has removed or moved the file that is being written."""
+        return not os.path.exists(self._writer.storage.path)
+
     def close(self) -> None:
         """
         Finish the episode: index, metadata, readable by every rosbag2 tool.
@@ -100,29 +126,35 @@ class EpisodeBag:
         writer, self._writer = self._writer, None
         if writer is None:
             return
+        is_gone = not os.path.exists(writer.storage.path)
         try:
             writer.close()
         except (WriterError, OSError) as error:
-            raise BagError(f'the bag {self.path} could not be finished: {error}; make room on the '
-                           'disk, and keep it apart from the finished episodes') from error
+            self._let_go(writer)
+            if not is_gone:
+                raise BagError(f'the bag {self.path} could not be finished: {error}; make room '
+                               'on the disk, and keep it apart from the finished episodes'
+                               ) from error
+        if is_gone:
+            with suppress(OSError):  # the folder may be there, with all but the messages
+                (self.path / 'metadata.yaml').unlink()
+            raise BagError(f'the bag {self.path} was removed or moved while it was written; '
+                           'record the episode again. Where it was moved, its .mcap file is '
+                           'whole, and can be converted with --contract')
 
     def discard(self) -> None:
         """
-        Drop the episode and remove its folder.
+        Drop the episode and remove its folder, unless somebody has done so already.
 
         :raises BagError: if the folder cannot be removed.
         """
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        self._remove(writer)
-
-    def _remove(self, writer):
-        """Let go of the files, whatever is left to write to them, and remove the folder."""
+        self._let_go(writer)
         try:
-            with suppress(WriterError, OSError):  # a full disk may refuse the rest; so be it
-                writer.abort()
-            shutil.rmtree(self.path)
+            if self.path.exists():
+                shutil.rmtree(self.path)
         except OSError as error:
             raise BagError(f'the bag {self.path} could not be removed: {error}; remove its folder '
                            'by hand') from error
@@ -137,6 +169,11 @@ class EpisodeBag:
             self.close()
         else:
             self.discard()
+
+    def _let_go(self, writer):
+        """Close the file, whatever is left to write to it."""
+        with suppress(WriterError, OSError):  # a full disk may refuse the rest; so be it
+            writer.abort()
 
     def _connect(self, name, message_type):
         """Declare a topic with the definition of its type."""

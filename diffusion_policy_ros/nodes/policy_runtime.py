@@ -37,8 +37,8 @@ SWITCH_INTERVAL_S = 0.0005
 # Why nothing is commanded: what ``RecedingHorizon.shortage`` names, as people are told it.
 SHORTAGES = {
     'start': 'waiting for the first plan',
-    'observation': f'no tick was looked at for {LEASE_PERIODS} periods: the clock jumped ahead, or '
-                   'the executor is too busy with its messages; then send fewer or smaller '
+    'observation': f'no tick was looked at for {LEASE_PERIODS} periods: the clock jumped ahead, '
+                   'or the executor is too busy with its messages; then send fewer or smaller '
                    'pictures, or free a CPU core',
     'plan': 'no action is due: the next plan is not finished; if this goes on, lower '
             'num_inference_steps or use a faster device'}

@@ -55,9 +55,7 @@ class RecordedStream:
 
     def adapt(self):
         """Subscribe anew where the publishers found now call for another reliability."""
-        publishers = self._publishers()
-        are_reliable = bool(publishers) and all(
-            p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
+        are_reliable = self._offered() == {ReliabilityPolicy.RELIABLE}
         wanted = ReliabilityPolicy.RELIABLE if are_reliable else ReliabilityPolicy.BEST_EFFORT
         if wanted == self._reliability:
             return
@@ -68,9 +66,14 @@ class RecordedStream:
             MESSAGE_CLASSES[self.type], self.topic, self._on_arrival,
             QoSProfile(depth=qos.RECORDED.depth, reliability=wanted), raw=True)
 
+    def is_deaf(self):
+        """Tell whether a publisher offers less than the subscription asks, and is not heard."""
+        return (self._reliability == ReliabilityPolicy.RELIABLE
+                and bool(self._offered() - {ReliabilityPolicy.RELIABLE}))
+
     def problem(self):
         """
-        Say why recording cannot start.
+        Say why recording cannot start, or what it misses.
 
         A command stream may be silent until the demonstration begins; an observation may not.
 
@@ -101,6 +104,10 @@ class RecordedStream:
     def rate_hz(self):
         """Return the arrivals per second lately, 0 when nothing comes any more."""
         return self._arrivals.rate_hz(time.monotonic())
+
+    def _offered(self):
+        """Return the reliabilities of the publishers."""
+        return {publisher.qos_profile.reliability for publisher in self._publishers()}
 
     def _publishers(self):
         """Return what is known about the topic's publishers."""

@@ -20,23 +20,30 @@ Services (Trigger): ``~/start``, ``~/stop``, ``~/discard``, ``~/convert``. Latch
 (DiagnosticStatus) and ``/diagnostics`` say what it does and how alive each stream is.
 """
 
+import os
+from pathlib import Path
+import shutil
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.conversion_worker import ConversionWorker
 from diffusion_policy_ros.data.episode_files import episode_path, finished_bags, next_number
+from diffusion_policy_ros.data.new_folder import unfinished_path
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
-from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.recorded_stream import RecordedStream
+from diffusion_policy_ros.nodes.recorder_report import RecorderReport
 from diffusion_policy_ros.nodes.spinning import run
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
+# A recorder that is killed loses at most what it heard in one such period.
 WATCH_PERIOD_S = 0.5
+# Some seconds of uncompressed pictures: with less, an episode would not be worth beginning.
+MIN_FREE_BYTES = 100_000_000
 PARAMETERS = (
     ParameterSpec('contract', '', 'Path of the robot contract (YAML)', read_only=True),
     ParameterSpec('output', 'bags', 'Folder for the bags, one per episode; numbering goes on '
@@ -59,19 +66,19 @@ class Recorder(Node):
         """
         self._bag = None
         super().__init__('recorder', **node_options)
-        self._settings = Parameters(self, PARAMETERS)
+        self._settings = Parameters(self, PARAMETERS, check=_refusal)
         if not self._settings['contract']:
             raise ConfigError('the parameter "contract" is empty; give the path of the robot '
                               'contract, such as config/robots/pusht.yaml')
+        if _refusal(self._settings.values()):
+            raise ConfigError(_refusal(self._settings.values()))
         self._contract = load_contract(self._settings['contract'])
         self._number = None
         self._started_s = 0.0
-        self._event = 'ready'
-        self._conversion = None
+        self._conversion = self._dataset = None
         entries = {e.topic: e for e in self._contract.actions + self._contract.observations}
         self._streams = [RecordedStream(self, e, self._on_message) for e in entries.values()]
-        self._status = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.EVENTS)
+        self._report = RecorderReport(self)
         for name in ('start', 'stop', 'discard', 'convert'):
             self._offer(name, getattr(self, name))
         # Streams and conversions are watched also while the ROS clock stands still.
@@ -97,16 +104,17 @@ class Recorder(Node):
         problems = [p for p in (stream.problem() for stream in self._streams) if p]
         if self.get_clock().now().nanoseconds == 0:
             problems.append('use_sim_time is set but no /clock has arrived')
+        folder = self._settings['output']
+        problems += _lack_of_room(folder)
         if problems:
             return False, '; '.join(problems)
-        folder = self._settings['output']
         number = next_number(folder)
         self._bag = EpisodeBag(
             episode_path(folder, number), self._contract, task=self._settings['task'],
             fields={'episode': str(number)})
         self._number = number
         self._started_s = time.monotonic()
-        return True, f'recording episode {number} to {self._bag.path}'
+        return True, self._recording()
 
     def stop(self):
         """
@@ -147,10 +155,12 @@ class Recorder(Node):
         bags = finished_bags(self._settings['output'])
         if not bags:
             return False, f'{self._settings["output"]} holds no finished episode to convert'
-        self._conversion = ConversionWorker(
-            bags, self._contract, self._settings['dataset'])
-        return True, (f'building {self._settings["dataset"]} from {len(bags)} bags; ~/status '
-                      'tells how it ends')
+        self._dataset = dataset = self._settings['dataset']
+        if _obstacle(dataset):
+            return False, (f'{_obstacle(dataset)}; set the parameter dataset to another folder, '
+                           'or remove it yourself')
+        self._conversion = ConversionWorker(bags, self._contract, dataset)
+        return True, f'building {dataset} from {len(bags)} bags; ~/status tells how it ends'
 
     def destroy_node(self):
         """Close the bag, so that what was recorded can be read, then the node."""
@@ -158,26 +168,29 @@ class Recorder(Node):
             self._attempt(self.stop)
         super().destroy_node()
 
+    def _recording(self):
+        """Say what is being recorded."""
+        return f'recording episode {self._number} to {self._bag.path}'
+
     def _offer(self, name, act):
         """Offer an action of this class as a service."""
         def answer(request, response):
             del request
             response.success, response.message = self._attempt(act)
-            self._tell(response.message)
             return response
 
         self.create_service(Trigger, f'~/{name}', answer)
 
     def _attempt(self, act):
-        """Do what returns (success, message), log the message, and answer with what is wrong."""
+        """Do what returns (success, message), or answer with what is wrong; tell and log it."""
         try:
             success, message = act()
+            level = DiagnosticStatus.OK if success else DiagnosticStatus.WARN
         except (DiffusionPolicyError, OSError) as error:
             success, message = False, f'{act.__name__} failed: {error}'
-        if success:
-            self.get_logger().info(message)
-        else:
-            self.get_logger().warning(message)
+            level = DiagnosticStatus.ERROR
+        self._report.log(message, level)
+        self._tell(message, level)
         return success, message
 
     def _on_message(self, stream, data):
@@ -188,57 +201,95 @@ class Recorder(Node):
             self._bag.write(
                 stream.topic, stream.type, data, self.get_clock().now().nanoseconds)
         except DiffusionPolicyError as error:
-            self.get_logger().error(str(error))
-            self._tell(f'{error}; {self._attempt(self.stop)[1]}')
+            self._break_off(error)
+
+    def _break_off(self, error):
+        """End an episode whose bag takes no more."""
+        self.get_logger().error(str(error))
+        self._tell(f'{error}; {self._attempt(self.stop)[1]}', DiagnosticStatus.ERROR)
 
     def _on_watch(self):
-        """Follow the publishers, the conversion and the streams' health."""
-        if not self.is_recording:
-            for stream in self._streams:
+        """Follow the publishers, the bag, the conversion and the streams' health."""
+        for stream in self._streams:
+            # Subscribing anew may miss messages; while recording, only for those not heard.
+            if not self.is_recording or stream.is_deaf():
                 stream.adapt()
         if self._conversion is not None and self._conversion.outcome is not None:
-            outcome, self._conversion = self._conversion.outcome, None
-            self.get_logger().info(outcome)
-            self._tell(outcome)
+            self._end_conversion()
         elif self.is_recording:
-            self._tell(self._event)
-        self._diagnose()
+            self._watch_episode()
+        self._report.diagnose(self._streams, DiagnosticStatus.ERROR if self.is_recording
+                              else DiagnosticStatus.WARN)
 
-    def _tell(self, event):
+    def _end_conversion(self):
+        """Tell how a conversion ended."""
+        outcome, self._conversion = self._conversion.outcome, None
+        # The folder gets its name only when it holds at least an episode, and is complete.
+        level = DiagnosticStatus.OK if os.path.isdir(self._dataset) else DiagnosticStatus.ERROR
+        if '--out' in outcome:
+            outcome += '; for this node, --out is the parameter dataset'
+        self._report.log(outcome, level)
+        self._tell(outcome, level)
+
+    def _watch_episode(self):
+        """Bring to disk what was heard, and tell what is not heard."""
+        if self._bag.is_gone():
+            self._attempt(self.stop)
+            return
+        try:
+            self._bag.flush()
+        except DiffusionPolicyError as error:
+            self._break_off(error)
+            return
+        problems = [self._namesake(), *(stream.problem() for stream in self._streams)]
+        event = '; '.join(filter(None, [self._recording(), *problems]))
+        if any(problems):
+            self._report.log_now_and_then(event)
+        self._tell(event, DiagnosticStatus.WARN if any(problems) else DiagnosticStatus.OK)
+
+    def _namesake(self):
+        """Say that another recorder answers the same services, an empty string when none does."""
+        own = (self.get_name(), self.get_namespace())
+        if self.get_node_names_and_namespaces().count(own) < 2:
+            return ''
+        return (f'another node is called {self.get_fully_qualified_name()} too, and is asked for '
+                'whatever this one is; end one of them')
+
+    def _tell(self, event, level=DiagnosticStatus.OK):
         """Publish the latched status."""
-        self._event = event
-        values = {'state': 'recording' if self.is_recording else 'idle',
-                  'episode': '' if self._number is None else self._number,
-                  'bag': self._bag.path if self.is_recording else '',
-                  'messages': self._bag.message_count if self.is_recording else 0,
-                  'converting': str(self._conversion is not None).lower()}
-        self._status.publish(self._describe('', event, values))
+        self._report.tell(event, level, {
+            'state': 'recording' if self.is_recording else 'idle',
+            'episode': '' if self._number is None else self._number,
+            'bag': self._bag.path if self.is_recording else '',
+            'messages': self._bag.message_count if self.is_recording else 0,
+            'converting': str(self._conversion is not None).lower()})
 
-    def _diagnose(self):
-        """Publish the health of each stream."""
-        report = DiagnosticArray()
-        report.header.stamp = self.get_clock().now().to_msg()
-        report.status = [self._stream_status(stream) for stream in self._streams]
-        self._diagnostics.publish(report)
 
-    def _stream_status(self, stream):
-        """Describe one stream: a problem is an error while recording, otherwise a warning."""
-        problem = stream.problem()
-        bad = DiagnosticStatus.ERROR if self.is_recording else DiagnosticStatus.WARN
-        age_s = stream.age_s()
-        values = {'rate_hz': f'{stream.rate_hz():.1f}',
-                  'age_s': 'never' if age_s is None else f'{age_s:.3f}'}
-        return self._describe(f': {stream.topic}', problem or 'alive', values,
-                              bad if problem else DiagnosticStatus.OK)
+def _refusal(values):
+    """Say which parameter is no folder, an empty string when all is well."""
+    empty = [name for name in ('output', 'dataset') if not values[name].strip()]
+    return f'the parameter "{empty[0]}" is empty; give the path of a folder' if empty else ''
 
-    def _describe(self, suffix, message, values, level=DiagnosticStatus.OK):
-        """Fill a status message."""
-        return DiagnosticStatus(
-            level=level, name=f'{self.get_name()}{suffix}', message=message,
-            hardware_id=self.get_fully_qualified_name(),
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
+
+def _obstacle(dataset):
+    """Say what is already where a dataset is to be built, an empty string when nothing is."""
+    if os.path.lexists(dataset):
+        return f'{dataset} exists already and is never overwritten'
+    part = unfinished_path(dataset)
+    return f'{part} is what a conversion wrote that did not end' if os.path.lexists(part) else ''
+
+
+def _lack_of_room(folder):
+    """Return a list with the sentence that a disk is as good as full, or an empty one."""
+    place = Path(folder).absolute()
+    disk = shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists()))
+    if disk.free >= MIN_FREE_BYTES:
+        return []
+    return [f'the disk of {folder} has {disk.free / 1e6:.0f} MB free, at least '
+            f'{MIN_FREE_BYTES / 1e6:.0f} MB are needed; make room, or set the parameter output '
+            'to a folder on another disk']
 
 
 def main(args=None):
-    """Run the node until SIGINT or SIGTERM."""
+    """Run the node until SIGINT, SIGTERM or SIGHUP."""
     return run(Recorder, args)

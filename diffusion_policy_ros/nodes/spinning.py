@@ -14,57 +14,95 @@
 
 """Run one node until a signal asks it to end, and end it cleanly."""
 
+import re
 import signal
 import sys
-import threading
+import time
 
-from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNAL_CHECK_S = 0.1
+# A callback that has not returned so long after the first signal hangs. `ros2 launch`, which
+# sends SIGTERM 5 s after SIGINT, kills at 10 s: closing a bag on a slow disk has all that time.
+PATIENCE_S = 10.0
+# What rcl's sentences hold that tells users nothing.
+NOISE = re.compile(r', at \S+:\d+|\. Error: error not set')
 
 
 def run(node_class, args=None) -> int:
     """
-    Spin a node in a single-threaded executor until SIGINT, SIGTERM or the end of its context.
+    Spin a node in a single-threaded executor until a signal or the end of its context.
 
-    The context is still valid when ``destroy_node`` runs, so that a node can override it to send
-    a last message, close files and join its threads. A second signal interrupts at once.
+    SIGINT, SIGTERM and SIGHUP all ask for the end. No signal interrupts ``destroy_node``, in
+    which a node closes files, joins threads and sends a last message in a context that is still
+    valid; a callback is interrupted only by a signal that comes ``PATIENCE_S`` after the first.
 
     :param node_class: Callable without arguments that makes the node.
     :param args: Command line arguments for ROS; None takes those of the process.
-    :return: Exit code: 0 after a clean end, 1 when the node could not start.
+    :return: Exit code: 0 after a clean end, 1 when the node could not start or hung.
     """
-    stop = threading.Event()
-    _catch_signals(stop)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = _StopSignals()
     node = None
     try:
+        _join_ros(args)
         node = node_class()
         _spin(node, stop)
     except (DiffusionPolicyError, ParameterException) as error:
         print(f'cannot start: {error}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('interrupted a callback that did not end', file=sys.stderr)
+        return 1
     finally:
+        stop.ignore_further()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
 
 
-def _catch_signals(stop):
-    """Let the first SIGINT or SIGTERM ask for the end, and the second one force it."""
-    def handle(number, frame):
-        del number, frame
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
+class _StopSignals:
+    """The first signal asks for the end; see ``run`` for the others."""
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+    def __init__(self):
+        """Take over the signals, but for a SIGHUP that ``nohup`` has switched off."""
+        self._asked_s = None
+        for number in SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    def is_set(self):
+        """Tell whether a signal has asked for the end."""
+        return self._asked_s is not None
+
+    def ignore_further(self):
+        """Let no signal interrupt what follows, up to the exit of the process."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _handle(self, number, frame):
+        """Note when the first signal came; interrupt once, and only what hangs."""
+        del number, frame
+        now_s = time.monotonic()
+        if self._asked_s is None:
+            self._asked_s = now_s
+        elif now_s - self._asked_s > PATIENCE_S:
+            self._asked_s = float('inf')
+            raise KeyboardInterrupt
+
+
+def _join_ros(args):
+    """Open the context; refuse arguments that ROS does not understand."""
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rclpy has no public type for what rcl refuses
+        raise ConfigError(f'ROS refuses: {NOISE.sub("", str(error))}; correct what follows '
+                          '--ros-args, or the ROS variables of the environment') from error
 
 
 def _spin(node, stop):

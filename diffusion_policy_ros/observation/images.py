@@ -63,8 +63,8 @@ def decode_compressed_image(message, stream):
     except cv2.error as error:
         raise DecodeError(f'{where} is damaged: {error}') from error
     if pixels is None:
-        raise DecodeError(f'{where} is damaged: format {shown(message.format)}, {len(data)} bytes; '
-                          'check the publisher and the network')
+        raise DecodeError(f'{where} is damaged: format {shown(message.format)}, {len(data)} '
+                          'bytes; check the publisher and the network')
     encoding = _compressed_encoding(pixels, message.format, where)
     return to_picture(pixels, encoding, stream.image, where)
 

@@ -117,3 +117,68 @@ def test_a_full_disk_leaves_no_half_bag(tmp_path, contract, full_disk):
             for k in range(4):
                 bag.write('joint_states', 'sensor_msgs/msg/JointState', noise, k)
     assert not list(tmp_path.iterdir())
+
+
+def _records(path):
+    """Return (kind, content) of each record of an mcap file, by the format's specification."""
+    data, records, place = path.read_bytes(), [], 8
+    while place < len(data):
+        size = int.from_bytes(data[place + 1:place + 9], 'little')
+        records.append((data[place], data[place + 9:place + 9 + size]))
+        place += 9 + size
+    assert place == len(data)
+    return records
+
+
+def test_what_was_flushed_is_in_the_file_as_whole_chunks(tmp_path, contract):
+    """A process that is killed loses only what came after."""
+    bag = EpisodeBag(tmp_path / 'bag', contract, compress=False)
+    file = tmp_path / 'bag' / 'bag.mcap'
+    bag.flush()
+    for k, words in enumerate((b'first words', b'second words')):
+        bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0' + words, k)
+        bag.flush()
+        bag.flush()
+        chunks = [content for kind, content in _records(file) if kind == 6]
+        assert len(chunks) == k + 1 and words in chunks[k]
+    bag.close()
+    with Reader(tmp_path / 'bag') as reader:
+        assert [bytes(data[4:]) for _, _, data in reader.messages()] == [
+            b'first words', b'second words']
+
+
+def test_a_full_disk_is_named_when_flushing(tmp_path, contract, full_disk):
+    """The remedy is room."""
+    bag = EpisodeBag(tmp_path / 'bag', contract)
+    bag.write('joint_states', 'sensor_msgs/msg/JointState',
+              np.random.default_rng(0).bytes(500_000), 0)
+    with full_disk(100_000), pytest.raises(BagError, match=f'to {bag.path}: .*; make room'):
+        bag.flush()
+    bag.discard()
+    assert not bag.path.exists()
+
+
+@pytest.mark.parametrize('gone', ['bag', 'bag/bag.mcap'])
+def test_a_bag_that_was_moved_is_told_and_whole_where_it_is(tmp_path, contract, gone):
+    """Nothing is left that could be taken for an episode where it was."""
+    bag = EpisodeBag(tmp_path / 'bag', contract)
+    bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
+    assert not bag.is_gone()
+    (tmp_path / gone).rename(tmp_path / 'moved')
+    assert bag.is_gone()
+    with pytest.raises(BagError, match=f'{bag.path} was removed or moved while it was written'):
+        bag.close()
+    assert not (tmp_path / 'bag' / 'metadata.yaml').exists()
+    moved = tmp_path / 'moved.mcap'
+    ((tmp_path / 'moved' / 'bag.mcap') if gone == 'bag' else (tmp_path / 'moved')).rename(moved)
+    with Reader(moved) as reader:
+        assert len(list(reader.messages())) == 1
+
+
+def test_discarding_what_is_gone_succeeds(tmp_path, contract):
+    """Its folder was to go anyway."""
+    bag = EpisodeBag(tmp_path / 'bag', contract)
+    shutil.rmtree(bag.path)
+    bag.discard()
+    with EpisodeBag(tmp_path / 'bag', contract) as bag:
+        bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)

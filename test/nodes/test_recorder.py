@@ -14,8 +14,11 @@
 
 """The recorder over real DDS: what it refuses, what it writes, and how it ends."""
 
+from collections import namedtuple
 import os
 from pathlib import Path
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,12 +29,14 @@ rclpy = pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.data.bag_reader import open_bag  # noqa: E402
-from diffusion_policy_ros.errors import ConfigError, ContractError  # noqa: E402
+from diffusion_policy_ros.errors import (  # noqa: E402
+    ConfigError, ContractError, DatasetError)
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_topics import joint_message  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rosbags.rosbag2.errors import WriterError  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -177,7 +182,8 @@ def test_status_and_diagnostics_tell_what_happens(peer, recorder, commands):
     reports = peer.hear(DiagnosticArray, '/diagnostics', qos.EVENTS)
     peer.until(lambda: reports, 'diagnostics')
     found = {entry.name: entry for entry in reports[-1].status}
-    assert set(found) == {f'recorder: {topic}' for topic in _types()}
+    assert set(found) == {'recorder', *(f'recorder: {topic}' for topic in _types())}
+    assert found['recorder'].message.startswith('recording episode 0 to ')
     assert found['recorder: camera/image_raw'].level == DiagnosticStatus.OK
 
 
@@ -204,8 +210,10 @@ def test_a_shutdown_closes_the_bag_in_flight(peer, recorder, commands, tmp_path)
         assert len(list(bag.messages(_types()))) > 20
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_closes_the_bag_in_flight(peer, commands, tmp_path, number):
+@pytest.mark.parametrize('numbers', [
+    [signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP], [signal.SIGINT, signal.SIGINT],
+    [signal.SIGTERM, signal.SIGINT]])
+def test_signals_close_the_bag_in_flight(peer, commands, tmp_path, numbers):
     command = [sys.executable, '-c', 'import sys; from diffusion_policy_ros.nodes.recorder import '
                'main; sys.exit(main())', '--ros-args', '-p', f'contract:={CONTRACT}', '-p',
                f'output:={tmp_path / "bags"}']
@@ -214,7 +222,8 @@ def test_a_signal_closes_the_bag_in_flight(peer, commands, tmp_path, number):
     process = subprocess.Popen(command, env=environment)
     try:
         _record(peer, commands)
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
         assert process.wait(timeout=60) == 0
     finally:
         process.kill()
@@ -280,3 +289,172 @@ def test_a_stream_that_stopped_has_no_rate(peer, recorder):
     peer.until(lambda: stream.rate_hz() > 10, 'a rate')
     timer.cancel()
     peer.until(lambda: stream.rate_hz() == 0, 'no rate', 4.0)
+
+
+class Rig:
+    """Publishers of all streams, each of which can fall silent."""
+
+    def __init__(self, peer):
+        self._peer = peer
+        self.silent = set()
+        self.publishers = {topic: self.publisher(topic, qos.EVENTS) for topic in _types()}
+        peer.node.create_timer(0.02, self._publish)
+
+    def publisher(self, topic, profile):
+        """Make a publisher."""
+        kind = {'camera/image_raw': Image, 'block_pose': PoseStamped}.get(topic, JointState)
+        return self._peer.node.create_publisher(kind, topic, profile)
+
+    def restart(self, topic, profile):
+        """End a stream's publisher, and make another one."""
+        self._peer.node.destroy_publisher(self.publishers[topic])
+        self.publishers[topic] = self.publisher(topic, profile)
+
+    def _publish(self):
+        """Send one message on each stream that is not silent."""
+        for topic in self.publishers.keys() - self.silent:
+            self.publishers[topic].publish(self.publishers[topic].msg_type())
+
+
+@pytest.fixture
+def rig(peer):
+    """Publish all streams."""
+    return Rig(peer)
+
+
+@pytest.fixture
+def status(peer, recorder):
+    """Hear what the recorder tells."""
+    heard = peer.hear(DiagnosticStatus, 'recorder/status', qos.STATUS)
+    peer.until(lambda: heard, 'the latched status')
+    return heard
+
+
+def _diagnosis(peer):
+    """Return what /diagnostics says about the recorder itself from now on."""
+    reports = peer.hear(DiagnosticArray, '/diagnostics', qos.EVENTS)
+    peer.until(lambda: reports, 'diagnostics')
+    return [entry for entry in reports[-1].status if entry.name == 'recorder'][0]
+
+
+def test_a_stream_that_dies_while_recording_is_told_and_logged(peer, rig, status, capfd):
+    _start(peer)
+    peer.until(lambda: status[-1].level == DiagnosticStatus.OK, 'all well')
+    rig.silent.add('camera/image_raw')
+    peer.until(lambda: status[-1].level == DiagnosticStatus.WARN, 'a warning')
+    warning = 'recording episode 0 to .*; /camera/image_raw has been silent for .* s, limit 1 s'
+    assert re.fullmatch(warning, status[-1].message)
+    assert _diagnosis(peer).level == DiagnosticStatus.WARN
+    assert re.search(warning, capfd.readouterr().err)
+    rig.silent.clear()
+    peer.until(lambda: status[-1].level == DiagnosticStatus.OK, 'all well again')
+    assert status[-1].message.startswith('recording episode 0 to ')
+
+
+def test_a_camera_that_restarts_with_best_effort_while_recording_is_heard(peer, recorder, rig):
+    stream = {stream.topic: stream for stream in recorder._streams}['camera/image_raw']
+    peer.until(lambda: stream._reliability == qos.EVENTS.reliability, 'a reliable subscription')
+    _start(peer)
+    rig.restart('camera/image_raw', qos.IMAGES)
+    peer.until(lambda: stream.age_s() > 0.2, 'the silence')
+    peer.until(lambda: stream.age_s() < 0.1, 'pictures of the restarted camera')
+    assert recorder.is_recording
+
+
+def test_a_refusal_is_told_with_its_level(peer, recorder, status):
+    assert not peer.ask('recorder/start')[0]
+    peer.until(lambda: 'has no publisher' in status[-1].message, 'the refusal')
+    assert status[-1].level == DiagnosticStatus.WARN
+    diagnosis = _diagnosis(peer)
+    assert (diagnosis.level, diagnosis.message) == (status[-1].level, status[-1].message)
+
+
+def test_a_failed_conversion_is_told_as_an_error(peer, recorder, rig, status, monkeypatch):
+    def fail(*arguments, **options):
+        raise DatasetError('no codec; choose another --out')
+
+    _start(peer)
+    assert peer.ask('recorder/stop')[0]
+    monkeypatch.setattr('diffusion_policy_ros.data.conversion_worker.convert_bags', fail)
+    assert peer.ask('recorder/convert')[0]
+    peer.until(lambda: 'conversion failed: no codec' in status[-1].message, 'the failure')
+    assert status[-1].level == DiagnosticStatus.ERROR
+    assert status[-1].message.endswith('for this node, --out is the parameter dataset')
+    assert _diagnosis(peer).level == DiagnosticStatus.ERROR
+
+
+def test_a_conversion_without_any_episode_is_told_as_an_error(peer, recorder, rig, status):
+    _start(peer)
+    assert peer.ask('recorder/stop')[0]
+    assert peer.ask('recorder/convert')[0]
+    peer.until(lambda: '0 rows in 0 episodes' in status[-1].message, 'the outcome')
+    assert status[-1].level == DiagnosticStatus.ERROR
+
+
+@pytest.mark.parametrize('name', ['dataset', 'dataset.part'])
+def test_a_conversion_onto_something_is_refused_naming_the_parameter(
+        peer, recorder, rig, tmp_path, name):
+    _start(peer)
+    assert peer.ask('recorder/stop')[0]
+    (tmp_path / name).mkdir()
+    success, message = peer.ask('recorder/convert')
+    assert not success
+    assert message.startswith(str(tmp_path / name)) and 'the parameter dataset' in message
+
+
+def test_a_folder_removed_while_recording_ends_the_episode(
+        peer, recorder, rig, status, tmp_path):
+    _start(peer)
+    shutil.rmtree(tmp_path / 'bags')
+    peer.until(lambda: not recorder.is_recording, 'the end of the episode', 5.0)
+    peer.until(lambda: 'episode_000000 was removed or moved' in status[-1].message, 'the reason')
+    assert status[-1].level == DiagnosticStatus.ERROR
+    assert 'recording episode 0' in _start(peer)
+
+
+def test_an_episode_whose_folder_was_removed_can_be_discarded(
+        peer, recorder, rig, tmp_path, monkeypatch):
+    _start(peer)
+    # The request comes before the recorder has looked.
+    monkeypatch.setattr(recorder._bag, 'is_gone', lambda: False)
+    shutil.rmtree(tmp_path / 'bags')
+    assert peer.ask('recorder/discard') == (True, 'episode 0 discarded')
+
+
+def test_a_nearly_full_disk_is_refused_with_what_is_free(peer, recorder, rig, monkeypatch):
+    usage = namedtuple('usage', ['total', 'used', 'free'])(10**9, 10**9 - 5 * 10**6, 5 * 10**6)
+    monkeypatch.setattr('shutil.disk_usage', lambda place: usage)
+    peer.until(lambda: peer.ask('recorder/start')[1].startswith('the disk of '), 'the reason')
+    success, message = peer.ask('recorder/start')
+    assert not success and '5 MB free, at least 100 MB are needed; make room' in message
+
+
+def test_a_number_taken_by_another_recorder_is_explained(
+        peer, recorder, rig, monkeypatch, tmp_path):
+    (tmp_path / 'bags' / 'episode_000007').mkdir(parents=True)
+    monkeypatch.setattr('diffusion_policy_ros.nodes.recorder.next_number', lambda folder: 7)
+    peer.until(lambda: 'stop the other program that records' in peer.ask('recorder/start')[1],
+               'the reason')
+
+
+def test_what_was_heard_is_on_the_disk_before_the_end(peer, recorder, rig, tmp_path):
+    _start(peer)
+    file = recorder._bag._writer.storage.path
+    peer.until(lambda: file.stat().st_size > 2000, 'a first chunk')
+    size = file.stat().st_size
+    peer.until(lambda: file.stat().st_size > size, 'another chunk')
+
+
+@pytest.mark.parametrize('name', ['output', 'dataset'])
+def test_an_empty_folder_name_is_refused(peer, recorder, name):
+    result = recorder.set_parameters([Parameter(name, value=' ')])[0]
+    assert not result.successful and f'the parameter "{name}" is empty' in result.reason
+    with pytest.raises(ConfigError, match=f'"{name}" is empty'):
+        peer.start(Recorder, contract=str(CONTRACT), **{name: ''})
+
+
+def test_a_second_recorder_of_the_same_name_is_told(peer, rig, recorder, status, tmp_path):
+    _start(peer)
+    peer.start(Recorder, contract=str(CONTRACT), output=str(tmp_path / 'others'))
+    peer.until(lambda: 'another node is called /recorder too' in status[-1].message, 'a warning')
+    assert status[-1].level == DiagnosticStatus.WARN

@@ -1,0 +1,94 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the recorder does and how its streams are: in the log, ~/status and /diagnostics."""
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diffusion_policy_ros.nodes import qos
+
+LOG_PERIOD_S = 5.0
+
+
+class RecorderReport:
+    """Tells people; ``~/status`` is latched, ``/diagnostics`` holds it and each stream."""
+
+    def __init__(self, node):
+        """
+        Create the publishers.
+
+        :param node: The node that records.
+        """
+        self._node = node
+        self._status = node.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
+        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.EVENTS)
+        self._last = DiagnosticStatus()
+
+    def log(self, event, level):
+        """
+        Log an event.
+
+        :param event: One sentence.
+        :param level: A level of ``DiagnosticStatus``.
+        """
+        logger = self._node.get_logger()
+        if level == DiagnosticStatus.OK:
+            logger.info(event)
+        elif level == DiagnosticStatus.WARN:
+            logger.warning(event)
+        else:
+            logger.error(event)
+
+    def log_now_and_then(self, event):
+        """
+        Log a warning that goes on.
+
+        :param event: One sentence.
+        """
+        self._node.get_logger().warning(event, throttle_duration_sec=LOG_PERIOD_S)
+
+    def tell(self, event, level, facts):
+        """
+        Publish the latched status.
+
+        :param event: One sentence.
+        :param level: A level of ``DiagnosticStatus``.
+        :param facts: Name to value.
+        """
+        self._last = self._describe('', event, level, facts)
+        self._status.publish(self._last)
+
+    def diagnose(self, streams, bad):
+        """
+        Publish the last status and the health of each stream.
+
+        :param streams: The ``RecordedStream`` objects.
+        :param bad: Level of a stream that has a problem.
+        """
+        report = DiagnosticArray(status=[self._last])
+        report.header.stamp = self._node.get_clock().now().to_msg()
+        for stream in streams:
+            problem, age_s = stream.problem(), stream.age_s()
+            facts = {'rate_hz': f'{stream.rate_hz():.1f}',
+                     'age_s': 'never' if age_s is None else f'{age_s:.3f}'}
+            report.status.append(self._describe(
+                f': {stream.topic}', problem or 'alive', bad if problem else DiagnosticStatus.OK,
+                facts))
+        self._diagnostics.publish(report)
+
+    def _describe(self, suffix, message, level, facts):
+        """Fill a status message."""
+        return DiagnosticStatus(
+            level=level, name=f'{self._node.get_name()}{suffix}', message=message,
+            hardware_id=self._node.get_fully_qualified_name(),
+            values=[KeyValue(key=key, value=str(value)) for key, value in facts.items()])
