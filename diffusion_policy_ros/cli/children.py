@@ -98,7 +98,10 @@ class Children:
 
         :param name: Name of the process.
         """
-        lines = self._log_path(name).read_text('utf-8', 'replace').splitlines()
+        try:
+            lines = self._log_path(name).read_text('utf-8', 'replace').splitlines()
+        except OSError as error:
+            return f'(its log is gone: {error})'
         return '\n'.join(lines[-TAIL_LINES:]) or '(it said nothing)'
 
     def stop(self):

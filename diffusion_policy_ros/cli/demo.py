@@ -15,7 +15,6 @@
 """``dpr demo``: a policy drives the simulated Push-T robot over ROS 2, and a report about it."""
 
 from contextlib import contextmanager
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -23,44 +22,21 @@ import signal
 import subprocess
 import tempfile
 
-from diffusion_policy_ros.errors import CheckpointError, ConfigError, DiffusionPolicyError
+from diffusion_policy_ros.cli.demo_arguments import add_arguments, check_arguments
+from diffusion_policy_ros.cli.ros_domain import hold_domain
+from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
+
+__all__ = ['add_arguments', 'run']
 
 # The demo ends within three minutes: starting takes up to a third of that, the rest of the time
 # is for the episodes and for video and report.
 DEADLINE_S = 170
-MAX_PLAYING_S = 120
-# Above what people use by hand, and within what every operating system allows.
-DOMAIN_IDS = range(90, 102)
+OUTPUTS = ('demo.mp4', 'report.pdf', 'report.png', 'demo.json')
 NOTES_SHOWN = 3
 COLUMNS = (('episode', 'episode', 0), ('time s', 'seconds', 1),
            ('commands/s', 'commands_per_s', 2), ('interval p99 ms', 'interval_p99_ms', 1),
            ('latency p50 ms', 'latency_p50_ms', 1), ('latency p99 ms', 'latency_p99_ms', 1),
            ('coverage', 'coverage', 3), ('max', 'max_coverage', 3))
-
-
-def add_arguments(parser):
-    """
-    Declare the arguments.
-
-    :param parser: The subcommand's ``ArgumentParser``.
-    """
-    parser.add_argument('--model', type=Path, help='checkpoint folder; default: '
-                        'models/pusht_image of this package')
-    parser.add_argument('--rate', type=float, metavar='HZ',
-                        help="commands per second, a multiple of the policy's rate, between "
-                             "whose rows commands are interpolated; default: the policy's rate")
-    parser.add_argument('--episodes', type=int, default=3, help='number of episodes')
-    parser.add_argument('--seconds-per-episode', type=float, default=30.0, metavar='S',
-                        help='longest duration of an episode, s')
-    parser.add_argument('--seed', type=int, default=100_000,
-                        help='seed of the first start; the others count up from it')
-    parser.add_argument('--out', type=Path, default=Path('demo_report'),
-                        help='folder for demo.mp4, report.pdf, report.png and demo.json')
-    parser.add_argument('--view', action='store_true', help='open a window on the table')
-    parser.add_argument('--domain', type=int, metavar='ID',
-                        help='ROS domain; default: one that is chosen from 90 to 101')
-    parser.epilog = ('Exit code: 0 when the loop held its rate, 1 when it did not or something '
-                     'was in the way.')
 
 
 def run(args) -> int:
@@ -71,12 +47,11 @@ def run(args) -> int:
     :return: 0 when the loop held its rate, 1 when it did not.
     :raises DiffusionPolicyError: if something else was in the way.
     """
-    contract_path, rate_hz, wanted_hz = _check(args)
-    args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='dpr_demo_') as folder, _interruptible():
-        setting = _setting(args, rate_hz, wanted_hz)
-        records = _play(args, Path(folder), contract_path, wanted_hz)
-        figures = _report(args.out, records, setting)
+    plan = check_arguments(args)
+    with _interruptible(), _workplace(args.out) as folder:
+        setting = _setting(plan)
+        records = _play(args, plan, folder)
+        figures = _report(args.out, folder, records, setting)
     print()
     for check in figures['checks']:
         print(_check_line(check))
@@ -85,57 +60,44 @@ def run(args) -> int:
         print(f'policy_server did not command for a while: {note}')
     if len(notes) > NOTES_SHOWN:
         print(f'... and {len(notes) - NOTES_SHOWN} times more, see demo.json')
-    print(f'{args.out}: demo.mp4, report.pdf, report.png, demo.json')
+    print(f'{args.out}: {", ".join(OUTPUTS)}')
     return 0 if figures['passed'] else 1
 
 
-def _check(args):
-    """Complete and check the arguments; return contract, policy rate and wanted rate."""
-    from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.control.timetable import is_multiple
-    from diffusion_policy_ros.share import share_path
-
-    args.model = args.model or share_path('models', 'pusht_image')
-    if not args.model.is_dir():
-        raise CheckpointError(f'--model is {args.model}, which is no folder; name a checkpoint '
-                              'folder that dpr train wrote')
-    if args.episodes < 1 or args.seed < 0 or args.seconds_per_episode <= 0:
-        raise ConfigError('--episodes must be at least 1, --seed at least 0 and '
-                          '--seconds-per-episode above 0')
-    if args.episodes * args.seconds_per_episode > MAX_PLAYING_S:
-        raise ConfigError(f'{args.episodes} episodes of {args.seconds_per_episode:g} s are more '
-                          f'than the {MAX_PLAYING_S} s that the demo plays at most; lower '
-                          '--episodes or --seconds-per-episode')
-    contract_path = share_path('config', 'robots', 'pusht.yaml')
-    rate_hz = load_contract(contract_path).rate_hz
-    wanted_hz = rate_hz if args.rate is None else args.rate
-    if not is_multiple(wanted_hz, rate_hz):
-        raise ConfigError(f"--rate is {wanted_hz:g}; it must be a whole multiple of the policy's "
-                          f'{rate_hz:g} Hz')
-    return contract_path, rate_hz, wanted_hz
+@contextmanager
+def _workplace(out):
+    """Make the report's folder and, in it, one for unfinished work that vanishes in the end."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        place = tempfile.TemporaryDirectory(prefix='unfinished_', dir=out)
+    except OSError as error:
+        raise ConfigError(f'--out is {out}, where no report can be written: {error}; choose '
+                          'another folder') from error
+    with place as folder:
+        yield Path(folder)
 
 
-def _play(args, folder, contract_path, wanted_hz):
+def _play(args, plan, folder):
     """Start robot, policy and observer, show what they do, and return the records."""
     from diffusion_policy_ros.cli.children import Children, node_command, node_environment
     from diffusion_policy_ros.evaluation.demo_record import load_record
     from diffusion_policy_ros.share import share_path
 
-    domain_id = DOMAIN_IDS[os.getpid() % len(DOMAIN_IDS)] if args.domain is None else args.domain
-    environment = node_environment(domain_id, share_path('config', 'fastdds.xml'))
-    print(f'{args.model} drives Push-T at {wanted_hz:g} commands per second, ROS domain '
-          f'{domain_id}, this machine only', flush=True)
-    with Children(folder, environment) as children:
-        children.start('pusht_sim', node_command(
-            'pusht_sim', {'seed': args.seed, 'view': args.view}))
-        children.start('policy_server', node_command('policy_server', {
-            'model': args.model.resolve(), 'contract': contract_path,
-            'command_rate_hz': float(wanted_hz)}))
-        observer = children.start('demo_observer', node_command('demo_observer', {
-            'contract': contract_path, 'command_rate_hz': float(wanted_hz),
-            'episodes': args.episodes, 'seconds_per_episode': float(args.seconds_per_episode),
-            'records': folder}), stdout=subprocess.PIPE)
-        _follow(observer, children)
+    with hold_domain(args.domain) as domain_id:
+        environment = node_environment(domain_id, share_path('config', 'fastdds.xml'))
+        print(f'{plan.model} drives Push-T at {plan.command_rate_hz:g} commands per second, ROS '
+              f'domain {domain_id}, this machine only', flush=True)
+        with Children(folder, environment) as children:
+            children.start('pusht_sim', node_command(
+                'pusht_sim', {'seed': args.seed, 'view': args.view}))
+            children.start('policy_server', node_command('policy_server', {
+                'model': plan.model.resolve(), 'contract': plan.contract_path,
+                'command_rate_hz': float(plan.command_rate_hz)}))
+            observer = children.start('demo_observer', node_command('demo_observer', {
+                'contract': plan.contract_path, 'command_rate_hz': float(plan.command_rate_hz),
+                'episodes': args.episodes, 'records': folder.resolve(),
+                'seconds_per_episode': args.seconds_per_episode}), stdout=subprocess.PIPE)
+            _follow(observer, children)
     return [load_record(folder / f'episode_{number}.npz') for number in range(args.episodes)]
 
 
@@ -143,6 +105,9 @@ def _follow(observer, children):
     """Print what the observer tells until it has finished, while all others run."""
     shown = None
     for line in _lines(observer.stdout, lambda: _check_children(children)):
+        if not line.startswith(b'{"event"'):  # a remark of the middleware
+            print(line.decode('utf-8', 'replace'), flush=True)
+            continue
         event = json.loads(line)
         kind = event.pop('event')
         if kind == 'error':
@@ -196,35 +161,34 @@ def _print_row(figures, finished):
     print('  '.join(cells) + ending, flush=True)
 
 
-def _setting(args, rate_hz, wanted_hz):
+def _setting(plan):
     """Describe what is run and where, before the demo itself loads the machine."""
     from diffusion_policy_ros.evaluation.demo_report import DemoSetting
     from diffusion_policy_ros.evaluation.machine import machine_facts, package_versions
 
-    return DemoSetting(model=_model_facts(args.model), rate_hz=rate_hz, command_rate_hz=wanted_hz,
-                       machine=machine_facts(), versions=package_versions())
+    return DemoSetting(model=plan.model_facts, rate_hz=plan.rate_hz, machine=machine_facts(),
+                       command_rate_hz=plan.command_rate_hz, versions=package_versions())
 
 
-def _report(out, records, setting):
-    """Write figures, page and video; return the figures."""
+def _report(out, folder, records, setting):
+    """Write figures, page and video; show them when all are complete; return the figures."""
     from diffusion_policy_ros.evaluation.demo_report import demo_figures, write_report
     from diffusion_policy_ros.evaluation.demo_video import write_video
     from tqdm import tqdm
 
     figures = demo_figures(records, setting)
-    (out / 'demo.json').write_text(json.dumps(figures, indent=1))
-    write_report(out, records, figures)
-    with tqdm(total=sum(len(r.frame_ns) for r in records), desc='video', unit='picture') as bar:
-        write_video(out / 'demo.mp4', records,
-                    f'{setting.command_rate_hz:g} commands per second', bar.update)
+    count = sum(len(record.frame_ns) for record in records)
+    try:
+        (folder / 'demo.json').write_text(json.dumps(figures, indent=1))
+        write_report(folder, records, figures)
+        with tqdm(total=count, desc='video', unit='picture') as bar:
+            write_video(folder / 'demo.mp4', records,
+                        f'{setting.command_rate_hz:g} commands per second', bar.update)
+        for name in OUTPUTS:
+            os.replace(folder / name, out / name)
+    except OSError as error:
+        raise DiffusionPolicyError(f'cannot write the report to {out}: {error}') from error
     return figures
-
-
-def _model_facts(folder):
-    """Return what identifies a checkpoint."""
-    weights = folder / 'model.safetensors'
-    return {'folder': str(folder), 'weights': f'{weights.stat().st_size / 1e6:.1f} MB',
-            'sha256': hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}
 
 
 def _check_line(check):

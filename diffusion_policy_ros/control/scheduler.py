@@ -153,7 +153,8 @@ class RecedingHorizon:
     def _is_vouched_for(self, now_ns):
         """Tell whether the last good observation is recent enough to follow a plan."""
         lease_ns = LEASE_PERIODS * self._contract.period_ns + self._contract.settle_ns
-        return self._observed_ns is not None and now_ns - self._observed_ns <= lease_ns
+        # An observation from after now is one from before a clock that was set back.
+        return self._observed_ns is not None and 0 <= now_ns - self._observed_ns <= lease_ns
 
     def _at(self, now_ns):
         """Join what is due at every output."""

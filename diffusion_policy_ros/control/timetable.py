@@ -13,6 +13,8 @@
 # limitations under the License.
 """When a command goes out and when the robot is looked at: two drift-free series on one grid."""
 
+import math
+
 ANCHOR_MARGIN = 0.1
 
 
@@ -97,11 +99,12 @@ def is_multiple(command_rate_hz, rate_hz) -> bool:
     """
     Tell whether commands can be laid on the grid of the rows.
 
-    :param command_rate_hz: Commands per second.
-    :param rate_hz: Rows per second.
+    :param command_rate_hz: Commands per second, any number.
+    :param rate_hz: Rows per second, above 0.
     """
     factor = command_rate_hz / rate_hz
-    return factor >= 0.999 and abs(factor - round(factor)) < 1e-6
+    return (math.isfinite(factor) and factor >= 0.999
+            and abs(factor - round(factor)) < 1e-6)
 
 
 def anchored_origin(contract, tick_ns, ages_ns) -> int:

@@ -14,12 +14,16 @@
 
 """Human Push-T demonstrations in Diffusion Policy's zarr format, as starts and actions."""
 
+import re
+
 from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 import numpy as np
 
 # The demonstrations are in pixels of the original 512 px window, the simulated table in metres.
 METRES_PER_PIXEL = 0.001
+# A number such as 7, or a range such as 0-9; no file holds demonstrations by the thousand million.
+NUMBERS = re.compile(r'\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?', re.ASCII)
 
 
 class Recordings:
@@ -38,6 +42,7 @@ class Recordings:
         :param path: Folder with ``data/state``, ``data/action`` and ``meta/episode_ends``.
         :raises DatasetError: if it is not such a folder.
         """
+        self._path = path
         try:
             self._buffer = ReplayBuffer(path)
             self._states = self._buffer.array('state', 5)
@@ -57,29 +62,34 @@ class Recordings:
         :param number: Number from 0.
         :return: (start, actions): float64 ``(5,)`` finger x, y and block x, y in m and block
             angle in rad; float64 ``(rows, 2)`` targets of the finger in m, one every 0.1 s.
-        :raises DatasetError: if there is no such demonstration.
+        :raises DatasetError: if there is no such demonstration, or it cannot be read.
         """
         rows = self._buffer.rows(number)
-        start = np.asarray(self._states[rows.start], dtype=np.float64)
-        actions = np.asarray(self._actions[rows], dtype=np.float64)
+        first = slice(rows.start, rows.start + 1)
+        start = self._buffer.read(self._states, first)[0].astype(np.float64)
+        actions = self._buffer.read(self._actions, rows).astype(np.float64)
+        if not (np.isfinite(start).all() and np.isfinite(actions).all()):
+            raise DatasetError(f'demonstration {number} of {self._path} holds numbers that are '
+                               'not finite; leave it out')
         start[:4] *= METRES_PER_PIXEL
         return start, actions * METRES_PER_PIXEL
 
+    def numbers(self, text) -> list:
+        """
+        Read which demonstrations are meant by a text such as ``0-3,7``.
 
-def parse_numbers(text):
-    """
-    Read a list of episode numbers such as ``0-3,7``.
-
-    :param text: Numbers and inclusive ranges, separated by commas.
-    :return: List of int, in the order written.
-    :raises ConfigError: if the text is anything else.
-    """
-    numbers = []
-    for part in text.split(','):
-        first, _, last = part.partition('-')
-        try:
-            numbers += range(int(first), int(last or first) + 1)
-        except ValueError as error:
-            raise ConfigError(f'{part!r} in {text!r} is no episode number; write numbers and '
-                              'ranges, for example 0-9 or 0,4,7') from error
-    return numbers
+        :param text: Numbers and rising, inclusive ranges, separated by commas.
+        :return: List of int, in the order written.
+        :raises ConfigError: if the text is anything else, or goes beyond the last demonstration.
+        """
+        found = []
+        for part in text.split(','):
+            match = NUMBERS.fullmatch(part)
+            first, last = (int(number) for number in (match[1], match[2] or match[1])) \
+                if match else (0, -1)
+            if not first <= last < len(self):
+                raise ConfigError(
+                    f'{part!r} in {text!r} means no demonstration of {self._path}; write numbers '
+                    f'from 0 to {len(self) - 1} and rising ranges, for example 0-9 or 0,4,7')
+            found += range(first, last + 1)
+        return found

@@ -41,11 +41,15 @@ class ReplayBuffer:
             group = zarr.open(str(path), mode='r')
             self.episode_ends = np.asarray(group['meta/episode_ends'][:], dtype=np.int64)
             self._data = group['data']
-        except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+        except (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
             raise DatasetError(f'{path} is not a Diffusion Policy replay buffer: {error}. It must '
                                'hold "data" and "meta/episode_ends"') from error
         if not len(self.episode_ends):
             raise DatasetError(f'{path} holds no episode: meta/episode_ends is empty')
+        short = np.flatnonzero(np.diff(self.episode_ends, prepend=0) <= 0)
+        if len(short):
+            raise DatasetError(f'{path}: episode {short[0]} has no rows; meta/episode_ends must '
+                               'rise from above 0')
 
     def __len__(self):
         """Return the number of episodes."""
@@ -71,6 +75,22 @@ class ReplayBuffer:
             raise DatasetError(f'{self.path}: data/{name} has shape {found.shape}, expected '
                                f'{(found.shape[0], entries)}')
         return found
+
+    def read(self, array, rows):
+        """
+        Read rows of an array from disk.
+
+        :param array: What ``array`` returned.
+        :param rows: Slice of the rows.
+        :return: Array ``(rows, ...)`` in memory.
+        :raises DatasetError: if a file of the array is damaged.
+        """
+        try:
+            return np.asarray(array[rows])
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f'{self.path}: cannot read rows {rows.start} to {rows.stop - 1} of {array.path}: '
+                f'{error}; a file of it is damaged, copy the folder again') from error
 
     def rows(self, episode) -> slice:
         """

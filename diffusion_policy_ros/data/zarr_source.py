@@ -182,7 +182,7 @@ class ZarrSource:
 
     def _values(self, entry, stream, rows):
         """Read one stream's rows of an episode, in the contract's unit."""
-        raw = np.asarray(self._array(entry)[rows])
+        raw = self.buffer.read(self._array(entry), rows)
         if stream.type.endswith('/Image'):
             return _as_picture(raw, entry.array)
         columns = list(entry.columns) or list(range(raw.shape[1]))

@@ -103,8 +103,12 @@ class EpisodeRecord:
         Write the record to a file.
 
         :param path: File to write, ending in .npz.
+        :raises DatasetError: if it cannot be written.
         """
-        np.savez(path, **asdict(self))
+        try:
+            np.savez(path, **asdict(self))
+        except OSError as error:
+            raise DatasetError(f'cannot keep the recorded episode {path}: {error}') from error
 
 
 def load_record(path) -> EpisodeRecord:

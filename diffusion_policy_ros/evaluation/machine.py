@@ -19,13 +19,14 @@ import os
 from pathlib import Path
 import platform
 
+from diffusion_policy_ros.policy.device import usable_cores
+
 PACKAGES = ('diffusion_policy_ros', 'torch', 'numpy', 'rclpy', 'fastdds', 'gym-pusht')
 
 
 def machine_facts() -> dict:
     """Return processor, cores, load, system and Python by name, as text."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    return {'processor': _processor(), 'cores': str(cores),
+    return {'processor': _processor(), 'cores': str(usable_cores()),
             'load average': ' '.join(f'{load:.1f}' for load in os.getloadavg()),
             'system': platform.platform(terse=True), 'python': platform.python_version()}
 

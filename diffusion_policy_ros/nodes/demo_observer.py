@@ -48,6 +48,10 @@ QUIET_S = 0.002
 ROW_PERIOD_S = 1.0
 START_UP_S = 60.0
 ANSWER_S = 15.0
+# A robot or a policy that says nothing for this long has stopped; a slow one says something.
+SILENCE_S = 10.0
+# Topics that only one node may publish, and what is too many where two do.
+COMPANY = {'joint_states': 'robots', 'policy_server/status': 'policy servers'}
 PARAMETERS = (
     ParameterSpec('contract', '', 'Path of the robot contract (YAML)', read_only=True),
     ParameterSpec('command_rate_hz', 10.0, 'Commands per second that are wanted, Hz', 1.0, 1000.0,
@@ -88,14 +92,14 @@ class DemoObserver(Node):
         tell('stage', text='waiting for pusht_sim and policy_server')
         self._until(lambda: self._watch.has_seen_robot and self._transition.service_is_ready()
                     and self._reset.service_is_ready(), 'the start of both nodes', START_UP_S)
+        self._refuse_company()
         tell('stage', text='policy_server loads and warms up the checkpoint')
-        self._change('CONFIGURE')
+        self._change('CONFIGURE', START_UP_S)
         for number in range(self._settings['episodes']):
             if number:
                 self._ask(self._reset, Trigger.Request(), 'the reset of the table', ANSWER_S)
             self._until(lambda: self._watch.episode.get('number') == number,
                         f'episode {number} of pusht_sim', ANSWER_S)
-            self._refuse_company()
             self._play(number)
 
     def _play(self, number):
@@ -108,28 +112,39 @@ class DemoObserver(Node):
         while self._now_ns() < end_ns and self._watch.max_coverage < SUCCESS_COVERAGE:
             if self._now_ns() >= row_ns:
                 row_ns += round(ROW_PERIOD_S * 1e9)
+                self._refuse_company()
+                self._refuse_silence()
                 tell('row', **self._watch.record(number, self._now_ns()).figures(self._wanted_hz))
             self._look()
         end_ns = min(end_ns, self._now_ns())
+        self._refuse_company()
         self._change('DEACTIVATE')
         record = self._watch.record(number, end_ns)
         record.save(Path(self._settings['records']) / f'episode_{number}.npz')
         tell('episode', **record.figures(self._wanted_hz))
 
     def _refuse_company(self):
-        """Refuse to measure on a domain where another robot is at work."""
-        publishers = self.count_publishers('joint_states')
-        if publishers > 1:
-            raise DiffusionPolicyError(
-                f'{publishers} robots publish joint_states on this ROS domain; choose another '
-                'one with --domain')
+        """Refuse to measure on a domain where another robot or policy is at work."""
+        for topic, kind in COMPANY.items():
+            publishers = self.count_publishers(topic)
+            if publishers > 1:
+                raise DiffusionPolicyError(
+                    f'{publishers} {kind} publish {topic} on this ROS domain, so that nothing '
+                    'measured here would be true; choose another one with --domain')
 
-    def _change(self, transition):
+    def _refuse_silence(self):
+        """Refuse to go on with a robot or a policy that has stopped."""
+        for missing, seconds in self._watch.silence_s(time.monotonic()).items():
+            if seconds > SILENCE_S:
+                raise DiffusionPolicyError(f'{missing} came for {seconds:.0f} s; policy_server '
+                                           f'said last: {self._watch.status}')
+
+    def _change(self, transition, limit_s=ANSWER_S):
         """Take the policy server through a transition."""
         request = ChangeState.Request()
         request.transition.id = getattr(Transition, f'TRANSITION_{transition}')
         answer = self._ask(self._transition, request, f'{transition.lower()} of policy_server',
-                           START_UP_S)
+                           limit_s)
         if not answer.success:
             raise DiffusionPolicyError(f'policy_server refused to {transition.lower()}; it says: '
                                        f'{self._watch.status}')

@@ -16,6 +16,7 @@
 
 import json
 import math
+import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.evaluation.demo_record import EpisodeRecord
@@ -59,6 +60,7 @@ class DemoWatch:
         self.status = ''
         self._newest = {}
         self._since_ns = 0
+        self._robot_s = self._command_s = time.monotonic()
         self._clear()
         for key in (CAMERA_KEY, STATE_KEY, BLOCK_KEY):
             stream = contract.streams_of(key)[0]
@@ -84,6 +86,16 @@ class DemoWatch:
         """Return when the episode's first command arrived in ns, None before that."""
         return self._commands[0][0] if self._commands else None
 
+    def silence_s(self, now_s) -> dict:
+        """
+        Return for how long nothing has come of what should come all the time.
+
+        :param now_s: Present time of ``time.monotonic``, s.
+        :return: Seconds by what is missing; commands are missed from ``begin`` on.
+        """
+        return {'no picture and no joint state of pusht_sim': now_s - self._robot_s,
+                'no command of policy_server': now_s - self._command_s}
+
     @property
     def max_coverage(self) -> float:
         """Return the largest coverage told since the episode's first command, in [0, 1]."""
@@ -98,6 +110,7 @@ class DemoWatch:
         """
         self._clear()
         self._since_ns = now_ns
+        self._command_s = time.monotonic()
 
     def keep_picture(self, now_ns):
         """
@@ -155,6 +168,7 @@ class DemoWatch:
         """Return what keeps the newest value of a stream."""
         def keep(message, info):
             del info
+            self._robot_s = time.monotonic()
             self._newest[stream.key] = decode(message, stream)
 
         return keep
@@ -162,6 +176,7 @@ class DemoWatch:
     def _on_command(self, message, info):
         """Note when a command arrived and when it was sent."""
         del message
+        self._command_s = time.monotonic()
         if info['received_timestamp'] >= self._since_ns:
             self._commands.append((info['received_timestamp'], info['source_timestamp']))
 

@@ -16,7 +16,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import gc
-import os
 from pathlib import Path
 import time
 import warnings
@@ -49,7 +48,7 @@ class PlanRequest:
 
 class InferenceWorker:
     """
-    Owns a policy and the only thread that touches it.
+    Owns a policy and the only thread that runs it.
 
     Thread-local state of torch (thread counts, compiled code, CUDA streams) stays in one place,
     and whoever asks for a plan never waits for it.
@@ -61,6 +60,11 @@ class InferenceWorker:
         self._policy = None
         self._generator = None
         self._running = None
+
+    @property
+    def device(self) -> str:
+        """Return the device that the loaded policy is on."""
+        return str(self._policy.device)
 
     @property
     def busy(self) -> bool:
@@ -135,12 +139,12 @@ class InferenceWorker:
         """Read the checkpoint and set torch up, in the worker's thread."""
         import torch
         from diffusion_policy_ros.policy import Policy
-        from diffusion_policy_ros.policy.device import choose_device
+        from diffusion_policy_ros.policy.device import choose_device, usable_cores
         if not str(folder) or not Path(folder).is_dir():
             raise CheckpointError(f'model is {str(folder)!r}, which is no folder; set the '
                                   'parameter "model" to a checkpoint folder')
         device = choose_device(device)
-        torch.set_num_threads(num_threads or max(1, (os.cpu_count() or 2) - 1))
+        torch.set_num_threads(num_threads or max(1, usable_cores() - 1))
         self._policy = Policy.load(folder, device=device)
         if self._policy.device.type == 'cpu':
             _trace_denoiser(self._policy)

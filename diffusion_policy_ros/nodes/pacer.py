@@ -14,7 +14,6 @@
 """The thread that keeps the beat: it publishes commands on time, whatever else is busy."""
 
 import threading
-import time
 
 from diffusion_policy_ros.nodes.clockwork import Clockwork
 
@@ -50,7 +49,7 @@ class Pacer:
         self._on_error = on_error
         self._lock = threading.Lock()
         self._timetable = None
-        self._due_s = time.monotonic()
+        self._skipped = 0
         self._last_ns = 0
         self._clockwork = Clockwork(self._on_wake, on_error, name='pacer')
 
@@ -69,18 +68,15 @@ class Pacer:
         :param timetable: ``Timetable`` whose slots are to come.
         """
         with self._lock:
+            if self._timetable is not None:
+                self._skipped += self._timetable.commands.skipped
             self._timetable = timetable
 
     @property
     def skipped_commands(self) -> int:
-        """Return how many command slots of the present timetable were missed."""
+        """Return how many command slots were missed since the start."""
         with self._lock:
-            return self._timetable.commands.skipped if self._timetable else 0
-
-    @property
-    def overdue_s(self) -> float:
-        """Return how long, on the steady clock, the next slot has been late."""
-        return time.monotonic() - self._due_s
+            return self._skipped + (self._timetable.commands.skipped if self._timetable else 0)
 
     def _on_wake(self):
         """Fire what has come; return how long to sleep, in s, until the next slot."""
@@ -99,8 +95,6 @@ class Pacer:
             self._timetable = self._timetable or self._timetable_at(now_ns)
             command_ns = self._timetable.commands.take(now_ns)
             tick_ns = self._timetable.ticks.take(now_ns)
-            if command_ns is not None or tick_ns is not None:
-                self._due_s = time.monotonic() + (self._timetable.next_ns - now_ns) / 1e9
         if command_ns is not None:
             self._guarded(self._on_command, command_ns)
         if tick_ns is not None:

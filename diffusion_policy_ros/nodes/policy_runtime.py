@@ -42,8 +42,6 @@ SHORTAGES = {
                    'pictures, or free a CPU core',
     'plan': 'no action is due: the next plan is not finished; if this goes on, lower '
             'num_inference_steps or use a faster device'}
-# How late, on the steady clock, a slot may be before the ROS clock is said to stand still.
-CLOCK_PATIENCE_S = 1.0
 
 
 class PolicyRuntime:
@@ -65,7 +63,7 @@ class PolicyRuntime:
         """
         self._node, self._parameters, self._status = node, parameters, status
         self._worker = InferenceWorker()
-        self._commands = self._wake = self._pacer = self._tick_ns = None
+        self._commands = self._wake = self._pacer = self._tick_ns = self._seen_ns = None
         self._subscriptions = []
         self._anchored = False
         try:
@@ -95,7 +93,7 @@ class PolicyRuntime:
         """Create what belongs to the contract's topics."""
         streams = self.contract.policy_observations
         self._builder = WindowBuilder(self.contract, self.config.n_obs_steps)
-        self._telemetry = Telemetry([stream.topic for stream in streams])
+        self._telemetry = self._new_telemetry()
         self._commands = CommandPublisher(self._node, self.contract, self._command_rate_hz)
         self._topics = TopicWatch(self._node, self.contract)
         self._wake = self._node.create_guard_condition(self._look)
@@ -119,6 +117,8 @@ class PolicyRuntime:
 
     def start(self):
         """Begin to plan and to command."""
+        self._telemetry = self._new_telemetry()
+        self._status.clear('inference')  # of a plan that failed after the last stop
         self.reset()
         self._pacer = Pacer(
             self._node.get_clock(), self._timetable, on_command=self._command,
@@ -156,8 +156,9 @@ class PolicyRuntime:
         self._status.block('plan', SHORTAGES['start'])
 
     def watch_clock(self):
-        """Say so when time stands still, for then nothing else here happens."""
-        if self._pacer is not None and self._pacer.overdue_s > CLOCK_PATIENCE_S:
+        """Say so when the time is that of the last look; then nothing else here happens."""
+        before_ns, self._seen_ns = self._seen_ns, self._node.get_clock().now().nanoseconds
+        if self._pacer is not None and self._seen_ns == before_ns:
             self._status.block('clock', 'the ROS clock stands still; with use_sim_time, check '
                                'that /clock is published')
             self._builder.clear()  # messages of one and the same time never grow old
@@ -172,7 +173,7 @@ class PolicyRuntime:
         return {'commands': commands,
                 'inputs': {**self._telemetry.input_facts(now_s), 'topics': self._topics.look()},
                 'inference': {**self._telemetry.plan_facts(now_s), 'model': wanted['model'],
-                              'device': wanted['device'],
+                              'device': self._worker.device,
                               'execute_horizon': str(self._horizon.execute_horizon)}}
 
     def _subscribe(self, stream):
@@ -192,6 +193,10 @@ class PolicyRuntime:
         meter.add(time.monotonic())
         if self._pacer is not None:
             self._builder.push(stream.topic, message, self._node.get_clock().now().nanoseconds)
+
+    def _new_telemetry(self):
+        """Begin to measure."""
+        return Telemetry([stream.topic for stream in self.contract.policy_observations])
 
     def _timetable(self, now_ns):
         """Lay the first grid; it moves once the streams are known."""

@@ -18,7 +18,8 @@ The node ``pusht_sim``: a live Push-T robot in real time.
 Publishes ``camera/image_raw`` (Image, rgb8, 96x96), ``joint_states`` (finger_x, finger_y in m),
 ``block_pose`` (PoseStamped), ``~/coverage`` (now, maximum of the episode) and, latched,
 ``~/episode`` (JSON). Follows ``joint_commands`` (JointState) and keeps its last target when they
-stop. ``~/reset`` (Trigger) starts the next episode.
+stop. ``~/reset`` (Trigger) starts the next episode. With ``use_sim_time`` it follows ``/clock``:
+it waits for the first time, stands still when the clock does, and goes on when it is set back.
 """
 
 import signal
@@ -42,6 +43,9 @@ STEP_RATE_HZ = 100.0
 COVERAGE_RATE_HZ = 10.0
 CLOCK_READINGS = 10
 CLOCK_TOLERANCE_NS = 200_000
+# How often to look for a simulated clock that has not begun, and at least, at one that stands.
+CLOCK_WAIT_S = 0.1
+CLOCK_PAUSE_S = 0.001
 PARAMETERS = (
     ParameterSpec('camera_rate_hz', 30.0, 'Pictures per second, Hz; a multiple of the rate of '
                   'the contract keeps the age of the newest picture constant', 1.0, 100.0,
@@ -87,9 +91,8 @@ class PushTSim(Node):
         self._view = self._make_view()
         self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.VECTORS)
         self.create_service(Trigger, '~/reset', self._on_reset)
+        self._steps = None
         self._dropped_ns = 0
-        self._steps = StepCounter(round(SUBSTEP_S * 1e9), time.monotonic_ns(),
-                                  speed=self._settings['real_time_factor'])
         self._clockwork = Clockwork(self._on_wake, self._on_broken)
         self._clockwork.start()
 
@@ -109,11 +112,14 @@ class PushTSim(Node):
             raise ConfigError('real_time_factor is '
                               f'{self._settings["real_time_factor"]:g}; a replay runs in real '
                               'time, leave it at 1')
-        from diffusion_policy_ros.data.pusht_recordings import parse_numbers, Recordings
+        from diffusion_policy_ros.data.pusht_recordings import Recordings
         from diffusion_policy_ros.nodes.pusht_replay import Replay
-        return Replay(self, self._sim, self._topics,
-                      Recordings(self._settings['replay_dataset']),
-                      parse_numbers(self._settings['replay_episodes']),
+        recordings = Recordings(self._settings['replay_dataset'])
+        try:
+            numbers = recordings.numbers(self._settings['replay_episodes'])
+        except ConfigError as error:
+            raise ConfigError(f'replay_episodes: {error}') from error
+        return Replay(self, self._sim, self._topics, recordings, numbers,
                       steps_per_s=STEP_RATE_HZ, record=self._settings['replay_record'])
 
     def _make_view(self):
@@ -151,7 +157,7 @@ class PushTSim(Node):
         """Answer the service."""
         del request
         response.success, response.message = self._reset()
-        self.get_logger().info(response.message)
+        self.get_logger().info(response.message, throttle_duration_sec=1.0)
         return response
 
     def _on_command(self, message):
@@ -166,18 +172,39 @@ class PushTSim(Node):
 
     def _on_wake(self):
         """Make the steps that are due, each with the ROS time of that; return the pause in s."""
-        now_ns = time.monotonic_ns()
         steady_ns, ros_ns = self._read_clocks()
+        if ros_ns <= 0:
+            self._steps = None
+            self.get_logger().warning(
+                'use_sim_time is set, but no time has come on /clock; the robot waits for it and '
+                'publishes nothing', throttle_duration_sec=5.0)
+            return CLOCK_WAIT_S
+        is_simulated = self.get_clock().ros_time_is_active
+        now_ns = ros_ns if is_simulated else steady_ns
+        if self._steps is None or self._steps.is_ahead_of(now_ns):
+            self._begin_steps(now_ns)
         for step, instant_ns in self._steps.due(now_ns):
             with self._lock:
-                self._step(step, ros_ns - (steady_ns - instant_ns))
+                self._step(step, ros_ns - (now_ns - instant_ns))
+        self._tell_dropped()
+        since_s = (time.monotonic_ns() - steady_ns) / 1e9
+        pause_s = (self._steps.next_ns - now_ns) / 1e9 - since_s
+        return max(pause_s, CLOCK_PAUSE_S if is_simulated else 0.0)
+
+    def _begin_steps(self, now_ns):
+        """Count steps from now on, on the steady clock or on the simulated one."""
+        self._steps = StepCounter(round(SUBSTEP_S * 1e9), now_ns,
+                                  speed=self._settings['real_time_factor'])
+        self._dropped_ns = 0
+
+    def _tell_dropped(self):
+        """Warn when time had to be given up."""
         if self._steps.dropped_ns > self._dropped_ns:
             self.get_logger().warning(
-                'the simulation cannot keep up with real time: '
-                f'{self._steps.dropped_ns / 1e9:.2f} s given up so far; lower camera_rate_hz or '
-                'real_time_factor', throttle_duration_sec=5.0)
+                'the simulation cannot keep up with the clock: '
+                f'{self._steps.dropped_ns / 1e9:.2f} s given up so far; unless the clock was set '
+                'forward, lower camera_rate_hz or real_time_factor', throttle_duration_sec=5.0)
             self._dropped_ns = self._steps.dropped_ns
-        return max(0, self._steps.next_ns - time.monotonic_ns()) / 1e9
 
     def _on_broken(self, error):
         """End the node: a robot that stands still without a word would mislead everybody."""

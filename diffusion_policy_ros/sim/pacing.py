@@ -31,7 +31,7 @@ class StepCounter:
         Start counting.
 
         :param step_ns: Simulated time of one step, ns.
-        :param now_ns: Present time of a steady clock, ns.
+        :param now_ns: Present time of the clock, ns.
         :param speed: Simulated seconds per second of the clock.
         :param max_lag_ns: Longest backlog that is caught up, in simulated time, ns.
         """
@@ -45,6 +45,14 @@ class StepCounter:
     def next_ns(self):
         """Return the clock time at which the next step is due, ns."""
         return self._instant_ns(self._done + 1)
+
+    def is_ahead_of(self, now_ns) -> bool:
+        """
+        Tell whether the clock went back, behind the step that was made last.
+
+        :param now_ns: Present time of the same clock, ns.
+        """
+        return now_ns < self._instant_ns(self._done)
 
     def due(self, now_ns):
         """

@@ -131,3 +131,11 @@ def test_parameters_are_written_as_ros_reads_them():
         'seed': 3, 'view': False, 'rate': 30.0, 'folder': Path('a b'), 'episodes': '205'})
     assert command[-10:] == ['-p', 'seed:=3', '-p', 'view:=false', '-p', 'rate:=30.0', '-p',
                              'folder:="a b"', '-p', 'episodes:="205"']
+
+
+def test_a_child_whose_log_was_deleted_is_named_all_the_same(children, tmp_path):
+    children.start('sleeper', SLEEPER).kill()
+    (tmp_path / 'sleeper.log').unlink()
+    _until(lambda: children._processes['sleeper'].poll() is not None)
+    with pytest.raises(DiffusionPolicyError, match='sleeper ended unexpectedly.*\n.its log is'):
+        children.check()

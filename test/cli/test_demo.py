@@ -21,11 +21,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 import uuid
 
 from diffusion_policy_ros.cli.children import Children, node_command, node_environment
-from diffusion_policy_ros.cli.demo import _interruptible
+from diffusion_policy_ros.cli.demo import _follow, _interruptible, _report, _workplace
 from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.cli.ros_domain import hold_domain
 from diffusion_policy_ros.errors import DiffusionPolicyError
 import pytest
 
@@ -158,18 +160,66 @@ def test_another_robot_on_the_domain_is_refused(start, model, tmp_path):
     assert code == 1 and 'choose another one with --domain' in errors
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['--model', 'nowhere'], '--model is nowhere, which is no folder'),
-    (['--rate', '25'], '--rate is 25; it must be a whole multiple'),
-    (['--episodes', '0'], '--episodes must be at least 1'),
-    (['--episodes', '9'], '9 episodes of 30 s are more than the 120 s'),
-])
-def test_what_cannot_work_is_refused_before_anything_starts(
-        model, tmp_path, capsys, arguments, words):
-    given = ['--model', str(model), '--out', str(tmp_path / 'report'), *arguments]
-    assert main(['demo', *given]) == 1
-    assert words in capsys.readouterr().err
-    assert not (tmp_path / 'report').exists()
+def test_a_robot_that_joins_while_an_episode_is_played_makes_it_fail(start, model, tmp_path):
+    demo = start('--model', model, '--out', tmp_path / 'report')
+    demo.read_until('commands/s')
+    environment = node_environment(DOMAIN_ID, ROOT / 'config' / 'fastdds.xml')
+    with Children(tmp_path, environment) as others:
+        others.start('pusht_sim', node_command('pusht_sim', {}))
+        code, _, errors = demo.finish()
+    assert code == 1 and '2 robots publish joint_states on this ROS domain' in errors
+    assert not demo.children()
+
+
+def test_a_domain_that_another_demo_uses_is_refused_at_once(model, tmp_path, capsys):
+    with hold_domain(DOMAIN_ID):
+        assert main(['demo', '--model', str(model), '--out', str(tmp_path / 'report'),
+                     '--domain', str(DOMAIN_ID)]) == 1
+    said = capsys.readouterr()
+    assert not said.out
+    assert f'another demo on this machine uses ROS domain {DOMAIN_ID}' in said.err
+
+
+@pytest.mark.parametrize('name, words', [
+    pytest.param('pusht_sim', 'no picture and no joint state of pusht_sim came for 1',
+                 marks=pytest.mark.slow),
+    ('policy_server', 'no command of policy_server came for 1')])
+def test_a_node_that_falls_silent_is_named_and_all_end(start, model, tmp_path, name, words):
+    demo = start('--model', model, '--out', tmp_path / 'report')
+    demo.read_until('commands/s')
+    sleeper, = [pid for pid, line in demo.children().items()
+                if f'diffusion_policy_ros.nodes.{name} ' in line]
+    os.kill(sleeper, signal.SIGSTOP)
+    code, _, errors = demo.finish()
+    assert code == 1 and words in errors
+    assert not demo.children()
+
+
+def test_a_report_that_is_interrupted_leaves_the_last_one_as_it_was(monkeypatch, tmp_path):
+    def write_half(path, *_):
+        path.write_bytes(b'half a video')
+        raise KeyboardInterrupt
+
+    evaluation = 'diffusion_policy_ros.evaluation'
+    monkeypatch.setattr(f'{evaluation}.demo_report.demo_figures', lambda *_: {})
+    monkeypatch.setattr(f'{evaluation}.demo_report.write_report', lambda *_: None)
+    monkeypatch.setattr(f'{evaluation}.demo_video.write_video', write_half)
+    out = tmp_path / 'report'
+    out.mkdir()
+    (out / 'demo.json').write_text('of last time')
+    with pytest.raises(KeyboardInterrupt), _workplace(out) as folder:
+        _report(out, folder, [], SimpleNamespace(command_rate_hz=10.0))
+    assert [path.name for path in out.iterdir()] == ['demo.json']
+    assert (out / 'demo.json').read_text() == 'of last time'
+
+
+def test_remarks_of_the_middleware_among_the_events_are_passed_on(tmp_path, capsys):
+    says = 'print("[rcl] mind the gap"); print(\'{"event": "stage", "text": "warming up"}\')'
+    with Children(tmp_path, None) as children:
+        observer = children.start('demo_observer', [sys.executable, '-c', says],
+                                  stdout=subprocess.PIPE)
+        _follow(observer, children)
+    assert capsys.readouterr().out.splitlines() == ['[rcl] mind the gap', 'warming up']
 
 
 def test_the_deadline_is_an_error_that_says_what_to_do(monkeypatch):

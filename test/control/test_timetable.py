@@ -78,6 +78,7 @@ def test_anchored_ticks_come_right_after_a_picture(phase_ms, tick_ms):
 
 @pytest.mark.parametrize('command_hz, rate_hz, fits', [
     (10, 10, True), (30, 10, True), (60, 12.5, False), (25, 10, False), (5, 10, False),
-    (59.94, 29.97, True)])
+    (59.94, 29.97, True), (float('inf'), 10, False), (float('nan'), 10, False), (0, 10, False),
+    (-10, 10, False)])
 def test_a_command_rate_must_be_a_multiple(command_hz, rate_hz, fits):
     assert is_multiple(command_hz, rate_hz) is fits

@@ -14,8 +14,7 @@
 
 """Demonstrations are read in robot units; wrong paths and numbers are named."""
 
-from diffusion_policy_ros.data.pusht_recordings import (
-    METRES_PER_PIXEL, parse_numbers, Recordings)
+from diffusion_policy_ros.data.pusht_recordings import METRES_PER_PIXEL, Recordings
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 import numpy as np
 import pytest
@@ -57,11 +56,33 @@ def test_a_folder_that_is_no_buffer_is_refused(tmp_path):
         Recordings(_write(tmp_path / 'narrow.zarr', columns=4))
 
 
-def test_numbers_and_ranges_are_read_in_order():
-    assert parse_numbers('0-3, 9,7') == [0, 1, 2, 3, 9, 7]
+@pytest.fixture
+def twelve(tmp_path):
+    """Write a buffer of twelve demonstrations with one row each."""
+    group = zarr.open_group(str(tmp_path / 'twelve.zarr'), mode='w', zarr_format=2)
+    group.create_array('data/state', data=np.zeros((12, 5), np.float32))
+    group.create_array('data/action', data=np.zeros((12, 2), np.float32))
+    group.create_array('meta/episode_ends', data=np.arange(1, 13))
+    return Recordings(tmp_path / 'twelve.zarr')
 
 
-@pytest.mark.parametrize('text', ['', 'all', '1,,2', '1-'  'x', '-3'])
-def test_other_texts_are_refused(text):
-    with pytest.raises(ConfigError, match='write numbers and ranges'):
-        parse_numbers(text)
+def test_numbers_and_ranges_are_read_in_order(twelve):
+    assert twelve.numbers('0-3, 9,7') == [0, 1, 2, 3, 9, 7]
+    assert twelve.numbers('11-11,0,0') == [11, 0, 0]
+
+
+@pytest.mark.parametrize('text', [
+    '', 'all', '1,,2', '1-x', '-3', '1-', '5-1', '12', '0-12', '0-999999999999', '9' * 5000,
+    '1_0', '\u0663'])
+def test_other_texts_are_refused_with_what_is_possible(twelve, text):
+    with pytest.raises(ConfigError, match=r'means no demonstration of .*twelve.zarr; write '
+                       r'numbers from 0 to 11 and rising ranges, for example 0-9'):
+        twelve.numbers(text)
+
+
+def test_a_demonstration_that_no_robot_can_play_is_refused(tmp_path):
+    path = _write(tmp_path / 'two.zarr')
+    zarr.open_group(str(path), mode='r+', zarr_format=2)['data/action'][3:] = np.nan
+    with pytest.raises(DatasetError, match='demonstration 1 of .*two.zarr holds numbers that are '
+                       'not finite'):
+        Recordings(path).demonstration(1)

@@ -54,6 +54,22 @@ def test_an_array_that_is_missing_or_of_another_size_is_refused(tmp_path):
         ReplayBuffer(write(tmp_path / 'b.zarr', [3, 9])).array('state')
 
 
+def test_a_damaged_file_is_an_error_that_names_the_rows(tmp_path):
+    buffer = ReplayBuffer(write(tmp_path / 'a.zarr', [3, 5]))
+    for chunk in (tmp_path / 'a.zarr' / 'data' / 'state').rglob('0*'):
+        if chunk.is_file():
+            chunk.write_bytes(bytes(range(1, 100)))
+    with pytest.raises(DatasetError, match='cannot read rows 3 to 4 of data/state: .*; a file of '
+                       'it is damaged'):
+        buffer.read(buffer.array('state'), buffer.rows(1))
+
+
+@pytest.mark.parametrize('ends, episode', [([0, 5], 0), ([3, 3, 5], 1), ([4, 2, 5], 1)])
+def test_an_episode_without_rows_is_refused(tmp_path, ends, episode):
+    with pytest.raises(DatasetError, match=f'episode {episode} has no rows'):
+        ReplayBuffer(write(tmp_path / 'a.zarr', ends))
+
+
 def test_what_is_no_buffer_is_refused(tmp_path):
     with pytest.raises(DatasetError, match='is not a Diffusion Policy replay buffer'):
         ReplayBuffer(tmp_path / 'nowhere')

@@ -52,6 +52,11 @@ def test_a_record_comes_back_from_its_file(record, tmp_path):
     assert isinstance(read.number, int)
 
 
+def test_a_record_that_cannot_be_written_is_named(record, tmp_path):
+    with pytest.raises(DatasetError, match='cannot keep the recorded episode .*gone/episode.npz'):
+        record().save(tmp_path / 'gone' / 'episode.npz')
+
+
 @pytest.mark.parametrize('content', [None, b'', b'not a zip file', b'PK\x03\x04 cut off'])
 def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
     path = tmp_path / 'episode.npz'

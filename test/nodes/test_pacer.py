@@ -109,7 +109,15 @@ def test_an_error_is_reported_and_the_beat_goes_on(calls):
 def test_nothing_is_called_after_stop(calls):
     _begin(calls)
     calls.pacer.stop()
-    before = len(calls.commands)
-    calls.clock.nanoseconds = T0 + 10**9
-    calls.pacer.stop()
-    assert len(calls.commands) == before
+    assert not [thread for thread in threading.enumerate() if thread.name == 'pacer']
+    calls.pacer.stop()  # again does no harm
+
+
+def test_missed_slots_are_counted_across_timetables(calls):
+    _begin(calls)
+    for jump in range(1, 3):
+        now_ns = T0 + jump * 10**9
+        calls.clock.nanoseconds = now_ns
+        calls.until(lambda: len(calls.commands) == jump)
+        calls.pacer.replace(Timetable(PUSHT, 20.0, origin_ns=now_ns, now_ns=now_ns))
+    assert calls.pacer.skipped_commands == 19 + 19  # of 20 slots in each second one was taken

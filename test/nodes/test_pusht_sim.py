@@ -31,6 +31,8 @@ from diffusion_policy_ros.nodes.pusht_topics import joint_message  # noqa: E402
 from diffusion_policy_ros.sim.pusht import PushT  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from rclpy.exceptions import ParameterException  # noqa: E402
+from rclpy.time import Time  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 
@@ -143,6 +145,41 @@ def test_resets_count_seeds_up_and_say_so_to_latecomers(peer):
     assert peer.ask('pusht_sim/reset') == (True, 'episode 4, seed 8')
 
 
+def test_without_a_clock_it_waits_and_with_one_its_stamps_are_that_clocks(peer):
+    robot = peer.start(PushTSim, use_sim_time=True)
+    coverage = peer.hear(Float64MultiArray, 'pusht_sim/coverage', qos.EVENTS)
+    images = peer.hear(Image, 'camera/image_raw', qos.EVENTS)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    clock = peer.node.create_publisher(Clock, '/clock', 10)
+    peer.until(lambda: clock.get_subscription_count() > 0, 'the robot listening to the clock')
+    looks, read = [], robot._read_clocks
+    robot._read_clocks = lambda: looks.append(None) or read()
+
+    def look_twice():
+        """Wait until the robot has looked at its clock and done what was due then."""
+        before = len(looks)
+        peer.until(lambda: len(looks) > before + 1, 'a look at the clock')
+
+    def run_clock(first_ns, last_ns):
+        """Show a clock that ticks every 50 ms; the stamps of the joint states."""
+        del joints[:]
+        for now_ns in range(first_ns, last_ns + 1, 50_000_000):
+            clock.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
+            peer.until(lambda: robot.get_clock().now().nanoseconds == now_ns, 'the clock')
+            look_twice()
+        peer.until(lambda: joints and _stamp_ns(joints[-1]) == last_ns, 'the last joint state')
+        return [_stamp_ns(message) for message in joints]
+
+    look_twice()
+    assert not (images or joints or coverage)
+    assert run_clock(50_000_000, 1_050_000_000) == list(
+        range(70_000_000, 1_050_000_001, 20_000_000))
+    assert 28 <= len(images) <= 30
+    # After the clock was set back, too.
+    assert run_clock(200_000_000, 400_000_000) == list(
+        range(220_000_000, 400_000_001, 20_000_000))
+
+
 def test_coverage_is_told_with_its_maximum(peer):
     peer.start(PushTSim, seed=3)
     heard = peer.hear(Float64MultiArray, 'pusht_sim/coverage', qos.EVENTS)
@@ -171,6 +208,23 @@ def test_all_topics_move_with_the_namespace(peer):
 def test_bad_parameters_are_refused_at_start(peer, parameters, error, reason):
     with pytest.raises(error, match=reason):
         peer.start(PushTSim, **parameters)
+
+
+def test_episodes_that_cannot_be_replayed_are_refused_naming_the_parameter(peer, shared_data):
+    pytest.importorskip('zarr')
+    path = shared_data / 'pusht' / 'pusht_cchi_v7_replay.zarr'
+    for text in ('5-1', '1-', '0-999999999999'):
+        with pytest.raises(ConfigError, match=f"^replay_episodes: '{text}' in '{text}' means no "
+                           f'demonstration of {path}; write numbers from 0 to 205'):
+            peer.start(PushTSim, replay_dataset=str(path), replay_episodes=text)
+
+
+def test_a_flood_of_resets_does_not_flood_the_log(peer, capfd):
+    peer.start(PushTSim)
+    for _ in range(20):
+        assert peer.ask('pusht_sim/reset')[0]
+    told = capfd.readouterr().err.count(': episode ')
+    assert 1 <= told < 10
 
 
 def test_a_view_without_a_display_is_refused_with_the_remedy(peer, monkeypatch):

@@ -46,6 +46,14 @@ def test_a_long_pause_is_not_caught_up():
     assert list(counter.due(5_009_000_000)) == []
 
 
+def test_only_a_clock_that_went_behind_the_last_step_has_gone_back():
+    counter = StepCounter(STEP_NS, 1000)
+    assert counter.is_ahead_of(999) and not counter.is_ahead_of(1000)
+    assert len(list(counter.due(1000 + 25_000_000))) == 2
+    assert not counter.is_ahead_of(1000 + 20_000_000)
+    assert counter.is_ahead_of(1000 + 20_000_000 - 1)
+
+
 @pytest.mark.parametrize('rate_hz', [1.0, 10.0, 30.0, 33.3, 50.0, 99.0, 100.0])
 def test_an_event_keeps_its_own_rate(rate_hz):
     events = [step for step in range(1, 1001) if falls_due(step, rate_hz, 100.0)]

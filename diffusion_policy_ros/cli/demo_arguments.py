@@ -1,0 +1,141 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The arguments of ``dpr demo``, checked before anything is started."""
+
+from dataclasses import dataclass
+import hashlib
+import os
+from pathlib import Path
+
+from diffusion_policy_ros.cli.ros_domain import DOMAIN_IDS, MAX_DOMAIN_ID
+from diffusion_policy_ros.errors import CheckpointError, ConfigError
+
+# Starting takes up to a third of the demo's three minutes, video and report take some as well.
+MAX_PLAYING_S = 120
+# In a shorter one the part of an interval that is lost at the end costs more than 5 % of the rate.
+MIN_EPISODE_S = 2.0
+MAX_RATE_HZ = 1000.0
+MAX_SEED = 2**31 - 1
+MODEL_FILES = ('config.json', 'model.safetensors')
+
+
+def add_arguments(parser):
+    """
+    Declare the arguments.
+
+    :param parser: The subcommand's ``ArgumentParser``.
+    """
+    parser.add_argument('--model', type=Path, help='checkpoint folder; default: '
+                        'models/pusht_image of this package')
+    parser.add_argument('--rate', type=float, metavar='HZ',
+                        help="commands per second, a multiple of the policy's rate, between "
+                             "whose rows commands are interpolated; default: the policy's rate")
+    parser.add_argument('--episodes', type=int, default=3, help='number of episodes')
+    parser.add_argument('--seconds-per-episode', type=float, default=30.0, metavar='S',
+                        help=f'longest duration of an episode, at least {MIN_EPISODE_S:g} s')
+    parser.add_argument('--seed', type=int, default=100_000,
+                        help='seed of the first start; the others count up from it')
+    parser.add_argument('--out', type=Path, default=Path('demo_report'),
+                        help='folder for demo.mp4, report.pdf, report.png and demo.json')
+    parser.add_argument('--view', action='store_true', help='open a window on the table')
+    parser.add_argument('--domain', type=int, metavar='ID',
+                        help=f'ROS domain, 0 to {MAX_DOMAIN_ID}; default: the first from '
+                             f'{DOMAIN_IDS[0]} to {DOMAIN_IDS[-1]} that is free on this machine')
+    parser.epilog = ('Exit code: 0 when the loop held its rate, 1 when it did not or something '
+                     'was in the way.')
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """
+    What is to be played, from arguments that were checked.
+
+    :ivar model: Checkpoint folder.
+    :ivar model_facts: What identifies the checkpoint, text by name.
+    :ivar contract_path: File of the robot's contract.
+    :ivar rate_hz: Rows per second of the policy.
+    :ivar command_rate_hz: Commands per second that are wanted.
+    """
+
+    model: Path
+    model_facts: dict
+    contract_path: Path
+    rate_hz: float
+    command_rate_hz: float
+
+
+def check_arguments(args) -> DemoPlan:
+    """
+    Check the arguments and complete them.
+
+    :param args: Parsed arguments.
+    :raises DiffusionPolicyError: naming the argument that cannot work, and what can.
+    """
+    from diffusion_policy_ros.contract import load_contract
+    from diffusion_policy_ros.share import share_path
+
+    _check_length(args)
+    if not 0 <= args.seed <= MAX_SEED:
+        raise ConfigError(f'--seed is {args.seed}; it must be from 0 to {MAX_SEED}')
+    if args.domain is not None and not 0 <= args.domain <= MAX_DOMAIN_ID:
+        raise ConfigError(f'--domain is {args.domain}; it must be from 0 to {MAX_DOMAIN_ID}')
+    contract_path = share_path('config', 'robots', 'pusht.yaml')
+    rate_hz = load_contract(contract_path).rate_hz
+    model = args.model or share_path('models', 'pusht_image')
+    return DemoPlan(model, _model_facts(model), contract_path, rate_hz,
+                    _command_rate_hz(args.rate, rate_hz))
+
+
+def _check_length(args):
+    """Refuse a number or a duration of episodes that cannot be played."""
+    if args.episodes < 1:
+        raise ConfigError(f'--episodes is {args.episodes}; it must be at least 1')
+    # Written so that "not a number" is refused as well.
+    if not MIN_EPISODE_S <= args.seconds_per_episode <= MAX_PLAYING_S:
+        raise ConfigError(f'--seconds-per-episode is {args.seconds_per_episode:g}; it must be '
+                          f'from {MIN_EPISODE_S:g} to {MAX_PLAYING_S}')
+    if args.episodes * args.seconds_per_episode > MAX_PLAYING_S:
+        raise ConfigError(f'{args.episodes} episodes of {args.seconds_per_episode:g} s are more '
+                          f'than the {MAX_PLAYING_S} s that the demo plays at most; lower '
+                          '--episodes or --seconds-per-episode')
+
+
+def _command_rate_hz(wanted_hz, rate_hz):
+    """Return the command rate."""
+    from diffusion_policy_ros.control.timetable import is_multiple
+
+    if wanted_hz is None:
+        return rate_hz
+    if not is_multiple(wanted_hz, rate_hz) or wanted_hz > MAX_RATE_HZ:
+        raise ConfigError(f"--rate is {wanted_hz:g}; it must be a whole multiple of the policy's "
+                          f'{rate_hz:g} Hz, at most {MAX_RATE_HZ:g}')
+    return wanted_hz
+
+
+def _model_facts(folder):
+    """Return what identifies a checkpoint; refuse a folder that is none."""
+    if not os.path.isdir(folder):
+        raise CheckpointError(f'--model is {folder}, which is no folder; name a checkpoint '
+                              'folder that dpr train wrote')
+    missing = [name for name in MODEL_FILES if not os.path.isfile(folder / name)]
+    if missing:
+        raise CheckpointError(f'--model is {folder}, which holds no {" and no ".join(missing)}; '
+                              'name a checkpoint folder that dpr train wrote')
+    try:
+        weights = (folder / 'model.safetensors').read_bytes()
+    except OSError as error:
+        raise CheckpointError(f'--model: cannot read the checkpoint: {error}') from error
+    return {'folder': str(folder), 'weights': f'{len(weights) / 1e6:.1f} MB',
+            'sha256': hashlib.sha256(weights).hexdigest()[:16]}
