@@ -19,10 +19,9 @@ from dataclasses import asdict, dataclass, field, fields
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config_checks import check_policy_config, checked_features
 from diffusion_policy_ros.errors import ConfigError
-from diffusion_policy_ros.streams import ACTION_KEY, IMAGE_KEY_PREFIX
+from diffusion_policy_ros.streams import ACTION_KEY, ENVIRONMENT_KEY, IMAGE_KEY_PREFIX
 
 FEATURE_FIELDS = ('input_features', 'output_features')
-ENVIRONMENT_KEY = 'observation.environment_state'
 DEFAULT_NORMALIZATION = {'VISUAL': 'MEAN_STD', 'STATE': 'MIN_MAX', 'ENV': 'MIN_MAX',
                          'ACTION': 'MIN_MAX'}
 

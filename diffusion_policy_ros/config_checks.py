@@ -15,16 +15,18 @@
 """What must hold for the configuration of a policy, field by field and between them."""
 
 from diffusion_policy_ros.checks import check_choice, is_number, shown
+from diffusion_policy_ros.choices import BETA_SCHEDULES, PREDICTION_TYPES, VISION_BACKBONES
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.streams import ACTION_KEY, MAX_PIXELS
 
 FEATURE_TYPES = ('STATE', 'VISUAL', 'ENV', 'ACTION')
 NORMALIZATIONS = ('MEAN_STD', 'MIN_MAX', 'IDENTITY')
+# The last convolution block of the U-Net has eight groups whatever the others have, as LeRobot's.
 FINAL_GROUPS = 8
 CHOICES = {
-    'vision_backbone': ('resnet18', 'light_cnn'), 'use_group_norm': (True,),
-    'beta_schedule': ('linear', 'scaled_linear', 'squaredcos_cap_v2'),
-    'prediction_type': ('epsilon', 'sample', 'v_prediction'), 'clip_sample': (True, False),
+    'vision_backbone': VISION_BACKBONES, 'use_group_norm': (True,),
+    'beta_schedule': BETA_SCHEDULES, 'prediction_type': PREDICTION_TYPES,
+    'clip_sample': (True, False),
     'crop_is_random': (True, False), 'use_film_scale_modulation': (True, False),
     'use_separate_rgb_encoder_per_camera': (True, False)}
 # The largest value of each count: beyond any policy, so that a mistyped one is refused before

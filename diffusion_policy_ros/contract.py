@@ -30,6 +30,10 @@ from diffusion_policy_ros.streams import ACTION_KEY, ActionOutput, ImageSpec, Ob
 from diffusion_policy_ros.yaml_text import parse_yaml
 import yaml
 
+# The entries of a contract that a policy deals with, and those that a bag or a dataset holds.
+SERVED = ('policy_observations', 'actions')
+RECORDED = ('observations', 'actions')
+
 
 @dataclass(frozen=True)
 class RobotContract:
@@ -117,7 +121,7 @@ class RobotContract:
         """Return the contract as YAML text that ``parse_contract`` reads back equal."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
-    def disagreements(self, other, *, mine='trained', theirs='robot') -> list:
+    def disagreements(self, other, *, mine='trained', theirs='robot', kinds=SERVED) -> list:
         """
         List what would make numbers that follow this contract wrong under another.
 
@@ -127,11 +131,12 @@ class RobotContract:
         :param other: The contract that the numbers shall serve.
         :param mine: What was done under this contract, for the sentences.
         :param theirs: Who goes by the other one, for the sentences.
+        :param kinds: Which entries the numbers come from, ``SERVED`` or ``RECORDED``.
         :return: One sentence per difference; empty when both mean the same.
         """
         found = [] if self.rate_hz == other.rate_hz else [
             f'rate_hz: {mine} at {self.rate_hz:g}, {theirs} has {other.rate_hz:g}']
-        for kind in ('policy_observations', 'actions'):
+        for kind in kinds:
             ours, others = getattr(self, kind), getattr(other, kind)
             if len(ours) != len(others):
                 found.append(f'{kind}: {mine} with {len(ours)} entries, {theirs} has '

@@ -24,6 +24,7 @@ from dataclasses import is_dataclass
 import math
 
 from diffusion_policy_ros import message_types as ros
+from diffusion_policy_ros.rotations import rot6d_to_quaternion, unit_quaternion
 import numpy as np
 
 HEADER, TIME = 'std_msgs/msg/Header', 'builtin_interfaces/msg/Time'
@@ -128,6 +129,31 @@ def pose_stamped(types, position, quaternion, stamp_ns, frame_id=''):
     pose = types[POSE](position=types[POINT](**_components('xyz', position)),
                        orientation=types[ORIENTATION](**_components('xyzw', quaternion)))
     return types[ros.POSE_STAMPED](header=header(types, stamp_ns, frame_id), pose=pose)
+
+
+def named_pose_stamped(types, names, values, stamp_ns, frame_id=''):
+    """
+    Fill a pose from its components, whichever way they write the rotation.
+
+    :param types: ROS type name to message class.
+    :param names: Names of ``message_types``; a position not named is 0, a rotation the identity.
+    :param values: One finite number per name, in m or without unit; the rotation need not be of
+        length one.
+    :param stamp_ns: When it holds, ns.
+    :param frame_id: Name of the frame.
+    :return: geometry_msgs/PoseStamped.
+    :raises ValueError: if the entries make no rotation.
+    """
+    found = {name: float(value) for name, value in zip(names, values)}
+    position = [found.pop(name, 0.0) for name in ros.POSITION]
+    quaternion = (0.0, 0.0, 0.0, 1.0)
+    if set(found) == set(ros.ROT6D):
+        quaternion = rot6d_to_quaternion([found[name] for name in ros.ROT6D])
+    elif set(found) == set(ros.QUATERNION):
+        quaternion = unit_quaternion([found[name] for name in ros.QUATERNION])
+    elif found:
+        raise ValueError(f'{", ".join(found)} are not all entries of a rotation')
+    return pose_stamped(types, position, quaternion, stamp_ns, frame_id)
 
 
 def planar_pose_stamped(types, x, y, yaw, stamp_ns, frame_id=''):

@@ -26,6 +26,7 @@ from diffusion_policy_ros.message_types import (
     OBSERVATION_TYPES, QUATERNION, ROT6D)
 
 STATE_KEY = 'observation.state'
+ENVIRONMENT_KEY = 'observation.environment_state'
 ACTION_KEY = 'action'
 IMAGE_KEY_PREFIX = 'observation.images.'
 IMAGE_ENCODINGS = ('rgb8', 'mono8', '16UC1', '32FC1')

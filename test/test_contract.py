@@ -17,7 +17,7 @@
 from copy import deepcopy
 from pathlib import Path
 
-from diffusion_policy_ros.contract import load_contract, parse_contract, RobotContract
+from diffusion_policy_ros.contract import load_contract, parse_contract, RECORDED, RobotContract
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.streams import ActionOutput, ImageSpec, ObservationStream
 import pytest
@@ -159,6 +159,18 @@ def test_differences_can_be_told_for_a_recording():
         'rate_hz: recorded at 10, arm.yaml has 15',
         'observation.state unit: recorded with rad, arm.yaml has deg',
         'actions: recorded with 1 entries, arm.yaml has 2']
+
+
+@pytest.mark.parametrize('raw, said', [
+    (observation(TRUTH, rotation='quaternion'), 'observation.truth rotation: recorded with rot6d'),
+    (observation(TRUTH, unit='mm'), 'observation.truth unit: recorded with'),
+    (with_entry('observations', key='observation.force', topic='force', type=ARRAY, names=['f'],
+                stamp='receive', role='auxiliary', max_age_ms=100),
+     'observations: recorded with 3 entries, robot has 4')])
+def test_a_recording_depends_on_its_auxiliary_streams_too(raw, said):
+    found = parse(BASE).disagreements(parse(raw), mine='recorded', kinds=RECORDED)
+    assert any(sentence.startswith(said) for sentence in found), found
+    assert parse(BASE).disagreements(parse(raw)) == []
 
 
 DOCUMENT_MISTAKES = [

@@ -33,6 +33,7 @@ __all__ = ['add_arguments', 'run']
 DEADLINE_S = 170
 OUTPUTS = ('demo.mp4', 'report.pdf', 'report.png', 'demo.json')
 NOTES_SHOWN = 3
+MUCH_WITHHELD = 0.01
 COLUMNS = (('episode', 'episode', 0), ('time s', 'seconds', 1),
            ('commands/s', 'commands_per_s', 2), ('interval p99 ms', 'interval_p99_ms', 1),
            ('latency p50 ms', 'latency_p50_ms', 1), ('latency p99 ms', 'latency_p99_ms', 1),
@@ -47,14 +48,20 @@ def run(args) -> int:
     :return: 0 when the loop held its rate, 1 when it did not.
     :raises DiffusionPolicyError: if something else was in the way.
     """
+    from diffusion_policy_ros.machine import WithheldTime
+
     plan = check_arguments(args)
     with _interruptible(), _workplace(args.out) as folder:
-        setting = _setting(plan)
+        setting, withheld = _setting(plan), WithheldTime()
         records = _play(args, plan, folder)
+        setting.machine['CPU time withheld by its host'] = f'{withheld.share():.0%}'
         figures = _report(args.out, folder, records, setting)
     print()
     for check in figures['checks']:
         print(_check_line(check))
+    if withheld.share() >= MUCH_WITHHELD:
+        print(f'The host of this virtual machine withheld {withheld.share():.0%} of the CPU time '
+              'that was asked for; commands wait for that.')
     notes = [note for episode in figures['episodes'] for note in episode['notes']]
     for note in notes[:NOTES_SHOWN]:
         print(f'policy_server did not command for a while: {note}')
@@ -164,7 +171,7 @@ def _print_row(figures, finished):
 def _setting(plan):
     """Describe what is run and where, before the demo itself loads the machine."""
     from diffusion_policy_ros.evaluation.demo_report import DemoSetting
-    from diffusion_policy_ros.evaluation.machine import machine_facts, package_versions
+    from diffusion_policy_ros.machine import machine_facts, package_versions
 
     return DemoSetting(model=plan.model_facts, rate_hz=plan.rate_hz, machine=machine_facts(),
                        command_rate_hz=plan.command_rate_hz, versions=package_versions())

@@ -18,6 +18,8 @@ import json
 import os
 from pathlib import Path
 
+from diffusion_policy_ros.choices import SOLVERS
+
 # name: (module, class, rows per episode at most)
 SIMULATIONS = {'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
 
@@ -34,7 +36,7 @@ def add_arguments(parser):
     parser.add_argument('--episodes', type=int, default=500, help='number of episodes')
     parser.add_argument('--seed', type=int, default=100_000,
                         help='seed of the first episode; the others count up from it')
-    parser.add_argument('--solver', choices=('dpm_solver++', 'ddim', 'ddpm'),
+    parser.add_argument('--solver', choices=SOLVERS,
                         help="solver; default: the checkpoint's own")
     parser.add_argument('--steps', type=int,
                         help="denoiser calls per chunk; default: the checkpoint's own")
@@ -56,12 +58,12 @@ def run(args) -> int:
 
     from diffusion_policy_ros.errors import ConfigError
     from diffusion_policy_ros.evaluation.evaluate import evaluate
-    from diffusion_policy_ros.policy.device import choose_device, memory_guard
+    from diffusion_policy_ros.policy.device import memory_guard
     from diffusion_policy_ros.policy.policy import Policy
     from tqdm import tqdm
 
     _check(args)
-    policy = Policy.load(args.model, choose_device(args.device))
+    policy = Policy.load(args.model, args.device)
     if policy.contract is None:
         raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
                           'what it sees; evaluate a checkpoint that dpr train wrote')

@@ -17,7 +17,6 @@
 from diffusion_policy_ros import message_types as ros
 from diffusion_policy_ros import messages
 from diffusion_policy_ros.errors import ChunkError
-from diffusion_policy_ros.rotations import rot6d_to_quaternion, unit_quaternion
 import numpy as np
 
 _STAMP = (messages.HEADER, messages.TIME)
@@ -106,19 +105,9 @@ def _multi_array(output, rows, types, stamp_ns, due_ns):
 
 def _pose_stamped(output, rows, types, stamp_ns, due_ns):
     """Turn the rotation, however the contract writes it, into a unit quaternion."""
-    values = dict(zip(output.names, rows[0].tolist()))
-    return messages.pose_stamped(types, _vector(values, 'position'), _quaternion(output, values),
-                                 stamp_ns, output.frame_id)
-
-
-def _quaternion(output, values):
-    """Return x, y, z, w; without rotation entries the identity."""
-    names = ros.ROT6D if output.rotation == 'rot6d' else ros.QUATERNION
-    if names[0] not in values:
-        return [0.0, 0.0, 0.0, 1.0]
-    convert = rot6d_to_quaternion if output.rotation == 'rot6d' else unit_quaternion
     try:
-        return convert([values[name] for name in names]).tolist()
+        return messages.named_pose_stamped(types, output.names, rows[0], stamp_ns,
+                                           output.frame_id)
     except ValueError as error:
         raise ChunkError(f'topic {output.topic}: the commanded rotation cannot be used: '
                          f'{error}') from error
@@ -138,7 +127,7 @@ def _twist_stamped(output, rows, types, stamp_ns, due_ns):
 
 
 def _vector(values, part):
-    """Return x, y and z of a part of a pose or twist, 0 where the contract names none."""
+    """Return x, y and z of a part of a twist, 0 where the contract names none."""
     return [values.get(f'{part}.{axis}', 0.0) for axis in 'xyz']
 
 

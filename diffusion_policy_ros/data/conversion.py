@@ -16,6 +16,7 @@
 
 from dataclasses import dataclass, field
 
+from diffusion_policy_ros.contract import RECORDED
 from diffusion_policy_ros.data.bag_reader import open_bag
 from diffusion_policy_ros.data.episodes import episode_rows, Gap
 from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
@@ -49,7 +50,6 @@ class ConversionSummary:
     :ivar notes: One sentence per skipped bag, split and dropped piece.
     :ivar warnings: One sentence per bag whose end gave no rows.
     :ivar ages_ns: ``{topic: [age of every row in the dataset, ns]}``.
-    :ivar listener: Called with each note as it arises, None for nobody.
     """
 
     bags: int = 0
@@ -60,23 +60,11 @@ class ConversionSummary:
     notes: list = field(default_factory=list)
     warnings: list = field(default_factory=list)
     ages_ns: dict = field(default_factory=dict)
-    listener: callable = None
 
     def age_table(self) -> dict:
         """Return ``{topic: (median age, 95th percentile) in ms}`` over all rows."""
         return {topic: tuple(np.percentile(ages, [50, 95]) / 1e6)
                 for topic, ages in self.ages_ns.items() if ages}
-
-    def say(self, sentence) -> None:
-        """Keep a note, and pass it on."""
-        self.notes.append(sentence)
-        if self.listener:
-            self.listener(sentence)
-
-    def skip(self, path, reason, verb='skipped') -> None:
-        """Count a bag that is not in the dataset, whole or in part, and say why."""
-        self.skipped += 1
-        self.say(f'{path}: {verb}: {reason}')
 
 
 def convert_bags(paths, out, *, contract=None, task=None, codec=DEFAULT_CODEC, crf=None,
@@ -104,15 +92,15 @@ def convert_bags(paths, out, *, contract=None, task=None, codec=DEFAULT_CODEC, c
     check_new(out, DatasetError)
     for path in paths:
         check_outside(out, path, DatasetError)
-    summary = ConversionSummary(bags=len(paths), listener=note)
-    paths, contract = _usable(paths, contract, summary)
+    summary = ConversionSummary(bags=len(paths))
+    report = _Report(summary, note)
+    paths, contract = _usable(paths, contract, report)
     if not paths:
         return summary
-    summary.ages_ns = {topic: [] for topic in recorded_topics(contract)}
     with LeRobotWriter(out, contract, codec=codec, crf=crf) as writer:
         bar = tqdm(total=len(paths), desc='converting', bar_format=BAR_FORMAT,
                    disable=None if progress else True)
-        conversion = _Conversion(writer, contract, summary, min_rows, bar)
+        conversion = _Conversion(writer, contract, report, min_rows, bar)
         for number, path in enumerate(paths, start=1):
             conversion.convert(path, task)
             bar.update(number - bar.n)
@@ -121,13 +109,34 @@ def convert_bags(paths, out, *, contract=None, task=None, codec=DEFAULT_CODEC, c
     return summary
 
 
+class _Report:
+    """What is said of the bags, kept in a summary and told to a listener as it arises."""
+
+    def __init__(self, summary, listener):
+        self.summary = summary
+        self._listener = listener
+
+    def say(self, sentence):
+        """Keep a note, and pass it on."""
+        self.summary.notes.append(sentence)
+        if self._listener:
+            self._listener(sentence)
+
+    def skip(self, path, reason, verb='skipped'):
+        """Count a bag that is not in the dataset, whole or in part, and say why."""
+        self.summary.skipped += 1
+        self.say(f'{path}: {verb}: {reason}')
+
+
 class _Conversion:
     """One run over many bags."""
 
-    def __init__(self, writer, contract, summary, min_rows, bar):
+    def __init__(self, writer, contract, report, min_rows, bar):
         self._writer = writer
         self._contract = contract
-        self._summary = summary
+        self._report = report
+        self._summary = report.summary
+        self._summary.ages_ns = {topic: [] for topic in recorded_topics(contract)}
         self._min_rows = min_rows
         self._bar = bar
         self._pending_ages = []
@@ -146,13 +155,13 @@ class _Conversion:
         except DiffusionPolicyError as error:
             self._discard()
             kept = self._writer.episode_count - before
-            self._summary.skip(path, error, 'broken off' if kept else 'skipped')
+            self._report.skip(path, error, 'broken off' if kept else 'skipped')
             return
         if len(self._short_pieces) > 1:
-            self._summary.say(f'{path}: {len(self._short_pieces)} such pieces in all, with '
-                              f'{sum(self._short_pieces)} rows')
+            self._report.say(f'{path}: {len(self._short_pieces)} such pieces in all, with '
+                             f'{sum(self._short_pieces)} rows')
         if self._writer.episode_count == before:
-            self._summary.skip(path, '; '.join(filter(None, [
+            self._report.skip(path, '; '.join(filter(None, [
                 f'no stretch of at least {self._min_rows} rows', losses.reason])))
         elif losses.tail_s >= MIN_LOSS_S:
             self._summary.warnings.append(f'{path}: nothing could be used of its last '
@@ -192,12 +201,12 @@ class _Conversion:
         if rows >= self._min_rows:
             self._save(task)
             if gap:
-                self._summary.say(f'{bag.path}: episode of {rows} rows ends{why}')
+                self._report.say(f'{bag.path}: episode of {rows} rows ends{why}')
         elif rows:
             self._discard()
             if not self._short_pieces:
-                self._summary.say(f'{bag.path}: {rows} rows left out, fewer than '
-                                  f'{self._min_rows}{why}')
+                self._report.say(f'{bag.path}: {rows} rows left out, fewer than '
+                                 f'{self._min_rows}{why}')
             self._short_pieces.append(rows)
 
     def _save(self, task):
@@ -214,7 +223,7 @@ class _Conversion:
         self._pending_ages = []
 
 
-def _usable(paths, contract, summary):
+def _usable(paths, contract, report):
     """
     Sort out bags that cannot be opened, or whose own contract is invalid, with their reasons.
 
@@ -227,7 +236,7 @@ def _usable(paths, contract, summary):
             with open_bag(path) as bag:
                 inside = bag.contract
         except (BagError, ContractError) as error:
-            summary.skip(path, error)
+            report.skip(path, error)
             continue
         usable.append(path)
         if contract is None:
@@ -241,7 +250,7 @@ def _usable(paths, contract, summary):
 
 def _check_agreement(path, inside, contract, source):
     """Refuse a bag whose numbers would mean something else under the contract."""
-    found = inside.disagreements(contract, mine='recorded', theirs=source)
+    found = inside.disagreements(contract, mine='recorded', theirs=source, kinds=RECORDED)
     if found:
         raise ContractError(
             f'{path} was recorded under another contract than {source}: {"; ".join(found)}. '

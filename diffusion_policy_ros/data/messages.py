@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Build ROS messages from arrays, for importing datasets that never were messages."""
+"""Build ROS messages from arrays, for imported datasets and simulations without ROS."""
 
 from diffusion_policy_ros import messages
 from diffusion_policy_ros.errors import BagError
@@ -26,16 +26,37 @@ def build_message(stream, values, stamp_ns, types):
 
     :param stream: An ``ObservationStream`` or ``ActionOutput`` of the contract.
     :param values: Image uint8 ``(height, width, 3)``; vectors float ``(entries,)`` in the
-        stream's unit and order; planar poses ``(x, y, yaw)`` in m and rad.
+        stream's unit and order.
     :param stamp_ns: Time for the message's header, ns.
     :param types: ``{ROS type name: class}``.
     :return: The message.
-    :raises BagError: if no builder exists for the stream's type.
+    :raises BagError: if no builder exists for the stream's type, the number of entries differs
+        or they make no rotation.
     """
     if stream.type not in BUILDERS:
-        raise BagError(f'topic {stream.topic!r}: cannot import arrays as {stream.type}; possible: '
+        raise BagError(f'topic {stream.topic!r}: cannot make {stream.type} of arrays; possible: '
                        f'{", ".join(BUILDERS)}')
+    if stream.type != IMAGE and len(values) != len(stream.names):
+        raise BagError(f'topic {stream.topic!r}: got {len(values)} values, wanted '
+                       f'{len(stream.names)}: {", ".join(stream.names)}')
     return BUILDERS[stream.type](stream, values, stamp_ns, types)
+
+
+def build_planar_pose(stream, values, stamp_ns, types):
+    """
+    Build the pose that lies in the plane z = 0; otherwise as ``build_message``.
+
+    :param stream: A stream of poses.
+    :param values: x and y in m, rotation about z in rad.
+    :param stamp_ns: Time for the message's header, ns.
+    :param types: ``{ROS type name: class}``.
+    :return: The message.
+    :raises BagError: if the stream carries no poses, or there are not three values.
+    """
+    if stream.type != POSE_STAMPED or len(values) != 3:
+        raise BagError(f'topic {stream.topic!r}: cannot make {stream.type} of {len(values)} '
+                       f'values; a planar pose is a {POSE_STAMPED} of x, y and yaw')
+    return messages.planar_pose_stamped(types, *values, stamp_ns)
 
 
 def _image(stream, values, stamp_ns, types):
@@ -53,11 +74,14 @@ def _multi_array(stream, values, stamp_ns, types):
     return messages.multi_array(types, stream.type, values)
 
 
-def _planar_pose(stream, values, stamp_ns, types):
-    """Lay a planar pose (x, y, yaw) into the plane z = 0."""
-    return messages.planar_pose_stamped(types, *values, stamp_ns)
+def _pose(stream, values, stamp_ns, types):
+    """Turn the components that the stream names into a pose."""
+    try:
+        return messages.named_pose_stamped(types, stream.names, values, stamp_ns)
+    except ValueError as error:
+        raise BagError(f'topic {stream.topic!r}: cannot make a pose: {error}') from error
 
 
 BUILDERS = {
     IMAGE: _image, JOINT_STATE: _joint_state, FLOAT32_ARRAY: _multi_array,
-    FLOAT64_ARRAY: _multi_array, POSE_STAMPED: _planar_pose}
+    FLOAT64_ARRAY: _multi_array, POSE_STAMPED: _pose}

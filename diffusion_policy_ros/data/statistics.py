@@ -23,7 +23,7 @@ PICTURE_GRID = 150
 
 def vector_statistics(values):
     """
-    Compute the statistics of one feature over one episode.
+    Compute the statistics of one feature over some rows.
 
     :param values: ``(rows, D)`` or ``(rows,)``, at least one row, integers or floats.
     :return: Dict of arrays ``(D,)``: ``min`` and ``max`` in the input's kind (int64 or float64),

@@ -20,7 +20,7 @@ import shutil
 
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.episode_files import episode_path
-from diffusion_policy_ros.data.messages import build_message
+from diffusion_policy_ros.data.messages import build_message, build_planar_pose
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
 from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.errors import BagError, DatasetError
@@ -129,8 +129,9 @@ class ZarrSource:
         columns = [self._values(entry, stream, rows) for entry, stream in self._streams]
         for k in range(rows.stop - rows.start):
             stamp_ns = self.contract.tick_ns(START_NS, k)
-            for (_, stream), values in zip(self._streams, columns):
-                message = build_message(stream, values[k], stamp_ns, self._typestore.types)
+            for (entry, stream), values in zip(self._streams, columns):
+                build = build_message if entry.yaw_column is None else build_planar_pose
+                message = build(stream, values[k], stamp_ns, self._typestore.types)
                 data = self._typestore.serialize_cdr(message, stream.type)
                 yield stream.topic, stream.type, data, stamp_ns
 

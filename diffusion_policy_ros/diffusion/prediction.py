@@ -14,6 +14,8 @@
 
 """What a network predicts, and the clean chunk that follows from it; no solver knows of this."""
 
+from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.choices import PREDICTION_TYPES
 from diffusion_policy_ros.errors import ConfigError
 
 
@@ -32,13 +34,12 @@ def clean_from_prediction(output, x_t, alpha, sigma, prediction_type):
     :return: x0_hat, shaped like ``output``.
     :raises ConfigError: if the type is unknown.
     """
+    check_choice('prediction_type', prediction_type, PREDICTION_TYPES, ConfigError)
     if prediction_type == 'epsilon':
         return (x_t - sigma * output) / alpha
     if prediction_type == 'sample':
         return output
-    if prediction_type == 'v_prediction':
-        return alpha * x_t - sigma * output
-    raise _unknown(prediction_type)
+    return alpha * x_t - sigma * output
 
 
 def prediction_target(x0, noise, alpha, sigma, prediction_type):
@@ -53,16 +54,9 @@ def prediction_target(x0, noise, alpha, sigma, prediction_type):
     :return: Target, shaped like ``x0``.
     :raises ConfigError: if the type is unknown.
     """
+    check_choice('prediction_type', prediction_type, PREDICTION_TYPES, ConfigError)
     if prediction_type == 'epsilon':
         return noise
     if prediction_type == 'sample':
         return x0
-    if prediction_type == 'v_prediction':
-        return alpha * noise - sigma * x0
-    raise _unknown(prediction_type)
-
-
-def _unknown(prediction_type):
-    """Build the error for a type that does not exist."""
-    return ConfigError(f'prediction_type is {prediction_type!r}; choose one of: epsilon, sample, '
-                       'v_prediction')
+    return alpha * noise - sigma * x0

@@ -17,14 +17,14 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.choices import SOLVERS, SPACINGS
 from diffusion_policy_ros.diffusion.ddim import ddim_step
 from diffusion_policy_ros.diffusion.dpm_solver import dpm_solver_pp_step
 from diffusion_policy_ros.diffusion.schedule import CLEAN
 from diffusion_policy_ros.errors import ConfigError
 import torch
 
-SOLVERS = ('dpm_solver++', 'ddim', 'ddpm')
-SPACINGS = ('trailing', 'linspace')
 # Exponential integrators take steps in lambda; the last levels of a cosine schedule are so far
 # apart there (-7.6 with 100 levels) that one step would decide the chunk. Below this bound the
 # data's share is under 0.6 percent, so starting there on pure noise costs nothing.
@@ -57,9 +57,7 @@ class Sampler:
             raise ConfigError(f'num_inference_steps is {steps!r}; it must be a whole number, at '
                               'least 1')
         for name, choices in (('solver', SOLVERS), ('order', (1, 2)), ('spacing', SPACINGS)):
-            if getattr(self, name) not in choices:
-                raise ConfigError(f'{name} is {getattr(self, name)!r}; choose one of: '
-                                  f'{", ".join(map(str, choices))}')
+            check_choice(name, getattr(self, name), choices, ConfigError)
         if not isinstance(self.eta, (int, float)) or not 0 <= self.eta <= 1 \
                 or (self.eta > 0 and self.solver != 'ddim'):
             raise ConfigError(f'eta is {self.eta!r} with solver {self.solver!r}; it must be from '

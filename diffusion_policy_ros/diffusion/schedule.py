@@ -24,6 +24,8 @@ from functools import lru_cache
 import math
 from typing import NamedTuple
 
+from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.choices import BETA_SCHEDULES
 from diffusion_policy_ros.errors import ConfigError
 import torch
 
@@ -63,7 +65,7 @@ class NoiseSchedule:
     Nichol and Dhariwal 2021 (arXiv:2102.09672).
 
     :ivar num_train_timesteps: Number of noise levels.
-    :ivar beta_schedule: One of the three names above.
+    :ivar beta_schedule: One of ``BETA_SCHEDULES``.
     :ivar beta_start: First beta of the linear schedules, in (0, 1).
     :ivar beta_end: Last beta of the linear schedules, in [beta_start, 1).
     """
@@ -120,18 +122,16 @@ class NoiseSchedule:
 @lru_cache(maxsize=None)
 def _betas(schedule):
     """Compute the betas once per schedule."""
+    check_choice('beta_schedule', schedule.beta_schedule, BETA_SCHEDULES, ConfigError)
     count, start, end = schedule.num_train_timesteps, schedule.beta_start, schedule.beta_end
     if schedule.beta_schedule == 'linear':
         return torch.linspace(start, end, count, dtype=torch.float64)
     if schedule.beta_schedule == 'scaled_linear':
         return torch.linspace(start ** 0.5, end ** 0.5, count, dtype=torch.float64) ** 2
-    if schedule.beta_schedule == 'squaredcos_cap_v2':
-        time = torch.arange(count + 1, dtype=torch.float64) / count
-        angle = (time + COSINE_OFFSET) / (1 + COSINE_OFFSET) * math.pi / 2
-        alpha_bar = torch.cos(angle) ** 2
-        return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=COSINE_BETA_MAX)
-    raise ConfigError(f'beta_schedule is {schedule.beta_schedule!r}; choose one of: linear, '
-                      'scaled_linear, squaredcos_cap_v2')
+    time = torch.arange(count + 1, dtype=torch.float64) / count
+    angle = (time + COSINE_OFFSET) / (1 + COSINE_OFFSET) * math.pi / 2
+    alpha_bar = torch.cos(angle) ** 2
+    return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=COSINE_BETA_MAX)
 
 
 @lru_cache(maxsize=None)

@@ -16,8 +16,8 @@
 Lock-step evaluation: many simulated episodes advance together, with no latency at all.
 
 Observations pass through the same messages-to-window path as on the live robot, and each
-episode's noise depends on its own seed only, so that a result can be repeated one episode at a
-time.
+episode's start noise depends on its own seed only: with a deterministic sampler, a result can be
+repeated one episode at a time.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class EpisodeResult:
     """
     What one episode reached.
 
-    :ivar seed: Seed of the start and of the noise.
+    :ivar seed: Seed of the start and of the start noise.
     :ivar score: The task's score in [0, 1].
     :ivar success: Whether the task was solved.
     :ivar steps: Rows executed until success or the limit.
@@ -50,7 +50,7 @@ class Rollout:
 
     :param environment: A simulated robot (see ``sim.environment``).
     :param n_obs_steps: Observations per window.
-    :param seed: Seed of the start and of the noise.
+    :param seed: Seed of the start and of the start noise.
     :param as_messages: ``(contract, observation, stamp_ns)`` to ``(topic, message)`` pairs.
     """
 

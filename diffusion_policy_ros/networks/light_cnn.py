@@ -16,19 +16,19 @@
 from torch import nn
 
 N_GROUPS = 8
+# Channels after a 7x7 convolution with stride 4 and after two 3x3 ones, multiples of N_GROUPS.
+WIDTHS = (32, 64, 64)
 
 
-def light_cnn(in_channels=3, widths=(32, 64, 64)):
+def light_cnn(in_channels=3):
     """
-    Build three convolutions: (B, C, H, W) to (B, widths[-1], H / 4, W / 4).
+    Build three convolutions: (B, C, H, W) to (B, 64, H / 4, W / 4).
 
     :param in_channels: Channels of the image.
-    :param widths: Output channels of the convolutions, multiples of 8: a 7x7 with stride 4, then
-        3x3 ones.
     :return: Sequential of convolution, GroupNorm and ReLU triples.
     """
     layers = []
-    for index, width in enumerate(widths):
+    for index, width in enumerate(WIDTHS):
         kernel, stride = (7, 4) if index == 0 else (3, 1)
         layers += [nn.Conv2d(in_channels, width, kernel, stride, kernel // 2, bias=False),
                    nn.GroupNorm(N_GROUPS, width), nn.ReLU(inplace=True)]

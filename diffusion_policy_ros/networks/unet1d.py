@@ -15,11 +15,9 @@
 
 import math
 
+from diffusion_policy_ros.config_checks import FINAL_GROUPS
 import torch
 from torch import nn
-
-# The last convolution block has eight groups whatever the others have, as LeRobot's.
-FINAL_GROUPS = 8
 
 
 class SinusoidalEmbedding(nn.Module):

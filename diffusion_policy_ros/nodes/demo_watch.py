@@ -23,8 +23,8 @@ from diffusion_policy_ros.evaluation.demo_record import EpisodeRecord
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.observation.decode import decode
-from diffusion_policy_ros.sim.pusht import BLOCK_KEY, CAMERA_KEY
-from diffusion_policy_ros.streams import STATE_KEY
+from diffusion_policy_ros.sim.pusht import CAMERA_KEY
+from diffusion_policy_ros.streams import ENVIRONMENT_KEY, STATE_KEY
 import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray, String
@@ -62,7 +62,7 @@ class DemoWatch:
         self._since_ns = 0
         self._robot_s = self._command_s = time.monotonic()
         self._clear()
-        for key in (CAMERA_KEY, STATE_KEY, BLOCK_KEY):
+        for key in (CAMERA_KEY, STATE_KEY, ENVIRONMENT_KEY):
             stream = contract.streams_of(key)[0]
             self._listen(node, MESSAGE_CLASSES[stream.type], stream.topic,
                          self._keeper(stream), NEWEST)
@@ -119,7 +119,7 @@ class DemoWatch:
         :param now_ns: The time, ns.
         """
         if self.has_seen_robot:
-            block = self._newest[BLOCK_KEY]
+            block = self._newest[ENVIRONMENT_KEY]
             angle = math.atan2(block[4], block[3])
             pose = (*self._newest[STATE_KEY], block[0], block[1], angle)
             self._frames.append((now_ns, self._newest[CAMERA_KEY], pose))

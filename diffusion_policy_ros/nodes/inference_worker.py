@@ -21,6 +21,7 @@ import time
 import warnings
 
 from diffusion_policy_ros.errors import CheckpointError
+from diffusion_policy_ros.machine import usable_cores
 
 WARM_UP_PLANS = 3
 
@@ -139,11 +140,9 @@ class InferenceWorker:
         """Read the checkpoint and set torch up, in the worker's thread."""
         import torch
         from diffusion_policy_ros.policy import Policy
-        from diffusion_policy_ros.policy.device import choose_device, usable_cores
         if not str(folder) or not Path(folder).is_dir():
             raise CheckpointError(f'model is {str(folder)!r}, which is no folder; set the '
                                   'parameter "model" to a checkpoint folder')
-        device = choose_device(device)
         torch.set_num_threads(num_threads or max(1, usable_cores() - 1))
         self._policy = Policy.load(folder, device=device)
         if self._policy.device.type == 'cpu':

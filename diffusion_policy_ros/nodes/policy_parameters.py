@@ -13,6 +13,7 @@
 # limitations under the License.
 """The parameters of the policy server, and what makes a set of them usable together."""
 
+from diffusion_policy_ros.choices import SOLVERS
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.timetable import is_multiple
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
@@ -33,7 +34,7 @@ SPECS = (
                   "the checkpoint's n_action_steps; 1 plans at every row; 0 for n_action_steps",
                   0, 1000),
     ParameterSpec('solver', 'checkpoint', 'Sampling algorithm',
-                  choices=('checkpoint', 'dpm_solver++', 'ddim', 'ddpm')),
+                  choices=('checkpoint', *SOLVERS)),
     ParameterSpec('num_inference_steps', 0, "Denoiser calls per plan; 0 for the checkpoint's",
                   0, 1000),
     ParameterSpec('seed', 0, 'Seed of the noise, taken at activation and reset; -1 for another '

@@ -21,7 +21,7 @@ from sensor_msgs.msg import JointState
 
 # Stamps run this far ahead of the clock, so that a busy machine cannot make a row late; less than
 # the ``max_age_ms`` of Push-T's streams, for a sample is no newer than its arrival.
-LEAD_NS = 200_000_000
+LEAD_NS = 225_000_000
 # How long the robot stands at the start before, and is silent after, a demonstration.
 PAUSE_S = 0.5
 WAITING, PLAYING, SILENT, DONE = 'waiting', 'playing', 'silent', 'done'
@@ -129,8 +129,7 @@ class Replay:
         self._sim.reset(state=self._start)
         now_ns = self._node.get_clock().now().nanoseconds
         period_ns = round(1e9 / self._recordings.rate_hz)
-        earliest_ns = max(now_ns + LEAD_NS, self._last_stamp_ns + period_ns)
-        self._first_ns = -(-earliest_ns // period_ns) * period_ns
+        self._first_ns = max(now_ns + LEAD_NS, self._last_stamp_ns + period_ns)
         self._enter(PLAYING)
         self.begin_step()  # row 0, before the world moves on from the start
 

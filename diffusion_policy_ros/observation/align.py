@@ -30,7 +30,7 @@ class Sample(NamedTuple):
 
     :ivar value: Decoded array, read-only.
     :ivar stamp_ns: When it was true, ns.
-    :ivar age_ns: Tick minus stamp, or minus arrival where that was earlier, at least 0 ns.
+    :ivar age_ns: Tick minus stamp, at least 0 ns.
     """
 
     value: np.ndarray
@@ -95,20 +95,20 @@ class Aligner:
         :param tick_ns: Time of the tick, ns.
         :param cut_ns: Latest arrival that counts, ns.
         :return: The decoded sample with its stamp and age.
-        :raises AlignmentError: where there is no such message, or it is older than the
-            contract's ``max_age_ms`` and the stream is not ``on_stale: hold``.
+        :raises AlignmentError: where there is no such message, or its stamp or its arrival is
+            older than the contract's ``max_age_ms`` and the stream is not ``on_stale: hold``.
         :raises DecodeError: where the message is malformed or its stamp cannot be used.
         """
         with self._lock:
             item = self._buffers[stream].newest(tick_ns, cut_ns)
         # Nothing is newer than its arrival, whatever a clock that runs ahead has stamped it.
-        age_ns = tick_ns - min(item.stamp_ns, item.receive_ns)
-        if age_ns > stream.max_age_ns and getattr(stream, 'on_stale', 'stop') == 'stop':
+        true_age_ns = tick_ns - min(item.stamp_ns, item.receive_ns)
+        if true_age_ns > stream.max_age_ns and getattr(stream, 'on_stale', 'stop') == 'stop':
             raise AlignmentError(
-                f'{_name(stream)} is {age_ns / 1e9:.3f} s old, limit '
+                f'{_name(stream)} is {true_age_ns / 1e9:.3f} s old, limit '
                 f'{stream.max_age_ns / 1e9:.3f} s (topic {stream.topic}); is its publisher '
                 'running, and on the same clock?')
-        return Sample(item.value(), item.stamp_ns, age_ns)
+        return Sample(item.value(), item.stamp_ns, tick_ns - item.stamp_ns)
 
     def newest_stamp_ns(self, stream):
         """

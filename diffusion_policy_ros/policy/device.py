@@ -15,7 +15,6 @@
 """The device that a user means by ``auto``, ``cpu`` or ``cuda:1``, and the end of its memory."""
 
 from contextlib import contextmanager
-import os
 
 from diffusion_policy_ros.errors import ConfigError
 import torch
@@ -42,12 +41,6 @@ def choose_device(wanted) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f'device {wanted!r} cannot be used: {reason}. Choose cpu or auto'
                           ) from error
-
-
-def usable_cores() -> int:
-    """Return how many CPU cores this process may run on."""
-    affinity = getattr(os, 'sched_getaffinity', None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @contextmanager

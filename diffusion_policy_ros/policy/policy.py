@@ -45,13 +45,11 @@ class DiffusionNetworks(nn.Module):
         super().__init__()
         if config.image_keys:
             shape = (config.image_shape[0],) + (config.crop_shape or config.image_shape[1:])
-
-            def encoder():
-                return RgbEncoder(config.vision_backbone, shape,
-                                  config.spatial_softmax_num_keypoints)
-
-            self.rgb_encoder = (nn.ModuleList([encoder() for _ in config.image_keys])
-                                if config.use_separate_rgb_encoder_per_camera else encoder())
+            separate = config.use_separate_rgb_encoder_per_camera
+            encoders = [RgbEncoder(config.vision_backbone, shape,
+                                   config.spatial_softmax_num_keypoints)
+                        for _ in (config.image_keys if separate else config.image_keys[:1])]
+            self.rgb_encoder = nn.ModuleList(encoders) if separate else encoders[0]
         self.unet = ConditionalUnet1d(
             config.action_dim, config.global_cond_dim, down_dims=config.down_dims,
             kernel_size=config.kernel_size, n_groups=config.n_groups,
@@ -164,22 +162,8 @@ class Policy(nn.Module):
         :return: float32 (B, n_obs_steps, image_feature_dim); None for a policy without cameras.
         :raises ConfigError: naming the key, what was got and what was wanted.
         """
-        keys = self.config.image_keys
-        if not keys:
-            return None
-        tensors = checked_window(window, {key: self._layout[key] for key in keys}, self.device)
-        random = augment and self.config.crop_is_random and self.config.crop_shape is not None
-        cropped = {key: random_crop(images, self.config.crop_shape, generator=generator)
-                   if random else center_crop(images, self.config.crop_shape)
-                   for key, images in tensors.items()}
-        pictures = [self._normalized_pictures(key, images) for key, images in cropped.items()]
-        encoder = self.diffusion.rgb_encoder
-        if isinstance(encoder, nn.ModuleList):
-            features = [one(picture) for one, picture in zip(encoder, pictures)]
-        else:
-            features = encoder(torch.cat(pictures)).chunk(len(keys))
-        rows = (-1, self.config.n_obs_steps, features[0].shape[-1])
-        return torch.cat([f.view(rows) for f in features], dim=-1)
+        tensors = self._checked(window, self.config.image_keys)
+        return self._image_features(tensors, augment, generator)
 
     def global_cond(self, image_features, window):
         """
@@ -191,12 +175,7 @@ class Policy(nn.Module):
         :return: float32 (B, global_cond_dim).
         :raises ConfigError: naming the key, what was got and what was wanted.
         """
-        layout = {key: self._layout[key] for key in self.config.vector_keys}
-        tensors = checked_window(window, layout, self.device)
-        states, environment = (
-            [self.normalizer.normalize(key, tensors[key]) for key in self.config.keys_of(kind)]
-            for kind in ('STATE', 'ENV'))
-        return join_features(states, image_features, environment)
+        return self._global_cond(image_features, self._checked(window, self.config.vector_keys))
 
     def encode(self, window, *, augment=False, generator=None):
         """
@@ -208,9 +187,8 @@ class Policy(nn.Module):
         :return: float32 (B, global_cond_dim).
         :raises ConfigError: naming the key, what was got and what was wanted.
         """
-        window = checked_window(window, self._layout, self.device)
-        features = self.image_features(window, augment=augment, generator=generator)
-        return self.global_cond(features, window)
+        tensors = self._checked(window, self._layout)
+        return self._global_cond(self._image_features(tensors, augment, generator), tensors)
 
     def denoise(self, x_t, t, global_cond):
         """
@@ -274,6 +252,34 @@ class Policy(nn.Module):
         """
         start = self.config.n_obs_steps - 1
         return chunk[:, start:start + self.config.n_action_steps]
+
+    def _checked(self, window, keys):
+        """Return the entries of a window under some keys as tensors on the policy's device."""
+        return checked_window(window, {key: self._layout[key] for key in keys}, self.device)
+
+    def _image_features(self, tensors, augment, generator):
+        """Encode the images of a checked window."""
+        keys = self.config.image_keys
+        if not keys:
+            return None
+        random = augment and self.config.crop_is_random and self.config.crop_shape is not None
+        cropped = {key: random_crop(tensors[key], self.config.crop_shape, generator=generator)
+                   if random else center_crop(tensors[key], self.config.crop_shape)
+                   for key in keys}
+        pictures = [self._normalized_pictures(key, images) for key, images in cropped.items()]
+        encoder = self.diffusion.rgb_encoder
+        if isinstance(encoder, nn.ModuleList):
+            features = [one(picture) for one, picture in zip(encoder, pictures)]
+        else:
+            features = encoder(torch.cat(pictures)).chunk(len(keys))
+        return torch.cat(features, dim=-1).unflatten(0, (-1, self.config.n_obs_steps))
+
+    def _global_cond(self, image_features, tensors):
+        """Join image features with the vectors of a checked window."""
+        states, environment = (
+            [self.normalizer.normalize(key, tensors[key]) for key in self.config.keys_of(kind)]
+            for kind in ('STATE', 'ENV'))
+        return join_features(states, image_features, environment)
 
     def _clean(self, x_t, level, global_cond):
         """Predict the clean chunk at a noise level, clipped where the configuration says so."""

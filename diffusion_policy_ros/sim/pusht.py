@@ -21,10 +21,9 @@ and y down, as in its picture. Angles turn from x towards y.
 
 import math
 
-from diffusion_policy_ros.config import ENVIRONMENT_KEY
 from diffusion_policy_ros.errors import ChunkError, ConfigError, ContractError
 from diffusion_policy_ros.sim.pusht_picture import PushTCamera, TABLE_PX
-from diffusion_policy_ros.streams import IMAGE_KEY_PREFIX, STATE_KEY
+from diffusion_policy_ros.streams import ENVIRONMENT_KEY, IMAGE_KEY_PREFIX, STATE_KEY
 from gym_pusht.envs.pusht import PushTEnv
 import numpy as np
 import shapely
@@ -37,9 +36,8 @@ DEFAULT_PERIOD_S = 0.1
 PICTURE_SIZE = 96
 SUCCESS_COVERAGE = 0.95
 CAMERA_KEY = f'{IMAGE_KEY_PREFIX}camera'
-BLOCK_KEY = ENVIRONMENT_KEY
 OBSERVATION_SHAPES = {
-    CAMERA_KEY: (PICTURE_SIZE, PICTURE_SIZE, 3), STATE_KEY: (2,), BLOCK_KEY: (9,)}
+    CAMERA_KEY: (PICTURE_SIZE, PICTURE_SIZE, 3), STATE_KEY: (2,), ENVIRONMENT_KEY: (9,)}
 # Finger and block far apart: the pass of physics that a reset of gym-pusht makes leaves no
 # contact behind.
 APART_PX = (100.0, 100.0, 300.0, 300.0, 0.0)
@@ -133,7 +131,7 @@ class PushT:
         pose = (block_x, block_y, 0.0, cos, sin, 0.0, -sin, cos, 0.0)
         return {CAMERA_KEY: self.picture(PICTURE_SIZE),
                 STATE_KEY: np.array((finger_x, finger_y), dtype=np.float32),
-                BLOCK_KEY: np.array(pose, dtype=np.float32)}
+                ENVIRONMENT_KEY: np.array(pose, dtype=np.float32)}
 
     def state(self):
         """

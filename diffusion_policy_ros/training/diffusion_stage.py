@@ -18,8 +18,9 @@ from diffusion_policy_ros.data.training_windows import TrainingWindows
 from diffusion_policy_ros.networks.ema import Ema
 from diffusion_policy_ros.streams import ACTION_KEY
 from diffusion_policy_ros.training.loop import Stage
-from diffusion_policy_ros.training.loss import diffusion_loss, draw_noise
+from diffusion_policy_ros.training.loss import diffusion_loss, draw_noise_and_levels
 from diffusion_policy_ros.training.pretraining import cache_features
+from diffusion_policy_ros.training.validation import evenly_chosen, mean_figures
 import torch
 
 STAGE = 'diffusion'
@@ -83,7 +84,7 @@ class DiffusionStage:
             arrays, self._cache.episode_ends, n_obs_steps=config.n_obs_steps,
             horizon=config.horizon)
         self._rows, held_out = self._split.rows(self._windows.rows())
-        self._held_out = held_out[:: max(1, len(held_out) // VALIDATION_WINDOWS)]
+        self._held_out = evenly_chosen(held_out, VALIDATION_WINDOWS)
 
     def _loss(self, step, generator):
         """Return the loss of one batch, drawn without replacement within each epoch."""
@@ -95,7 +96,7 @@ class DiffusionStage:
         """Normalize, encode, add noise, compare."""
         actions = torch.from_numpy(batch[ACTION_KEY]).to(self._device)
         actions = self.policy.normalizer.normalize(ACTION_KEY, actions)
-        noise, timesteps = draw_noise(
+        noise, timesteps = draw_noise_and_levels(
             actions.shape, self.policy.config.num_train_timesteps, generator=generator,
             device=self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
@@ -114,16 +115,17 @@ class DiffusionStage:
     @torch.no_grad()
     def _validate(self):
         """Return loss and action error (robot units) of the averaged weights, held out."""
-        if not len(self._held_out):
-            return {}
         generator = torch.Generator().manual_seed(0)
-        batch = self._windows.gather(self._held_out)
         self.policy.eval()
         with self.ema.applied():
-            loss = self._batch_loss(batch, generator)
-            cond = self._condition(batch)
-            noise = torch.randn(batch[ACTION_KEY].shape, generator=generator).to(self._device)
-            chunk = self.policy.sample_from(cond, noise=noise).cpu()
+            return mean_figures(lambda rows: self._figures(rows, generator), self._held_out,
+                                self._config.batch_size)
+
+    def _figures(self, rows, generator):
+        """Return the validation figures of one batch."""
+        batch = self._windows.gather(rows)
+        loss = self._batch_loss(batch, generator)
+        chunk = self.policy.sample_from(self._condition(batch), generator=generator).cpu()
         error = (self.policy.executable(chunk)
                  - self.policy.executable(torch.from_numpy(batch[ACTION_KEY]))).square().mean()
         return {'validation_loss': loss.item(), 'validation_action_mse': error.item()}

@@ -96,7 +96,8 @@ class Loop:
         :param stage: The stage.
         :return: The figures of the last validation.
         :raises Interrupted: after writing a snapshot, when a stop was requested.
-        :raises DiffusionPolicyError: when the loss is no longer finite.
+        :raises DiffusionPolicyError: when the loss or its gradient is no longer finite; the last
+            snapshot stays.
         """
         optimizer = torch.optim.AdamW(
             [p for p in stage.trained.parameters() if p.requires_grad], **stage.optimizer_options)
@@ -137,15 +138,16 @@ class Loop:
         for group in optimizer.param_groups:
             group['lr'] = factor * stage.optimizer_options['lr']
         loss = stage.loss(step, generator)
-        if not math.isfinite(loss.item()):
-            raise DiffusionPolicyError(
-                f'the loss of stage "{stage.name}" is {loss.item()} at step {step}; lower the '
-                'learning rate, or check the dataset for impossible values')
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(
+        norm = torch.nn.utils.clip_grad_norm_(
             (p for group in optimizer.param_groups for p in group['params']),
             stage.gradient_clip_norm)
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+            raise DiffusionPolicyError(
+                f'the loss of stage "{stage.name}" is {loss.item():g} and its gradient\'s norm '
+                f'{norm.item():g} at step {step}; lower the learning rate, or check the dataset '
+                'for impossible values')
         optimizer.step()
         stage.after_step(step)
         return loss.detach()

@@ -17,6 +17,7 @@
 import math
 
 from diffusion_policy_ros.diffusion.prediction import prediction_target
+from diffusion_policy_ros.diffusion.sampling import draw_noise
 import torch
 from torch.nn import functional
 
@@ -42,7 +43,7 @@ def diffusion_loss(policy, actions, global_cond, *, noise, timesteps):
     return functional.mse_loss(predicted.float(), target)
 
 
-def draw_noise(shape, num_train_timesteps, *, generator, device):
+def draw_noise_and_levels(shape, num_train_timesteps, *, generator, device):
     """
     Draw what one training batch adds: Gaussian noise and one level per chunk.
 
@@ -54,9 +55,9 @@ def draw_noise(shape, num_train_timesteps, *, generator, device):
     :param device: Where the tensors are needed.
     :return: ``noise`` float32 of the shape, ``timesteps`` int64 (B,).
     """
-    noise = torch.randn(shape, generator=generator)
+    noise = draw_noise(shape, generator=generator, device=device)
     timesteps = torch.randint(num_train_timesteps, (shape[0],), generator=generator)
-    return noise.to(device, non_blocking=True), timesteps.to(device, non_blocking=True)
+    return noise, timesteps.to(device, non_blocking=True)
 
 
 def warmup_cosine(step, *, warmup_steps, total_steps):

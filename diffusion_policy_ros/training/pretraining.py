@@ -20,7 +20,10 @@ Regressing a recorded ground truth (an object's pose, keypoints) teaches it in m
 denoiser then starts from features that hold the scene's geometry.
 """
 
+import math
+
 from diffusion_policy_ros.training.loop import Stage
+from diffusion_policy_ros.training.validation import evenly_chosen, mean_figures
 import numpy as np
 import torch
 from torch import nn
@@ -28,6 +31,7 @@ from torch.nn import functional
 
 STAGE = 'pretraining'
 VALIDATION_FRAMES = 1024
+FRAMES_PER_PASS = 256
 
 
 class PretrainingStage:
@@ -48,7 +52,7 @@ class PretrainingStage:
         self._policy = policy
         self._frames = frames
         self._rows = rows
-        self._held_out = held_out[:: max(1, len(held_out) // VALIDATION_FRAMES)]
+        self._held_out = evenly_chosen(held_out, VALIDATION_FRAMES)
         self._config = config
         self._device = device
         self._targets = _scaled(targets, rows)
@@ -80,9 +84,9 @@ class PretrainingStage:
     @torch.no_grad()
     def _validate(self):
         """Return the root mean squared error on held-out frames, as a share of the half range."""
-        if not len(self._held_out):
-            return {}
-        return {'validation_rmse': self._error(self._held_out).sqrt().item()}
+        squared = mean_figures(lambda rows: {'validation_rmse': self._error(rows).item()},
+                               self._held_out, self._config.pretraining.batch_size)
+        return {name: math.sqrt(value) for name, value in squared.items()}
 
 
 def frame_features(policy, frames, rows, device):
@@ -104,19 +108,18 @@ def frame_features(policy, frames, rows, device):
 
 
 @torch.no_grad()
-def cache_features(policy, frames, device, batch_size=256):
+def cache_features(policy, frames, device):
     """
     Encode every frame once, for a stage in which the encoder stays fixed.
 
     :param policy: The policy whose image encoder is used.
     :param frames: ``{image key: uint8 array (rows, H, W, C)}``.
     :param device: Torch device.
-    :param batch_size: Frames per forward pass.
     :return: float32 array (rows, image_feature_dim).
     """
     rows = np.arange(len(next(iter(frames.values()))))
-    parts = [frame_features(policy, frames, rows[start:start + batch_size], device).cpu()
-             for start in range(0, len(rows), batch_size)]
+    parts = [frame_features(policy, frames, rows[start:start + FRAMES_PER_PASS], device).cpu()
+             for start in range(0, len(rows), FRAMES_PER_PASS)]
     return torch.cat(parts).numpy()
 
 

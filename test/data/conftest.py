@@ -19,7 +19,7 @@ import resource
 
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
-from diffusion_policy_ros.data.messages import build_message
+from diffusion_policy_ros.data.messages import build_message, build_planar_pose
 import numpy as np
 import pytest
 from rosbags.typesys import get_typestore, Stores
@@ -63,7 +63,8 @@ class Demonstration:
     def message(self, topic, k, stamp_ns):
         """Build the message of row k."""
         stream = self.streams[topic]
-        return build_message(stream, self.values(topic, k), stamp_ns, self.typestore.types)
+        build = build_planar_pose if topic == 'block_pose' else build_message
+        return build(stream, self.values(topic, k), stamp_ns, self.typestore.types)
 
     def messages(self, rows):
         """List (topic, message, receive_ns) of rows whose stamps are their ticks."""

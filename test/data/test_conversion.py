@@ -269,6 +269,20 @@ def test_a_sqlite3_bag_of_another_recorder_converts(tmp_path, demonstration, con
     assert action[:, 0].tolist() == [100.0 + k for k in range(10)]
 
 
+@pytest.mark.parametrize('change', [
+    {'unit': 'mm'}, {'names': ('position.y', 'position.x')}])
+def test_bags_whose_auxiliary_arrays_mean_other_things_are_not_merged(
+        tmp_path, demonstration, contract, convert, change):
+    pose = replace(contract.observations[2], **change)
+    other = replace(contract, observations=(*contract.observations[:2], pose))
+    bags = [demonstration.write_bag(tmp_path / 'a', range(10)),
+            demonstration.write_bag(tmp_path / 'b', range(10), contract=other)]
+    with pytest.raises(ContractError, match='b was recorded under another contract than .*a: '
+                       f'observation.environment_state {next(iter(change))}: recorded with'):
+        convert(*bags)
+    assert not (tmp_path / 'dataset').exists()
+
+
 def test_contracts_that_disagree_are_refused_with_the_differences(
         tmp_path, demonstration, contract, convert):
     """Whether given or inside another bag; nothing is written."""

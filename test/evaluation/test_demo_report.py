@@ -18,7 +18,7 @@ import json
 
 from diffusion_policy_ros.evaluation.demo_report import demo_figures, DemoSetting, write_report
 from diffusion_policy_ros.evaluation.demo_video import table_picture, write_video
-from diffusion_policy_ros.evaluation.machine import machine_facts, package_versions
+from diffusion_policy_ros.machine import machine_facts, package_versions
 from diffusion_policy_ros.sim.pusht import PushT
 import numpy as np
 import pytest

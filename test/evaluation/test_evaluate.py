@@ -14,10 +14,14 @@
 
 """Lock-step evaluation shows the policy what the robot shows, and repeats exactly."""
 
+from dataclasses import replace
+
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.evaluation.evaluate import evaluate, observation_messages
+from diffusion_policy_ros.message_types import POSE_STAMPED, POSITION, ROT6D
 from diffusion_policy_ros.observation.window import WindowBuilder
+from diffusion_policy_ros.streams import ObservationStream
 import numpy as np
 import pytest
 import torch
@@ -102,6 +106,22 @@ def test_the_policy_sees_the_last_two_rows_and_its_rows_are_executed():
     assert made[0].actions[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 4.1])
     assert made[0].rendered[:3] == [0, 3, 4]
     assert result.episodes[0].success and result.episodes[0].steps == 9
+
+
+def test_a_policy_may_see_the_pose_of_an_object():
+    observations = (*CONTRACT.observations, ObservationStream(
+        'observation.environment_state', 'block_pose', POSE_STAMPED, 150.0,
+        names=POSITION + ROT6D))
+    contract = replace(CONTRACT, observations=observations)
+    pose = np.array([0.1, 0.2, 0.0, 0.6, 0.8, 0.0, -0.8, 0.6, 0.0], np.float32)
+    counter = Counter(contract)
+    counter.reset(3)
+    shown = {**counter.observation(), 'observation.environment_state': pose}
+    windows = WindowBuilder(contract, 1)
+    for topic, message in observation_messages(contract, shown, 10**9):
+        windows.push(topic, message, 10**9)
+    window, _ = windows.window(10**9)
+    np.testing.assert_allclose(window['observation.environment_state'], [pose], atol=1e-6)
 
 
 def test_an_episode_ends_at_its_last_step_without_success():

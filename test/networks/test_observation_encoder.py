@@ -13,9 +13,10 @@
 # limitations under the License.
 """Tests of the image encoders, the crops and the joining of features."""
 
+from diffusion_policy_ros.choices import VISION_BACKBONES
 from diffusion_policy_ros.networks.light_cnn import light_cnn
 from diffusion_policy_ros.networks.observation_encoder import (
-    center_crop, join_features, random_crop, RgbEncoder)
+    BACKBONES, center_crop, join_features, random_crop, RgbEncoder)
 from diffusion_policy_ros.networks.resnet import resnet18
 from diffusion_policy_ros.networks.spatial_softmax import SpatialSoftmax
 import pytest
@@ -53,10 +54,14 @@ def test_group_norms_have_sixteen_channels_per_group():
 
 def test_light_cnn_keeps_a_quarter_of_the_resolution():
     assert light_cnn()(torch.zeros(1, 3, 96, 84)).shape == (1, 64, 24, 21)
-    assert light_cnn(1, widths=(8, 16))(torch.zeros(1, 1, 32, 32)).shape == (1, 16, 8, 8)
+    assert light_cnn(1)(torch.zeros(1, 1, 32, 32)).shape == (1, 64, 8, 8)
 
 
-@pytest.mark.parametrize('backbone', ('resnet18', 'light_cnn'))
+def test_every_backbone_that_a_configuration_may_name_exists():
+    assert tuple(BACKBONES) == VISION_BACKBONES
+
+
+@pytest.mark.parametrize('backbone', VISION_BACKBONES)
 def test_encoder_gives_two_features_per_keypoint_and_trains(backbone):
     encoder = RgbEncoder(backbone, (3, 64, 80), 7)
     features = encoder(torch.rand(2, 3, 64, 80))

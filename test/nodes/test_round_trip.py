@@ -29,8 +29,9 @@ from diffusion_policy_ros.data.lerobot_reader import LeRobotReader  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
-from diffusion_policy_ros.sim.pusht import BLOCK_KEY, CAMERA_KEY, PushT  # noqa: E402
-from diffusion_policy_ros.streams import ACTION_KEY, STATE_KEY  # noqa: E402
+from diffusion_policy_ros.sim.pusht import CAMERA_KEY, PushT  # noqa: E402
+from diffusion_policy_ros.streams import (  # noqa: E402
+    ACTION_KEY, ENVIRONMENT_KEY, STATE_KEY)
 from std_msgs.msg import String  # noqa: E402
 
 DOMAIN_ID = 36
@@ -64,7 +65,7 @@ def _round_trip(peer, shared_data, tmp_path, numbers):
 
     group = zarr.open(str(path), mode='r')
     dataset = LeRobotReader(tmp_path / 'dataset')
-    columns = dataset.columns([STATE_KEY, BLOCK_KEY, ACTION_KEY, TICK_KEY, AGE_KEY])
+    columns = dataset.columns([STATE_KEY, ENVIRONMENT_KEY, ACTION_KEY, TICK_KEY, AGE_KEY])
     assert len(dataset.episodes) == len(numbers)
     frames = dataset.frames(CAMERA_KEY)
     for episode, number in zip(dataset.episodes, numbers):
@@ -93,8 +94,8 @@ def _check_rows(rows, states, actions):
     # The physics repeats most demonstrations to a micrometre; a start in contact with the block
     # is rounded in the recording and may slip by a fraction of a millimetre.
     np.testing.assert_allclose(rows[STATE_KEY], states[:, :2], atol=1e-5)
-    np.testing.assert_allclose(rows[BLOCK_KEY][:, :2], states[:, 2:4], atol=1e-3)
-    angles = np.arctan2(rows[BLOCK_KEY][:, 4], rows[BLOCK_KEY][:, 3])
+    np.testing.assert_allclose(rows[ENVIRONMENT_KEY][:, :2], states[:, 2:4], atol=1e-3)
+    angles = np.arctan2(rows[ENVIRONMENT_KEY][:, 4], rows[ENVIRONMENT_KEY][:, 3])
     np.testing.assert_allclose(np.cos(angles - states[:, 4]), 1.0, atol=1e-4)
 
 

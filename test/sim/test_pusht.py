@@ -19,8 +19,8 @@ from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract, parse_contract
 from diffusion_policy_ros.errors import ChunkError, ConfigError, ContractError
-from diffusion_policy_ros.sim.pusht import BLOCK_KEY, CAMERA_KEY, PushT
-from diffusion_policy_ros.streams import STATE_KEY
+from diffusion_policy_ros.sim.pusht import CAMERA_KEY, PushT
+from diffusion_policy_ros.streams import ENVIRONMENT_KEY, STATE_KEY
 from gym_pusht.envs.pusht import PushTEnv
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_observations_fit_the_contract_and_tell_the_state():
         assert value.dtype == (np.uint8 if key == CAMERA_KEY else np.float32)
     np.testing.assert_allclose(shown[STATE_KEY], [0.1, 0.2], atol=1e-7)
     turn = [math.cos(0.5), math.sin(0.5), 0.0, -math.sin(0.5), math.cos(0.5), 0.0]
-    np.testing.assert_allclose(shown[BLOCK_KEY], [0.3, 0.31, 0.0, *turn], atol=1e-6)
+    np.testing.assert_allclose(shown[ENVIRONMENT_KEY], [0.3, 0.31, 0.0, *turn], atol=1e-6)
 
 
 def test_a_block_on_the_goal_is_a_success():

@@ -14,9 +14,15 @@
 
 """Training settings are checked once, with errors that name the setting."""
 
+from pathlib import Path
+
+from diffusion_policy_ros.config import PolicyConfig
+from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.training.config import load_train_config
 import pytest
+
+CONFIG = Path(__file__).parents[2] / 'config'
 
 
 def test_defaults_load_without_a_file():
@@ -36,6 +42,15 @@ def test_overrides_reach_into_groups_and_win_over_the_file(tmp_path):
     path.write_text('steps: 10\npretraining: {steps: 20}\n')
     config = load_train_config(path, ['pretraining.steps=30'])
     assert (config.steps, config.pretraining.steps) == (10, 30)
+
+
+@pytest.mark.parametrize('name, crop', [('pusht_image', None), ('resnet18', (84, 84))])
+def test_the_settings_of_the_package_make_a_policy_for_push_t(name, crop):
+    contract = load_contract(CONFIG / 'robots' / 'pusht.yaml')
+    settings = load_train_config(CONFIG / 'train' / f'{name}.yaml').policy
+    policy = PolicyConfig.from_contract(contract, **settings)
+    assert policy.image_shape == (3, 96, 96)
+    assert (policy.crop_shape, policy.crop_is_random) == (crop, True)
 
 
 def test_scientific_notation_is_a_number():

@@ -17,7 +17,8 @@
 import math
 
 from diffusion_policy_ros.diffusion.schedule import NoiseSchedule
-from diffusion_policy_ros.training.loss import diffusion_loss, draw_noise, warmup_cosine
+from diffusion_policy_ros.training.loss import (
+    diffusion_loss, draw_noise_and_levels, warmup_cosine)
 import pytest
 import torch
 
@@ -41,7 +42,7 @@ class FakePolicy:
 def test_loss_of_a_zero_prediction_is_the_mean_square_of_the_target(prediction_type):
     generator = torch.Generator().manual_seed(1)
     actions = torch.rand(SHAPE, generator=generator)
-    noise, t = draw_noise(SHAPE, 100, generator=generator, device='cpu')
+    noise, t = draw_noise_and_levels(SHAPE, 100, generator=generator, device='cpu')
     policy = FakePolicy(prediction_type)
     loss = diffusion_loss(policy, actions, None, noise=noise, timesteps=t)
     f = [math.cos((k / 100 + 0.008) / 1.008 * math.pi / 2) ** 2 for k in range(101)]
@@ -56,8 +57,8 @@ def test_loss_of_a_zero_prediction_is_the_mean_square_of_the_target(prediction_t
 
 
 def test_noise_depends_on_the_generator_alone():
-    draws = [draw_noise(SHAPE, 100, generator=torch.Generator().manual_seed(5), device='cpu')
-             for _ in range(2)]
+    draws = [draw_noise_and_levels(
+        SHAPE, 100, generator=torch.Generator().manual_seed(5), device='cpu') for _ in range(2)]
     assert torch.equal(draws[0][0], draws[1][0]) and torch.equal(draws[0][1], draws[1][1])
 
 

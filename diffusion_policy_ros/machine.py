@@ -19,9 +19,13 @@ import os
 from pathlib import Path
 import platform
 
-from diffusion_policy_ros.policy.device import usable_cores
-
 PACKAGES = ('diffusion_policy_ros', 'torch', 'numpy', 'rclpy', 'fastdds', 'gym-pusht')
+
+
+def usable_cores() -> int:
+    """Return how many CPU cores this process may run on."""
+    affinity = getattr(os, 'sched_getaffinity', None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def machine_facts() -> dict:
@@ -29,6 +33,20 @@ def machine_facts() -> dict:
     return {'processor': _processor(), 'cores': str(usable_cores()),
             'load average': ' '.join(f'{load:.1f}' for load in os.getloadavg()),
             'system': platform.platform(terse=True), 'python': platform.python_version()}
+
+
+class WithheldTime:
+    """How much of the CPU time that a virtual machine asks for its host gives to others."""
+
+    def __init__(self):
+        """Begin to measure."""
+        self._used, self._withheld = _cpu_ticks()
+
+    def share(self) -> float:
+        """Return the share since the beginning, in [0, 1]; 0 where the system does not tell."""
+        used, withheld = _cpu_ticks()
+        asked = used - self._used + withheld - self._withheld
+        return (withheld - self._withheld) / asked if asked else 0.0
 
 
 def package_versions(names=PACKAGES) -> dict:
@@ -47,6 +65,16 @@ def _version(name):
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _cpu_ticks():
+    """Return CPU time used and withheld since boot, over all cores; ``man proc_stat``."""
+    try:
+        first, _, _ = Path('/proc/stat').read_text(encoding='ascii').partition('\n')
+    except OSError:
+        return 0, 0
+    user, nice, system, _, _, irq, softirq, withheld = map(int, first.split()[1:9])
+    return user + nice + system + irq + softirq, withheld
 
 
 def _processor():
