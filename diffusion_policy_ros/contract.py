@@ -212,7 +212,7 @@ def _build_entry(cls, raw, where):
             raise ContractError(f'{where} has both joints and names; they are one list')
         raw['names'] = raw.pop('joints')
     required = ('topic', 'type') + (('key', 'max_age_ms') if cls is ObservationStream else ())
-    check_keys(where, raw, [f.name for f in fields(cls)], required)
+    check_keys(where, raw, [*(f.name for f in fields(cls)), 'joints'], required)
     names = raw.get('names', ())
     if not isinstance(names, (list, tuple)):
         raise ContractError(f'{where}: joints or names must be a list, got {shown(names)}')
@@ -220,8 +220,16 @@ def _build_entry(cls, raw, where):
     if raw.get('image') is not None:
         check_keys(f'{where}.image', raw['image'], [f.name for f in fields(ImageSpec)],
                    ('height', 'width'))
-        raw['image'] = ImageSpec(**raw['image'])
+        raw['image'] = _build_image(raw['image'], where)
     return cls(**raw)
+
+
+def _build_image(raw, where):
+    """Build the picture of an entry, which it cannot name itself."""
+    try:
+        return ImageSpec(**raw)
+    except ContractError as error:
+        raise ContractError(f'{where}.{error}') from error
 
 
 def _entry_to_dict(entry):

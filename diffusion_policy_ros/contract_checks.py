@@ -49,7 +49,9 @@ def check_contract(contract):
 
 def check_keys(where, raw, known, required):
     """
-    Refuse missing and unknown keys of a mapping, suggesting the nearest known one.
+    Refuse unknown and missing keys of a mapping, suggesting the nearest known one.
+
+    A misspelt key is also a missing one: the misspelling is what is to be told.
 
     :param where: The mapping's place in the contract, for error messages.
     :param raw: What the document has there.
@@ -59,12 +61,12 @@ def check_keys(where, raw, known, required):
     """
     if not isinstance(raw, dict):
         raise ContractError(f'{where} must be a mapping, got {type(raw).__name__}')
+    for name in raw:
+        if name not in known:
+            raise ContractError(f'{where}: unknown key {shown(name)}; {suggestion(name, known)}')
     for name in required:
         if name not in raw:
             raise ContractError(f'{where}: "{name}" is missing')
-    for name in raw:
-        if name not in known:
-            raise ContractError(f'{where}: unknown key {name!r}; {suggestion(name, known)}')
 
 
 def _check_rate(rate_hz, settle_ms):

@@ -14,6 +14,7 @@
 
 """The entries of a robot contract: one observed or commanded topic each, with their checks."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 import re
@@ -256,8 +257,9 @@ def _check_vector(where, entry):
                             '"names: [..]"')
     if not all(isinstance(name, str) and name for name in entry.names):
         raise ContractError(f'{where}: joints and names must be words, got {list(entry.names)}')
-    if len(set(entry.names)) != len(entry.names):
-        raise ContractError(f'{where}: an entry is named twice in {list(entry.names)}')
+    twice = [name for name, count in Counter(entry.names).items() if count > 1]
+    if twice:
+        raise ContractError(f'{where}: {twice[0]!r} is named twice in {list(entry.names)}')
     unknown = [name for name in entry.names if offered and name not in offered]
     if unknown:
         raise ContractError(f'{where}: {entry.type} has no component {unknown[0]!r}; it offers: '

@@ -15,6 +15,7 @@
 """`dpr convert`: rosbags become a dataset; a zarr replay buffer becomes rosbags."""
 
 from pathlib import Path
+import shlex
 import sys
 
 DESCRIPTION = """
@@ -106,6 +107,7 @@ def _zarr_to_bags(args):
     source = ZarrSource(args.source, load_mapping(args.mapping), load_contract(args.contract))
     messages = source.write_bags(args.out)
     print(f'{len(source)} bags with {messages} messages -> {args.out}')
+    print(f'next: dpr convert {shlex.quote(str(args.out))} --out datasets/NAME')
     return 0
 
 
@@ -129,4 +131,5 @@ def _bags_to_dataset(args):
     if not summary.episodes:
         print('dpr convert: no bag gave an episode; nothing was written', file=sys.stderr)
         return 1
+    print(f'next: dpr train {shlex.quote(str(args.out))} --out models/NAME')
     return INCOMPLETE if summary.skipped else 0

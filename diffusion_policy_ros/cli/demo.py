@@ -14,6 +14,7 @@
 
 """``dpr demo``: a policy drives the simulated Push-T robot over ROS 2, and a report about it."""
 
+from collections import Counter
 from contextlib import contextmanager
 import json
 import os
@@ -56,19 +57,31 @@ def run(args) -> int:
         records = _play(args, plan, folder)
         setting.machine['CPU time withheld by its host'] = f'{withheld.share():.0%}'
         figures = _report(args.out, folder, records, setting)
-    print()
-    for check in figures['checks']:
-        print(_check_line(check))
-    if withheld.share() >= MUCH_WITHHELD:
-        print(f'The host of this virtual machine withheld {withheld.share():.0%} of the CPU time '
-              'that was asked for; commands wait for that.')
-    notes = [note for episode in figures['episodes'] for note in episode['notes']]
-    for note in notes[:NOTES_SHOWN]:
-        print(f'policy_server did not command for a while: {note}')
-    if len(notes) > NOTES_SHOWN:
-        print(f'... and {len(notes) - NOTES_SHOWN} times more, see demo.json')
+    _print_results(figures, withheld.share())
     print(f'{args.out}: {", ".join(OUTPUTS)}')
     return 0 if figures['passed'] else 1
+
+
+def _print_results(figures, withheld):
+    """Print what came of the episodes, and what may have disturbed them."""
+    solved = sum(episode['solved'] for episode in figures['episodes'])
+    measured = figures['model'].get('measured')
+    print(f'\nsolved {solved} of {len(figures["episodes"])}'
+          + (f'; this checkpoint in lock step: {measured}' if measured else ''))
+    for check in figures['checks']:
+        print(_check_line(check))
+    if withheld >= MUCH_WITHHELD:
+        print(f'The host of this virtual machine withheld {withheld:.0%} of the CPU time that was '
+              'asked for; commands wait for that.')
+    if not figures['passed']:
+        print('To hold the rate, close other programs and allow real-time scheduling (dpr '
+              f'doctor); load average when it began: {figures["machine"]["load average"]}, on '
+              f'{figures["machine"]["cores"]} cores')
+    notes = Counter(note for episode in figures['episodes'] for note in episode['notes'])
+    for note, times in notes.most_common(NOTES_SHOWN):
+        print(f'policy_server did not command for a while ({times}x): {note}')
+    if len(notes) > NOTES_SHOWN:
+        print(f'... and for {len(notes) - NOTES_SHOWN} other reasons, see demo.json')
 
 
 @contextmanager
@@ -188,7 +201,7 @@ def _report(out, folder, records, setting):
     try:
         (folder / 'demo.json').write_text(json.dumps(figures, indent=1))
         write_report(folder, records, figures)
-        with tqdm(total=count, desc='video', unit='picture') as bar:
+        with tqdm(total=count, desc='video', unit='picture', disable=None) as bar:
             write_video(folder / 'demo.mp4', records,
                         f'{setting.command_rate_hz:g} commands per second', bar.update)
         for name in OUTPUTS:

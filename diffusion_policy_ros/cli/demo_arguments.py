@@ -16,6 +16,7 @@
 
 from dataclasses import dataclass
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -138,4 +139,14 @@ def _model_facts(folder):
     except OSError as error:
         raise CheckpointError(f'--model: cannot read the checkpoint: {error}') from error
     return {'folder': str(folder), 'weights': f'{len(weights) / 1e6:.1f} MB',
-            'sha256': hashlib.sha256(weights).hexdigest()[:16]}
+            'sha256': hashlib.sha256(weights).hexdigest()[:16], **_measured(folder)}
+
+
+def _measured(folder):
+    """Return what ``dpr eval`` left beside a checkpoint, if it did."""
+    try:
+        figures = json.loads((folder / 'eval.json').read_text(encoding='utf-8'))
+        return {'measured': f'{figures["success_rate"]:.1%} of {figures["episodes"]} episodes '
+                            'solved'}
+    except (OSError, ValueError, KeyError, TypeError):  # a file of that name may be anything
+        return {}

@@ -12,8 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The ``dpr doctor`` command: what this machine has, and how to repair what it lacks."""
+"""The ``dpr doctor`` command: what this machine has, or what a robot contract says."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import importlib
 import importlib.metadata
@@ -83,18 +84,26 @@ class Finding:
 
 
 def add_arguments(parser):
-    """Declare the arguments of ``dpr doctor``: there are none."""
-    parser.epilog = 'Exit code: 0 when nothing is in the way, 1 when a line says ERROR.'
+    """Declare the arguments of ``dpr doctor``."""
+    parser.add_argument('--contract', type=Path, metavar='YAML',
+                        help='check this robot contract and show what it says, in place of the '
+                             'machine; no robot is needed')
+    parser.epilog = ('Exit code: 0 when nothing is in the way, 1 when a line says ERROR or the '
+                     'contract is refused.')
 
 
 def run(args) -> int:
     """
-    Print one line for everything that was looked at.
+    Print one line for everything that was looked at, or a contract's summary.
 
-    :param args: Parsed arguments, not used.
+    :param args: Parsed arguments.
     :return: 1 if any line says ERROR, else 0.
+    :raises ContractError: if the contract is refused; ``dpr`` exits with 1.
     """
-    del args
+    if args.contract:
+        from diffusion_policy_ros.contract import load_contract  # needs what is looked for below
+        print('\n'.join(contract_lines(load_contract(args.contract))))
+        return 0
     findings = find_all()
     print('\n'.join(str(finding) for finding in findings))
     counts = {level: sum(f.level == level for f in findings) for level in LEVELS}
@@ -107,7 +116,7 @@ def find_all() -> list:
     modules = [check_module(name, *rest) for name, rest in MODULES.items()]
     ros = [check_ros_module(name, *rest) for name, rest in ROS_MODULES.items()]
     return [check_python(), *modules, *ros, check_cuda(), check_rmw(), check_profile(),
-            check_shared_memory(), check_domain(), check_discovery()]
+            check_shared_memory(), check_domain(), check_discovery(), check_real_time()]
 
 
 def check_python() -> Finding:
@@ -217,6 +226,51 @@ def check_discovery() -> Finding:
     value = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE') or 'SUBNET'
     return Finding('OK' if value in DISCOVERY_RANGES else 'ERROR', 'discovery range', value,
                    f'set ROS_AUTOMATIC_DISCOVERY_RANGE to one of {", ".join(DISCOVERY_RANGES)}')
+
+
+def check_real_time() -> Finding:
+    """Tell whether a thread may run in real time; one that ends at once tries it."""
+    with ThreadPoolExecutor(1) as pool:
+        permitted = pool.submit(_claims_real_time).result()
+    return Finding('OK' if permitted else 'WARN', 'real-time threads', 'permitted' if permitted
+                   else 'not permitted; on a busy machine commands may be some ms late',
+                   '`<user> - rtprio 1` in /etc/security/limits.d/diffusion_policy_ros.conf, then '
+                   'log in again')
+
+
+def _claims_real_time() -> bool:
+    """Ask for the lowest real-time priority for this thread; tell whether it was granted."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except (AttributeError, OSError):  # another operating system, or no permission
+        return False
+    return True
+
+
+def contract_lines(contract) -> list:
+    """
+    Describe a robot contract for the person who wrote it.
+
+    :param contract: RobotContract.
+    :return: Lines of text: robot, times, observations, and the action vector in order.
+    """
+    whole = contract.rate_hz == int(contract.rate_hz)
+    remark = '' if whole else ' (a dataset needs a whole number)'
+    lines = [f'robot {contract.robot}', f'rate_hz {contract.rate_hz:g}{remark}',
+             f'settle_ms {contract.settle_ms:g}', 'observations:']
+    for stream in contract.observations:
+        content = ', '.join(stream.names)
+        if stream.is_image:
+            image = stream.image
+            content = f'height {image.height} x width {image.width} px, {image.encoding}'
+        role = '' if stream.role == 'policy' else '; recorded, not seen by the policy'
+        lines += [f'  {stream.key} <- {stream.topic} ({stream.type})',
+                  f'      {content}; at most {stream.max_age_ms:g} ms old{role}']
+    entries = [(name, output) for output in contract.actions for name in output.names]
+    lines.append(f'action vector ({len(entries)} entries):')
+    lines += [f'  {index} {name}{f" [{output.unit}]" if output.unit else ""} -> {output.topic} '
+              f'({output.type})' for index, (name, output) in enumerate(entries)]
+    return lines
 
 
 def _import_failure(name, variables=None) -> str:

@@ -32,14 +32,16 @@ def add_arguments(parser):
     """
     parser.add_argument('model', type=Path, help='checkpoint folder')
     parser.add_argument('--sim', choices=sorted(SIMULATIONS), required=True,
-                        help='simulated robot')
+                        help='simulated robot; the score of pusht is the largest share of the '
+                             'goal that was covered, divided by the 0.95 that is success')
     parser.add_argument('--episodes', type=int, default=500, help='number of episodes')
     parser.add_argument('--seed', type=int, default=100_000,
                         help='seed of the first episode; the others count up from it')
     parser.add_argument('--solver', choices=SOLVERS,
                         help="solver; default: the checkpoint's own")
     parser.add_argument('--steps', type=int,
-                        help="denoiser calls per chunk; default: the checkpoint's own")
+                        help='denoiser calls for each chunk of actions, not training steps: '
+                             "fewer are faster and coarser; default: the checkpoint's own")
     parser.add_argument('--execute-horizon', type=int,
                         help='rows executed between two plans; default: all n_action_steps')
     parser.add_argument('--batch', type=int, default=50, help='episodes that advance together')

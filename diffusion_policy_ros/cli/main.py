@@ -16,6 +16,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 
 from diffusion_policy_ros.errors import DiffusionPolicyError
@@ -65,9 +66,22 @@ def main(argv=None) -> int:
 
     :param argv: Arguments without the program's name; None takes the process's own.
     :return: Exit code: 0 fine, 1 something outside the program is wrong (one line on stderr says
-        what), 2 wrong usage, 130 stopped with Ctrl-C; a subcommand may define more.
+        what, unless it is only that nobody reads the output any more, as after ``| head``),
+        2 wrong usage, 130 stopped with Ctrl-C; a subcommand may define more.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it ends, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(argv):
+    """Run one subcommand and return its exit code; known errors become one line on stderr."""
     command = build_parser().parse_args(argv[:1]).command
     try:
         return _module(command).run(build_parser(command).parse_args(argv))

@@ -15,6 +15,7 @@
 """``dpr train``: a demonstration dataset becomes a checkpoint."""
 
 from pathlib import Path
+import shlex
 
 LARGEST_THREADS = 256
 
@@ -41,7 +42,8 @@ def add_arguments(parser):
                              'written to; default: .cache in the dataset')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
     parser.add_argument('--threads', type=int, default=0,
-                        help='CPU threads for torch; 0 leaves the choice to torch')
+                        help='CPU threads for torch; 0, the default, leaves the choice to torch, '
+                             'as a rule one per core; on a busy machine fewer can be faster')
 
 
 def run(args) -> int:
@@ -73,4 +75,15 @@ def run(args) -> int:
             print(interruption)
             return 130
     print(summary)
+    print(_next_steps(args.out.resolve()))
     return 0
+
+
+def _next_steps(out):
+    """Tell in one line what can be done with a checkpoint, in words that a shell takes."""
+    here = Path.cwd()
+    model, run = (shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+                  for path in (out, out.with_name(f'{out.name}.run')))
+    return (f'next: dpr eval {model} --sim pusht (Push-T only), or ros2 launch '
+            f'diffusion_policy_ros policy.launch.py model:={model}; curves: tensorboard --logdir '
+            f'{run}/tensorboard')

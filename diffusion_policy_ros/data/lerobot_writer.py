@@ -52,7 +52,7 @@ class LeRobotWriter:
         :raises DatasetError: if the folder exists or cannot be written, the rate is no whole
             number, or a camera cannot be stored as video.
         """
-        _check_contract(contract)
+        check_storable(contract)
         check_new(folder, DatasetError)
         self._place = Path(folder)
         self.folder = unfinished_path(folder)
@@ -249,11 +249,16 @@ class LeRobotWriter:
             'features': self._features}
 
 
-def _check_contract(contract):
-    """Refuse what the format cannot hold."""
+def check_storable(contract):
+    """
+    Refuse what the format cannot hold.
+
+    :param contract: ``RobotContract``.
+    :raises DatasetError: if the rate is no whole number, or a camera cannot be stored as video.
+    """
     if contract.rate_hz != int(contract.rate_hz):
-        raise DatasetError(f'rate_hz is {contract.rate_hz:g}; a LeRobot dataset needs a whole '
-                           'number of rows per second. Choose one in the contract')
+        raise DatasetError(f'rate_hz is {contract.rate_hz:g}; a dataset needs a whole number of '
+                           'rows per second. Choose one in the contract')
     for stream in contract.observations:
         if stream.is_image and stream.image.encoding not in ('rgb8', 'mono8'):
             raise DatasetError(f'{stream.key}: {stream.image.encoding} pictures do not fit into '

@@ -74,7 +74,8 @@ class Evaluation:
         low, high = figures['mean_score_95']
         s_low, s_high = figures['success_rate_95']
         return (f'{len(self.episodes)} episodes: mean score {self.mean_score:.3f} '
-                f'(95 % {low:.3f} to {high:.3f}), success {100 * self.success_rate:.1f} % '
+                f'(1 is best; 95 % {low:.3f} to {high:.3f}), '
+                f'success {100 * self.success_rate:.1f} % '
                 f'(95 % {100 * s_low:.1f} to {100 * s_high:.1f})')
 
 

@@ -46,16 +46,22 @@ def success_interval(successes, episodes):
 
 def mean_interval(values):
     """
-    Return the normal 95 % interval of a mean, ``mean +- z * s / sqrt(n)``.
+    Return the normal 95 % interval of a mean score, ``mean +- z * s / sqrt(n)``, cut to [0, 1].
 
-    :param values: Scores, any unit, one per independent episode.
-    :return: ``(low, high)`` in the unit of the values; both equal the value for a single one.
-    :raises ValueError: if there is no value.
+    The cut takes away only what no mean of scores can be, so that the interval holds the true
+    mean as often as without it.
+
+    :param values: Scores in [0, 1], one per independent episode.
+    :return: ``(low, high)``, in [0, 1]; both equal the value for a single one.
+    :raises ValueError: if there is no value, or one outside [0, 1].
     """
     values = np.asarray(values, dtype=np.float64)
     if values.size == 0:
         raise ValueError('the mean of no values has no interval')
+    if not np.all((values >= 0) & (values <= 1)):
+        raise ValueError(f'scores from {values.min():g} to {values.max():g} are not possible; '
+                         'they lie in [0, 1]')
     if values.size == 1:
         return float(values[0]), float(values[0])
     half = Z95 * values.std(ddof=1) / math.sqrt(values.size)
-    return float(values.mean() - half), float(values.mean() + half)
+    return max(0.0, float(values.mean() - half)), min(1.0, float(values.mean() + half))

@@ -50,6 +50,9 @@ class PolicyServer(LifecycleNode):
             check=lambda values: self._runtime.check(values) if self._runtime else '')
         self._status = StatusReporter(self)
         self._status.block('lifecycle', 'unconfigured')
+        self.get_logger().info(
+            f'unconfigured; `ros2 lifecycle set {self.get_fully_qualified_name()} configure`, '
+            'then `... activate`; policy.launch.py does both')
         self.create_service(Trigger, '~/reset', self._on_reset)
         # People want to know about a clock that stands still, so this timer does not follow it.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)

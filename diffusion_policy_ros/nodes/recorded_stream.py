@@ -17,12 +17,32 @@
 import time
 
 from diffusion_policy_ros.control.telemetry import RateMeter
+from diffusion_policy_ros.data.recorded import recorded_entries
+from diffusion_policy_ros.errors import DecodeError
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
+from diffusion_policy_ros.observation.decode import decode
+from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 
 # A stream that said nothing for this long is silent, whatever age the contract allows.
 SILENCE_S = 1.0
+
+
+def recorded_streams(node, contract, on_message) -> list:
+    """
+    Subscribe to every topic of a contract once.
+
+    :param node: The node that records.
+    :param contract: ``RobotContract``.
+    :param on_message: As for ``RecordedStream``.
+    :return: One ``RecordedStream`` per topic.
+    """
+    entries = {e.topic: e for e in contract.actions + contract.observations}
+    read = recorded_entries(contract)
+    return [RecordedStream(node, entry, [e for e in read if e.topic == topic], on_message)
+            for topic, entry in entries.items()]
 
 
 class RecordedStream:
@@ -33,18 +53,22 @@ class RecordedStream:
     :ivar type: Message type as the contract names it.
     """
 
-    def __init__(self, node, entry, on_message):
+    def __init__(self, node, entry, readings, on_message):
         """
         Subscribe.
 
         :param node: The node that records.
         :param entry: ``ObservationStream`` or ``ActionOutput`` of the contract.
-        :param on_message: Called with (this stream, serialized message) on every arrival.
+        :param readings: The entries that a dataset's rows are made from, of this topic.
+        :param on_message: Called with (this stream, serialized message, ROS time of arrival in
+            ns) on every arrival.
         """
         self.topic = entry.topic
         self.type = entry.type
         self._node = node
+        self._readings = readings
         self._on_message = on_message
+        self._newest = b'', 0
         self._is_command = not hasattr(entry, 'role')
         self._is_optional = getattr(entry, 'label', 'command') == 'next_state'
         self._silence_s = max(SILENCE_S, entry.max_age_ms / 1e3)
@@ -97,6 +121,28 @@ class RecordedStream:
             return f'{name} has been silent for {age_s:.1f} s, limit {self._silence_s:g} s'
         return ''
 
+    def misfit(self):
+        """
+        Say why the newest message cannot become data, as the converter would.
+
+        :return: One sentence, or an empty string when it can or nothing has arrived.
+        """
+        data, receive_ns = self._newest
+        # Without a time nothing has arrived, or there was no /clock to date it.
+        if not receive_ns or not self._readings:
+            return ''
+        try:
+            message = deserialize_message(data, MESSAGE_CLASSES[self.type])
+            for entry in self._readings:
+                sample_stamp_ns(message, entry, receive_ns)
+                decode(message, entry)
+        except DecodeError as error:
+            return f'{error}{self._when_long_ago()}'
+        except RuntimeError as error:  # rclpy has no public type for what the middleware refuses
+            return (f'topic {self.topic}: a message is no {self.type} of this machine, build its '
+                    f'publisher with the same definition: {error}')
+        return ''
+
     def age_s(self):
         """Return the seconds since the last arrival, None where there was none."""
         return self._arrivals.age_s(time.monotonic())
@@ -104,6 +150,11 @@ class RecordedStream:
     def rate_hz(self):
         """Return the arrivals per second lately, 0 when nothing comes any more."""
         return self._arrivals.rate_hz(time.monotonic())
+
+    def _when_long_ago(self):
+        """Say when the newest message came, if that may have been before its fault was mended."""
+        age_s = self.age_s()
+        return '' if age_s <= self._silence_s else f' (heard {age_s:.0f} s ago; send another)'
 
     def _offered(self):
         """Return the reliabilities of the publishers."""
@@ -116,5 +167,7 @@ class RecordedStream:
 
     def _on_arrival(self, data):
         """Note the time and hand the bytes on."""
+        receive_ns = self._node.get_clock().now().nanoseconds
         self._arrivals.add(time.monotonic())
-        self._on_message(self, data)
+        self._newest = data, receive_ns
+        self._on_message(self, data, receive_ns)

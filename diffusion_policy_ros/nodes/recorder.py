@@ -30,11 +30,12 @@ from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.conversion_worker import ConversionWorker
 from diffusion_policy_ros.data.episode_files import episode_path, finished_bags, next_number
+from diffusion_policy_ros.data.lerobot_writer import check_storable
 from diffusion_policy_ros.data.new_folder import unfinished_path
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
-from diffusion_policy_ros.nodes.recorded_stream import RecordedStream
-from diffusion_policy_ros.nodes.recorder_report import RecorderReport
+from diffusion_policy_ros.nodes.recorded_stream import recorded_streams
+from diffusion_policy_ros.nodes.recorder_report import namesake, RecorderReport
 from diffusion_policy_ros.nodes.spinning import run
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -63,6 +64,7 @@ class Recorder(Node):
         :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
         :raises ConfigError: if no contract was given.
         :raises ContractError: if the contract is wrong.
+        :raises DatasetError: if no dataset can hold what the contract says.
         """
         self._bag = None
         super().__init__('recorder', **node_options)
@@ -73,18 +75,22 @@ class Recorder(Node):
         if _refusal(self._settings.values()):
             raise ConfigError(_refusal(self._settings.values()))
         self._contract = load_contract(self._settings['contract'])
+        check_storable(self._contract)
         self._number = None
         self._started_s = 0.0
         self._conversion = self._dataset = None
-        entries = {e.topic: e for e in self._contract.actions + self._contract.observations}
-        self._streams = [RecordedStream(self, e, self._on_message) for e in entries.values()]
+        self._streams = recorded_streams(self, self._contract, self._on_message)
         self._report = RecorderReport(self)
         for name in ('start', 'stop', 'discard', 'convert'):
             self._offer(name, getattr(self, name))
         # Streams and conversions are watched also while the ROS clock stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(WATCH_PERIOD_S, self._on_watch, clock=self._steady)
-        self._tell('ready')
+        ready = (f'ready to record {self._contract.robot}: {len(self._streams)} topics, '
+                 f'{self._contract.rate_hz:g} rows per second, bags go to '
+                 f'{os.path.abspath(self._settings["output"])}; begin with {self._named("start")}')
+        self.get_logger().info(ready)
+        self._tell(ready)
 
     @property
     def is_recording(self):
@@ -93,7 +99,7 @@ class Recorder(Node):
 
     def start(self):
         """
-        Begin an episode, unless a stream is missing or silent.
+        Begin an episode, unless a stream is missing, silent or not what the contract says.
 
         :return: (success, message).
         :raises BagError: if the bag cannot be created.
@@ -101,7 +107,7 @@ class Recorder(Node):
         """
         if self.is_recording:
             return False, f'episode {self._number} is being recorded; stop or discard it first'
-        problems = [p for p in (stream.problem() for stream in self._streams) if p]
+        problems = [p for p in (s.problem() or s.misfit() for s in self._streams) if p]
         if self.get_clock().now().nanoseconds == 0:
             problems.append('use_sim_time is set but no /clock has arrived')
         folder = self._settings['output']
@@ -124,7 +130,7 @@ class Recorder(Node):
         :raises BagError: if the bag cannot be finished.
         """
         if not self.is_recording:
-            return False, 'nothing is being recorded; call ~/start first'
+            return False, f'nothing is being recorded; call {self._named("start")} first'
         bag, self._bag = self._bag, None
         bag.close()
         return True, (f'episode {self._number} saved: {bag.message_count} messages, '
@@ -151,7 +157,7 @@ class Recorder(Node):
         :raises OSError: if the output folder cannot be read.
         """
         if self._conversion is not None:
-            return False, 'a conversion is running; ~/status tells when it has ended'
+            return False, f'a conversion is running; {self._named("status")} tells when it ends'
         bags = finished_bags(self._settings['output'])
         if not bags:
             return False, f'{self._settings["output"]} holds no finished episode to convert'
@@ -160,7 +166,8 @@ class Recorder(Node):
             return False, (f'{_obstacle(dataset)}; set the parameter dataset to another folder, '
                            'or remove it yourself')
         self._conversion = ConversionWorker(bags, self._contract, dataset)
-        return True, f'building {dataset} from {len(bags)} bags; ~/status tells how it ends'
+        return True, (f'building {dataset} from {len(bags)} bags; {self._named("status")} tells '
+                      'how it ends')
 
     def destroy_node(self):
         """Close the bag, so that what was recorded can be read, then the node."""
@@ -171,6 +178,11 @@ class Recorder(Node):
     def _recording(self):
         """Say what is being recorded."""
         return f'recording episode {self._number} to {self._bag.path}'
+
+    def _named(self, name):
+        """Return the full name of a service or topic of this node, as it is remapped."""
+        resolve = self.resolve_topic_name if name == 'status' else self.resolve_service_name
+        return resolve(f'~/{name}')
 
     def _offer(self, name, act):
         """Offer an action of this class as a service."""
@@ -193,13 +205,12 @@ class Recorder(Node):
         self._tell(message, level)
         return success, message
 
-    def _on_message(self, stream, data):
+    def _on_message(self, stream, data, receive_ns):
         """Write an arrived message, if an episode is being recorded."""
         if not self.is_recording:
             return
         try:
-            self._bag.write(
-                stream.topic, stream.type, data, self.get_clock().now().nanoseconds)
+            self._bag.write(stream.topic, stream.type, data, receive_ns)
         except DiffusionPolicyError as error:
             self._break_off(error)
 
@@ -241,19 +252,11 @@ class Recorder(Node):
         except DiffusionPolicyError as error:
             self._break_off(error)
             return
-        problems = [self._namesake(), *(stream.problem() for stream in self._streams)]
+        problems = [namesake(self), *(stream.problem() for stream in self._streams)]
         event = '; '.join(filter(None, [self._recording(), *problems]))
         if any(problems):
             self._report.log_now_and_then(event)
         self._tell(event, DiagnosticStatus.WARN if any(problems) else DiagnosticStatus.OK)
-
-    def _namesake(self):
-        """Say that another recorder answers the same services, an empty string when none does."""
-        own = (self.get_name(), self.get_namespace())
-        if self.get_node_names_and_namespaces().count(own) < 2:
-            return ''
-        return (f'another node is called {self.get_fully_qualified_name()} too, and is asked for '
-                'whatever this one is; end one of them')
 
     def _tell(self, event, level=DiagnosticStatus.OK):
         """Publish the latched status."""

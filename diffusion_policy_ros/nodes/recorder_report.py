@@ -20,6 +20,19 @@ from diffusion_policy_ros.nodes import qos
 LOG_PERIOD_S = 5.0
 
 
+def namesake(node) -> str:
+    """
+    Say that another node answers the same services, an empty string when none does.
+
+    :param node: The node that records.
+    """
+    own = (node.get_name(), node.get_namespace())
+    if node.get_node_names_and_namespaces().count(own) < 2:
+        return ''
+    return (f'another node is called {node.get_fully_qualified_name()} too, and is asked for '
+            'whatever this one is; end one of them')
+
+
 class RecorderReport:
     """Tells people; ``~/status`` is latched, ``/diagnostics`` holds it and each stream."""
 

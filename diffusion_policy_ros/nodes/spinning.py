@@ -24,12 +24,15 @@ import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNAL_CHECK_S = 0.1
 # A callback that has not returned so long after the first signal hangs. `ros2 launch`, which
 # sends SIGTERM 5 s after SIGINT, kills at 10 s: closing a bag on a slow disk has all that time.
 PATIENCE_S = 10.0
+USAGE = ('usage: --ros-args [-p PARAMETER:=VALUE] [-r NAME:=OTHER] [--params-file FILE], got: '
+         '{wrong}. The files in config/ list the parameters of each node')
 # What rcl's sentences hold that tells users nothing.
 NOISE = re.compile(r', at \S+:\d+|\. Error: error not set')
 
@@ -44,8 +47,13 @@ def run(node_class, args=None) -> int:
 
     :param node_class: Callable without arguments that makes the node.
     :param args: Command line arguments for ROS; None takes those of the process.
-    :return: Exit code: 0 after a clean end, 1 when the node could not start or hung.
+    :return: Exit code: 0 after a clean end, 1 when the node could not start or hung, 2 for
+        arguments that are not ROS's.
     """
+    wrong = remove_ros_args(sys.argv[1:] if args is None else args)
+    if wrong:
+        print(USAGE.format(wrong=' '.join(wrong)), file=sys.stderr)
+        return 2
     stop = _StopSignals()
     node = None
     try:

@@ -14,23 +14,25 @@
 
 """A whole training run: from a dataset folder to a checkpoint folder."""
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 import hashlib
 from pathlib import Path
 import shutil
 
+from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.statistics import vector_statistics
-from diffusion_policy_ros.errors import ConfigError, DatasetError
+from diffusion_policy_ros.errors import CheckpointError, ConfigError, DatasetError
 from diffusion_policy_ros.policy.checkpoint import check_place
 from diffusion_policy_ros.policy.device import memory_guard
 from diffusion_policy_ros.policy.policy import Policy
 from diffusion_policy_ros.streams import ACTION_KEY, IMAGE_KEY_PREFIX
 from diffusion_policy_ros.training import diffusion_stage, pretraining
 from diffusion_policy_ros.training.loop import Loop
-from diffusion_policy_ros.training.snapshot import read_facts
+from diffusion_policy_ros.training.snapshot import FACTS, read_facts
+from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 import torch
 
@@ -59,25 +61,42 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
     reader = LeRobotReader(dataset_dir)
     policy_config = _policy_config(reader, config)
     facts = _prepare(out, run_folder, config.to_yaml(), resume)
-    cache = build_cache(dataset_dir, cache_dir)
-    identity = {'config': config.to_yaml(), 'dataset': _digest(cache)}
-    _check_dataset(run_folder, facts, identity)
-    torch.manual_seed(config.seed)
-    split = _Split(cache.episode_ends, config.validation_episodes)
-    policy = _build_policy(policy_config, reader, cache, split).to(device)
-    loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
-                seconds_before=facts.get('seconds', 0.0))
-    try:
-        with closing(loop):
-            if config.pretraining.target and facts.get('stage') != diffusion_stage.STAGE:
-                _pretrain(policy, cache, split, config, loop, device)
-            figures = _train_diffusion(policy, cache, split, config, loop, out, device)
-    except OSError as error:
-        raise ConfigError(f'{run_folder} cannot be written to ({error}); make room there and run '
-                          'the same command with --resume') from error
+    with _kept_once_begun(run_folder, stop_requested) as stop_requested:
+        cache = build_cache(dataset_dir, cache_dir)
+        identity = {'config': config.to_yaml(), 'dataset': _digest(cache)}
+        _check_dataset(run_folder, facts, identity)
+        torch.manual_seed(config.seed)
+        split = _Split(cache.episode_ends, config.validation_episodes)
+        policy = _build_policy(policy_config, reader, cache, split).to(device)
+        loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
+                    seconds_before=facts.get('seconds', 0.0))
+        figures = _run_stages(policy, cache, split, config, loop, out, device,
+                              resumed_stage=facts.get('stage'))
     found = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
     return (f'{out}: trained {config.steps} steps in {loop.seconds / 60:.1f} min on '
             f'{split.train_episodes} episodes{"; " if found else ""}{found}')
+
+
+@contextmanager
+def _kept_once_begun(run_folder, stop_requested):
+    """
+    Remove the run's folder if the run ends before its first step: it would hold nothing of use.
+
+    :return: Gives what to call after each step in place of ``stop_requested``.
+    """
+    begun = False
+
+    def after_step():
+        nonlocal begun
+        begun = True
+        return stop_requested()
+
+    try:
+        yield after_step
+    except BaseException:  # Ctrl-C too
+        if not begun and not (run_folder / FACTS).exists():
+            shutil.rmtree(run_folder, ignore_errors=True)
+        raise
 
 
 class _Split:
@@ -131,9 +150,36 @@ def _check_resumable(run_folder, settings, facts):
     """Refuse to resume what is not there, or with other settings."""
     if facts is None:
         raise ConfigError(f'{run_folder} holds no snapshot to resume from; leave out --resume')
-    if facts['config'] != settings:
-        raise ConfigError(f'the settings differ from those of the run in {run_folder}; resume '
-                          'with the same --config and --set as it was started with')
+    where = f'{run_folder / FACTS}: config'
+    old = parse_yaml(facts['config'], where, CheckpointError)
+    if not isinstance(old, dict):
+        raise CheckpointError(f'{where} is {shown(old)}, which are no settings; delete the folder '
+                              'to start anew')
+    differences = _differences(_flat(old), _flat(parse_yaml(settings, SETTINGS, ConfigError)))
+    if differences:
+        raise ConfigError(f'the settings differ from those of the run in {run_folder} '
+                          f'({", ".join(differences)}); resume with the same --config and --set '
+                          'as it was started with')
+
+
+def _differences(old, new):
+    """Return ``key: old -> new`` for each setting that differs."""
+    return [f'{key}: {_value(old, key)} -> {_value(new, key)}' for key in {**old, **new}
+            if key not in old or key not in new or old[key] != new[key]]
+
+
+def _value(settings, key):
+    """Return a setting as a user would write it, shortened where it is long."""
+    return shown(settings[key]) if key in settings else 'default'
+
+
+def _flat(settings, prefix=''):
+    """Return the settings of a nested mapping under their dotted names."""
+    flat = {}
+    for name, value in settings.items():
+        key = f'{prefix}{name}'
+        flat.update(_flat(value, f'{key}.') if isinstance(value, dict) else {key: value})
+    return flat
 
 
 def _check_dataset(run_folder, facts, identity):
@@ -176,6 +222,18 @@ def _build_policy(policy_config, reader, cache, split):
                   for key in vectors}
     return Policy.from_dataset(policy_config, {**reader.statistics(), **statistics},
                                reader.contract)
+
+
+def _run_stages(policy, cache, split, config, loop, out, device, *, resumed_stage):
+    """Run the stages that are still to do and return the figures of the last validation."""
+    try:
+        with closing(loop):
+            if config.pretraining.target and resumed_stage != diffusion_stage.STAGE:
+                _pretrain(policy, cache, split, config, loop, device)
+            return _train_diffusion(policy, cache, split, config, loop, out, device)
+    except OSError as error:
+        raise ConfigError(f'{loop.folder} cannot be written to ({error}); make room there and run '
+                          'the same command with --resume') from error
 
 
 def _pretrain(policy, cache, split, config, loop, device):

@@ -59,9 +59,12 @@ def bags(tmp_path):
 
 def test_bags_become_a_dataset(bags, tmp_path, capsys):
     """The contract inside the bags is enough; the summary counts and dates."""
-    capsys.readouterr()
+    assert zarr_to_bags(tmp_path, tmp_path / 'same bags') == 0
+    assert capsys.readouterr().out.endswith(
+        f"\nnext: dpr convert '{tmp_path / 'same bags'}' --out datasets/NAME\n")
     assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 0
     printed = capsys.readouterr().out
+    assert printed.endswith(f"\nnext: dpr train {tmp_path / 'dataset'} --out models/NAME\n")
     assert '21 rows in 2 episodes from 2 bags (0 skipped, 0 splits)' in printed
     assert 'camera/image_raw: age median 0.0 ms, 95th percentile 0.0 ms' in printed
     reader = LeRobotReader(tmp_path / 'dataset')
@@ -82,7 +85,9 @@ def test_a_skipped_bag_shows_in_the_exit_code(bags, tmp_path, capsys):
 def test_nothing_usable_is_an_error(bags, tmp_path, capsys):
     """And leaves no folder."""
     assert dpr_convert(bags, '--out', tmp_path / 'dataset', '--min-rows', 50) == 1
-    assert 'no bag gave an episode; nothing was written' in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert 'no bag gave an episode; nothing was written' in printed.err
+    assert 'next:' not in printed.out
     assert not (tmp_path / 'dataset').exists()
 
 

@@ -15,11 +15,17 @@
 """``dpr doctor`` tells what is wrong and how to repair it."""
 
 import importlib
+import os
+from pathlib import Path
+import threading
 from types import SimpleNamespace
 
 from diffusion_policy_ros.cli import doctor
+from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.requirements import SERVING
 import pytest
+
+ROBOTS = Path(__file__).resolve().parents[2] / 'config' / 'robots'
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +135,7 @@ def test_remedies_name_the_versions_that_setup_asks_for():
 def test_the_exit_code_tells_whether_something_is_in_the_way(level, code, monkeypatch, capsys):
     found = doctor.Finding(level, 'thing', 'as it is', 'repair it')
     monkeypatch.setattr(doctor, 'find_all', lambda: [found])
-    assert doctor.run(SimpleNamespace()) == code
+    assert doctor.run(SimpleNamespace(contract=None)) == code
     shown = capsys.readouterr().out
     assert ('repair it' in shown) == (level != 'OK')
     assert f'1 {level}' in shown
@@ -138,3 +144,67 @@ def test_the_exit_code_tells_whether_something_is_in_the_way(level, code, monkey
 def test_every_level_in_the_table_is_a_known_one():
     tables = (*doctor.MODULES.values(), *doctor.ROS_MODULES.values())
     assert {level for level, _ in tables} <= set(doctor.LEVELS)
+
+
+def test_real_time_is_tried_in_a_thread_that_ends(monkeypatch):
+    tried = []
+
+    def permit(pid, policy, parameters):
+        tried.append((threading.current_thread(), policy, parameters.sched_priority))
+
+    monkeypatch.setattr(os, 'sched_setscheduler', permit)
+    found = doctor.check_real_time()
+    assert (found.level, found.value) == ('OK', 'permitted')
+    (thread, policy, priority), = tried
+    assert thread is not threading.current_thread() and not thread.is_alive()
+    assert (policy, priority) == (os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, 1)
+
+
+def test_real_time_that_is_not_permitted_is_a_warning_with_its_remedy(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, 'Operation not permitted')
+
+    monkeypatch.setattr(os, 'sched_setscheduler', refuse)
+    found = doctor.check_real_time()
+    assert found.level == 'WARN' and found.value.startswith('not permitted')
+    assert found.remedy.startswith('`<user> - rtprio 1` in /etc/security/limits.d/')
+
+
+def test_a_contract_is_summed_up_without_looking_at_the_machine(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, 'find_all', lambda: pytest.fail('looked at the machine'))
+    assert main(['doctor', '--contract', str(ROBOTS / 'arm6.yaml')]) == 0
+    said = capsys.readouterr().out
+    for line in (
+            'robot arm6', 'rate_hz 15', 'settle_ms 20', 'action vector (7 entries):',
+            '  observation.images.wrist <- wrist_camera/image_raw (sensor_msgs/msg/Image)',
+            '      height 120 x width 160 px, rgb8; at most 150 ms old',
+            '  observation.state <- joint_states (sensor_msgs/msg/JointState)',
+            '  5 wrist_3 [rad] -> arm_controller/joint_trajectory '
+            '(trajectory_msgs/msg/JointTrajectory)',
+            '  6 gripper [rad] -> gripper_controller/commands (std_msgs/msg/Float64MultiArray)'):
+        assert f'{line}\n' in said
+
+
+def test_what_only_the_recorder_sees_is_marked(capsys):
+    main(['doctor', '--contract', str(ROBOTS / 'pusht.yaml')])
+    lines = capsys.readouterr().out.splitlines()
+    marked = [lines[i - 1] for i, line in enumerate(lines) if 'not seen by the policy' in line]
+    assert marked == [
+        '  observation.environment_state <- block_pose (geometry_msgs/msg/PoseStamped)']
+
+
+@pytest.mark.parametrize('rate, shown', [
+    ('12.5', 'rate_hz 12.5 (a dataset needs a whole number)'), ('12.0', 'rate_hz 12')])
+def test_a_rate_that_no_dataset_can_have_is_told(tmp_path, rate, shown, capsys):
+    text = (ROBOTS / 'arm6.yaml').read_text().replace('rate_hz: 15', f'rate_hz: {rate}')
+    (tmp_path / 'robot.yaml').write_text(text)
+    assert main(['doctor', '--contract', str(tmp_path / 'robot.yaml')]) == 0
+    assert shown in capsys.readouterr().out.splitlines()
+
+
+def test_a_contract_that_is_refused_is_one_line_and_exit_code_one(tmp_path, capsys):
+    text = (ROBOTS / 'arm6.yaml').read_text().replace('rate_hz: 15', 'rate_hz: fast')
+    (tmp_path / 'robot.yaml').write_text(text)
+    assert main(['doctor', '--contract', str(tmp_path / 'robot.yaml')]) == 1
+    said = capsys.readouterr()
+    assert not said.out and said.err.count('\n') == 1 and "rate_hz is 'fast'" in said.err

@@ -14,6 +14,7 @@
 
 """The ``dpr`` executable: overview, errors and exit codes."""
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -96,3 +97,31 @@ def test_every_command_has_help(command):
                            stdin=subprocess.DEVNULL)
     assert shown.returncode == 0, shown.stderr
     assert f'dpr {command}' in shown.stdout
+
+
+@pytest.mark.parametrize('arguments', [['--help'], ['doctor', '--help']])
+def test_a_reader_that_has_gone_is_no_traceback(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    buffered = {k: v for k, v in os.environ.items() if k != 'PYTHONUNBUFFERED'}
+    ended = subprocess.run([sys.executable, '-m', 'diffusion_policy_ros.cli.main', *arguments],
+                           stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60,
+                           stdin=subprocess.DEVNULL, env=buffered)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, '')
+
+
+def test_a_reader_that_goes_while_a_command_prints_ends_it_quietly():
+    program = ('import sys; from types import SimpleNamespace as N\n'
+               'from diffusion_policy_ros.cli import main as dpr\n'
+               'def run(args):\n'
+               '    while True:\n'
+               "        print('again', flush=True)\n"
+               'dpr._module = lambda command: N(add_arguments=lambda parser: None, run=run)\n'
+               "sys.exit(dpr.main(['doctor']))")
+    with subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as command:
+        assert command.stdout.readline() == 'again\n'
+        command.stdout.close()
+        assert command.wait(60) == 1
+        assert command.stderr.read() == ''

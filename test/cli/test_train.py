@@ -66,7 +66,13 @@ def test_train_then_eval_reports_figures_with_intervals(dataset, tmp_path):
     pytest.importorskip('gym_pusht')
     trained = dpr('train', dataset, '--out', tmp_path / 'model', *SETTINGS, '--set=steps=2')
     assert trained.returncode == 0, trained.stderr
-    assert 'trained 2 steps' in trained.stdout
+    summary, following = trained.stdout.splitlines()
+    assert 'trained 2 steps' in summary
+    model = tmp_path / 'model'
+    assert following == (
+        f'next: dpr eval {model} --sim pusht (Push-T only), or ros2 launch diffusion_policy_ros '
+        f'policy.launch.py model:={model}; curves: tensorboard --logdir {model}.run/tensorboard')
+    assert list((tmp_path / 'model.run/tensorboard').glob('events*'))
     report = tmp_path / 'eval.json'
     evaluated = dpr('eval', tmp_path / 'model', '--sim', 'pusht', '--episodes', 2, '--steps', 2,
                     '--solver', 'ddim', '--out', report)

@@ -156,7 +156,9 @@ def test_summary_counts_scores_and_successes():
     assert progress == [2, 2, 1]
     assert figures['success_rate'] == 1 and figures['success_rate_95'][1] == 1
     assert [r['seed'] for r in figures['results']] == list(range(5))
-    assert '5 episodes: mean score' in result.sentence()
+    low, high = figures['mean_score_95']
+    assert (f'5 episodes: mean score {result.mean_score:.3f} (1 is best; 95 % {low:.3f} to '
+            f'{high:.3f}), success 100.0 %') in result.sentence()
 
 
 def test_messages_carry_the_observation_through_the_shared_path():

@@ -48,6 +48,25 @@ def test_mean_interval_covers_the_true_mean_in_95_percent_of_trials():
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_mean_interval_holds_the_mean_and_stays_among_possible_scores(scores):
+    low, high = mean_interval(scores)
+    mean = np.mean(scores)
+    assert 0 <= low <= mean + 1e-12 and mean - 1e-12 <= high <= 1
+
+
+def test_mean_interval_is_cut_only_where_it_leaves_the_possible_scores():
+    # Mean 1/4, s = 1/2, half width 1.96 * 0.5 / 2 = 0.49.
+    assert mean_interval([0, 0, 0, 1]) == (0, pytest.approx(0.25 + 0.49, abs=1e-3))
+    assert mean_interval([1, 1, 1, 0]) == (pytest.approx(0.75 - 0.49, abs=1e-3), 1)
+
+
+@pytest.mark.parametrize('score', [-0.1, 1.1, float('nan')])
+def test_impossible_scores_are_refused(score):
+    with pytest.raises(ValueError, match='lie in'):
+        mean_interval([0.5, score])
+
+
 def test_one_value_is_its_own_interval():
     assert mean_interval([0.25]) == (0.25, 0.25)
 

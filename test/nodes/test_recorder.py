@@ -29,13 +29,17 @@ rclpy = pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.data.bag_reader import open_bag  # noqa: E402
+from diffusion_policy_ros.data.messages import build_message  # noqa: E402
 from diffusion_policy_ros.errors import (  # noqa: E402
     ConfigError, ContractError, DatasetError)
+from diffusion_policy_ros.message_types import IMAGE, POSE_STAMPED  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_topics import joint_message  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
+import numpy as np  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosbags.rosbag2.errors import WriterError  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
@@ -91,12 +95,24 @@ def _types():
     return {entry.topic: entry.type for entry in contract.observations + contract.actions}
 
 
+def _message(peer, topic):
+    """Return a message as the contract wants it, stamped now."""
+    contract = load_contract(CONTRACT)
+    entry, = (e for e in contract.observations + contract.actions if e.topic == topic)
+    if entry.type == IMAGE:
+        values = np.zeros(entry.shape, np.uint8)
+    else:
+        values = np.eye(3).ravel() if entry.type == POSE_STAMPED else np.zeros(len(entry.names))
+    return build_message(entry, values, peer.node.get_clock().now().nanoseconds, MESSAGE_CLASSES)
+
+
 def test_it_refuses_to_start_naming_what_is_missing(peer, recorder):
     success, message = peer.ask('recorder/start')
     assert not success
     for topic in ('/camera/image_raw', '/joint_states', '/block_pose', '/joint_commands'):
         assert f'{topic} has no publisher' in message
-    assert peer.ask('recorder/stop') == (False, 'nothing is being recorded; call ~/start first')
+    assert peer.ask('recorder/stop') == (
+        False, 'nothing is being recorded; call /recorder/start first')
     assert not peer.ask('recorder/discard')[0]
     assert not peer.ask('recorder/convert')[0]
 
@@ -109,7 +125,7 @@ def test_it_refuses_to_start_when_a_stream_falls_silent(peer, recorder):
 
     def ask(*alive):
         for topic in alive:
-            publishers[topic].publish(publishers[topic].msg_type())
+            publishers[topic].publish(_message(peer, topic))
         answers.append(peer.ask('recorder/start'))
         return answers[-1][0]
 
@@ -292,11 +308,11 @@ def test_a_stream_that_stopped_has_no_rate(peer, recorder):
 
 
 class Rig:
-    """Publishers of all streams, each of which can fall silent."""
+    """Publishers of all streams, each of which can fall silent or have its messages spoilt."""
 
     def __init__(self, peer):
         self._peer = peer
-        self.silent = set()
+        self.silent, self.spoil = set(), {}
         self.publishers = {topic: self.publisher(topic, qos.EVENTS) for topic in _types()}
         peer.node.create_timer(0.02, self._publish)
 
@@ -313,7 +329,9 @@ class Rig:
     def _publish(self):
         """Send one message on each stream that is not silent."""
         for topic in self.publishers.keys() - self.silent:
-            self.publishers[topic].publish(self.publishers[topic].msg_type())
+            message = _message(self._peer, topic)
+            self.spoil.get(topic, lambda _: None)(message)
+            self.publishers[topic].publish(message)
 
 
 @pytest.fixture
@@ -384,6 +402,7 @@ def test_a_failed_conversion_is_told_as_an_error(peer, recorder, rig, status, mo
 
 
 def test_a_conversion_without_any_episode_is_told_as_an_error(peer, recorder, rig, status):
+    rig.silent.add('joint_commands')
     _start(peer)
     assert peer.ask('recorder/stop')[0]
     assert peer.ask('recorder/convert')[0]
@@ -458,3 +477,72 @@ def test_a_second_recorder_of_the_same_name_is_told(peer, rig, recorder, status,
     peer.start(Recorder, contract=str(CONTRACT), output=str(tmp_path / 'others'))
     peer.until(lambda: 'another node is called /recorder too' in status[-1].message, 'a warning')
     assert status[-1].level == DiagnosticStatus.WARN
+
+
+def _rename(message):
+    message.name = ['finger_x', 'j8']
+
+
+def _unstamp(message):
+    message.header.stamp.sec = message.header.stamp.nanosec = 0
+
+
+def _shrink(message):
+    message.height, message.data = 48, message.data[:48 * message.step]
+
+
+@pytest.mark.parametrize('topic, spoil, said', [
+    ('joint_states', _rename, 'topic joint_states: no joint .*finger_y'),
+    ('block_pose', _unstamp, 'topic block_pose: the header has no time'),
+    ('camera/image_raw', _shrink, 'topic camera/image_raw: .* 96 x 48 pixels'),
+    ('joint_commands', _rename, 'topic joint_commands: no joint .*finger_y')])
+def test_what_could_not_become_data_is_refused_at_the_start(
+        peer, recorder, rig, tmp_path, topic, spoil, said):
+    rig.spoil[topic] = spoil
+    stream = {stream.topic: stream for stream in recorder._streams}[topic]
+    peer.until(lambda: stream.misfit(), 'a misfit')
+    peer.until(lambda: re.match(said, peer.ask('recorder/start')[1]), 'the refusal')
+    assert not list(tmp_path.glob('bags/*'))
+    rig.spoil.clear()
+    assert 'recording episode 0' in _start(peer)
+
+
+def test_commands_that_are_silent_let_a_recording_start_but_not_spoilt_ones_of_before(
+        peer, recorder, rig):
+    rig.silent.add('joint_commands')
+    assert 'recording episode 0' in _start(peer)
+    assert peer.ask('recorder/discard')[0]
+    stream = {stream.topic: stream for stream in recorder._streams}['joint_commands']
+    assert stream.age_s() is None
+    message = _message(peer, 'joint_commands')
+    _rename(message)
+    peer.until(lambda: rig.publishers['joint_commands'].get_subscription_count(), 'a listener')
+    rig.publishers['joint_commands'].publish(message)
+    peer.until(lambda: (stream.age_s() or 0) > 1.1, 'silence')
+    success, said = peer.ask('recorder/start')
+    assert not success and re.search(r'j8.* \(heard \d+ s ago; send another\)', said)
+
+
+def test_bytes_that_are_no_message_are_refused_and_the_node_lives_on(peer, recorder, rig):
+    _start(peer)
+    assert peer.ask('recorder/discard')[0]
+    stream = {stream.topic: stream for stream in recorder._streams}['joint_states']
+    stream._newest = b'\x00\x01\x00\x00' + b'\xff' * 40, stream._newest[1]
+    assert stream.misfit().startswith('topic joint_states: a message is no sensor_msgs/msg/Joint')
+
+
+def test_a_contract_that_no_dataset_can_hold_is_refused_before_recording(peer, tmp_path):
+    path = tmp_path / 'robot.yaml'
+    path.write_text(CONTRACT.read_text().replace('rate_hz: 10 ', 'rate_hz: 12.5 '))
+    with pytest.raises(DatasetError, match='^rate_hz is 12.5; a dataset needs a whole number of '
+                       'rows per second'):
+        peer.start(Recorder, contract=str(path))
+
+
+def test_it_says_when_and_for_what_it_is_ready(peer, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    peer.start(Recorder, contract=str(CONTRACT), output='bags')
+    said = capfd.readouterr().err
+    assert said.count('[INFO]') == 1
+    assert ('ready to record pusht: 4 topics, 10 rows per second, bags go to '
+            f'{tmp_path / "bags"}; begin with /recorder/start') in said

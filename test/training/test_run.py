@@ -126,8 +126,67 @@ def test_resume_without_a_snapshot_or_with_other_settings_is_refused(
     with pytest.raises(ConfigError, match='no snapshot'):
         run(dataset, tmp_path / 'model', small_config('steps=1'), resume=True)
     run(dataset, tmp_path / 'model', small_config('steps=1'))
-    with pytest.raises(ConfigError, match='settings differ'):
-        run(dataset, tmp_path / 'model', small_config('steps=2'), resume=True)
+    with pytest.raises(ConfigError, match=r'settings differ .*\(pretraining.freeze: True -> '
+                       r'False, steps: 1 -> 2, policy.crop_shape: default -> \[28, 28\]\)'):
+        run(dataset, tmp_path / 'model', small_config(
+            'steps=2', 'policy.crop_shape=[28,28]', 'pretraining.freeze=false'), resume=True)
+
+
+def test_resume_takes_the_same_settings_in_another_order(dataset, tmp_path, small_config):
+    first, second = 'policy.crop_shape=[28,28]', 'policy.num_train_timesteps=20'
+    with pytest.raises(Interrupted):
+        run(dataset, tmp_path / 'model', small_config('steps=2', first, second), stop_after=1)
+    run(dataset, tmp_path / 'model', small_config('steps=2', second, first), resume=True)
+    assert Policy.load(tmp_path / 'model').config.num_train_timesteps == 20
+
+
+@pytest.mark.parametrize('config', ['[', 'steps', ''])
+def test_damaged_settings_of_a_snapshot_are_named(dataset, tmp_path, small_config, config):
+    settings = small_config('steps=3')
+    with pytest.raises(Interrupted):
+        run(dataset, tmp_path / 'model', settings, stop_after=1)
+    facts = tmp_path / 'model.run' / 'snapshot.json'
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), 'config': config}))
+    with pytest.raises(CheckpointError, match='snapshot.json: '):
+        run(dataset, tmp_path / 'model', settings, resume=True)
+
+
+@pytest.mark.parametrize('part', [
+    'training.run.build_cache', 'training.diffusion_stage.TrainingWindows'])
+def test_a_run_stopped_before_its_first_step_leaves_no_folder(
+        dataset, tmp_path, small_config, monkeypatch, part):
+    def interrupted(*_, **__):
+        assert (tmp_path / 'model.run').is_dir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(f'diffusion_policy_ros.{part}', interrupted)
+        run(dataset, tmp_path / 'model', small_config('steps=1'))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_fails_after_a_step_keeps_its_curves(dataset, tmp_path, small_config):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, tmp_path / 'model', small_config('steps=3'), device=torch.device('cpu'),
+              resume=False, stop_requested=interrupt)
+    assert list((tmp_path / 'model.run' / 'tensorboard').glob('events*'))
+
+
+def test_a_resumed_run_stopped_before_its_first_step_keeps_its_snapshot(
+        dataset, tmp_path, small_config, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    config = small_config('steps=2')
+    with pytest.raises(Interrupted):
+        run(dataset, tmp_path / 'model', config, stop_after=1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr('diffusion_policy_ros.training.run.build_cache', interrupted)
+        run(dataset, tmp_path / 'model', config, resume=True)
+    assert 'trained 2 steps' in run(dataset, tmp_path / 'model', config, resume=True)
 
 
 def test_resume_with_another_dataset_is_refused(dataset, tmp_path, small_config, other_dataset):
