@@ -47,13 +47,8 @@ def run(node_class, args=None) -> int:
 
     :param node_class: Callable without arguments that makes the node.
     :param args: Command line arguments for ROS; None takes those of the process.
-    :return: Exit code: 0 after a clean end, 1 when the node could not start or hung, 2 for
-        arguments that are not ROS's.
+    :return: Exit code: 0 after a clean end, 1 when the node could not start or hung.
     """
-    wrong = remove_ros_args(sys.argv[1:] if args is None else args)
-    if wrong:
-        print(USAGE.format(wrong=' '.join(wrong)), file=sys.stderr)
-        return 2
     stop = _StopSignals()
     node = None
     try:
@@ -105,12 +100,15 @@ class _StopSignals:
 
 
 def _join_ros(args):
-    """Open the context; refuse arguments that ROS does not understand."""
+    """Open the context; refuse arguments that ROS does not understand, and those for nobody."""
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # rclpy has no public type for what rcl refuses
         raise ConfigError(f'ROS refuses: {NOISE.sub("", str(error))}; correct what follows '
                           '--ros-args, or the ROS variables of the environment') from error
+    wrong = remove_ros_args(sys.argv[1:] if args is None else args)
+    if wrong:
+        raise ConfigError(USAGE.format(wrong=' '.join(wrong)))
 
 
 def _spin(node, stop):

@@ -97,6 +97,13 @@ def test_arguments_that_ros_refuses_are_named_in_one_sentence(arguments, named):
     assert 'correct what follows --ros-args' in sentence and '.c:' not in sentence
 
 
+@pytest.mark.parametrize('argument', ['--help', 'my_arm.yaml'])
+def test_arguments_for_nobody_are_answered_with_the_usage(argument):
+    code, lines, errors = _end('pass', arguments=[argument])
+    assert (code, lines) == (1, [])
+    assert errors.startswith('cannot start: usage: --ros-args') and f'got: {argument}.' in errors
+
+
 def test_a_domain_that_is_no_number_is_named_in_one_sentence():
     code, _, errors = _end('pass', domain='mine')
     assert code == 1 and 'Traceback' not in errors
