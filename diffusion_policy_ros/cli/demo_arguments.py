@@ -55,7 +55,8 @@ def add_arguments(parser):
                         help=f'ROS domain, 0 to {MAX_DOMAIN_ID}; default: the first from '
                              f'{DOMAIN_IDS[0]} to {DOMAIN_IDS[-1]} that is free on this machine')
     parser.epilog = ('Exit code: 0 when the loop held its rate, 1 when it did not or something '
-                     'was in the way.')
+                     'was in the way. Late commands are not judged (UNSURE) where the host of a '
+                     'virtual machine withheld 5 %% or more of the CPU time asked for.')
 
 
 @dataclass(frozen=True)

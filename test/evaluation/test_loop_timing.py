@@ -81,6 +81,18 @@ def test_a_check_says_what_was_measured_and_what_was_wanted():
                               'in ms: 100.00, wanted 20.00 or less')
 
 
+@pytest.mark.parametrize('withheld, words', [
+    (0.0, ['PASS', 'FAIL']), (0.049, ['PASS', 'FAIL']), (0.05, ['PASS', 'UNSURE'])])
+def test_late_commands_are_not_judged_where_a_host_withheld_cpu_time(withheld, words):
+    timing = measure_timing([_span([60, 140] * 20)], 10.0)
+    assert [str(check).split()[0] for check in check_timing(timing, withheld)] == words
+
+
+def test_a_lost_rate_and_no_commands_fail_whatever_a_host_withheld():
+    assert check_timing(measure_timing([_span([200] * 20)], 10.0), 0.5)[0].passed is False
+    assert [c.passed for c in check_timing(measure_timing([_span([])], 10.0), 0.5)] == [False] * 2
+
+
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=60), st.sampled_from([10.0, 30.0]))
 def test_figures_agree_with_their_definitions(intervals, wanted_hz):
     timing = measure_timing([_span(intervals)], wanted_hz)
