@@ -15,6 +15,7 @@
 """Refusals that contracts, configurations and parameters share: choices and misspelt names."""
 
 import difflib
+import math
 import reprlib
 
 LARGEST = 1e300
@@ -54,6 +55,17 @@ def is_number(value) -> bool:
     """
     return isinstance(value, (int, float)) and not isinstance(value, bool) \
         and -LARGEST <= value <= LARGEST
+
+
+def is_count(value, least=1, most=math.inf) -> bool:
+    """
+    Tell whether a value is a whole number within some bounds, and not a switch.
+
+    :param value: Anything.
+    :param least: Smallest number that will do.
+    :param most: Largest number that will do.
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def suggestion(name, known):

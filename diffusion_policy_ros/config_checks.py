@@ -14,7 +14,7 @@
 
 """What must hold for the configuration of a policy, field by field and between them."""
 
-from diffusion_policy_ros.checks import check_choice, is_number, shown
+from diffusion_policy_ros.checks import check_choice, is_count, is_number, shown
 from diffusion_policy_ros.choices import BETA_SCHEDULES, PREDICTION_TYPES, VISION_BACKBONES
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.streams import ACTION_KEY, MAX_PIXELS
@@ -161,4 +161,4 @@ def _check_normalization(config):
 def _are_counts(values, largest):
     """Tell whether all values are whole numbers from 1 to the largest, and there is one."""
     return isinstance(values, (list, tuple)) and len(values) > 0 and all(
-        isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= largest for v in values)
+        is_count(value, most=largest) for value in values)

@@ -20,7 +20,7 @@ from functools import partial
 import re
 from typing import Optional
 
-from diffusion_policy_ros.checks import check_choice, is_number, shown
+from diffusion_policy_ros.checks import check_choice, is_count, is_number, shown
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.message_types import (
     ACTION_TYPES, component_names, HEADERLESS_TYPES, IMAGE_TYPES, JOINT_TRAJECTORY,
@@ -59,8 +59,7 @@ class ImageSpec:
         """Check sizes and choices."""
         for name in ('height', 'width'):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) \
-                    or not 1 <= value <= MAX_PIXELS:
+            if not is_count(value, most=MAX_PIXELS):
                 raise ContractError(f'image.{name} is {shown(value)}; it must be a whole number '
                                     f'of pixels, at least 1 and at most {MAX_PIXELS}')
         _check_choice('image.encoding', self.encoding, IMAGE_ENCODINGS)

@@ -14,7 +14,7 @@
 
 """Shared refusals name what was found and what is possible."""
 
-from diffusion_policy_ros.checks import check_choice, suggestion
+from diffusion_policy_ros.checks import check_choice, is_count, suggestion
 from diffusion_policy_ros.errors import ConfigError
 import pytest
 
@@ -32,3 +32,14 @@ def test_the_nearest_name_is_suggested_or_all_are_listed():
     assert suggestion('rate', known) == 'did you mean "rate_hz"?'
     assert suggestion('zzz', known) == 'known: rate_hz, robot'
     assert suggestion(7, known) == 'known: rate_hz, robot'
+
+
+@pytest.mark.parametrize('value, is_one', [
+    (1, True), (7, True), (8, False), (0, False), (-1, False), (True, False), (1.0, False),
+    ('1', False), (None, False)])
+def test_a_count_is_a_whole_number_within_its_bounds_and_no_switch(value, is_one):
+    assert is_count(value, most=7) is is_one
+
+
+def test_a_count_may_begin_at_0_and_has_no_end_unless_told():
+    assert is_count(0, least=0) and is_count(10**400) and not is_count(-1, least=0)

@@ -17,7 +17,7 @@
 import os
 import threading
 
-from diffusion_policy_ros.nodes.real_time import claim_real_time, real_time_threads
+from diffusion_policy_ros.real_time import claim_real_time, real_time_threads
 import pytest
 
 linux = pytest.mark.skipif(not hasattr(os, 'sched_setscheduler'),

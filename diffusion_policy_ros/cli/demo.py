@@ -65,12 +65,13 @@ def run(args) -> int:
 
 def _print_results(figures):
     """Print what came of the episodes, and what may have disturbed them."""
+    from diffusion_policy_ros.evaluation.demo_report import check_lines
+
     solved = sum(episode['solved'] for episode in figures['episodes'])
     measured = figures['model'].get('measured')
     print(f'\nsolved {solved} of {len(figures["episodes"])}'
           + (f'; this checkpoint in lock step: {measured}' if measured else ''))
-    for check in figures['checks']:
-        print(_check_line(check))
+    print(check_lines(figures))
     if figures['withheld'] >= MENTIONED_WITHHELD:
         print(f'The host of this virtual machine withheld {figures["withheld"]:.0%} of the CPU '
               'time that was asked for; commands wait for that')
@@ -210,13 +211,6 @@ def _report(out, folder, records, setting):
     except OSError as error:
         raise DiffusionPolicyError(f'cannot write the report to {out}: {error}') from error
     return figures
-
-
-def _check_line(check):
-    """Write a check that went through JSON as ``loop_timing.Check`` does."""
-    from diffusion_policy_ros.evaluation.loop_timing import Check
-
-    return str(Check(**check))
 
 
 @contextmanager

@@ -28,6 +28,7 @@ import sys
 
 from diffusion_policy_ros.dds_profile import (
     NEW_VARIABLE, OLD_VARIABLE, profile_variable, uses_large_data)
+from diffusion_policy_ros.real_time import claim_real_time
 from diffusion_policy_ros.requirements import SERVING
 from diffusion_policy_ros.share import share_path
 
@@ -231,20 +232,11 @@ def check_discovery() -> Finding:
 def check_real_time() -> Finding:
     """Tell whether a thread may run in real time; one that ends at once tries it."""
     with ThreadPoolExecutor(1) as pool:
-        permitted = pool.submit(_claims_real_time).result()
+        permitted = pool.submit(claim_real_time).result()
     return Finding('OK' if permitted else 'WARN', 'real-time threads', 'permitted' if permitted
                    else 'not permitted; on a busy machine commands may be some ms late',
                    '`<user> - rtprio 1` in /etc/security/limits.d/diffusion_policy_ros.conf, then '
                    'log in again')
-
-
-def _claims_real_time() -> bool:
-    """Ask for the lowest real-time priority for this thread; tell whether it was granted."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    except (AttributeError, OSError):  # another operating system, or no permission
-        return False
-    return True
 
 
 def contract_lines(contract) -> list:

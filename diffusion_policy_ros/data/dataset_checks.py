@@ -14,7 +14,7 @@
 
 """Is a dataset's metadata whole, and does it mean what the contract beside it says."""
 
-from diffusion_policy_ros.checks import is_number, shown
+from diffusion_policy_ros.checks import is_count, is_number, shown
 from diffusion_policy_ros.data import lerobot_format as layout
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
@@ -40,7 +40,8 @@ def check_info(path, info) -> None:
     wrong = [
         ('features', features, isinstance(features, dict) and features),
         ('fps', info.get('fps'), is_number(info.get('fps')) and info['fps'] > 0),
-        ('total_episodes', info.get('total_episodes'), _is_count(info.get('total_episodes'))),
+        ('total_episodes', info.get('total_episodes'),
+         is_count(info.get('total_episodes'), least=0)),
         ('data_path', info.get('data_path'), isinstance(info.get('data_path'), str))]
     if isinstance(features, dict):
         wrong += [(f'feature {shown(key)}', feature, _is_feature(feature))
@@ -67,7 +68,7 @@ def check_episode(row, number, first, folder) -> None:
     if row['episode_index'] != number:
         raise DatasetError(f'{where} is episode {row["episode_index"]}; they must be in order')
     begin, end = row['dataset_from_index'], row['dataset_to_index']
-    if begin != first or not _is_count(end) or end <= begin:
+    if begin != first or not is_count(end, least=0) or end <= begin:
         raise DatasetError(f'{where} has rows {begin} to {end}, the episode before it ends at '
                            f'{first}. {REMEDY}')
     for name, value in row.items():
@@ -108,13 +109,9 @@ def check_contract(contract, info, folder) -> None:
             f'{"; ".join(found)}. Restore the one that was changed, or convert the bags again')
 
 
-def _is_count(value):
-    """Tell whether a value is a whole number from 0."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def _is_feature(value):
     """Tell whether a value describes a column."""
     return isinstance(value, dict) and isinstance(value.get('dtype'), str) \
-        and isinstance(value.get('shape'), list) and all(map(_is_count, value['shape'])) \
+        and isinstance(value.get('shape'), list) \
+        and all(is_count(size, least=0) for size in value['shape']) \
         and (len(value['shape']) == 3 if value['dtype'] == 'video' else len(value['shape']) > 0)

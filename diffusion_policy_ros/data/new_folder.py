@@ -28,6 +28,15 @@ def unfinished_path(folder) -> Path:
     return folder.with_name(f'{folder.name}.part')
 
 
+def in_the_way(folder):
+    """
+    Return what is already where a folder is to be built, finished or not; None when nothing is.
+
+    :param folder: The folder's final path.
+    """
+    return next(filter(os.path.lexists, (folder, unfinished_path(folder))), None)
+
+
 def check_new(folder, error) -> None:
     """
     Refuse to write where something is already, finished or not.
@@ -36,12 +45,12 @@ def check_new(folder, error) -> None:
     :param error: Exception type to raise.
     :raises error: naming what is there, and what to do.
     """
-    if os.path.lexists(folder):
+    found = in_the_way(folder)
+    if found == folder:
         raise error(f'{folder} exists already and is never overwritten; choose another --out, or '
                     'remove it yourself')
-    part = unfinished_path(folder)
-    if os.path.lexists(part):
-        raise error(f'{part} is what a conversion wrote that was stopped before its end, or is '
+    if found is not None:
+        raise error(f'{found} is what a conversion wrote that was stopped before its end, or is '
                     'still running. Remove it to convert anew, or choose another --out; to keep '
                     'the episodes that it saved, which are whole, rename it to '
                     f'{Path(folder).name}')

@@ -17,7 +17,7 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.checks import check_choice, is_count
 from diffusion_policy_ros.choices import SOLVERS, SPACINGS
 from diffusion_policy_ros.diffusion.ddim import ddim_step
 from diffusion_policy_ros.diffusion.dpm_solver import dpm_solver_pp_step
@@ -53,7 +53,7 @@ class Sampler:
     def __post_init__(self):
         """Check every field, naming it in each error."""
         steps = self.num_inference_steps
-        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        if not is_count(steps):
             raise ConfigError(f'num_inference_steps is {steps!r}; it must be a whole number, at '
                               'least 1')
         for name, choices in (('solver', SOLVERS), ('order', (1, 2)), ('spacing', SPACINGS)):

@@ -91,7 +91,7 @@ def write_report(folder, records, figures):
                              left=0.09, right=0.97, top=0.91, bottom=0.03)
     outcome = 'the loop held its rate' if figures['passed'] else 'the loop did NOT hold its rate'
     page.suptitle(f'Push-T over ROS 2, live: {outcome}', fontsize=15, fontweight='bold')
-    page.text(0.5, 0.952, _headline(figures), ha='center', va='top', fontsize=9)
+    page.text(0.5, 0.952, check_lines(figures), ha='center', va='top', fontsize=9)
     _draw_strip(page.add_subplot(grid[0, :]), records)
     _draw_coverage(page.add_subplot(grid[1, :]), records)
     _draw_intervals(page.add_subplot(grid[2, 0]), records, figures['command_rate_hz'])
@@ -102,8 +102,12 @@ def write_report(folder, records, figures):
     page.savefig(folder / 'report.png', dpi=PNG_DPI)
 
 
-def _headline(figures):
-    """Return the checks, one per line."""
+def check_lines(figures):
+    """
+    Return the checks as text, one per line.
+
+    :param figures: What ``demo_figures`` returned, or read from its JSON.
+    """
     return '\n'.join(str(Check(**check)) for check in figures['checks'])
 
 

@@ -16,7 +16,7 @@
 
 import threading
 
-from diffusion_policy_ros.nodes.real_time import claim_real_time
+from diffusion_policy_ros.real_time import claim_real_time
 
 
 class Clockwork:

@@ -31,7 +31,7 @@ from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.nodes.demo_watch import DemoWatch
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
-from diffusion_policy_ros.nodes.real_time import real_time_threads
+from diffusion_policy_ros.real_time import real_time_threads
 from diffusion_policy_ros.sim.pusht import SUCCESS_COVERAGE
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState

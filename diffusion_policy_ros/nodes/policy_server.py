@@ -25,8 +25,8 @@ from diffusion_policy_ros.nodes.diagnostics import StatusReporter
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.policy_parameters import SPECS
 from diffusion_policy_ros.nodes.policy_runtime import PolicyRuntime
-from diffusion_policy_ros.nodes.real_time import claim_real_time
 from diffusion_policy_ros.nodes.spinning import run
+from diffusion_policy_ros.real_time import claim_real_time
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from std_srvs.srv import Trigger

@@ -21,6 +21,7 @@ from diffusion_policy_ros.data.recorded import recorded_entries
 from diffusion_policy_ros.errors import DecodeError
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
+from diffusion_policy_ros.nodes.topic_watch import wrong_type
 from diffusion_policy_ros.observation.decode import decode
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -109,9 +110,9 @@ class RecordedStream:
             return ''
         if not publishers:
             return f'{name} has no publisher; start its driver, or remap {self.topic}'
-        wrong = [p.topic_type for p in publishers if p.topic_type != self.type]
+        wrong = wrong_type(name, publishers, self.type)
         if wrong:
-            return f'{name} carries {wrong[0]}, the contract says {self.type}'
+            return wrong
         if self._is_command:
             return ''
         age_s = self.age_s()

@@ -31,7 +31,7 @@ from diffusion_policy_ros.data.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.conversion_worker import ConversionWorker
 from diffusion_policy_ros.data.episode_files import episode_path, finished_bags, next_number
 from diffusion_policy_ros.data.lerobot_writer import check_storable
-from diffusion_policy_ros.data.new_folder import unfinished_path
+from diffusion_policy_ros.data.new_folder import in_the_way
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.recorded_stream import recorded_streams
@@ -72,8 +72,9 @@ class Recorder(Node):
         if not self._settings['contract']:
             raise ConfigError('the parameter "contract" is empty; give the path of the robot '
                               'contract, such as config/robots/pusht.yaml')
-        if _refusal(self._settings.values()):
-            raise ConfigError(_refusal(self._settings.values()))
+        refusal = _refusal(self._settings.values())
+        if refusal:
+            raise ConfigError(refusal)
         self._contract = load_contract(self._settings['contract'])
         check_storable(self._contract)
         self._number = None
@@ -162,8 +163,11 @@ class Recorder(Node):
         if not bags:
             return False, f'{self._settings["output"]} holds no finished episode to convert'
         self._dataset = dataset = self._settings['dataset']
-        if _obstacle(dataset):
-            return False, (f'{_obstacle(dataset)}; set the parameter dataset to another folder, '
+        found = in_the_way(dataset)
+        if found is not None:
+            what = ('exists already and is never overwritten' if found == dataset
+                    else 'is what a conversion wrote that did not end')
+            return False, (f'{found} {what}; set the parameter dataset to another folder, '
                            'or remove it yourself')
         self._conversion = ConversionWorker(bags, self._contract, dataset)
         return True, (f'building {dataset} from {len(bags)} bags; {self._named("status")} tells '
@@ -225,11 +229,12 @@ class Recorder(Node):
             # Subscribing anew may miss messages; while recording, only for those not heard.
             if not self.is_recording or stream.is_deaf():
                 stream.adapt()
+        problems = {stream: stream.problem() for stream in self._streams}
         if self._conversion is not None and self._conversion.outcome is not None:
             self._end_conversion()
         elif self.is_recording:
-            self._watch_episode()
-        self._report.diagnose(self._streams, DiagnosticStatus.ERROR if self.is_recording
+            self._watch_episode(problems.values())
+        self._report.diagnose(problems, DiagnosticStatus.ERROR if self.is_recording
                               else DiagnosticStatus.WARN)
 
     def _end_conversion(self):
@@ -242,7 +247,7 @@ class Recorder(Node):
         self._report.log(outcome, level)
         self._tell(outcome, level)
 
-    def _watch_episode(self):
+    def _watch_episode(self, problems):
         """Bring to disk what was heard, and tell what is not heard."""
         if self._bag.is_gone():
             self._attempt(self.stop)
@@ -252,7 +257,7 @@ class Recorder(Node):
         except DiffusionPolicyError as error:
             self._break_off(error)
             return
-        problems = [namesake(self), *(stream.problem() for stream in self._streams)]
+        problems = [namesake(self), *problems]
         event = '; '.join(filter(None, [self._recording(), *problems]))
         if any(problems):
             self._report.log_now_and_then(event)
@@ -272,14 +277,6 @@ def _refusal(values):
     """Say which parameter is no folder, an empty string when all is well."""
     empty = [name for name in ('output', 'dataset') if not values[name].strip()]
     return f'the parameter "{empty[0]}" is empty; give the path of a folder' if empty else ''
-
-
-def _obstacle(dataset):
-    """Say what is already where a dataset is to be built, an empty string when nothing is."""
-    if os.path.lexists(dataset):
-        return f'{dataset} exists already and is never overwritten'
-    part = unfinished_path(dataset)
-    return f'{part} is what a conversion wrote that did not end' if os.path.lexists(part) else ''
 
 
 def _lack_of_room(folder):

@@ -81,17 +81,17 @@ class RecorderReport:
         self._last = self._describe('', event, level, facts)
         self._status.publish(self._last)
 
-    def diagnose(self, streams, bad):
+    def diagnose(self, problems, bad):
         """
         Publish the last status and the health of each stream.
 
-        :param streams: The ``RecordedStream`` objects.
+        :param problems: Each ``RecordedStream`` and what its ``problem`` said.
         :param bad: Level of a stream that has a problem.
         """
         report = DiagnosticArray(status=[self._last])
         report.header.stamp = self._node.get_clock().now().to_msg()
-        for stream in streams:
-            problem, age_s = stream.problem(), stream.age_s()
+        for stream, problem in problems.items():
+            age_s = stream.age_s()
             facts = {'rate_hz': f'{stream.rate_hz():.1f}',
                      'age_s': 'never' if age_s is None else f'{age_s:.3f}'}
             report.status.append(self._describe(

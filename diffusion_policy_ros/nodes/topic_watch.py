@@ -49,12 +49,23 @@ class TopicWatch:
     def _complaint(self, topic):
         """Say what is wrong with a topic's publishers; an empty text when nothing is."""
         publishers = self._node.get_publishers_info_by_topic(topic)
-        others = sorted({p.topic_type for p in publishers} - {self._types[topic]})
-        if others:
-            return (f'{topic} carries {others[0]}, the contract says {self._types[topic]}; '
-                    'correct the contract, or remap the topic')
+        wrong = wrong_type(topic, publishers, self._types[topic])
+        if wrong:
+            return f'{wrong}; correct the contract, or remap the topic'
         if len(publishers) > 1:
             names = sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
             return (f'{topic} has {len(publishers)} publishers, whose messages mix unless only '
                     f'one of them is active: {", ".join(names)}')
         return ''
+
+
+def wrong_type(topic, publishers, wanted) -> str:
+    """
+    Say that a topic carries another type, an empty text when it does not.
+
+    :param topic: Full name of the topic.
+    :param publishers: What ROS knows about its publishers.
+    :param wanted: The type that the contract says.
+    """
+    others = sorted({publisher.topic_type for publisher in publishers} - {wanted})
+    return f'{topic} carries {others[0]}, the contract says {wanted}' if others else ''

@@ -69,6 +69,12 @@ class Demo:
                 pass  # it ended, or belongs to somebody else
         return found
 
+    def signal_node(self, name, number):
+        """Send a signal to one of its nodes, by the name of its module."""
+        pid, = [pid for pid, line in self.children().items()
+                if f'diffusion_policy_ros.nodes.{name} ' in line]
+        os.kill(pid, number)
+
     def read_until(self, text):
         """Read what it prints until some text appears."""
         for line in self.process.stdout:
@@ -134,9 +140,7 @@ def test_a_signal_ends_it_and_all_that_it_started(start, model, tmp_path, number
 def test_a_child_that_dies_is_named_and_the_others_end(start, model, tmp_path, name):
     demo = start('--model', model, '--out', tmp_path / 'report')
     demo.read_until('loads and warms up')
-    victim, = [pid for pid, line in demo.children().items()
-               if f'diffusion_policy_ros.nodes.{name} ' in line]
-    os.kill(victim, signal.SIGKILL)
+    demo.signal_node(name, signal.SIGKILL)
     code, _, errors = demo.finish()
     assert code == 1
     assert f'dpr demo: {name} ended unexpectedly, killed by SIGKILL' in errors
@@ -188,9 +192,7 @@ def test_a_domain_that_another_demo_uses_is_refused_at_once(model, tmp_path, cap
 def test_a_node_that_falls_silent_is_named_and_all_end(start, model, tmp_path, name, words):
     demo = start('--model', model, '--out', tmp_path / 'report')
     demo.read_until('commands/s')
-    sleeper, = [pid for pid, line in demo.children().items()
-                if f'diffusion_policy_ros.nodes.{name} ' in line]
-    os.kill(sleeper, signal.SIGSTOP)
+    demo.signal_node(name, signal.SIGSTOP)
     code, _, errors = demo.finish()
     assert code == 1 and words in errors
     assert not demo.children()
