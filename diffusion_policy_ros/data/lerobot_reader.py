@@ -147,7 +147,11 @@ class LeRobotReader:
         wanted = list(dict.fromkeys([*keys, 'index']))
         files = dict.fromkeys(episode.data_file for episode in self.episodes)
         parts = [_read_table(file, wanted) for file in files]
-        table = pa.concat_tables(parts).slice(0, self.row_count)
+        try:
+            table = pa.concat_tables(parts).slice(0, self.row_count)
+        except pa.ArrowException as error:
+            raise DatasetError(f'{self.folder}: the data files do not hold the same columns: '
+                               f'{error}. {REMEDY}') from error
         found = {key: self._column(table[key], key) for key in wanted}
         if not np.array_equal(found['index'], np.arange(self.row_count)):
             raise DatasetError(f'{self.folder}: the data files do not hold rows 0 to '
@@ -245,9 +249,10 @@ def _read_json(path):
 def _read_table(path, columns):
     """Read columns of one parquet file, and nothing but the columns."""
     try:
-        return pq.ParquetFile(path).read(columns=columns).select(columns) \
-            .replace_schema_metadata()
-    except (OSError, KeyError, pa.ArrowException) as error:
+        table = pq.ParquetFile(path).read(columns=columns).select(columns)
+        table.validate(full=True)  # texts of damaged files need not be UTF-8
+        return table.replace_schema_metadata()
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise DatasetError(f'cannot read {path}: {error}. The dataset is incomplete') from error
 
 

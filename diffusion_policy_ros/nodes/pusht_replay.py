@@ -74,9 +74,15 @@ class Replay:
         """Return where the finger shall be, (x, y) in m."""
         return self._target
 
-    def begin_step(self):
-        """Do what the replay does at a physics step, before the world moves."""
+    def begin_step(self, instant_ns):
+        """
+        Do what the replay does at a physics step, before the world moves.
+
+        :param instant_ns: ROS time at which the step is due, ns. A step that runs late is caught
+            up with, so rows keep their lead only when they are timed by this, not by the clock.
+        """
         self._steps += 1
+        self._instant_ns = instant_ns
         if self.phase == PLAYING:
             self._play_step()
         elif self._answer is not None:
@@ -127,11 +133,10 @@ class Replay:
         """Play from row 0, whose time is ahead of the clock and of every row played before."""
         # A finger that leans on the block may have moved it while the robot stood there.
         self._sim.reset(state=self._start)
-        now_ns = self._node.get_clock().now().nanoseconds
         period_ns = round(1e9 / self._recordings.rate_hz)
-        self._first_ns = max(now_ns + LEAD_NS, self._last_stamp_ns + period_ns)
+        self._first_ns = max(self._instant_ns + LEAD_NS, self._last_stamp_ns + period_ns)
         self._enter(PLAYING)
-        self.begin_step()  # row 0, before the world moves on from the start
+        self.begin_step(self._instant_ns)  # row 0, before the world moves on from the start
 
     def _play_step(self):
         """Publish a row when one is due; when the last one's time is over, fall silent."""

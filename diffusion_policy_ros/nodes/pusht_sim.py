@@ -227,7 +227,7 @@ class PushTSim(Node):
     def _step(self, step, stamp_ns):
         """Move the world by one step and publish what falls due at it."""
         if self._is_replaying:
-            self._replay.begin_step()
+            self._replay.begin_step(stamp_ns)
             self._target = self._replay.target
         self._sim.advance(self._target, SUBSTEP_S)
         if self._replay is not None and not self._replay.is_live:
