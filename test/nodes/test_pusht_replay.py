@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
-from diffusion_policy_ros.nodes.pusht_replay import DONE, LEAD_NS, PAUSE_S, Replay  # noqa: E402,I100
+from diffusion_policy_ros.nodes.pusht_replay import (  # noqa: E402,I100
+    DONE, LEAD_NS, PAUSE_S, Replay)
 from diffusion_policy_ros.sim.pusht import PushT  # noqa: E402
 
 STEP_NS = 10_000_000
@@ -30,7 +31,7 @@ ACTIONS = np.linspace([0.1, 0.1], [0.2, 0.3], 12)
 
 
 def test_rows_are_stamped_a_lead_after_the_instants_of_their_steps():
-    """A simulation that catches up runs steps in a burst; their instants stay even."""
+    """A simulation that catches up runs steps in a burst; their instants are even."""
     node, topics = Mock(), Mock()
     recordings = Mock(rate_hz=10.0, demonstration=lambda number: (START, ACTIONS))
     replay = Replay(node, PushT(), topics, recordings, [0], steps_per_s=100, record=False)
