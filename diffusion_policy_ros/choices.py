@@ -16,6 +16,21 @@
 
 VISION_BACKBONES = ('resnet18', 'light_cnn')
 BETA_SCHEDULES = ('linear', 'scaled_linear', 'squaredcos_cap_v2')
-PREDICTION_TYPES = ('epsilon', 'sample', 'v_prediction')
-SOLVERS = ('dpm_solver++', 'ddim', 'ddpm')
-SPACINGS = ('trailing', 'linspace')
+PREDICTION_TYPES = ('epsilon', 'sample', 'v_prediction', 'score')
+SPACINGS = ('trailing', 'linspace', 'leading', 'quadratic', 'lambda', 'karras')
+# Each solver's name, and where in ``diffusion.solvers`` it is found.
+SOLVERS = {
+    'dpm_solver++': 'dpm_solver_pp:DPM_SOLVER_PP',
+    'dpm_solver++_singlestep': 'dpm_solver_pp:DPM_SOLVER_PP_SINGLESTEP',
+    'dpm_solver': 'dpm_solver:DPM_SOLVER',
+    'unipc': 'unipc:UNIPC',
+    'ddim': 'ddim:DDIM',
+    'euler': 'runge_kutta:EULER',
+    'heun': 'runge_kutta:HEUN',
+    'rk4': 'runge_kutta:RK4',
+    'adaptive': 'adaptive:ADAPTIVE',
+    'ddpm': 'ddim:DDPM',
+    'sde_dpm_solver++': 'dpm_solver_pp:SDE_DPM_SOLVER_PP',
+    'euler_maruyama': 'euler_maruyama:EULER_MARUYAMA',
+    'predictor_corrector': 'euler_maruyama:PREDICTOR_CORRECTOR',
+}

@@ -14,7 +14,7 @@
 
 """What a policy is made of: its inputs, its chunk, its networks and its noise process."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config_checks import check_policy_config, checked_features
@@ -22,6 +22,8 @@ from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.streams import ACTION_KEY, ENVIRONMENT_KEY, IMAGE_KEY_PREFIX
 
 FEATURE_FIELDS = ('input_features', 'output_features')
+# LeRobot refuses a config.json with fields that it does not know, so these are kept elsewhere.
+OWN_FIELDS = ('conditioning_dropout',)
 DEFAULT_NORMALIZATION = {'VISUAL': 'MEAN_STD', 'STATE': 'MIN_MAX', 'ENV': 'MIN_MAX',
                          'ACTION': 'MIN_MAX'}
 
@@ -29,7 +31,7 @@ DEFAULT_NORMALIZATION = {'VISUAL': 'MEAN_STD', 'STATE': 'MIN_MAX', 'ENV': 'MIN_M
 @dataclass(frozen=True)
 class PolicyConfig:
     """
-    Configuration of one diffusion policy, under LeRobot's field names.
+    Configuration of one diffusion policy, under LeRobot's field names where it has one.
 
     A feature is ``{'type': STATE|VISUAL|ENV|ACTION, 'shape': tuple}``; shapes are (entries,) or
     (channels, height, width).
@@ -56,9 +58,12 @@ class PolicyConfig:
     :ivar beta_schedule: ``linear``, ``scaled_linear`` or ``squaredcos_cap_v2``.
     :ivar beta_start: First beta of the linear schedules, in (0, 1).
     :ivar beta_end: Last beta of the linear schedules, in [beta_start, 1).
-    :ivar prediction_type: What the network predicts: ``epsilon``, ``sample``, ``v_prediction``.
+    :ivar prediction_type: What the network predicts: ``epsilon``, ``sample``, ``v_prediction``
+        or ``score``.
     :ivar clip_sample: Clip every predicted clean chunk.
     :ivar clip_sample_range: To plus and minus this, in normalized units.
+    :ivar conditioning_dropout: Share of the training windows whose observation is replaced by
+        zeros, in [0, 1); above 0, samplers can be guided.
     """
 
     input_features: dict
@@ -85,6 +90,7 @@ class PolicyConfig:
     prediction_type: str = 'epsilon'
     clip_sample: bool = True
     clip_sample_range: float = 1.0
+    conditioning_dropout: float = 0.0
 
     def __post_init__(self):
         """Make sequences tuples, then check every field, naming it in each error."""
@@ -158,7 +164,8 @@ class PolicyConfig:
         LeRobot is told to sample with all DDPM steps: its DDIM starts a short run below the
         noisiest level.
         """
-        return {'type': 'diffusion', **asdict(self), 'noise_scheduler_type': 'DDPM',
+        known = {name: value for name, value in asdict(self).items() if name not in OWN_FIELDS}
+        return {'type': 'diffusion', **known, 'noise_scheduler_type': 'DDPM',
                 'num_inference_steps': None, 'pretrained_backbone_weights': None}
 
     @classmethod
@@ -179,8 +186,26 @@ class PolicyConfig:
         if raw.get('resize_shape') is not None:
             raise ConfigError(f'resize_shape is {shown(raw["resize_shape"])}; images are resized '
                               "by the contract's image size here, train with resize_shape null")
-        known = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}
+        known = {f.name: raw[f.name] for f in fields(cls)
+                 if f.name in raw and f.name not in OWN_FIELDS}
         return cls(**{**dict.fromkeys(FEATURE_FIELDS), **known})
+
+    def to_own_json(self) -> dict:
+        """Return the fields that LeRobot does not know."""
+        return {name: getattr(self, name) for name in OWN_FIELDS}
+
+    def with_own_json(self, raw):
+        """
+        Return this configuration with the fields that LeRobot does not know.
+
+        :param raw: From ``to_own_json``; fields that are absent stay as they are.
+        :return: The checked configuration.
+        :raises ConfigError: if it is no mapping, or a field is unknown or cannot work.
+        """
+        if not isinstance(raw, dict) or not raw.keys() <= set(OWN_FIELDS):
+            raise ConfigError(f'config is {shown(raw)}; it must map fields among '
+                              f'{", ".join(OWN_FIELDS)} to values')
+        return replace(self, **raw)
 
 
 def _feature(contract, key):

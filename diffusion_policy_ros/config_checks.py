@@ -91,6 +91,10 @@ def _check_values(config):
         if not is_number(value) or not 0 < value <= LARGEST_CLIP:
             raise ConfigError(f'{name} is {shown(value)}; it must be a number above 0, at most '
                               f'{LARGEST_CLIP:g}')
+    dropout = config.conditioning_dropout
+    if not is_number(dropout) or not 0 <= dropout < 1:
+        raise ConfigError(f'conditioning_dropout is {shown(dropout)}; it must be a number from 0 '
+                          'to below 1')
     if not config.beta_start <= config.beta_end < 1:
         raise ConfigError(f'beta_start is {config.beta_start} and beta_end {config.beta_end}; '
                           'wanted beta_start <= beta_end < 1')

@@ -35,6 +35,10 @@ class AlignmentError(DiffusionPolicyError):
     """No usable sample of a stream exists for a tick: none yet, or only one that is too old."""
 
 
+class SamplingError(DiffusionPolicyError):
+    """A sampler could not come to a chunk: a value is not finite, or its budget is spent."""
+
+
 class ChunkError(DiffusionPolicyError):
     """A policy produced a chunk that no robot may follow (not finite, or of the wrong size)."""
 

@@ -15,6 +15,7 @@
 
 from pathlib import Path
 
+from diffusion_policy_ros.choices import PREDICTION_TYPES
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import ConfigError
@@ -49,6 +50,30 @@ def test_json_round_trip_keeps_every_field():
     config = pusht_config(down_dims=[64, 128], crop_shape=[84, 80], prediction_type='sample',
                           clip_sample_range=1.5, vision_backbone='light_cnn')
     assert PolicyConfig.from_lerobot_json(config.to_lerobot_json()) == config
+
+
+@pytest.mark.parametrize('prediction_type', PREDICTION_TYPES)
+def test_json_round_trip_keeps_every_prediction_type(prediction_type):
+    config = pusht_config(prediction_type=prediction_type)
+    assert PolicyConfig.from_lerobot_json(config.to_lerobot_json()) == config
+
+
+def test_what_lerobot_does_not_know_travels_apart():
+    config = pusht_config(conditioning_dropout=0.1)
+    lerobots = PolicyConfig.from_lerobot_json(
+        {**config.to_lerobot_json(), 'conditioning_dropout': 0.3})
+    assert lerobots == pusht_config()
+    assert lerobots.with_own_json(config.to_own_json()) == config
+    assert lerobots.with_own_json({}) == lerobots
+
+
+@pytest.mark.parametrize('raw, message', [
+    ([], r'config is \[\]; it must map fields among conditioning_dropout to values'),
+    ({'horizon': 8}, "config is {'horizon': 8}; it must map"),
+    ({'conditioning_dropout': 1}, 'conditioning_dropout is 1; it must be a number from 0')])
+def test_own_fields_that_cannot_work_are_refused(raw, message):
+    with pytest.raises(ConfigError, match=message):
+        pusht_config().with_own_json(raw)
 
 
 def test_json_uses_only_field_names_of_lerobot():
@@ -101,6 +126,8 @@ def test_fields_about_training_are_ignored_and_absent_ones_take_defaults():
     ({'down_dims': (10**9, 10**9)}, 'down_dims is .* at most 16384 each'),
     ({'down_dims': (8,) * 9}, 'down_dims is .* needs 1 to 8 positive multiples'),
     ({'clip_sample_range': 1e300}, r'clip_sample_range is 1e\+300; it must be .* at most 1e\+06'),
+    *(({'conditioning_dropout': value}, 'conditioning_dropout is .* from 0 to below 1')
+      for value in (1.0, -0.1, float('nan'), '0.1', True, None)),
     ({'beta_end': 10**400}, 'beta_end is 1000'),
 ])
 def test_value_that_cannot_work_is_refused_by_name(changes, message):

@@ -14,11 +14,14 @@
 
 """``dpr eval``: measure a checkpoint in simulation, with 95 % intervals."""
 
+from dataclasses import asdict
 import json
 import os
 from pathlib import Path
 
 from diffusion_policy_ros.choices import SOLVERS
+from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.sampler_options import BY_NAME, parse_change
 
 # name: (module, class, rows per episode at most)
 SIMULATIONS = {'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
@@ -40,8 +43,11 @@ def add_arguments(parser):
     parser.add_argument('--solver', choices=SOLVERS,
                         help="solver; default: the checkpoint's own")
     parser.add_argument('--steps', type=int,
-                        help='denoiser calls for each chunk of actions, not training steps: '
+                        help='steps of the solver for each chunk of actions, not training steps: '
                              "fewer are faster and coarser; default: the checkpoint's own")
+    parser.add_argument('--sampler', action='append', default=[], metavar='NAME=VALUE',
+                        help='another option of the sampler, such as spacing=karras; can be given '
+                             f'several times; names: {", ".join(BY_NAME)}')
     parser.add_argument('--execute-horizon', type=int,
                         help='rows executed between two plans; default: all n_action_steps')
     parser.add_argument('--batch', type=int, default=50, help='episodes that advance together')
@@ -58,19 +64,20 @@ def run(args) -> int:
     """
     from importlib import import_module
 
-    from diffusion_policy_ros.errors import ConfigError
     from diffusion_policy_ros.evaluation.evaluate import evaluate
     from diffusion_policy_ros.policy.device import memory_guard
     from diffusion_policy_ros.policy.policy import Policy
     from tqdm import tqdm
 
     _check(args)
+    changes = _sampler_changes(args)
     policy = Policy.load(args.model, args.device)
     if policy.contract is None:
         raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
                           'what it sees; evaluate a checkpoint that dpr train wrote')
     horizon = _execute_horizon(args.execute_horizon, policy.config.n_action_steps)
-    sampler = policy.sampler.changed(args.solver, args.steps)
+    sampler = policy.sampler.changed(**changes)
+    policy.check_sampler(sampler)
     module, name, max_steps = SIMULATIONS[args.sim]
     seeds = range(args.seed, args.seed + args.episodes)
     with memory_guard('lower --batch'), \
@@ -82,7 +89,7 @@ def run(args) -> int:
     print(evaluation.sentence())
     if args.out:
         settings = {'model': str(args.model), 'sim': args.sim, 'first_seed': args.seed,
-                    'sampler': vars(sampler), 'execute_horizon': horizon}
+                    'sampler': asdict(sampler), 'execute_horizon': horizon}
         try:
             args.out.write_text(json.dumps({**settings, **evaluation.to_dict()}, indent=1))
         except OSError as error:
@@ -92,8 +99,6 @@ def run(args) -> int:
 
 def _check(args):
     """Refuse numbers that no evaluation can have."""
-    from diffusion_policy_ros.errors import ConfigError
-
     for name, low, high in (('episodes', 1, 10**6), ('batch', 1, 10**4), ('seed', 0, 2**31 - 1)):
         if not low <= getattr(args, name) <= high:
             raise ConfigError(f'--{name} is {getattr(args, name)}; it must be from {low} to '
@@ -103,10 +108,20 @@ def _check(args):
                           'written to')
 
 
+def _sampler_changes(args):
+    """Return the sampler's options that were asked for, each of them once."""
+    changes = {'solver': args.solver, 'num_inference_steps': args.steps}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    for text in args.sampler:
+        name, value = parse_change(text)
+        if name in changes:
+            raise ConfigError(f'--sampler {text}: {name} is given twice; leave one out')
+        changes[name] = value
+    return changes
+
+
 def _execute_horizon(wanted, available):
     """Return the rows to execute between plans, refusing more than the policy has."""
-    from diffusion_policy_ros.errors import ConfigError
-
     if wanted is None:
         return available
     if not 1 <= wanted <= available:

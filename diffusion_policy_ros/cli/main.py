@@ -26,6 +26,7 @@ COMMANDS = {
     'convert': ('turn rosbags or a zarr file into a demonstration dataset', 'train'),
     'train': ('turn a demonstration dataset into a checkpoint', 'train'),
     'eval': ('measure a checkpoint in simulation, with intervals', 'sim'),
+    'bench': ('compare the solvers on a checkpoint: distance, distribution, time', 'sim'),
     'demo': ('watch a policy drive the simulated robot over ROS 2, with a report', 'sim'),
     'doctor': ('check what this machine has, and say how to repair what it lacks', 'ros'),
 }

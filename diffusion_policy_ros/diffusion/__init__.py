@@ -12,12 +12,23 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pure-torch mathematics of diffusion: noise process, prediction types, solvers, sampling."""
+"""Pure-torch mathematics of diffusion: processes, prediction types, solvers, sampling."""
 
+from diffusion_policy_ros.diffusion.grid import inference_levels
+from diffusion_policy_ros.diffusion.latent import generate, interpolate, invert
+from diffusion_policy_ros.diffusion.level import CLEAN, Level
+from diffusion_policy_ros.diffusion.likelihood import bits_per_dimension, log_likelihood
 from diffusion_policy_ros.diffusion.prediction import clean_from_prediction, prediction_target
+from diffusion_policy_ros.diffusion.process import Process
+from diffusion_policy_ros.diffusion.sampler import Sampler
 from diffusion_policy_ros.diffusion.sampling import (
-    draw_noise, inference_levels, sample_chunk, Sampler)
-from diffusion_policy_ros.diffusion.schedule import Level, NoiseSchedule
+    draw_noise, integrate, refine_chunk, sample_chunk, Solution, solve)
+from diffusion_policy_ros.diffusion.variance_exploding import GeometricVe, KarrasVe
+from diffusion_policy_ros.diffusion.variance_preserving import ContinuousVp, DiscreteVp
+from diffusion_policy_ros.diffusion.weighting import bound_weight, variational_weights
 
-__all__ = ['clean_from_prediction', 'draw_noise', 'inference_levels', 'Level', 'NoiseSchedule',
-           'prediction_target', 'sample_chunk', 'Sampler']
+__all__ = ['bits_per_dimension', 'bound_weight', 'CLEAN', 'clean_from_prediction', 'ContinuousVp',
+           'DiscreteVp', 'draw_noise', 'generate', 'GeometricVe', 'inference_levels', 'integrate',
+           'interpolate', 'invert', 'KarrasVe', 'Level', 'log_likelihood', 'prediction_target',
+           'Process', 'refine_chunk', 'sample_chunk', 'Sampler', 'Solution', 'solve',
+           'variational_weights']

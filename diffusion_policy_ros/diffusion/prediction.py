@@ -23,14 +23,16 @@ def clean_from_prediction(output, x_t, alpha, sigma, prediction_type):
     """
     Return the clean chunk that a network's output stands for.
 
-    ``epsilon``: ``x0 = (x_t - sigma * eps) / alpha``; ``v_prediction`` (Salimans and Ho 2022,
-    arXiv:2202.00512, appendix D): ``x0 = alpha * x_t - sigma * v``; ``sample``: x0 itself.
+    ``epsilon``: ``x0 = (x_t - sigma eps) / alpha``. ``sample``: x0 itself. ``v_prediction``
+    (``v = alpha eps - sigma x0``, Salimans and Ho 2022, arXiv:2202.00512, appendix D):
+    ``x0 = (alpha x_t - sigma v) / (alpha^2 + sigma^2)``. ``score`` (the gradient of
+    ``log p_t``, which is ``-eps / sigma``): ``x0 = (x_t + sigma^2 score) / alpha``.
 
     :param output: Network output, float (B, horizon, action_dim).
     :param x_t: Noisy chunk, shaped like ``output``.
-    :param alpha: alpha_t, number or broadcastable tensor, in (0, 1].
-    :param sigma: sigma_t, likewise, in [0, 1).
-    :param prediction_type: ``epsilon``, ``sample`` or ``v_prediction``.
+    :param alpha: alpha_t, number or broadcastable tensor, above 0.
+    :param sigma: sigma_t, likewise, at least 0.
+    :param prediction_type: One of ``PREDICTION_TYPES``.
     :return: x0_hat, shaped like ``output``.
     :raises ConfigError: if the type is unknown.
     """
@@ -39,7 +41,9 @@ def clean_from_prediction(output, x_t, alpha, sigma, prediction_type):
         return (x_t - sigma * output) / alpha
     if prediction_type == 'sample':
         return output
-    return alpha * x_t - sigma * output
+    if prediction_type == 'score':
+        return (x_t + sigma ** 2 * output) / alpha
+    return (alpha * x_t - sigma * output) / (alpha ** 2 + sigma ** 2)
 
 
 def prediction_target(x0, noise, alpha, sigma, prediction_type):
@@ -49,8 +53,8 @@ def prediction_target(x0, noise, alpha, sigma, prediction_type):
     :param x0: Clean chunk, float (B, horizon, action_dim).
     :param noise: The noise that was added, shaped like ``x0``.
     :param alpha: alpha_t, number or broadcastable tensor.
-    :param sigma: sigma_t, likewise.
-    :param prediction_type: ``epsilon``, ``sample`` or ``v_prediction``.
+    :param sigma: sigma_t, likewise; above 0 for ``score``.
+    :param prediction_type: One of ``PREDICTION_TYPES``.
     :return: Target, shaped like ``x0``.
     :raises ConfigError: if the type is unknown.
     """
@@ -59,4 +63,18 @@ def prediction_target(x0, noise, alpha, sigma, prediction_type):
         return noise
     if prediction_type == 'sample':
         return x0
+    if prediction_type == 'score':
+        return -noise / sigma
     return alpha * noise - sigma * x0
+
+
+def noise_from_clean(x_t, x0_hat, level):
+    """
+    Return the noise that a predicted clean chunk leaves, ``(x_t - alpha x0_hat) / sigma``.
+
+    :param x_t: Noisy chunk, float (B, horizon, action_dim).
+    :param x0_hat: Predicted clean chunk, shaped like ``x_t``.
+    :param level: Level of ``x_t``; its sigma is above 0.
+    :return: eps_hat, shaped like ``x_t``.
+    """
+    return (x_t - level.alpha * x0_hat) / level.sigma

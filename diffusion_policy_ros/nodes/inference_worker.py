@@ -14,13 +14,14 @@
 """The one thread in which a policy is loaded, warmed up and asked for plans."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 import gc
 from pathlib import Path
 import time
 import warnings
 
-from diffusion_policy_ros.errors import CheckpointError
+from diffusion_policy_ros.errors import CheckpointError, SamplingError
 from diffusion_policy_ros.machine import usable_cores
 
 WARM_UP_PLANS = 3
@@ -35,16 +36,14 @@ class PlanRequest:
     :ivar tick_ns: Tick of the newest row, ns.
     :ivar epoch: Epoch of the ``RecedingHorizon`` that asks.
     :ivar age_ns: Age of the oldest of the newest samples at the tick, ns.
-    :ivar solver: ``checkpoint`` or a name of ``diffusion.Sampler``.
-    :ivar num_inference_steps: Denoiser calls; 0 for the checkpoint's.
+    :ivar sampler_changes: Options of ``diffusion.Sampler`` that differ from the checkpoint's.
     """
 
     window: dict
     tick_ns: int
     epoch: int
     age_ns: int
-    solver: str = 'checkpoint'
-    num_inference_steps: int = 0
+    sampler_changes: dict = field(default_factory=dict)
 
 
 class InferenceWorker:
@@ -85,19 +84,17 @@ class InferenceWorker:
         """
         return self._executor.submit(self._load, folder, device, num_threads).result()
 
-    def warm_up(self, contract, solver, num_inference_steps):
+    def warm_up(self, contract, sampler_changes):
         """
         Sample from empty windows until the first-call costs are paid; wait for it.
 
         :param contract: ``RobotContract`` whose windows will come.
-        :param solver: As in ``PlanRequest``.
-        :param num_inference_steps: As in ``PlanRequest``.
+        :param sampler_changes: As in ``PlanRequest``.
         :return: Time of the last plan, ms.
-        :raises ConfigError: if the contract's windows or actions, or solver and steps, do not
-            fit the checkpoint.
+        :raises ConfigError: if the contract's windows or actions, or the sampler, do not fit the
+            checkpoint.
         """
-        return self._executor.submit(
-            self._warm_up, contract, solver, num_inference_steps).result()
+        return self._executor.submit(self._warm_up, contract, sampler_changes).result()
 
     def seed(self, seed):
         """
@@ -125,16 +122,14 @@ class InferenceWorker:
         gc.unfreeze()
         gc.collect()
 
-    def check(self, solver, num_inference_steps):
+    def check(self, sampler_changes):
         """
         Refuse a sampler that the loaded policy cannot use.
 
-        :param solver: As in ``PlanRequest``.
-        :param num_inference_steps: As in ``PlanRequest``.
+        :param sampler_changes: As in ``PlanRequest``.
         :raises ConfigError: naming the value and the remedy.
         """
-        from diffusion_policy_ros.diffusion import inference_levels
-        inference_levels(self._policy.schedule, self._sampler(solver, num_inference_steps))
+        self._policy.check_sampler(self._policy.sampler.changed(**sampler_changes))
 
     def _load(self, folder, device, num_threads):
         """Read the checkpoint and set torch up, in the worker's thread."""
@@ -150,7 +145,7 @@ class InferenceWorker:
         self._generator = torch.Generator()
         return self._policy.config, self._policy.contract
 
-    def _warm_up(self, contract, solver, num_inference_steps):
+    def _warm_up(self, contract, sampler_changes):
         """Run plans whose result nobody uses."""
         import torch
         from diffusion_policy_ros.policy.window_check import window_layout
@@ -158,7 +153,10 @@ class InferenceWorker:
         window = {key: torch.zeros(shape, dtype=dtype) for key, (shape, dtype) in layout.items()}
         for _ in range(WARM_UP_PLANS):
             start_s = time.monotonic()
-            self._rows(PlanRequest(window, 0, 0, 0, solver, num_inference_steps))
+            # An empty window may be unlike any that a robot sees; one that it sees, and that has
+            # no plan either, is reported when it comes.
+            with suppress(SamplingError):
+                self._rows(PlanRequest(window, 0, 0, 0, sampler_changes))
         # What lives now lives long: the collector need not walk through all of torch again
         # while it holds up the thread that publishes commands.
         gc.collect()
@@ -185,15 +183,10 @@ class InferenceWorker:
         """Return the rows of a plan from the newest observation on."""
         window = {key: value[None] for key, value in request.window.items()}
         chunk = self._policy.sample(
-            window, sampler=self._sampler(request.solver, request.num_inference_steps),
+            window, sampler=self._policy.sampler.changed(**request.sampler_changes),
             generator=self._generator)  # (1, horizon, action_dim)
         first = self._policy.config.n_obs_steps - 1
         return chunk[0, first:].double().cpu().numpy()  # (rows, action_dim)
-
-    def _sampler(self, solver, num_inference_steps):
-        """Return the checkpoint's sampler with what was asked for differently."""
-        return self._policy.sampler.changed(
-            None if solver == 'checkpoint' else solver, num_inference_steps or None)
 
 
 def _trace_denoiser(policy):
@@ -207,7 +200,7 @@ def _trace_denoiser(policy):
     import torch
     config = policy.config
     example = (torch.zeros(1, config.horizon, config.action_dim),
-               torch.zeros(1, dtype=torch.long), torch.zeros(1, config.global_cond_dim))
+               torch.zeros(1), torch.zeros(1, config.global_cond_dim))
     with torch.inference_mode(), warnings.catch_warnings():
         # Newer versions of torch announce successors, which need a compiler on the robot; and
         # the trace is only valid for one window at a time, which is all that is asked for here.

@@ -13,11 +13,29 @@
 # limitations under the License.
 """The parameters of the policy server, and what makes a set of them usable together."""
 
-from diffusion_policy_ros.choices import SOLVERS
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.timetable import is_multiple
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
 from diffusion_policy_ros.nodes.parameters import ParameterSpec
+from diffusion_policy_ros.sampler_options import OPTIONS
+
+# The sampler's options that are asked for most; the others have names in a group of their own.
+UNGROUPED = ('solver', 'num_inference_steps')
+
+
+def _sampler_spec(option):
+    """Return the parameter for an option of the sampler, its unset value included."""
+    return ParameterSpec(
+        _parameter_name(option), option.unset,
+        f"{option.description}; {option.unset} for the checkpoint's own",
+        None if option.low is None else min(option.low, option.unset), option.high,
+        choices=(option.unset, *option.choices) if option.choices else ())
+
+
+def _parameter_name(option):
+    """Return the name of the parameter for an option of the sampler."""
+    return option.name if option.name in UNGROUPED else f'sampler.{option.name}'
+
 
 SPECS = (
     ParameterSpec('model', '', 'Checkpoint folder, made by "dpr train" or by LeRobot', fixed=True),
@@ -33,10 +51,7 @@ SPECS = (
     ParameterSpec('execute_horizon', 0, 'Rows to execute before the next plan starts, at most '
                   "the checkpoint's n_action_steps; 1 plans at every row; 0 for n_action_steps",
                   0, 1000),
-    ParameterSpec('solver', 'checkpoint', 'Sampling algorithm',
-                  choices=('checkpoint', *SOLVERS)),
-    ParameterSpec('num_inference_steps', 0, "Denoiser calls per plan; 0 for the checkpoint's",
-                  0, 1000),
+    *(_sampler_spec(option) for option in OPTIONS),
     ParameterSpec('seed', 0, 'Seed of the noise, taken at activation and reset; -1 for another '
                   'one every time', -1, 2**31 - 1),
 )
@@ -95,3 +110,14 @@ def choose_execute_horizon(wanted, config) -> int:
         raise ConfigError(f'execute_horizon is {wanted}; it must be at most n_action_steps of '
                           f'this checkpoint, {config.n_action_steps}')
     return wanted or config.n_action_steps
+
+
+def sampler_changes(values) -> dict:
+    """
+    Return what the parameters ask of the sampler that differs from the checkpoint's own.
+
+    :param values: All parameters by name.
+    :return: Changes for ``Sampler.changed``.
+    """
+    wanted = {option: values[_parameter_name(option)] for option in OPTIONS}
+    return {option.name: value for option, value in wanted.items() if value != option.unset}

@@ -83,8 +83,7 @@ class PolicyRuntime:
             wanted['command_rate_hz'], self.contract)
         self._horizon = RecedingHorizon(self.contract, policy_parameters.choose_execute_horizon(
             wanted['execute_horizon'], self.config))
-        plan_ms = self._worker.warm_up(
-            self.contract, wanted['solver'], wanted['num_inference_steps'])
+        plan_ms = self._worker.warm_up(self.contract, policy_parameters.sampler_changes(wanted))
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         log.info(f'{model}: one plan takes {plan_ms:.0f} ms, commands at '
                  f'{self._command_rate_hz:g} Hz')
@@ -110,7 +109,7 @@ class PolicyRuntime:
         """
         try:
             policy_parameters.choose_execute_horizon(values['execute_horizon'], self.config)
-            self._worker.check(values['solver'], values['num_inference_steps'])
+            self._worker.check(policy_parameters.sampler_changes(values))
         except DiffusionPolicyError as error:
             return str(error)
         return ''
@@ -228,8 +227,8 @@ class PolicyRuntime:
             self._anchor(tick_ns, ages)
         elif self._horizon.wants_plan(tick_ns) and not self._worker.busy:
             self._worker.submit(PlanRequest(
-                window, tick_ns, epoch, max(ages.values()), self._parameters['solver'],
-                self._parameters['num_inference_steps']), self._planned)
+                window, tick_ns, epoch, max(ages.values()),
+                policy_parameters.sampler_changes(self._parameters)), self._planned)
 
     def _lost(self, error):
         """Stop commanding because the robot cannot be observed."""

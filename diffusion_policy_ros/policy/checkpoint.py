@@ -23,7 +23,7 @@ from typing import Optional
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import parse_contract, RobotContract
-from diffusion_policy_ros.diffusion.sampling import Sampler
+from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
 from diffusion_policy_ros.policy.checkpoint_files import (
     read_bytes, read_json, read_tensors, REMEDY)
@@ -100,7 +100,7 @@ def read_checkpoint(folder) -> Checkpoint:
         config = PolicyConfig.from_lerobot_json(read_json(folder / CONFIG))
     except ConfigError as error:
         raise CheckpointError(f'{folder / CONFIG}: {error}') from error
-    contract, sampler = _read_extras(folder)
+    config, contract, sampler = _read_extras(folder, config)
     weights = {name: tensor.float() for name, tensor in read_tensors(folder / WEIGHTS).items()}
     return Checkpoint(config, read_statistics(folder, config), weights, contract, sampler)
 
@@ -202,7 +202,8 @@ def _write_files(folder, checkpoint, weights):
     content = {CONTRACT: checkpoint.contract.to_yaml().encode(),
                **{name: save(entries, metadata={'format': 'pt'})
                   for name, entries in tensors.items()}}
-    extras = {'format_version': FORMAT_VERSION, 'sampler': asdict(checkpoint.sampler),
+    extras = {'format_version': FORMAT_VERSION, 'config': config.to_own_json(),
+              'sampler': asdict(checkpoint.sampler),
               'sha256': {name: _sha256(data) for name, data in content.items()}}
     documents = {CONFIG: config.to_lerobot_json(), EXTRAS: extras, **processor_documents(config)}
     for name, document in documents.items():
@@ -236,11 +237,11 @@ def _carry_over(old, folder):
     shutil.rmtree(old)
 
 
-def _read_extras(folder):
-    """Read contract and sampler; a folder without our own JSON is LeRobot's and has neither."""
+def _read_extras(folder, config):
+    """Read our own fields, contract and sampler; a folder of LeRobot's has none of them."""
     path = folder / EXTRAS
     if not path.exists() and not (folder / CONTRACT).exists():
-        return None, Sampler()
+        return config, None, Sampler()
     extras = read_json(path)
     version = extras.get('format_version') if isinstance(extras, dict) else None
     if version != FORMAT_VERSION:
@@ -248,9 +249,13 @@ def _read_extras(folder):
                               f'{FORMAT_VERSION}; update the package, or train anew')
     text = read_bytes(folder / CONTRACT)
     try:
-        return (parse_contract(text.decode(), source=str(folder / CONTRACT)),
-                Sampler(**extras['sampler']))
+        contract = parse_contract(text.decode(), source=str(folder / CONTRACT))
     except (ContractError, UnicodeDecodeError) as error:
         raise CheckpointError(f'{folder / CONTRACT} is not valid ({error}); {REMEDY}') from error
-    except (ConfigError, KeyError, TypeError) as error:
+    try:
+        config = config.with_own_json(extras.get('config', {}))
+        return config, contract, Sampler(**extras['sampler'])
+    except ConfigError as error:
+        raise CheckpointError(f'{path}: {error}; {REMEDY}') from error
+    except (KeyError, TypeError) as error:
         raise CheckpointError(f'{path}: the sampler is not valid ({error}); {REMEDY}') from error

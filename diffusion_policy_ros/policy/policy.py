@@ -13,48 +13,21 @@
 # limitations under the License.
 """The policy: from a window of observations to a chunk of actions in robot units."""
 
-from diffusion_policy_ros.diffusion.prediction import clean_from_prediction
-from diffusion_policy_ros.diffusion.sampling import (
-    draw_noise, inference_levels, sample_chunk, Sampler)
-from diffusion_policy_ros.diffusion.schedule import NoiseSchedule
+from diffusion_policy_ros.checks import is_count, shown
+from diffusion_policy_ros.diffusion import (
+    DiscreteVp, draw_noise, inference_levels, refine_chunk, sample_chunk, Sampler)
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
-from diffusion_policy_ros.networks.observation_encoder import (
-    center_crop, join_features, random_crop, RgbEncoder)
-from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
 from diffusion_policy_ros.policy.checkpoint import (
     check_unchanged, check_weights, Checkpoint, read_checkpoint, write_checkpoint)
+from diffusion_policy_ros.policy.denoiser import Denoiser
 from diffusion_policy_ros.policy.device import choose_device
+from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
+from diffusion_policy_ros.policy.encoding import encode_images, join_observations
 from diffusion_policy_ros.policy.normalizer import Normalizer, unit_image_statistics
-from diffusion_policy_ros.policy.window_check import checked_window, window_layout
+from diffusion_policy_ros.policy.window_check import check_chunk, checked_window, window_layout
 from diffusion_policy_ros.streams import ACTION_KEY
 import torch
 from torch import nn
-
-PIXEL_MAX = 255.0
-
-
-class DiffusionNetworks(nn.Module):
-    """The trained parts of a policy, under LeRobot's names."""
-
-    def __init__(self, config):
-        """
-        Build the networks with fresh weights.
-
-        :param config: PolicyConfig.
-        """
-        super().__init__()
-        if config.image_keys:
-            shape = (config.image_shape[0],) + (config.crop_shape or config.image_shape[1:])
-            separate = config.use_separate_rgb_encoder_per_camera
-            encoders = [RgbEncoder(config.vision_backbone, shape,
-                                   config.spatial_softmax_num_keypoints)
-                        for _ in (config.image_keys if separate else config.image_keys[:1])]
-            self.rgb_encoder = nn.ModuleList(encoders) if separate else encoders[0]
-        self.unet = ConditionalUnet1d(
-            config.action_dim, config.global_cond_dim, down_dims=config.down_dims,
-            kernel_size=config.kernel_size, n_groups=config.n_groups,
-            step_embed_dim=config.diffusion_step_embed_dim,
-            use_film_scale=config.use_film_scale_modulation)
 
 
 class Policy(nn.Module):
@@ -64,7 +37,7 @@ class Policy(nn.Module):
     :ivar config: PolicyConfig.
     :ivar contract: RobotContract of the training data; None for a folder that holds none.
     :ivar normalizer: Normalizer.
-    :ivar schedule: NoiseSchedule of the training.
+    :ivar process: DiscreteVp, the noise process of the training.
     :ivar sampler: Sampler that ``sample`` uses unless told otherwise.
     """
 
@@ -81,9 +54,9 @@ class Policy(nn.Module):
         super().__init__()
         self.config, self.contract, self.normalizer = config, contract, normalizer
         self.sampler = Sampler() if sampler is None else sampler
-        self.schedule = NoiseSchedule(config.num_train_timesteps, config.beta_schedule,
-                                      config.beta_start, config.beta_end)
-        inference_levels(self.schedule, self.sampler)
+        self.process = DiscreteVp(config.num_train_timesteps, config.beta_schedule,
+                                  config.beta_start, config.beta_end)
+        self.check_sampler(self.sampler)
         self._layout = window_layout(config, contract)
         self.diffusion = DiffusionNetworks(config)
 
@@ -163,7 +136,7 @@ class Policy(nn.Module):
         :raises ConfigError: naming the key, what was got and what was wanted.
         """
         tensors = self._checked(window, self.config.image_keys)
-        return self._image_features(tensors, augment, generator)
+        return encode_images(self, tensors, augment=augment, generator=generator)
 
     def global_cond(self, image_features, window):
         """
@@ -175,7 +148,8 @@ class Policy(nn.Module):
         :return: float32 (B, global_cond_dim).
         :raises ConfigError: naming the key, what was got and what was wanted.
         """
-        return self._global_cond(image_features, self._checked(window, self.config.vector_keys))
+        return join_observations(
+            self, image_features, self._checked(window, self.config.vector_keys))
 
     def encode(self, window, *, augment=False, generator=None):
         """
@@ -188,18 +162,43 @@ class Policy(nn.Module):
         :raises ConfigError: naming the key, what was got and what was wanted.
         """
         tensors = self._checked(window, self._layout)
-        return self._global_cond(self._image_features(tensors, augment, generator), tensors)
+        features = encode_images(self, tensors, augment=augment, generator=generator)
+        return join_observations(self, features, tensors)
 
     def denoise(self, x_t, t, global_cond):
         """
         Call the denoiser: it predicts what ``config.prediction_type`` says.
 
         :param x_t: Noisy chunk, float32 (B, horizon, action_dim), normalized units.
-        :param t: Timesteps, int64 (B,), or (1,) for the whole batch.
+        :param t: Timesteps, int64 or float32 (B,), or (1,) for the whole batch.
         :param global_cond: From ``encode``, float32 (B, global_cond_dim).
         :return: float32 (B, horizon, action_dim).
         """
         return self.diffusion.unet(x_t, t, global_cond)
+
+    def denoiser(self, global_cond, sampler=None):
+        """
+        Return the function that samplers call: it predicts clean chunks under a condition.
+
+        :param global_cond: From ``encode``, float32 (B, global_cond_dim).
+        :param sampler: Sampler, for its ``guidance_scale``; the policy's own when None.
+        :return: A ``Denoiser``.
+        """
+        return Denoiser(self, global_cond, (sampler or self.sampler).guidance_scale)
+
+    def check_sampler(self, sampler):
+        """
+        Refuse a sampler that cannot work with this policy.
+
+        :param sampler: Sampler.
+        :raises ConfigError: if the process has no such levels, or if guidance is asked of a
+            policy that has never seen a missing observation.
+        """
+        inference_levels(self.process, sampler)
+        if sampler.guidance_scale != 1 and not self.config.conditioning_dropout:
+            raise ConfigError(f'guidance_scale is {sampler.guidance_scale:g}, but this policy was '
+                              'trained without conditioning_dropout, so only 1 has a meaning; '
+                              'train with policy.conditioning_dropout=0.1')
 
     @torch.inference_mode()
     def sample(self, window, *, sampler=None, generator=None, noise=None):
@@ -211,13 +210,32 @@ class Policy(nn.Module):
         :param sampler: Sampler; the policy's own when None.
         :param generator: torch.Generator for all noise: the same seed, the same chunk.
         :param noise: Start noise, float32 (B, horizon, action_dim), instead of drawing it.
-        :return: float32 (B, horizon, action_dim) in robot units, counted from the first observed
-            row.
+        :return: float32 (B, horizon, action_dim) in robot units, from the first observed row on.
         :raises ConfigError: if the window is not what the policy was built for, or the sampler
-            has more steps than there are noise levels.
+            cannot work with this policy.
+        :raises SamplingError: if the chunk is not finite, or the adaptive solver gave up.
         """
         return self.sample_from(self.encode(window), sampler=sampler, generator=generator,
                                 noise=noise)
+
+    @torch.inference_mode()
+    def sample_candidates(self, window, num_candidates, *, sampler=None, generator=None):
+        """
+        Draw several chunks for each window in one batch; the window is encoded once.
+
+        :param window: As for ``sample``.
+        :param num_candidates: Chunks per window, at least 1.
+        :param sampler: As for ``sample``.
+        :param generator: As for ``sample``.
+        :return: float32 (B, num_candidates, horizon, action_dim) in robot units.
+        :raises ConfigError: as ``sample``, or if ``num_candidates`` is no such number.
+        :raises SamplingError: as ``sample``.
+        """
+        if not is_count(num_candidates):
+            raise ConfigError(f'num_candidates is {shown(num_candidates)}; wanted at least 1')
+        global_cond = self.encode(window).repeat_interleave(num_candidates, dim=0)
+        chunks = self.sample_from(global_cond, sampler=sampler, generator=generator)
+        return chunks.unflatten(0, (-1, num_candidates))
 
     @torch.inference_mode()
     def sample_from(self, global_cond, *, sampler=None, generator=None, noise=None):
@@ -229,19 +247,35 @@ class Policy(nn.Module):
         :param generator: As for ``sample``.
         :param noise: As for ``sample``.
         :return: float32 (B, horizon, action_dim) in robot units.
-        :raises ConfigError: if noise or sampler do not fit.
         """
         sampler = self.sampler if sampler is None else sampler
-        levels = inference_levels(self.schedule, sampler)
-        shape = (len(global_cond), self.config.horizon, self.config.action_dim)
-        if noise is None:
-            noise = draw_noise(shape, generator=generator, device=self.device)
-        elif tuple(noise.shape) != shape or noise.dtype != torch.float32:
-            raise ConfigError(f'noise: got {str(noise.dtype)[6:]} {tuple(noise.shape)}, wanted '
-                              f'float32 {shape}')
-        chunk = sample_chunk(lambda x_t, level: self._clean(x_t, level, global_cond),
-                             noise.to(self.device), levels, sampler, generator=generator)
+        self.check_sampler(sampler)
+        noise = self._start_noise(len(global_cond), generator, noise)
+        chunk = sample_chunk(self.denoiser(global_cond, sampler), noise, self.process, sampler,
+                             generator=generator)
         return self.normalizer.unnormalize(ACTION_KEY, chunk)
+
+    @torch.inference_mode()
+    def refine_from(self, global_cond, chunk, *, sampler, generator=None, noise=None):
+        """
+        Noise chunks up to ``sampler.start_timestep`` and sample again from there.
+
+        :param global_cond: From ``encode``, float32 (B, global_cond_dim).
+        :param chunk: float32 (B, horizon, action_dim) in robot units.
+        :param sampler: Sampler; its ``start_timestep`` says how little of the chunk is kept.
+        :param generator: As for ``sample``.
+        :param noise: Noise to add, float32 (B, horizon, action_dim), instead of drawing it.
+        :return: float32 (B, horizon, action_dim) in robot units.
+        :raises ConfigError: if chunk, noise or sampler do not fit.
+        :raises SamplingError: as ``sample``.
+        """
+        self.check_sampler(sampler)
+        check_chunk('chunk', chunk, len(global_cond), self.config)
+        noise = self._start_noise(len(global_cond), generator, noise)
+        clean = self.normalizer.normalize(ACTION_KEY, chunk.to(self.device))
+        refined = refine_chunk(self.denoiser(global_cond, sampler), clean, noise, self.process,
+                               sampler, generator=generator)
+        return self.normalizer.unnormalize(ACTION_KEY, refined)
 
     def executable(self, chunk):
         """
@@ -257,44 +291,10 @@ class Policy(nn.Module):
         """Return the entries of a window under some keys as tensors on the policy's device."""
         return checked_window(window, {key: self._layout[key] for key in keys}, self.device)
 
-    def _image_features(self, tensors, augment, generator):
-        """Encode the images of a checked window."""
-        keys = self.config.image_keys
-        if not keys:
-            return None
-        random = augment and self.config.crop_is_random and self.config.crop_shape is not None
-        cropped = {key: random_crop(tensors[key], self.config.crop_shape, generator=generator)
-                   if random else center_crop(tensors[key], self.config.crop_shape)
-                   for key in keys}
-        pictures = [self._normalized_pictures(key, images) for key, images in cropped.items()]
-        encoder = self.diffusion.rgb_encoder
-        if isinstance(encoder, nn.ModuleList):
-            features = [one(picture) for one, picture in zip(encoder, pictures)]
-        else:
-            features = encoder(torch.cat(pictures)).chunk(len(keys))
-        return torch.cat(features, dim=-1).unflatten(0, (-1, self.config.n_obs_steps))
-
-    def _global_cond(self, image_features, tensors):
-        """Join image features with the vectors of a checked window."""
-        states, environment = (
-            [self.normalizer.normalize(key, tensors[key]) for key in self.config.keys_of(kind)]
-            for kind in ('STATE', 'ENV'))
-        return join_features(states, image_features, environment)
-
-    def _clean(self, x_t, level, global_cond):
-        """Predict the clean chunk at a noise level, clipped where the configuration says so."""
-        t = torch.full((1,), level.timestep, device=x_t.device)
-        x0_hat = clean_from_prediction(self.denoise(x_t, t, global_cond), x_t, level.alpha,
-                                       level.sigma, self.config.prediction_type)
-        if not self.config.clip_sample:
-            return x0_hat
-        # Clipping must not turn an overflow into a plausible action at the edge of the range.
-        limit = self.config.clip_sample_range
-        return torch.where(x0_hat.isfinite(), x0_hat.clamp(-limit, limit), torch.nan)
-
-    def _normalized_pictures(self, key, images):
-        """Return images as normalized float32 (B * rows, channels, height, width)."""
-        pictures = images.flatten(0, 1).permute(0, 3, 1, 2).float()
-        if images.dtype == torch.uint8:
-            pictures = pictures.div_(PIXEL_MAX)
-        return self.normalizer.normalize(key, pictures)
+    def _start_noise(self, count, generator, noise):
+        """Draw the noise that sampling starts from, or check the noise that was given."""
+        if noise is None:
+            shape = (count, self.config.horizon, self.config.action_dim)
+            return draw_noise(shape, generator=generator, device=self.device)
+        check_chunk('noise', noise, count, self.config)
+        return noise.to(self.device)

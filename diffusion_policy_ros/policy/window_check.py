@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""The check that an observation window is what a policy was built for."""
+"""The check that windows and chunks are what a policy was built for."""
 
 from diffusion_policy_ros.errors import ConfigError
 import numpy as np
@@ -72,6 +72,22 @@ def checked_window(window, layout, device):
     if len(set(batches.values())) > 1:
         raise ConfigError(f'window: the entries have different batch sizes: {batches}')
     return tensors
+
+
+def check_chunk(name, chunk, count, config):
+    """
+    Refuse chunks, noise or latents that do not fit a policy or its windows.
+
+    :param name: What it is, for the message.
+    :param chunk: Tensor.
+    :param count: Number of windows.
+    :param config: PolicyConfig.
+    :raises ConfigError: naming what was got and what was wanted.
+    """
+    shape = (count, config.horizon, config.action_dim)
+    if tuple(chunk.shape) != shape or chunk.dtype != torch.float32:
+        raise ConfigError(f'{name}: got {str(chunk.dtype)[6:]} {tuple(chunk.shape)}, wanted '
+                          f'float32 {shape}')
 
 
 def _check_contract(config, contract, layout):

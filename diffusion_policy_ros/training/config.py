@@ -75,6 +75,8 @@ class TrainConfig:
     :ivar beta1, beta2: Of AdamW.
     :ivar gradient_clip_norm: Largest norm of the gradient.
     :ivar ema_power, ema_max: Exponential moving average of the weights (see ``networks.ema``).
+    :ivar loss_weighting: ``simple`` weighs the prediction's error alike at every noise level;
+        ``variational`` as the variational bound does (see ``diffusion.weighting``).
     :ivar validation_episodes: Episodes at the end of the dataset that are held out.
     :ivar log_every, validate_every, checkpoint_every: Intervals in steps.
     :ivar precision: ``float32``, or ``bfloat16`` for mixed precision on CUDA; ``auto`` takes
@@ -95,6 +97,7 @@ class TrainConfig:
     gradient_clip_norm: float = 10.0
     ema_power: float = 0.75
     ema_max: float = 0.9999
+    loss_weighting: str = 'simple'
     validation_episodes: int = 0
     log_every: int = 50
     validate_every: int = 1000
@@ -109,7 +112,8 @@ class TrainConfig:
             _check_known('policy', name, PolicyConfig.setting_names())
         _check_ranges(self, RANGES)
         _check_ranges(self.pretraining, PRETRAINING_RANGES, 'pretraining.')
-        for name, choices in (('precision', ('auto', 'float32', 'bfloat16')),
+        for name, choices in (('loss_weighting', ('simple', 'variational')),
+                              ('precision', ('auto', 'float32', 'bfloat16')),
                               ('storage', ('float32', 'float16'))):
             check_choice(name, getattr(self, name), choices, ConfigError)
 

@@ -15,10 +15,12 @@
 """The main stage: the denoiser, and the encoder unless it is fixed, under the diffusion loss."""
 
 from diffusion_policy_ros.data.training_windows import TrainingWindows
+from diffusion_policy_ros.diffusion import variational_weights
 from diffusion_policy_ros.networks.ema import Ema
 from diffusion_policy_ros.streams import ACTION_KEY
 from diffusion_policy_ros.training.loop import Stage
-from diffusion_policy_ros.training.loss import diffusion_loss, draw_noise_and_levels
+from diffusion_policy_ros.training.loss import (
+    diffusion_loss, draw_noise_and_levels, drop_conditions)
 from diffusion_policy_ros.training.pretraining import cache_features
 from diffusion_policy_ros.training.validation import evenly_chosen, mean_figures
 import torch
@@ -41,7 +43,7 @@ class DiffusionStage:
     """
 
     def __init__(self, policy, cache, split, config, device, *, frozen):
-        """Set up the moving average and the autocast precision."""
+        """Set up the moving average, the loss weights and the autocast precision."""
         self.policy = policy
         self.ema = Ema(policy.diffusion, power=config.ema_power, max_decay=config.ema_max)
         self._cache = cache
@@ -49,6 +51,7 @@ class DiffusionStage:
         self._config = config
         self._device = device
         self._frozen = frozen
+        self._weights = _loss_weights(policy, config.loss_weighting, device)
         self._bfloat16 = config.precision == 'bfloat16' or (
             config.precision == 'auto' and device.type == 'cuda'
             and torch.cuda.is_bf16_supported())
@@ -90,18 +93,22 @@ class DiffusionStage:
         """Return the loss of one batch, drawn without replacement within each epoch."""
         self.policy.train()
         chosen = epoch_slice(self._rows, step, self._config.batch_size, self._config.seed)
-        return self._batch_loss(self._windows.gather(chosen), generator, augment=True)
+        return self._batch_loss(self._windows.gather(chosen), generator, training=True)
 
-    def _batch_loss(self, batch, generator, *, augment=False):
-        """Normalize, encode, add noise, compare."""
+    def _batch_loss(self, batch, generator, *, training=False):
+        """Normalize, encode, add noise, compare; in training augment and drop observations."""
         actions = torch.from_numpy(batch[ACTION_KEY]).to(self._device)
         actions = self.policy.normalizer.normalize(ACTION_KEY, actions)
         noise, timesteps = draw_noise_and_levels(
             actions.shape, self.policy.config.num_train_timesteps, generator=generator,
             device=self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
-            cond = self._condition(batch, augment=augment, generator=generator)
-            return diffusion_loss(self.policy, actions, cond, noise=noise, timesteps=timesteps)
+            cond = self._condition(batch, augment=training, generator=generator)
+            if training:
+                cond = drop_conditions(cond, self.policy.config.conditioning_dropout,
+                                       generator=generator)
+            return diffusion_loss(self.policy, actions, cond, noise=noise, timesteps=timesteps,
+                                  weights=self._weights)
 
     def _condition(self, batch, *, augment=False, generator=None):
         """Encode the observations, from cached features where the encoder is fixed."""
@@ -129,6 +136,14 @@ class DiffusionStage:
         error = (self.policy.executable(chunk)
                  - self.policy.executable(torch.from_numpy(batch[ACTION_KEY]))).square().mean()
         return {'validation_loss': loss.item(), 'validation_action_mse': error.item()}
+
+
+def _loss_weights(policy, loss_weighting, device):
+    """Return the weight of every timestep on the device, None where all weigh the same."""
+    if loss_weighting == 'simple':
+        return None
+    weights = variational_weights(policy.process, policy.config.prediction_type)
+    return weights.to(device, torch.float32)
 
 
 def epoch_slice(rows, step, batch_size, seed):

@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional
 
 
-def diffusion_loss(policy, actions, global_cond, *, noise, timesteps):
+def diffusion_loss(policy, actions, global_cond, *, noise, timesteps, weights=None):
     """
     Return the mean squared error of the denoiser's prediction.
 
@@ -34,13 +34,17 @@ def diffusion_loss(policy, actions, global_cond, *, noise, timesteps):
     :param global_cond: Encoded observations, float32 (B, D).
     :param noise: Standard normal, shaped like ``actions``.
     :param timesteps: Integer levels, int64 (B,), in [0, num_train_timesteps).
+    :param weights: Of every level's squared error, float32 (num_train_timesteps,); None for 1.
     :return: Scalar loss.
     """
-    x_t = policy.schedule.add_noise(actions, noise, timesteps)
+    x_t = policy.process.add_noise(actions, noise, timesteps)
     predicted = policy.denoise(x_t, timesteps, global_cond)
-    alpha, sigma = policy.schedule.coefficients(timesteps, actions)
+    alpha, sigma = policy.process.coefficients(timesteps, actions)
     target = prediction_target(actions, noise, alpha, sigma, policy.config.prediction_type)
-    return functional.mse_loss(predicted.float(), target)
+    if weights is None:
+        return functional.mse_loss(predicted.float(), target)
+    errors = (predicted.float() - target).square().flatten(1).mean(1)  # (B,)
+    return (weights[timesteps] * errors).mean()
 
 
 def draw_noise_and_levels(shape, num_train_timesteps, *, generator, device):
@@ -58,6 +62,25 @@ def draw_noise_and_levels(shape, num_train_timesteps, *, generator, device):
     noise = draw_noise(shape, generator=generator, device=device)
     timesteps = torch.randint(num_train_timesteps, (shape[0],), generator=generator)
     return noise, timesteps.to(device, non_blocking=True)
+
+
+def drop_conditions(global_cond, probability, *, generator):
+    """
+    Replace the observations of some windows by zeros, each as a whole.
+
+    So that one network learns the chunks of an observation and those of any, which guidance
+    needs (Ho and Salimans 2022, arXiv:2207.12598, algorithm 1). Drawn on the CPU, so that a run
+    gives the same batches on every device.
+
+    :param global_cond: Encoded observations, float (B, D).
+    :param probability: Of each to be dropped, in [0, 1).
+    :param generator: CPU generator that advances by this draw, unless the probability is 0.
+    :return: Shaped like ``global_cond``.
+    """
+    if probability == 0:
+        return global_cond
+    dropped = torch.rand(len(global_cond), 1, generator=generator) < probability
+    return global_cond.masked_fill(dropped.to(global_cond.device, non_blocking=True), 0)
 
 
 def warmup_cosine(step, *, warmup_steps, total_steps):

@@ -14,6 +14,7 @@
 
 """``dpr train`` and ``dpr eval`` as a user runs them: processes, signals, exit codes."""
 
+from dataclasses import asdict
 import json
 import os
 from pathlib import Path
@@ -64,6 +65,7 @@ def dpr(*arguments):
 
 def test_train_then_eval_reports_figures_with_intervals(dataset, tmp_path):
     pytest.importorskip('gym_pusht')
+    from diffusion_policy_ros.diffusion import Sampler
     trained = dpr('train', dataset, '--out', tmp_path / 'model', *SETTINGS, '--set=steps=2')
     assert trained.returncode == 0, trained.stderr
     summary, following = trained.stdout.splitlines()
@@ -75,12 +77,14 @@ def test_train_then_eval_reports_figures_with_intervals(dataset, tmp_path):
     assert list((tmp_path / 'model.run/tensorboard').glob('events*'))
     report = tmp_path / 'eval.json'
     evaluated = dpr('eval', tmp_path / 'model', '--sim', 'pusht', '--episodes', 2, '--steps', 2,
-                    '--solver', 'ddim', '--out', report)
+                    '--solver', 'ddim', '--sampler', 'eta=0.5', '--sampler', 'spacing=leading',
+                    '--out', report)
     assert evaluated.returncode == 0, evaluated.stderr
     assert '2 episodes: mean score' in evaluated.stdout
     figures = json.loads(report.read_text())
     assert [r['seed'] for r in figures['results']] == [100_000, 100_001]
-    assert figures['sampler']['solver'] == 'ddim'
+    assert figures['sampler'] == asdict(
+        Sampler('ddim', num_inference_steps=2, eta=0.5, spacing='leading'))
     assert figures['mean_score_95'][0] <= figures['mean_score'] <= figures['mean_score_95'][1]
 
 
@@ -108,6 +112,7 @@ def test_a_signal_leaves_a_run_that_resumes(dataset, tmp_path, number):
     (['eval', 'nowhere', '--sim', 'pusht'], 'nowhere'),
     (['eval', 'nowhere', '--sim', 'pusht', '--episodes', '0'], '--episodes is 0'),
     (['eval', 'nowhere', '--sim', 'pusht', '--batch', '0'], '--batch is 0'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--sampler', 'spaceing=karras'], 'mean "spacing"'),
     (['eval', 'nowhere', '--sim', 'pusht', '--seed', '-1'], '--seed is -1'),
     (['eval', 'nowhere', '--sim', 'pusht', '--out', 'no/x.json'], 'a folder that exists'),
     (['train', 'nowhere', '--out', 'model', '--threads', '-1'], '--threads is -1'),

@@ -11,213 +11,133 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Tests of the sampling loop and its solvers against closed forms and diffusers."""
 
-import math
+"""The loop: which levels it visits, in which order of accuracy, and where its noise is from."""
 
+from diffusion_policy_ros.choices import SPACINGS
 from diffusion_policy_ros.diffusion import (
-    inference_levels, Level, NoiseSchedule, sample_chunk, Sampler)
-from diffusion_policy_ros.diffusion.schedule import CLEAN
-from diffusion_policy_ros.errors import ConfigError
+    CLEAN, DiscreteVp, draw_noise, inference_levels, integrate, KarrasVe, refine_chunk,
+    sample_chunk, Sampler, sampling)
+from diffusion_policy_ros.diffusion.solvers import Solver
+from diffusion_policy_ros.errors import ConfigError, SamplingError
 from hypothesis import given, settings, strategies as st
 import pytest
 import torch
 
-MEAN, STD = 0.3, 0.4
-EVERY_SAMPLER = [Sampler(solver, steps, order, spacing, eta)
-                 for solver, order, eta in (('dpm_solver++', 1, 0.0), ('dpm_solver++', 2, 0.0),
-                                            ('ddim', 2, 0.0), ('ddim', 2, 0.5), ('ddpm', 2, 0.0))
-                 for steps in (1, 2, 10, 99)
-                 for spacing in ('trailing', 'linspace')]
+VP, VE = DiscreteVp(), KarrasVe()
+SAMPLERS = [Sampler('dpm_solver++'), Sampler('ddim', eta=0.5), Sampler('ddpm'), Sampler('euler')]
+NOISE = torch.randn(2, 16, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-def exact_denoiser(x_t, level):
-    """Return the expectation of clean data from N(MEAN, STD ** 2)."""
-    gain = level.alpha * STD ** 2 / ((level.alpha * STD) ** 2 + level.sigma ** 2)
-    return MEAN + gain * (x_t - level.alpha * MEAN)
-
-
-def exact_flow(x_t, level, next_level):
-    """Return where the probability-flow ODE takes data from N(MEAN, STD ** 2)."""
-    before, after = (math.sqrt((at.alpha * STD) ** 2 + at.sigma ** 2)
-                     for at in (level, next_level))
-    return next_level.alpha * MEAN + after / before * (x_t - level.alpha * MEAN)
-
-
-def levels_even_in_lambda(count, first=-4.0, last=4.0):
-    """Return count + 1 levels of a continuous variance-preserving process."""
-    lambdas = torch.linspace(first, last, count + 1, dtype=torch.float64).tolist()
-    return tuple(Level(count - i, (1 + math.exp(-2 * at)) ** -0.5, (1 + math.exp(2 * at)) ** -0.5)
-                 for i, at in enumerate(lambdas))
-
-
-def bent_denoiser(x_t, level):
-    """Return something smooth that depends on the chunk and the level, within [-1, 1]."""
-    return torch.tanh(1.5 * x_t + level.timestep / 50)
-
-
-@pytest.mark.parametrize('sampler, order', [
-    (Sampler('ddim'), 1), (Sampler('dpm_solver++', order=1), 1), (Sampler('dpm_solver++'), 2)])
-def test_solver_converges_to_the_exact_flow_with_its_order(sampler, order):
-    x = torch.linspace(-3, 3, 48, dtype=torch.float64).view(1, 16, 3)
-    errors = []
-    for count in (32, 64, 128, 256):
-        levels = levels_even_in_lambda(count)
-        end = sample_chunk(exact_denoiser, x, levels, sampler)
-        errors.append(float((end - exact_flow(x, levels[0], levels[-1])).abs().max()))
-    rates = [math.log2(coarse / fine) for coarse, fine in zip(errors, errors[1:])]
-    assert rates[-1] == pytest.approx(order, abs=0.15)
-    assert errors[-1] < (2e-2 if order == 1 else 2e-4)
-
-
-@pytest.mark.parametrize('sampler, count', [
-    (Sampler('ddim', 100), 100), (Sampler('dpm_solver++', 99, order=1), 100),
-    (Sampler('dpm_solver++', 99), 100), (Sampler('dpm_solver++', 20), 100),
-    (Sampler('ddim', 100, eta=0.5), 100), (Sampler('ddpm', 800), 800)])
-def test_samples_of_gaussian_data_have_its_mean_and_deviation(sampler, count):
-    generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(20000, 1, 1, generator=generator)
-    levels = inference_levels(NoiseSchedule(count), sampler)
-    chunk = sample_chunk(exact_denoiser, noise, levels, sampler, generator=generator)
-    assert float(chunk.mean()) == pytest.approx(MEAN, abs=0.01)
-    assert float(chunk.std()) == pytest.approx(STD, abs=0.01)
-
-
-@pytest.mark.parametrize('sampler', EVERY_SAMPLER)
-def test_every_sampler_keeps_shape_and_dtype_and_is_reproducible(sampler):
-    levels = inference_levels(NoiseSchedule(), sampler)
-    chunks = []
-    for seed in (3, 3, 4):
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(2, 16, 3, generator=generator)
-        chunks.append(sample_chunk(bent_denoiser, noise, levels, sampler, generator=generator))
-    assert chunks[0].shape == (2, 16, 3) and chunks[0].dtype == torch.float32
-    assert torch.isfinite(chunks[0]).all()
-    assert torch.equal(chunks[0], chunks[1])
-    assert not torch.equal(chunks[0], chunks[2])
-
-
-@pytest.mark.parametrize('sampler', EVERY_SAMPLER)
-def test_every_sampler_starts_noisiest_and_calls_the_denoiser_once_per_step(sampler):
+@pytest.fixture
+def recorded(monkeypatch):
+    """Replace every solver by one that notes its intervals; its steps change nothing."""
     seen = []
 
-    def denoiser(x_t, level):
-        seen.append(level.timestep)
-        return bent_denoiser(x_t, level)
+    def step(denoise, x, interval, state, draw, sampler):
+        seen.append(interval)
+        return x, (state or ()) + ('known',)
 
-    levels = inference_levels(NoiseSchedule(), sampler)
-    end = sample_chunk(denoiser, torch.randn(1, 16, 2), levels, sampler)
-    assert len(seen) == sampler.num_inference_steps
-    assert seen[0] == (98 if sampler.solver == 'dpm_solver++' else 99)
-    assert seen == sorted(seen, reverse=True)
-    assert levels[-1] == CLEAN
-    assert end.abs().max() <= 1  # The chunk ends at a prediction, and those are within 1.
+    monkeypatch.setattr(sampling, 'load_solver', lambda name: Solver(step, orders=(1, 2, 3)))
+    return seen
 
 
-@given(steps=st.integers(1, 300), count=st.integers(1, 300),
-       solver=st.sampled_from(('dpm_solver++', 'ddim', 'ddpm')),
-       spacing=st.sampled_from(('trailing', 'linspace')))
-@settings(max_examples=150, deadline=None)
-def test_levels_are_distinct_falling_and_usable_or_refused(steps, count, solver, spacing):
-    schedule, sampler = NoiseSchedule(count), Sampler(solver, steps, spacing=spacing)
-    usable = sum(schedule.level(t).lambda_t >= -5.1 for t in range(count))
-    usable = usable if solver == 'dpm_solver++' else count
-    if steps > usable:
-        with pytest.raises(ConfigError, match=f'num_inference_steps is {steps}; .* has {usable} '):
-            inference_levels(schedule, sampler)
+@pytest.mark.parametrize('process', (VP, VE), ids=('vp', 've'))
+@pytest.mark.parametrize('spacing', SPACINGS)
+@pytest.mark.parametrize('sampler', SAMPLERS, ids=lambda sampler: sampler.solver)
+def test_loop_visits_every_level_of_the_grid_once_and_ends_clean(
+        sampler, spacing, process, bent):
+    sampler, seen = sampler.changed(spacing=spacing), []
+
+    def denoiser(x, level):
+        seen.append(level)
+        return bent(x, level)
+
+    levels = inference_levels(process, sampler)
+    x = sample_chunk(denoiser, NOISE, process, sampler)
+    assert tuple(seen) == levels[:-1] and levels[-1] == CLEAN
+    assert all(a.lambda_t < b.lambda_t for a, b in zip(seen, seen[1:]))
+    assert x.abs().max() <= 1  # It ends at a prediction, and those are within 1.
+
+
+def test_order_is_lowered_towards_clean_data_alone(recorded):
+    levels = tuple(VP.level(t) for t in (90, 80, 60, 40, 20, 10))
+    integrate(None, NOISE, (*levels, CLEAN), VP, Sampler(order=3))
+    assert [interval.order for interval in recorded] == [3, 3, 3, 3, 2, 1]
+    recorded.clear()
+    integrate(None, NOISE, levels, VP, Sampler(order=3))
+    assert [interval.order for interval in recorded] == [3, 3, 3, 3, 3]
+
+
+def test_intervals_join_one_another(recorded):
+    levels = inference_levels(VP, Sampler(num_inference_steps=7))
+    integrate(None, NOISE, levels, VP, Sampler())
+    assert tuple(interval.start for interval in recorded) == levels[:-1]
+    assert tuple(interval.end for interval in recorded) == levels[1:]
+
+
+@pytest.mark.parametrize('process', (VP, VE), ids=('vp', 've'))
+def test_noise_starts_with_the_deviation_of_the_prior_times_the_temperature(process, bent):
+    starts = []
+
+    def denoiser(x, level):
+        starts.append(x)
+        return bent(x, level)
+
+    sampler = Sampler(temperature=0.25)
+    sample_chunk(denoiser, NOISE, process, sampler)
+    std = 1.0 if process is VP else 80.0
+    torch.testing.assert_close(starts[0], 0.25 * std * NOISE)
+
+
+@pytest.mark.parametrize('process', (VP, VE), ids=('vp', 've'))
+def test_refining_starts_at_the_noised_chunk(process, bent):
+    starts = []
+
+    def denoiser(x, level):
+        starts.append(x)
+        return bent(x, level)
+
+    chunk = torch.full_like(NOISE, 0.5)
+    sampler = Sampler(start_timestep=50 if process is VP else 0.5, num_inference_steps=3)
+    refine_chunk(denoiser, chunk, NOISE, process, sampler)
+    level = process.level(sampler.start_timestep)
+    torch.testing.assert_close(starts[0], level.alpha * chunk + level.sigma * NOISE)
+
+
+def test_ode_draws_no_noise_and_a_generator_spares_the_global_one(bent):
+    generator = torch.Generator().manual_seed(1)
+    before, everywhere = generator.get_state(), torch.get_rng_state()
+    sample_chunk(bent, NOISE, VP, Sampler(), generator=generator)
+    assert torch.equal(generator.get_state(), before)
+    sample_chunk(bent, NOISE, VP, Sampler('ddpm'), generator=generator)
+    assert not torch.equal(generator.get_state(), before)
+    assert torch.equal(torch.get_rng_state(), everywhere)
+
+
+@pytest.mark.parametrize('dtype', (torch.float32, torch.float64), ids=str)
+def test_drawn_noise_is_standard_normal_of_the_asked_type(dtype):
+    noise = draw_noise((200, 100), generator=torch.Generator().manual_seed(0), dtype=dtype)
+    assert noise.dtype == dtype
+    assert float(noise.mean()) == pytest.approx(0, abs=0.03)
+    assert float(noise.std()) == pytest.approx(1, abs=0.02)
+
+
+@given(solver=st.sampled_from(('dpm_solver++', 'ddim', 'ddpm', 'heun', 'dpm_solver', 'rk4')),
+       steps=st.integers(1, 130), spacing=st.sampled_from(SPACINGS), seed=st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_any_request_gives_a_finite_chunk_or_is_refused(solver, steps, spacing, seed):
+    generator = torch.Generator().manual_seed(seed)
+    sampler = Sampler(solver, steps, spacing=spacing)
+    try:
+        x = sample_chunk(lambda x, level: torch.tanh(x), torch.randn(1, 4, 2), VP, sampler,
+                         generator=generator)
+    except ConfigError as error:
+        assert f'num_inference_steps is {steps}' in str(error)
         return
-    timesteps = [level.timestep for level in inference_levels(schedule, sampler)]
-    assert len(timesteps) == steps + 1 and timesteps[0] == usable - 1
-    assert all(a > b for a, b in zip(timesteps, timesteps[1:]))
+    assert x.shape == (1, 4, 2) and x.abs().max() <= 1
 
 
-def test_one_step_gives_the_prediction_at_the_noisiest_level():
-    noise = torch.randn(1, 16, 2)
-    for solver, first in (('dpm_solver++', 98), ('ddim', 99), ('ddpm', 99)):
-        sampler = Sampler(solver, 1)
-        schedule = NoiseSchedule()
-        chunk = sample_chunk(bent_denoiser, noise, inference_levels(schedule, sampler), sampler)
-        assert torch.equal(chunk, bent_denoiser(noise, schedule.level(first)))
-
-
-def test_first_order_solver_is_ddim():
-    levels = inference_levels(NoiseSchedule(), Sampler(order=1))
-    noise = torch.randn(1, 16, 2, dtype=torch.float64)
-    torch.testing.assert_close(sample_chunk(bent_denoiser, noise, levels, Sampler(order=1)),
-                               sample_chunk(bent_denoiser, noise, levels, Sampler('ddim')))
-
-
-@pytest.mark.parametrize('changes, message', [
-    ({'solver': 'euler'}, "solver is 'euler'; choose one of: dpm_solver"),
-    ({'num_inference_steps': 0}, 'num_inference_steps is 0'),
-    ({'num_inference_steps': 2.0}, 'num_inference_steps is 2.0'),
-    ({'order': 3}, 'order is 3'), ({'spacing': 'leading'}, "spacing is 'leading'"),
-    ({'solver': 'ddim', 'eta': 1.5}, 'eta is 1.5'), ({'eta': 0.5}, 'only with ddim'),
-    ({'eta': 'much'}, "eta is 'much'")])
-def test_sampler_refuses_what_it_cannot_do(changes, message):
-    with pytest.raises(ConfigError, match=message):
-        Sampler(**changes)
-
-
-def run_diffusers(scheduler, noise, timesteps, **step_options):
-    """Run a diffusers scheduler on given timesteps, from the same denoiser."""
-    scheduler.set_timesteps(len(timesteps))
-    scheduler.timesteps = torch.tensor(timesteps)
-    x = noise
-    for t in timesteps:
-        x0_hat = bent_denoiser(x, Level(t, 0.0, 0.0))
-        x = scheduler.step(x0_hat, t, x, **step_options).prev_sample
-    return x
-
-
-@pytest.mark.parametrize('beta_schedule', ('linear', 'squaredcos_cap_v2'))
-@pytest.mark.parametrize('steps', (1, 5, 10, 20, 50, 100))
-def test_ddim_equals_diffusers(beta_schedule, steps):
-    diffusers = pytest.importorskip('diffusers')
-    scheduler = diffusers.DDIMScheduler(
-        100, beta_schedule=beta_schedule, prediction_type='sample', clip_sample=True,
-        timestep_spacing='trailing')
-    sampler = Sampler('ddim', steps)
-    levels = inference_levels(NoiseSchedule(100, beta_schedule), sampler)
-    timesteps = [level.timestep for level in levels[:-1]]
-    scheduler.set_timesteps(steps)
-    assert scheduler.timesteps.tolist() == timesteps
-    noise = torch.randn(2, 16, 3, generator=torch.Generator().manual_seed(0))
-    theirs = run_diffusers(scheduler, noise, timesteps, use_clipped_model_output=True)
-    ours = sample_chunk(bent_denoiser, noise, levels, sampler)
-    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
-
-
-def test_ddpm_equals_diffusers_with_the_same_noise():
-    diffusers = pytest.importorskip('diffusers')
-    scheduler = diffusers.DDPMScheduler(
-        100, beta_schedule='squaredcos_cap_v2', prediction_type='sample', clip_sample=True,
-        variance_type='fixed_small')
-    sampler = Sampler('ddpm', 100)
-    levels = inference_levels(NoiseSchedule(), sampler)
-    noise = torch.randn(2, 16, 3, generator=torch.Generator().manual_seed(0))
-    theirs = run_diffusers(scheduler, noise, [level.timestep for level in levels[:-1]],
-                           generator=torch.Generator().manual_seed(7))
-    ours = sample_chunk(bent_denoiser, noise, levels, sampler,
-                        generator=torch.Generator().manual_seed(7))
-    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize('order', (1, 2))
-@pytest.mark.parametrize('steps', (1, 2, 5, 10, 30))
-def test_dpm_solver_equals_diffusers(order, steps):
-    diffusers = pytest.importorskip('diffusers')
-    scheduler = diffusers.DPMSolverMultistepScheduler(
-        100, beta_schedule='squaredcos_cap_v2', prediction_type='sample', solver_order=order,
-        algorithm_type='dpmsolver++', final_sigmas_type='zero', lambda_min_clipped=-5.1)
-    sampler = Sampler('dpm_solver++', steps, order=order)
-    levels = inference_levels(NoiseSchedule(), sampler)
-    timesteps = [level.timestep for level in levels[:-1]]
-    scheduler.set_timesteps(timesteps=timesteps)
-    assert scheduler.timesteps.tolist() == timesteps
-    noise = torch.randn(2, 16, 3, generator=torch.Generator().manual_seed(0))
-    x = noise
-    for t in timesteps:
-        x = scheduler.step(bent_denoiser(x, Level(t, 0.0, 0.0)), t, x).prev_sample
-    ours = sample_chunk(bent_denoiser, noise, levels, sampler)
-    torch.testing.assert_close(ours, x, rtol=1e-3, atol=1e-3)
+def test_nan_that_appears_on_the_way_is_not_handed_on(bent):
+    with pytest.raises(SamplingError, match='the result of sampling is not finite; look for NaN'):
+        sample_chunk(lambda x, level: x * float('nan'), NOISE, VP, Sampler('ddim'))

@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
-from diffusion_policy_ros.contract import load_contract  # noqa: E402,I100
+from diffusion_policy_ros.choices import SOLVERS  # noqa: E402,I100
+from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
-from diffusion_policy_ros.errors import CheckpointError, ConfigError  # noqa: E402
+from diffusion_policy_ros.errors import CheckpointError, ConfigError, SamplingError  # noqa: E402
 from diffusion_policy_ros.nodes.inference_worker import InferenceWorker, PlanRequest  # noqa: E402
 from diffusion_policy_ros.policy import Policy  # noqa: E402
 
@@ -35,7 +36,13 @@ def model(save_tiny_policy):
     return save_tiny_policy()
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
+def policy(model):
+    """Load the policy as anybody would."""
+    return Policy.load(model)
+
+
+@pytest.fixture(scope='module')
 def worker(model):
     """Load the policy into a worker."""
     worker = InferenceWorker()
@@ -50,7 +57,7 @@ def _window(seed=0):
             'observation.state': random.random((2, 2), dtype=np.float32) / 2}
 
 
-def _plan(worker, window, **choices):
+def _plan(worker, window, changes=()):
     """Ask for a plan and wait for it; rows, error and the thread it came from."""
     done, result = threading.Event(), []
 
@@ -58,27 +65,27 @@ def _plan(worker, window, **choices):
         result.extend((rows, error, threading.current_thread()))
         done.set()
 
-    worker.submit(PlanRequest(window, 0, 0, 0, **choices), on_done)
+    worker.submit(PlanRequest(window, 0, 0, 0, dict(changes)), on_done)
     assert done.wait(60)
     return result
 
 
-@pytest.mark.parametrize('choices, sampler', [
+@pytest.mark.parametrize('changes, sampler', [
     ({}, None), ({'solver': 'dpm_solver++', 'num_inference_steps': 5}, Sampler('dpm_solver++', 5)),
-    ({'solver': 'ddpm'}, Sampler('ddpm', 4))])
-def test_a_plan_is_the_policys_own_bit_for_bit(worker, model, choices, sampler):
+    ({'eta': 1.0, 'temperature': 0.5}, Sampler('ddim', 4, eta=1.0, temperature=0.5)),
+    *(({'solver': name}, Sampler(name, 4)) for name in SOLVERS)])
+def test_a_plan_is_the_policys_own_bit_for_bit(worker, policy, changes, sampler):
     window = _window()
     batch = {key: value[None] for key, value in window.items()}
-    chunk = Policy.load(model).sample(
-        batch, sampler=sampler, generator=torch.Generator().manual_seed(5))
+    chunk = policy.sample(batch, sampler=sampler, generator=torch.Generator().manual_seed(5))
     worker.seed(5)
-    rows, error, _ = _plan(worker, window, **choices)
+    rows, error, _ = _plan(worker, window, changes)
     assert error is None
     assert (rows == chunk[0, 1:].double().numpy()).all()  # from the newest observation on
 
 
 def test_all_plans_come_from_one_thread(worker):
-    worker.warm_up(CONTRACT, 'checkpoint', 0)
+    worker.warm_up(CONTRACT, {})
     threads = {_plan(worker, _window(k))[2] for k in range(3)}
     assert len(threads) == 1 and threads != {threading.current_thread()}
 
@@ -98,7 +105,39 @@ def test_what_cannot_be_loaded_is_refused_with_the_parameter_to_set(model):
     worker.close()
 
 
-def test_more_steps_than_noise_levels_are_refused(worker):
-    with pytest.raises(ConfigError, match='num_inference_steps is 101'):
-        worker.check('ddim', 101)
-    worker.check('ddim', 100)
+@pytest.mark.parametrize('changes, words', [
+    ({'solver': 'ddim', 'num_inference_steps': 101}, 'num_inference_steps is 101'),
+    ({'solver': 'euler', 'order': 3}, 'order of euler is 3; choose one of: 1'),
+    ({'solver': 'ddpm', 'eta': 0.5}, 'eta is 0.5 .* only with ddim'),
+    ({'start_timestep': 100.0}, 'start_timestep is 100; .* at most 99'),
+    ({'guidance_scale': 2.0}, 'guidance_scale is 2, .* without conditioning_dropout')])
+def test_a_sampler_that_the_policy_cannot_use_is_refused(worker, changes, words):
+    with pytest.raises(ConfigError, match=words):
+        worker.check(changes)
+    with pytest.raises(ConfigError, match=words):
+        worker.warm_up(CONTRACT, changes)
+    worker.check({'solver': 'ddim', 'num_inference_steps': 100})
+
+
+def test_a_plan_that_comes_to_no_end_is_an_error_and_the_next_one_works(worker):
+    spent = {'solver': 'adaptive', 'max_evaluations': 1}
+    worker.warm_up(CONTRACT, spent)
+    rows, error, _ = _plan(worker, _window(), spent)
+    assert rows is None and isinstance(error, SamplingError) and 'max_evaluations' in str(error)
+    assert _plan(worker, _window())[1] is None
+
+
+def test_a_policy_that_was_trained_for_guidance_takes_it(save_tiny_policy):
+    model, window = save_tiny_policy(conditioning_dropout=0.1), _window()
+    worker = InferenceWorker()
+    worker.load(model, 'cpu', 1)
+    worker.check({'guidance_scale': 2.0})
+    worker.seed(5)
+    rows, error, _ = _plan(worker, window, {'guidance_scale': 2.0})
+    worker.close()
+    assert error is None
+    chunk = Policy.load(model).sample(
+        {key: value[None] for key, value in window.items()},
+        sampler=Sampler('ddim', 4, guidance_scale=2.0),
+        generator=torch.Generator().manual_seed(5))
+    assert (rows == chunk[0, 1:].double().numpy()).all()

@@ -20,10 +20,12 @@ import pytest
 import yaml
 
 pytest.importorskip('rclpy')
-from diffusion_policy_ros.contract import load_contract  # noqa: E402,I100
+from diffusion_policy_ros.choices import SOLVERS  # noqa: E402,I100
+from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError  # noqa: E402
 from diffusion_policy_ros.nodes.policy_parameters import (  # noqa: E402
-    choose_command_rate, choose_contract, choose_execute_horizon, SPECS)
+    choose_command_rate, choose_contract, choose_execute_horizon, sampler_changes, SPECS)
+from diffusion_policy_ros.sampler_options import OPTIONS  # noqa: E402
 
 CONFIG = Path(__file__).parents[2] / 'config'
 PUSHT, ARM = (load_contract(CONFIG / f'robots/{name}.yaml') for name in ('pusht', 'arm6'))
@@ -33,6 +35,8 @@ SIZES = SimpleNamespace(horizon=16, n_obs_steps=2, n_action_steps=8)
 def test_the_shipped_file_has_every_parameter_with_its_default():
     document = yaml.safe_load((CONFIG / 'policy_server.yaml').read_text(encoding='utf-8'))
     shipped = document['/**/policy_server']['ros__parameters']
+    grouped = shipped.pop('sampler')
+    shipped.update({f'sampler.{name}': value for name, value in grouped.items()})
     assert shipped == {spec.name: spec.default for spec in SPECS}
     assert all(spec.refusal(spec.default) == '' for spec in SPECS)
 
@@ -62,3 +66,31 @@ def test_no_more_rows_are_executed_than_the_policy_was_trained_to():
     assert choose_execute_horizon(8, SIZES) == 8
     with pytest.raises(ConfigError, match='execute_horizon is 9; .* n_action_steps .*, 8'):
         choose_execute_horizon(9, SIZES)
+
+
+def test_every_option_of_the_sampler_is_a_parameter_that_changes_at_any_time():
+    specs = {spec.name: spec for spec in SPECS}
+    for option in OPTIONS:
+        name = option.name if option.name in ('solver', 'num_inference_steps') \
+            else f'sampler.{option.name}'
+        assert option.description in specs[name].description
+        assert str(option.unset) in specs[name].description
+        assert not specs[name].fixed and not specs[name].read_only
+        for value in (option.unset, option.low, option.high, *option.choices):
+            assert value is None or specs[name].refusal(value) == ''
+
+
+def test_only_parameters_that_were_set_change_the_sampler():
+    values = {spec.name: spec.default for spec in SPECS}
+    assert sampler_changes(values) == {}
+    asked = {'solver': 'heun', 'num_inference_steps': 3, 'sampler.temperature': 0.0,
+             'sampler.switch_lambda': -1.0, 'sampler.spacing': 'karras'}
+    assert sampler_changes({**values, **asked}) == {
+        'solver': 'heun', 'num_inference_steps': 3, 'temperature': 0.0, 'switch_lambda': -1.0,
+        'spacing': 'karras'}
+
+
+def test_a_wrong_solver_is_refused_with_all_that_there_are():
+    spec = next(spec for spec in SPECS if spec.name == 'solver')
+    assert spec.refusal('eular') == \
+        f"solver is 'eular'; choose one of: checkpoint, {', '.join(SOLVERS)}"

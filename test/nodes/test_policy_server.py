@@ -27,6 +27,7 @@ import pytest
 pytest.importorskip('rclpy')
 torch = pytest.importorskip('torch')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
+from diffusion_policy_ros.choices import SOLVERS  # noqa: E402
 from diffusion_policy_ros.contract import load_contract, parse_contract  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.policy_server import PolicyServer  # noqa: E402
@@ -316,8 +317,8 @@ def test_a_failing_inference_stops_the_commands_and_recovers(peer, server, monke
 
 def test_parameters_that_cannot_work_are_refused_with_the_reason(peer, server):
     assert not server.set('seed', 'x').successful
-    assert server.set('solver', 'euler').reason.endswith(
-        'choose one of: checkpoint, dpm_solver++, ddim, ddpm')
+    assert server.set('solver', 'eular').reason.endswith(
+        f'choose one of: checkpoint, {", ".join(SOLVERS)}')
     assert not server.set('command_rate_hz', -1.0).successful
     assert server.set('command_rate_hz', 25.0).successful  # no contract is known yet
     assert not server.change('CONFIGURE')
@@ -329,6 +330,41 @@ def test_parameters_that_cannot_work_are_refused_with_the_reason(peer, server):
     assert 'num_inference_steps is 101' in server.set('num_inference_steps', 101).reason
     assert server.set('execute_horizon', 4).successful
     assert server.set('num_inference_steps', 2).successful
+
+
+def test_every_option_of_the_sampler_can_change_while_commands_go_out(peer, server):
+    server.activate()
+    for name, value in (('solver', 'sde_dpm_solver++'), ('sampler.order', 2),
+                        ('sampler.spacing', 'karras'), ('sampler.temperature', 0),
+                        ('sampler.then', 'dpm_solver'), ('sampler.switch_lambda', 1.5)):
+        assert server.set(name, value).successful
+    for name, value, words in (
+            ('solver', 'euler', 'order of euler is 2; choose one of: 1'),
+            ('sampler.eta', 1.0, 'only with ddim'), ('sampler.eta', -0.5, 'from 0 to 1'),
+            ('sampler.guidance_scale', 3.0, 'trained without conditioning_dropout'),
+            ('sampler.start_timestep', 4.5, 'start_timestep is 4.5'),
+            ('sampler.then', 'adaptive', 'leave then out')):
+        assert words in server.set(name, value).reason
+    worker, seen = peer.server_node._runtime._worker, []
+    submit, worker.submit = worker.submit, lambda request, done: (
+        seen.append(request), submit(request, done))
+    peer.until(lambda: seen, 'a plan')
+    assert seen[0].sampler_changes == {
+        'solver': 'sde_dpm_solver++', 'order': 2, 'spacing': 'karras', 'temperature': 0.0,
+        'then': 'dpm_solver', 'switch_lambda': 1.5}
+    server.until_commands(3)
+    server.until_status('commanding')
+
+
+def test_a_plan_that_comes_to_no_end_stops_the_commands_until_one_does(peer, server):
+    assert server.set('solver', 'adaptive').successful
+    assert server.set('sampler.max_evaluations', 1).successful
+    server.activate()
+    server.until_status('more than max_evaluations = 1')
+    assert server.stays_silent() and not server.commands
+    assert server.set('solver', 'checkpoint').successful
+    server.until_commands(3)
+    server.until_status('commanding')
 
 
 def test_the_same_seed_gives_the_same_first_plan(peer, server):

@@ -85,6 +85,27 @@ def test_default_sampler_travels_along(make_policy, tmp_path):
     assert Policy.load(tmp_path / 'model').sampler == Sampler('ddim', 16, eta=0.5)
 
 
+def test_conditioning_dropout_travels_along_out_of_lerobots_sight(make_policy, tmp_path, window):
+    make_policy(conditioning_dropout=0.1).save(tmp_path / 'model')
+    assert 'conditioning_dropout' not in (tmp_path / 'model' / 'config.json').read_text()
+    loaded = Policy.load(tmp_path / 'model')
+    assert loaded.config.conditioning_dropout == 0.1
+    assert torch.isfinite(loaded.sample(window, sampler=Sampler(guidance_scale=2.0))).all()
+
+
+def test_a_checkpoint_from_before_there_was_dropout_loads_without(folder):
+    edit_json(folder / 'diffusion_policy_ros.json', lambda document: document.pop('config'))
+    assert Policy.load(folder).config.conditioning_dropout == 0
+
+
+def test_a_policy_that_predicts_the_score_travels(make_policy, tmp_path, window):
+    policy = make_policy(prediction_type='score').eval()
+    policy.save(tmp_path / 'model')
+    loaded = Policy.load(tmp_path / 'model')
+    assert loaded.config == policy.config
+    assert torch.equal(chunk_of(loaded, window), chunk_of(policy, window))
+
+
 def test_half_precision_halves_the_file_and_loads_as_float32(policy, saved, tmp_path, window):
     policy.save(tmp_path / 'half', weights_dtype='float16')
     sizes = [(path / 'model.safetensors').stat().st_size for path in (saved, tmp_path / 'half')]
@@ -304,6 +325,11 @@ def test_weights_that_do_not_fit_are_refused(folder, change, message):
     ('policy_preprocessor.json', lambda d: d['steps'][3].pop('state_file'), 'state_file is None'),
     ('policy_preprocessor.json', lambda d: d['steps'][3].update(config=3), 'has no norm_map'),
     ('diffusion_policy_ros.json', lambda d: d.update(format_version=2), 'format_version is 2'),
+    ('diffusion_policy_ros.json', lambda d: d.update(config=3), 'json: config is 3; it must map'),
+    ('diffusion_policy_ros.json', lambda d: d['config'].update(horizon=8),
+     "json: config is .*'horizon': 8"),
+    ('diffusion_policy_ros.json', lambda d: d['config'].update(conditioning_dropout=2),
+     'diffusion_policy_ros.json: conditioning_dropout is 2; it must be'),
     ('diffusion_policy_ros.json', lambda d: d['sampler'].update(solver='x'), "solver is 'x'"),
     ('diffusion_policy_ros.json', lambda d: d['sampler'].update(pace=1), 'sampler is not valid'),
     ('diffusion_policy_ros.json', lambda d: d['sampler'].update(num_inference_steps=500),

@@ -31,7 +31,9 @@ def test_defaults_load_without_a_file():
 
 def test_yaml_round_trip_gives_an_equal_configuration(tmp_path):
     config = load_train_config(None, ['pretraining.target=observation.environment_state',
-                                      'policy.horizon=8', 'learning_rate=3e-4'])
+                                      'policy.horizon=8', 'learning_rate=3e-4',
+                                      'policy.conditioning_dropout=0.1',
+                                      'loss_weighting=variational'])
     path = tmp_path / 'train.yaml'
     path.write_text(config.to_yaml())
     assert load_train_config(path) == config
@@ -66,6 +68,7 @@ def test_scientific_notation_is_a_number():
     ('learning_rate=-1', 'learning_rate is -1.0; it must be from'),
     ('learning_rate=.nan', 'learning_rate is nan'),
     ('precision=half', 'choose one of: auto, float32, bfloat16'),
+    ('loss_weighting=snr', "loss_weighting is 'snr'; choose one of: simple, variational"),
     ('pretraining.freeze=1', 'freeze is 1; it must be true or false'),
     ('steps', 'not of the form key=value'),
     ('steps.more=3', 'unknown key|not a group|must be a whole number'),

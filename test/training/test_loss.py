@@ -16,11 +16,15 @@
 
 import math
 
-from diffusion_policy_ros.diffusion.schedule import NoiseSchedule
+from diffusion_policy_ros.choices import PREDICTION_TYPES
+from diffusion_policy_ros.diffusion import DiscreteVp, variational_weights
+from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
 from diffusion_policy_ros.training.loss import (
-    diffusion_loss, draw_noise_and_levels, warmup_cosine)
+    diffusion_loss, draw_noise_and_levels, drop_conditions, warmup_cosine)
 import pytest
 import torch
+
+torch.set_num_threads(1)
 
 SHAPE = (3, 4, 2)
 
@@ -29,7 +33,7 @@ class FakePolicy:
     """Predicts a constant, so that the loss has a closed form."""
 
     def __init__(self, prediction_type):
-        self.schedule = NoiseSchedule(100, 'squaredcos_cap_v2', 1e-4, 0.02)
+        self.process = DiscreteVp(100, 'squaredcos_cap_v2', 1e-4, 0.02)
         self.config = type('Config', (), {'prediction_type': prediction_type})
         self.seen = None
 
@@ -38,7 +42,7 @@ class FakePolicy:
         return torch.zeros_like(x_t)
 
 
-@pytest.mark.parametrize('prediction_type', ['epsilon', 'sample', 'v_prediction'])
+@pytest.mark.parametrize('prediction_type', PREDICTION_TYPES)
 def test_loss_of_a_zero_prediction_is_the_mean_square_of_the_target(prediction_type):
     generator = torch.Generator().manual_seed(1)
     actions = torch.rand(SHAPE, generator=generator)
@@ -50,16 +54,61 @@ def test_loss_of_a_zero_prediction_is_the_mean_square_of_the_target(prediction_t
         math.prod(1 - min(1 - f[k + 1] / f[k], 0.999) for k in range(level + 1))
         for level in t.tolist()])[:, None, None]
     alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-    target = {'epsilon': noise, 'sample': actions,
+    target = {'epsilon': noise, 'sample': actions, 'score': -noise / sigma,
               'v_prediction': alpha * noise - sigma * actions}[prediction_type]
     assert loss.item() == pytest.approx(target.square().mean().item(), rel=1e-5)
     torch.testing.assert_close(policy.seen, alpha * actions + sigma * noise)
+
+
+@pytest.mark.parametrize('weighted', [False, True], ids=['simple', 'variational'])
+@pytest.mark.parametrize('prediction_type', PREDICTION_TYPES)
+def test_training_lowers_the_loss(prediction_type, weighted):
+    torch.manual_seed(0)
+    policy = FakePolicy(prediction_type)
+    network = ConditionalUnet1d(2, 1, down_dims=(16,), step_embed_dim=16)
+    policy.denoise = network
+    actions, cond = torch.rand(32, 8, 2) * 2 - 1, torch.rand(32, 1)
+    noise, t = draw_noise_and_levels(
+        actions.shape, 100, generator=torch.Generator().manual_seed(0), device='cpu')
+    weights = variational_weights(policy.process, prediction_type).float() if weighted else None
+    optimizer, losses = torch.optim.Adam(network.parameters(), lr=1e-2), []
+    for _ in range(30):
+        loss = diffusion_loss(policy, actions, cond, noise=noise, timesteps=t, weights=weights)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_noise_depends_on_the_generator_alone():
     draws = [draw_noise_and_levels(
         SHAPE, 100, generator=torch.Generator().manual_seed(5), device='cpu') for _ in range(2)]
     assert torch.equal(draws[0][0], draws[1][0]) and torch.equal(draws[0][1], draws[1][1])
+
+
+def test_observations_are_dropped_whole_and_as_often_as_asked():
+    cond = torch.rand(4000, 3) + 1
+    dropped = drop_conditions(cond, 0.2, generator=torch.Generator().manual_seed(0))
+    gone = (dropped == 0).all(1)
+    assert gone.float().mean().item() == pytest.approx(0.2, abs=0.03)  # 5 standard errors
+    assert torch.equal(dropped[~gone], cond[~gone])
+    again = drop_conditions(cond, 0.2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(dropped, again)
+
+
+def test_a_dropped_observation_teaches_its_encoder_nothing():
+    cond = torch.ones(50, 3, requires_grad=True)
+    dropped = drop_conditions(cond, 0.5, generator=torch.Generator().manual_seed(0))
+    dropped.sum().backward()
+    assert torch.equal(cond.grad, (dropped != 0).float()) and 0 < cond.grad.mean() < 1
+
+
+def test_without_dropout_nothing_is_drawn_and_nothing_changed():
+    generator = torch.Generator().manual_seed(0)
+    before, cond = generator.get_state(), torch.rand(5, 3)
+    assert drop_conditions(cond, 0.0, generator=generator) is cond
+    assert torch.equal(generator.get_state(), before)
 
 
 def test_learning_rate_warms_up_then_falls_to_zero_along_a_cosine():

@@ -15,12 +15,14 @@
 
 import math
 
-from diffusion_policy_ros.diffusion.ddim import ddim_step
-from diffusion_policy_ros.diffusion.schedule import CLEAN, Level
+from diffusion_policy_ros.diffusion import CLEAN, Level
+from diffusion_policy_ros.diffusion.solvers.ddim import ddim_step
 import pytest
 import torch
 
 NOISY, CLEANER = Level(9, 0.6, 0.8), Level(4, 0.96, 0.28)
+# The second pair belongs to a variance-exploding process.
+PAIRS = [(NOISY, CLEANER), (Level(0.8, 1.0, 20.0), Level(0.3, 1.0, 0.5))]
 
 
 def test_perfect_prediction_moves_along_the_same_noise():
@@ -46,14 +48,25 @@ def test_eta_one_is_the_posterior_of_ddpm():
                                mean + math.sqrt(variance) * noise)
 
 
+def test_eta_one_is_the_posterior_of_a_variance_exploding_chain():
+    level, next_level = PAIRS[1]
+    x_t, x0_hat, noise = torch.randn(3, 4, 16, 3, dtype=torch.float64)
+    share = 0.5 ** 2 / 20.0 ** 2
+    mean, variance = share * x_t + (1 - share) * x0_hat, 0.5 ** 2 * (1 - share)
+    torch.testing.assert_close(ddim_step(x_t, x0_hat, level, next_level, eta=1.0, noise=noise),
+                               mean + math.sqrt(variance) * noise)
+
+
 @pytest.mark.parametrize('eta', (0.0, 0.3, 1.0))
-def test_a_chunk_keeps_the_variance_of_its_level(eta):
+@pytest.mark.parametrize('level, next_level', PAIRS)
+def test_a_chunk_keeps_the_variance_of_its_level(eta, level, next_level):
     generator = torch.Generator().manual_seed(0)
     eps, fresh = torch.randn(2, 200000, generator=generator)
-    x = ddim_step(0.6 * 0.5 + 0.8 * eps, torch.full_like(eps, 0.5), NOISY, CLEANER, eta=eta,
+    x0 = torch.full_like(eps, 0.5)
+    x = ddim_step(level.alpha * x0 + level.sigma * eps, x0, level, next_level, eta=eta,
                   noise=fresh)
-    assert float(x.mean()) == pytest.approx(0.48, abs=3e-3)
-    assert float(x.std()) == pytest.approx(0.28, abs=3e-3)
+    assert float(x.mean()) == pytest.approx(0.5 * next_level.alpha, abs=6e-3)
+    assert float(x.std()) == pytest.approx(next_level.sigma, rel=1e-2)
 
 
 def test_eta_zero_ignores_the_noise():

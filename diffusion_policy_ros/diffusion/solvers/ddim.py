@@ -12,9 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The DDIM step, which holds DDPM as its most stochastic case."""
+"""DDIM, which holds the ancestral sampling of DDPM as its most stochastic case."""
 
 import math
+
+from diffusion_policy_ros.diffusion.solvers.solver import Solver
 
 
 def ddim_step(x_t, x0_hat, level, next_level, *, eta=0.0, noise=None):
@@ -23,7 +25,9 @@ def ddim_step(x_t, x0_hat, level, next_level, *, eta=0.0, noise=None):
 
     Eq. 12 of Song et al. 2021 (arXiv:2010.02502) with the noise scale of Eq. 16; eta 0 is the
     ODE step, eta 1 the ancestral step of DDPM (Ho et al. 2020, arXiv:2006.11239, Eq. 6-7). The
-    noise direction is taken from ``x0_hat``, so that a clipped ``x0_hat`` stays consistent.
+    variance is that of ``q(x_next | x_t, x_0)`` for any alpha and sigma, variance exploding ones
+    too. The noise direction is taken from ``x0_hat``, so that a clipped ``x0_hat`` stays
+    consistent.
 
     :param x_t: Noisy chunk, float (B, horizon, action_dim), normalized units.
     :param x0_hat: Predicted clean chunk, shaped like ``x_t``.
@@ -36,8 +40,30 @@ def ddim_step(x_t, x0_hat, level, next_level, *, eta=0.0, noise=None):
     fresh = 0.0
     if noise is not None and next_level.sigma > 0:
         ratio = level.alpha / next_level.alpha
-        variance = (next_level.sigma / level.sigma) ** 2 * (1 - ratio ** 2)
-        fresh = eta * math.sqrt(variance)
+        variance = level.sigma ** 2 - (ratio * next_level.sigma) ** 2
+        fresh = eta * next_level.sigma / level.sigma * math.sqrt(max(variance, 0.0))
     direction = math.sqrt(max(next_level.sigma ** 2 - fresh ** 2, 0.0)) / level.sigma
     x = direction * x_t + (next_level.alpha - direction * level.alpha) * x0_hat
     return x if fresh == 0.0 else x + fresh * noise
+
+
+def _ddim(denoise, x, interval, state, draw, sampler):
+    """Take a DDIM step with the sampler's eta."""
+    return _step(denoise, x, interval, draw, sampler.eta), state
+
+
+def _ddpm(denoise, x, interval, state, draw, sampler):
+    """Take an ancestral step."""
+    del sampler
+    return _step(denoise, x, interval, draw, 1.0), state
+
+
+def _step(denoise, x, interval, draw, eta):
+    """Draw noise only where it is used, so that a seed means one sequence."""
+    start, end = interval.start, interval.end
+    noise = draw() if eta > 0 and not end.is_clean else None
+    return ddim_step(x, denoise(x, start), start, end, eta=eta, noise=noise)
+
+
+DDIM = Solver(_ddim, is_stochastic=lambda sampler: sampler.eta > 0, clips_lambda=False)
+DDPM = Solver(_ddpm, is_stochastic=lambda sampler: True, clips_lambda=False)

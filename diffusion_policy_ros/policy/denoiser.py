@@ -1,0 +1,79 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a sampler sees of a policy: a function from noisy chunks to clean ones."""
+
+from diffusion_policy_ros.diffusion import clean_from_prediction
+import torch
+
+
+class Denoiser:
+    """
+    Predicts clean chunks under one condition, clipped where the configuration says so.
+
+    With a guidance scale w other than 1 the network is asked twice, with and without the
+    observation: ``x0_hat = free + w (conditioned - free)`` (Ho and Salimans 2022,
+    arXiv:2207.12598, Eq. 6, whose w is 1 less). The same weights hold for every prediction type,
+    because x0_hat is affine in all of them and they add up to 1.
+    """
+
+    def __init__(self, policy, global_cond, guidance_scale=1.0):
+        """
+        Hold on to the condition.
+
+        :param policy: The ``Policy``.
+        :param global_cond: From ``Policy.encode``, float32 (B, global_cond_dim).
+        :param guidance_scale: Weight of the observation; 1 is the policy as trained.
+        """
+        self._policy = policy
+        self._cond = global_cond
+        self._free = torch.zeros_like(global_cond) if guidance_scale != 1 else None
+        self._scale = guidance_scale
+
+    def __call__(self, x_t, level):
+        """
+        Predict.
+
+        :param x_t: Noisy chunk, float32 (B, horizon, action_dim), normalized units.
+        :param level: Level; fields may be tensors (B, 1, 1).
+        :return: x0_hat, shaped like ``x_t``.
+        """
+        x0_hat = predict_clean(self._policy, x_t, level, self._cond)
+        if self._free is not None:
+            free = predict_clean(self._policy, x_t, level, self._free)
+            x0_hat = free + self._scale * (x0_hat - free)
+        config = self._policy.config
+        if not config.clip_sample:
+            return x0_hat
+        # Clipping must not turn an overflow into a plausible action at the edge of the range.
+        limit = config.clip_sample_range
+        return torch.where(x0_hat.isfinite(), x0_hat.clamp(-limit, limit), torch.nan)
+
+
+def predict_clean(policy, x_t, level, global_cond):
+    """
+    Ask the network of a policy and turn its answer into a clean chunk, which is not clipped.
+
+    :param policy: The ``Policy``.
+    :param x_t: Noisy chunk, float32 (B, horizon, action_dim), normalized units.
+    :param level: Level; fields may be tensors (B, 1, 1).
+    :param global_cond: From ``Policy.encode``, float32 (B, global_cond_dim).
+    :return: x0_hat, shaped like ``x_t``.
+    """
+    if isinstance(level.timestep, torch.Tensor):
+        t = level.timestep.flatten()
+    else:
+        t = torch.full((1,), float(level.timestep), device=x_t.device)
+    return clean_from_prediction(policy.denoise(x_t, t, global_cond), x_t, level.alpha,
+                                 level.sigma, policy.config.prediction_type)
