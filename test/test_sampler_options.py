@@ -27,7 +27,7 @@ from diffusion_policy_ros.diffusion.solvers import load_solver  # noqa: E402
 NUMBERS = [option for option in OPTIONS if not option.choices]
 UNBOUNDED = 'switch_lambda'  # a sampler takes any; beyond the range, none makes a difference
 # What else a number needs to be of use.
-COMPANIONS = {'eta': {'solver': 'ddim'}}
+COMPANIONS = {'eta': {'solver': 'ddim'}, 'switch_lambda': {'then': 'ddim'}}
 
 
 def _usable(name, value):
@@ -35,7 +35,8 @@ def _usable(name, value):
     def works(changes):
         try:
             sampler = Sampler(**{**COMPANIONS.get(name, {}), **changes, name: value})
-            inference_levels(DiscreteVp(num_train_timesteps=100_000), sampler)
+            if name == 'start_timestep':
+                inference_levels(DiscreteVp(num_train_timesteps=100_000), sampler)
         except ConfigError:
             return False
         return True

@@ -57,6 +57,7 @@ def run(args) -> int:
     if not samplers:
         raise ConfigError('none of the solvers can make two steps within the --evaluations '
                           f'{", ".join(map(str, args.evaluations))}; allow more')
+    _make_folder(args.out)
     with memory_guard('lower --windows or --samples'):
         windows = _windows(args, policy)
         with torch.inference_mode():
@@ -65,6 +66,8 @@ def run(args) -> int:
         rows, is_whole = _measure(bench, samplers)
     if rows:
         _report(args, policy, bench, rows, len(global_cond))
+    else:
+        print('stopped before anything was measured')
     return 0 if is_whole else 130
 
 
@@ -111,12 +114,17 @@ def _check(args):
             raise ConfigError(f'--{name} is {value}; it must be from {low} to {high}')
     if args.cache and not args.dataset:
         raise ConfigError('--cache is the folder of a decoded dataset; name the --dataset too')
+
+
+def _make_folder(path):
+    """Make the folder of the results, refusing one that cannot be written to."""
     try:
-        args.out.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f'--out {args.out} cannot be made: {error}') from error
-    if not os.access(args.out, os.W_OK | os.X_OK):
-        raise ConfigError(f'--out {args.out} cannot be written to; choose another folder')
+        raise ConfigError(
+            f'--out {path} cannot be made: {error}; choose another folder') from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f'--out {path} cannot be written to; choose another folder')
 
 
 def _windows(args, policy):

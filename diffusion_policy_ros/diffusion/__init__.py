@@ -22,13 +22,13 @@ from diffusion_policy_ros.diffusion.prediction import clean_from_prediction, pre
 from diffusion_policy_ros.diffusion.process import Process
 from diffusion_policy_ros.diffusion.sampler import Sampler
 from diffusion_policy_ros.diffusion.sampling import (
-    draw_noise, integrate, refine_chunk, sample_chunk, Solution, solve)
+    check_start, draw_noise, integrate, refine_chunk, sample_chunk, Solution, solve)
 from diffusion_policy_ros.diffusion.variance_exploding import GeometricVe, KarrasVe
 from diffusion_policy_ros.diffusion.variance_preserving import ContinuousVp, DiscreteVp
 from diffusion_policy_ros.diffusion.weighting import bound_weight, variational_weights
 
-__all__ = ['bits_per_dimension', 'bound_weight', 'CLEAN', 'clean_from_prediction', 'ContinuousVp',
-           'DiscreteVp', 'draw_noise', 'generate', 'GeometricVe', 'inference_levels', 'integrate',
-           'interpolate', 'invert', 'KarrasVe', 'Level', 'log_likelihood', 'prediction_target',
-           'Process', 'refine_chunk', 'sample_chunk', 'Sampler', 'Solution', 'solve',
-           'variational_weights']
+__all__ = ['bits_per_dimension', 'bound_weight', 'check_start', 'CLEAN', 'clean_from_prediction',
+           'ContinuousVp', 'DiscreteVp', 'draw_noise', 'generate', 'GeometricVe',
+           'inference_levels', 'integrate', 'interpolate', 'invert', 'KarrasVe', 'Level',
+           'log_likelihood', 'prediction_target', 'Process', 'refine_chunk', 'sample_chunk',
+           'Sampler', 'Solution', 'solve', 'variational_weights']

@@ -20,6 +20,8 @@ process (Eq. 4 of Karras et al. 2022, arXiv:2206.00364). It starts and ends at n
 at clean data, so that either direction undoes the other.
 """
 
+import math
+
 from diffusion_policy_ros.checks import is_count, shown
 from diffusion_policy_ros.diffusion.sampler import Sampler
 from diffusion_policy_ros.diffusion.sampling import integrate
@@ -84,7 +86,7 @@ def follow_flow_with_volume(denoiser, x, levels, process, directions):
 
     def denoise(x_t, level):
         x0_hat, trace = _with_trace(denoiser, x_t, level, directions)
-        dimensions = x_t[0].numel()
+        dimensions = math.prod(x_t.shape[1:])
         divergences.append((dimensions - level.alpha * trace) * (level.alpha / level.sigma))
         return x0_hat
 

@@ -49,27 +49,36 @@ def inference_levels(process, sampler) -> tuple:
     start = _start(process, sampler)
     if load_solver(sampler.solver).is_adaptive:
         return process.level(start), process.level(process.t_min), CLEAN
+    levels = (*_noisy_levels(process, sampler, start), CLEAN)
+    if sampler.then and not levels[0].lambda_t < sampler.switch_lambda <= levels[-2].lambda_t:
+        raise ConfigError(
+            f'switch_lambda is {sampler.switch_lambda:g}, so that only one of {sampler.solver} '
+            f'and {sampler.then} would work; it must be above {levels[0].lambda_t:.3g}, at most '
+            f'{levels[-2].lambda_t:.3g}')
+    return levels
+
+
+def _noisy_levels(process, sampler, start):
+    """Return the levels before clean data."""
     steps = sampler.num_inference_steps
     if sampler.spacing in IN_TIME:
-        times = IN_TIME[sampler.spacing](process, start, steps)
         usable = start - process.t_min + 1
         if process.is_discrete and steps > usable:
             raise ConfigError(
                 f'num_inference_steps is {steps}; {sampler.solver} has {usable:g} noise levels '
                 f'in a schedule of {process.num_train_timesteps}, ask for at most that many, or '
                 'take the spacing lambda, which has levels between them')
+        times = IN_TIME[sampler.spacing](process, start, steps)
         if times[-1] < process.t_min * (1 - ROUNDING):
             raise ConfigError(
                 f'num_inference_steps is {steps}; {sampler.spacing} would go down to '
                 f'{times[-1]:.3g}, below the least noisy time {process.t_min:g} of the process, '
                 'ask for fewer or take the spacing linspace')
-        levels = [process.level(t) for t in times]
-    elif start == process.t_min and steps > 1:
+        return [process.level(t) for t in times]
+    if start == process.t_min and steps > 1:
         raise ConfigError(f'num_inference_steps is {steps}; sampling starts at the least noisy '
                           'level of this schedule, ask for 1 step')
-    else:
-        levels = IN_BETWEEN[sampler.spacing](process, start, steps)
-    return (*levels, CLEAN)
+    return IN_BETWEEN[sampler.spacing](process, start, steps)
 
 
 def _start(process, sampler):
@@ -100,7 +109,14 @@ def _leading(process, start, steps):
     """Go down by a whole stride, as diffusers does, but from the first level."""
     stride = (start - process.t_clean) / steps
     if process.is_discrete:
-        stride = math.floor(stride)
+        whole = math.floor(stride)
+        if start - process.t_clean - steps * whole > whole:
+            raise ConfigError(
+                f'num_inference_steps is {steps}; leading goes down from {start} by a whole '
+                f'stride, {whole}, and would jump to clean data from '
+                f'{start - (steps - 1) * whole}; ask for '
+                f'{(start - process.t_clean) // (whole + 1)} or take the spacing trailing')
+        stride = whole
     return [start - k * stride for k in range(steps)]
 
 

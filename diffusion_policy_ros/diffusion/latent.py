@@ -15,7 +15,7 @@
 """Chunks and their latents: the probability-flow ODE as a map that can be undone."""
 
 from diffusion_policy_ros.diffusion.flow import flow_levels, follow_flow
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.errors import ConfigError, SamplingError
 import torch
 
 # Sine of the angle below which a great circle is as good as straight, or has no one direction.
@@ -77,10 +77,14 @@ def interpolate(first, second, weights):
     :param weights: Numbers or tensor (K,), each from 0 to 1.
     :return: (B, K, horizon, action_dim), of the dtype of ``first``; both ends are exact.
     :raises ConfigError: if the shapes differ or a weight is out of range.
+    :raises SamplingError: if a latent is not finite.
     """
     weights = torch.as_tensor(weights, dtype=torch.float64).to(first)
     if weights.dim() != 1 or not ((weights >= 0) & (weights <= 1)).all():
         raise ConfigError(f'weights are {weights.tolist()}; wanted a list of numbers from 0 to 1')
+    if not (torch.isfinite(first).all() and torch.isfinite(second).all()):
+        raise SamplingError('a latent is not finite; look for NaN or infinity in what it was '
+                            'made from')
     if first.shape != second.shape:
         raise ConfigError(f'first is {tuple(first.shape)} and second {tuple(second.shape)}; they '
                           'must have the same shape')

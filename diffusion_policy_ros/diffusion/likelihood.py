@@ -72,12 +72,12 @@ def bits_per_dimension(nats, chunk):
     :param chunk: The chunks, (B, horizon, action_dim); only their size matters.
     :return: Bits, (B,); below 0 where the density is high.
     """
-    return -nats / (chunk[0].numel() * math.log(2))
+    return -nats / (math.prod(chunk.shape[1:]) * math.log(2))
 
 
 def _axes(chunk):
     """Return one unit vector per entry of a chunk, (D, 1, horizon, action_dim) expanded to B."""
-    size = chunk[0].numel()
+    size = math.prod(chunk.shape[1:])
     axes = torch.eye(size, dtype=chunk.dtype, device=chunk.device).view(size, 1, *chunk.shape[1:])
     return axes.expand(size, *chunk.shape)
 

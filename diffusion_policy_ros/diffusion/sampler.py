@@ -25,7 +25,8 @@ from diffusion_policy_ros.errors import ConfigError
 BOUNDS = {'eta': (0, 1), 'temperature': (0, 100), 'guidance_scale': (0, 100),
           'corrector_snr': (0, 1), 'rtol': (0, 1), 'atol': (0, 1)}
 MAY_BE_ZERO = ('eta', 'temperature', 'guidance_scale')
-COUNTS = ('num_inference_steps', 'corrector_steps', 'max_evaluations')
+# The largest value of each count: beyond any use, so that a mistyped one costs no time.
+COUNTS = {'num_inference_steps': 10_000, 'corrector_steps': 1000, 'max_evaluations': 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,10 @@ class Sampler:
 
     def __post_init__(self):
         """Check every field, naming it in each error."""
-        for name in COUNTS:
-            if not is_count(getattr(self, name)):
+        for name, most in COUNTS.items():
+            if not is_count(getattr(self, name), most=most):
                 raise ConfigError(f'{name} is {shown(getattr(self, name))}; it must be a whole '
-                                  'number, at least 1')
+                                  f'number, at least 1 and at most {most}')
         for name, (low, high) in BOUNDS.items():
             value = getattr(self, name)
             if not is_number(value) or not low <= value <= high \
@@ -98,7 +99,7 @@ class Sampler:
         """
         changes = {name: value for name, value in changes.items() if value is not None}
         if changes.get('solver', self.solver) != self.solver:
-            changes = {'order': None, 'eta': 0.0, 'then': None, **changes}
+            changes = {'order': None, 'eta': 0.0, 'then': None, 'switch_lambda': 0.0, **changes}
         return replace(self, **changes)
 
     @property
@@ -132,7 +133,7 @@ class Sampler:
             raise ConfigError(f'order is {shown(self.order)}; it must be a whole number, '
                               'at least 1')
         check_choice(f'order of {self.solver}', self.order, solver.orders, ConfigError)
-        if self.eta > 0 and self.solver != 'ddim':
+        if self.eta > 0 and 'ddim' not in (self.solver, self.then):
             raise ConfigError(f'eta is {self.eta!r} with solver {self.solver!r}; it can be above '
                               '0 only with ddim')
         if self.then is not None:
@@ -148,3 +149,6 @@ class Sampler:
             value = getattr(self, name)
             if not (is_number(value) or (value is None and name == 'start_timestep')):
                 raise ConfigError(f'{name} is {shown(value)}; it must be a number')
+        if self.then is None and self.switch_lambda != 0:
+            raise ConfigError(f'switch_lambda is {shown(self.switch_lambda)}, but no second '
+                              'solver is given; name it with then')

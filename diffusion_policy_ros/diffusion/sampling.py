@@ -18,8 +18,12 @@ from typing import NamedTuple
 
 from diffusion_policy_ros.diffusion.grid import inference_levels
 from diffusion_policy_ros.diffusion.solvers import Interval, load_solver
-from diffusion_policy_ros.errors import SamplingError
+from diffusion_policy_ros.errors import ConfigError, SamplingError
 import torch
+
+
+# Above this share of the data, noise alone is no place to start from.
+LARGEST_ALPHA = 0.5
 
 
 class Solution(NamedTuple):
@@ -81,9 +85,28 @@ def solve(denoiser, noise, process, sampler, *, generator=None) -> Solution:
     :raises ConfigError: as ``sample_chunk``.
     :raises SamplingError: as ``sample_chunk``.
     """
+    check_start(process, sampler)
     levels = inference_levels(process, sampler)
     start = process.prior_std(levels[0]) * sampler.temperature * noise
     return integrate(denoiser, start, levels, process, sampler, generator=generator)
+
+
+def check_start(process, sampler):
+    """
+    Refuse to start from noise alone where chunks are visible already.
+
+    :param process: Process of the training.
+    :param sampler: Sampler.
+    :raises ConfigError: if ``start_timestep`` is such a place, or the process has no levels for
+        the sampler.
+    """
+    level = inference_levels(process, sampler)[0]
+    if sampler.start_timestep is not None and process.prior_std(level) == 1 \
+            and level.alpha > LARGEST_ALPHA:
+        raise ConfigError(
+            f'start_timestep is {sampler.start_timestep:g}, where alpha is {level.alpha:.2f}: '
+            'noise alone is no chunk of that level. Start above, where alpha is at most '
+            f'{LARGEST_ALPHA}, or refine an existing chunk from there')
 
 
 def refine_chunk(denoiser, chunk, noise, process, sampler, *, generator=None):
@@ -103,8 +126,11 @@ def refine_chunk(denoiser, chunk, noise, process, sampler, *, generator=None):
     :raises ConfigError: if the process has no levels for the sampler.
     :raises SamplingError: as ``sample_chunk``.
     """
+    if sampler.start_timestep is None:
+        raise ConfigError('start_timestep is None; refining a chunk needs the timestep up to '
+                          'which it is noised')
     levels = inference_levels(process, sampler)
-    start = levels[0].alpha * chunk + levels[0].sigma * noise
+    start = levels[0].alpha * chunk + levels[0].sigma * sampler.temperature * noise
     return integrate(denoiser, start, levels, process, sampler, generator=generator).x
 
 
@@ -134,6 +160,8 @@ def integrate(denoiser, x, levels, process, sampler, *, generator=None) -> Solut
     def draw():
         return draw_noise(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ConfigError(f'the chunk is {str(x.dtype)[6:]}; solvers need float32 or float64')
     _check_finite(x, 'the start')
     solver, order, state = load_solver(sampler.solver), sampler.order, None
     for left, (start, end) in zip(range(len(levels) - 1, 0, -1), zip(levels, levels[1:])):

@@ -24,6 +24,8 @@ from diffusion_policy_ros.diffusion.process import Process
 from diffusion_policy_ros.errors import ConfigError
 import torch
 
+# Below this log(alpha) at the noisiest time float32 knows nothing of the data any more.
+LOG_ALPHA_MIN = -50.0
 COSINE_OFFSET = 0.008
 COSINE_BETA_MAX = 0.999
 
@@ -34,6 +36,17 @@ class VariancePreserving(Process):
     def diffusion(self, t):
         """Return ``g(t) = sqrt(-2 f(t))``, which keeps a variance of 1."""
         return (-2 * self.drift(t)).sqrt()
+
+    def check_end(self):
+        """
+        Refuse a process at whose end nothing can be computed.
+
+        :raises ConfigError: if ``log(alpha)`` there is below ``LOG_ALPHA_MIN``.
+        """
+        log_alpha = float(self.marginal(self.t_max)[0].log())
+        if log_alpha < LOG_ALPHA_MIN:
+            raise ConfigError(f'{self}: log(alpha) is {log_alpha:.3g} at its end, below '
+                              f'{LOG_ALPHA_MIN:g}; take smaller betas')
 
     def prior_std(self, level) -> float:
         """Return 1: sampling starts from standard normal noise, whatever the level."""
@@ -76,6 +89,7 @@ class DiscreteVp(VariancePreserving):
                 and 0 < self.beta_start <= self.beta_end < 1):
             raise ConfigError(f'beta_start is {self.beta_start!r} and beta_end {self.beta_end!r}; '
                               'wanted 0 < beta_start <= beta_end < 1')
+        self.check_end()
 
     @property
     def t_max(self) -> int:
@@ -150,6 +164,7 @@ class ContinuousVp(VariancePreserving):
                 and 0 < self.beta_min <= self.beta_max):
             raise ConfigError(f'beta_min is {self.beta_min!r} and beta_max {self.beta_max!r}; '
                               'wanted 0 < beta_min <= beta_max')
+        self.check_end()
 
     def beta(self, t):
         """Return the noise rate at a time, float64, shaped like ``t``."""

@@ -15,7 +15,22 @@
 """What a sampler sees of a policy: a function from noisy chunks to clean ones."""
 
 from diffusion_policy_ros.diffusion import clean_from_prediction
+from diffusion_policy_ros.errors import ConfigError
 import torch
+
+
+def check_guidance(config, guidance_scale):
+    """
+    Refuse guidance of a policy that never missed an observation in training.
+
+    :param config: PolicyConfig.
+    :param guidance_scale: Weight of the observation.
+    :raises ConfigError: if it is not 1, and ``conditioning_dropout`` is 0.
+    """
+    if guidance_scale != 1 and not config.conditioning_dropout:
+        raise ConfigError(f'guidance_scale is {guidance_scale}, but this policy was trained '
+                          'without conditioning_dropout, so only 1 has a meaning; train with '
+                          'policy.conditioning_dropout=0.1')
 
 
 class Denoiser:
@@ -35,7 +50,9 @@ class Denoiser:
         :param policy: The ``Policy``.
         :param global_cond: From ``Policy.encode``, float32 (B, global_cond_dim).
         :param guidance_scale: Weight of the observation; 1 is the policy as trained.
+        :raises ConfigError: if the policy cannot be guided.
         """
+        check_guidance(policy.config, guidance_scale)
         self._policy = policy
         self._cond = global_cond
         self._free = torch.zeros_like(global_cond) if guidance_scale != 1 else None

@@ -15,11 +15,11 @@
 
 from diffusion_policy_ros.checks import is_count, shown
 from diffusion_policy_ros.diffusion import (
-    DiscreteVp, draw_noise, inference_levels, refine_chunk, sample_chunk, Sampler)
+    check_start, DiscreteVp, draw_noise, refine_chunk, sample_chunk, Sampler)
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.policy.checkpoint import (
     check_unchanged, check_weights, Checkpoint, read_checkpoint, write_checkpoint)
-from diffusion_policy_ros.policy.denoiser import Denoiser
+from diffusion_policy_ros.policy.denoiser import check_guidance, Denoiser
 from diffusion_policy_ros.policy.device import choose_device
 from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
 from diffusion_policy_ros.policy.encoding import encode_images, join_observations
@@ -115,7 +115,9 @@ class Policy(nn.Module):
             are not part of a checkpoint stay.
         :param weights_dtype: ``float32``, or ``float16`` for half the size.
         :raises CheckpointError: if the folder holds something else, or a weight does not fit.
+        :raises ConfigError: as ``check_sampler``.
         """
+        self.check_sampler(self.sampler)
         write_checkpoint(folder, Checkpoint(
             config=self.config, statistics=self.normalizer.statistics, weights=self.state_dict(),
             contract=self.contract, sampler=self.sampler), weights_dtype=weights_dtype)
@@ -191,14 +193,11 @@ class Policy(nn.Module):
         Refuse a sampler that cannot work with this policy.
 
         :param sampler: Sampler.
-        :raises ConfigError: if the process has no such levels, or if guidance is asked of a
-            policy that has never seen a missing observation.
+        :raises ConfigError: if the process has no such levels, noise alone is no chunk of the
+            first one, or guidance is asked of a policy that never missed an observation.
         """
-        inference_levels(self.process, sampler)
-        if sampler.guidance_scale != 1 and not self.config.conditioning_dropout:
-            raise ConfigError(f'guidance_scale is {sampler.guidance_scale:g}, but this policy was '
-                              'trained without conditioning_dropout, so only 1 has a meaning; '
-                              'train with policy.conditioning_dropout=0.1')
+        check_start(self.process, sampler)
+        check_guidance(self.config, sampler.guidance_scale)
 
     @torch.inference_mode()
     def sample(self, window, *, sampler=None, generator=None, noise=None):
@@ -249,7 +248,6 @@ class Policy(nn.Module):
         :return: float32 (B, horizon, action_dim) in robot units.
         """
         sampler = self.sampler if sampler is None else sampler
-        self.check_sampler(sampler)
         noise = self._start_noise(len(global_cond), generator, noise)
         chunk = sample_chunk(self.denoiser(global_cond, sampler), noise, self.process, sampler,
                              generator=generator)
@@ -269,7 +267,6 @@ class Policy(nn.Module):
         :raises ConfigError: if chunk, noise or sampler do not fit.
         :raises SamplingError: as ``sample``.
         """
-        self.check_sampler(sampler)
         check_chunk('chunk', chunk, len(global_cond), self.config)
         noise = self._start_noise(len(global_cond), generator, noise)
         clean = self.normalizer.normalize(ACTION_KEY, chunk.to(self.device))

@@ -72,6 +72,9 @@ def is_possible(process, sampler):
     if sampler.spacing not in IN_TIME or (sampler.spacing == 'linspace'
                                           and not process.is_discrete):
         return start > process.t_min
+    if process.is_discrete and sampler.spacing == 'leading' and steps <= start + 1:
+        stride, rest = divmod(start + 1, steps)
+        return rest <= stride
     if process.is_discrete:
         return steps <= start + 1
     return (start - process.t_clean) / steps > process.t_min - process.t_clean - 1e-12
@@ -113,6 +116,25 @@ def test_every_grid_falls_strictly_from_its_start_to_clean_data_or_is_refused(
 def test_one_step_goes_from_the_noisiest_level_to_clean_data(process, spacing):
     start = 98 if process is COSINE and spacing in IN_LAMBDA else process.t_max
     assert times(process, 1, spacing) == [start]
+
+
+@pytest.mark.parametrize('steps, last, instead', [(30, 12, 25), (34, 33, 33), (51, 49, 50)])
+def test_leading_that_would_jump_from_amid_the_noise_is_refused(steps, last, instead):
+    with pytest.raises(ConfigError, match=f'num_inference_steps is {steps}; leading .* from '
+                                          f'{last}; ask for {instead} or take the spacing'):
+        times(COSINE, steps, 'leading')
+    assert times(COSINE, instead, 'leading')[-1] < 2 * (100 // instead)
+
+
+@pytest.mark.parametrize('switch', (-8.0, -7.5, 3.8, 50.0))
+def test_a_switch_that_leaves_one_solver_without_work_is_refused(switch):
+    sampler = Sampler('ddim', 20, spacing='linspace', then='ddpm', switch_lambda=switch)
+    if switch == -7.5:
+        assert len(inference_levels(COSINE, sampler)) == 21
+        return
+    with pytest.raises(ConfigError, match='only one of ddim and ddpm would work; it must be '
+                                          'above -7.62, at most 3.68'):
+        inference_levels(COSINE, sampler)
 
 
 @pytest.mark.parametrize('spacing', ('linspace', 'quadratic', 'lambda', 'karras'))
@@ -198,7 +220,7 @@ def test_single_linspace_step_starts_at_the_noisiest_level_unlike_that_of_diffus
     assert times(COSINE, 1, 'linspace') == [99]
 
 
-@pytest.mark.parametrize('steps', (2, 5, 7, 10, 30))
+@pytest.mark.parametrize('steps', (2, 5, 7, 10, 33))
 def test_leading_starts_at_the_noisiest_level_unlike_that_of_diffusers(ddim_times, steps):
     # Sampling begins on pure noise, so the first level must be the one that is pure noise; with
     # 10 steps diffusers' first level is 90, where a seventh of the deviation is still data.

@@ -18,7 +18,7 @@ import math
 
 from diffusion_policy_ros.diffusion import (
     ContinuousVp, DiscreteVp, generate, GeometricVe, interpolate, invert, KarrasVe)
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.errors import ConfigError, SamplingError
 import pytest
 import torch
 
@@ -100,3 +100,10 @@ def test_weights_outside_the_way_are_refused(weights):
 def test_latents_of_different_shape_are_refused():
     with pytest.raises(ConfigError, match=r'first is \(1, 4, 2\) and second \(1, 4, 3\)'):
         interpolate(normal(1, 4, 2), normal(1, 4, 3), [0.5])
+
+
+def test_a_latent_that_is_not_finite_is_refused():
+    good = torch.ones(1, 4, 2)
+    for bad in (good * float('nan'), good * float('inf')):
+        with pytest.raises(SamplingError, match='a latent is not finite'):
+            interpolate(good, bad, [0.5])

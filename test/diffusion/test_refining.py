@@ -85,11 +85,15 @@ def test_each_solver_works_on_its_side_of_the_switch(solver, then, line_mixture)
         assert parted[0] == seen[0][1][0]
 
 
-def test_a_switch_nobody_reaches_changes_nothing(line_mixture):
-    plain = Sampler(ODE, 20, spacing='lambda')
-    switched = Sampler(ODE, 20, spacing='lambda', then=SDE, switch_lambda=50.0)
-    assert torch.equal(*(sample_chunk(line_mixture.denoise, noise_of(2, 5), VP, sampler)
-                         for sampler in (plain, switched)))
+def test_refining_needs_to_know_from_where():
+    with pytest.raises(ConfigError, match='start_timestep is None; refining a chunk needs'):
+        refine_chunk(None, noise_of(1), noise_of(2), VP, Sampler())
+
+
+def test_noise_alone_is_no_chunk_of_a_level_where_data_are_visible(line_mixture):
+    sampler = Sampler(ODE, 5, start_timestep=40)
+    with pytest.raises(ConfigError, match='start_timestep is 40, where alpha is 0.* refine an'):
+        sample_chunk(line_mixture.denoise, noise_of(2), VP, sampler)
 
 
 @pytest.mark.parametrize('solver', (ODE, SDE))

@@ -36,21 +36,39 @@ def samplers(draw):
     """Return any sampler that its checks let through."""
     solver = draw(st.sampled_from(NAMES))
     share = st.floats(0.001, 1)
+    then = None if solver == 'adaptive' else draw(
+        st.one_of(st.none(), st.sampled_from(NOT_ADAPTIVE)))
     return Sampler(
         solver, draw(st.integers(1, 1000)),
         draw(st.one_of(st.none(), st.sampled_from(load_solver(solver).orders))),
         draw(st.sampled_from(SPACINGS)), draw(st.floats(0, 1)) if solver == 'ddim' else 0.0,
         draw(st.one_of(st.none(), st.integers(1, 99), st.floats(0.1, 1))),
         draw(st.floats(0, 100)), draw(st.floats(0, 100)),
-        None if solver == 'adaptive' else draw(st.one_of(st.none(),
-                                                         st.sampled_from(NOT_ADAPTIVE))),
-        draw(st.floats(-10, 10)), draw(st.integers(1, 5)), draw(share), draw(share), draw(share),
+        then, draw(st.floats(-10, 10)) if then else 0.0,
+        draw(st.integers(1, 5)), draw(share), draw(share), draw(share),
         draw(st.integers(1, 10000)))
 
 
 def half(x_t, level):
     """Return something bounded in place of a prediction."""
     return torch.tanh(x_t / 2)
+
+
+def test_a_switch_without_a_second_solver_is_refused():
+    with pytest.raises(ConfigError, match='switch_lambda is 3.0, but no second solver is given'):
+        Sampler(switch_lambda=3.0)
+
+
+def test_eta_may_be_that_of_the_second_solver():
+    assert Sampler('dpm_solver++', then='ddim', eta=0.5).is_stochastic
+
+
+@pytest.mark.parametrize('name, most', [('num_inference_steps', 10_000),
+                                        ('corrector_steps', 1000), ('max_evaluations', 10**6)])
+def test_counts_beyond_any_use_are_refused(name, most):
+    assert getattr(Sampler(**{name: most}), name) == most
+    with pytest.raises(ConfigError, match=f'{name} is .*at least 1 and at most {most}'):
+        Sampler(**{name: most + 1})
 
 
 @settings(max_examples=200, deadline=None)

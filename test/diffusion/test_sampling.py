@@ -141,3 +141,9 @@ def test_any_request_gives_a_finite_chunk_or_is_refused(solver, steps, spacing, 
 def test_nan_that_appears_on_the_way_is_not_handed_on(bent):
     with pytest.raises(SamplingError, match='the result of sampling is not finite; look for NaN'):
         sample_chunk(lambda x, level: x * float('nan'), NOISE, VP, Sampler('ddim'))
+
+
+@pytest.mark.parametrize('dtype', (torch.bfloat16, torch.float16))
+def test_types_that_are_too_coarse_for_a_solver_are_refused(dtype, bent):
+    with pytest.raises(ConfigError, match='solvers need float32 or float64'):
+        sample_chunk(bent, torch.ones(1, 4, 2, dtype=dtype), VP, Sampler())

@@ -160,3 +160,10 @@ def test_impossible_continuous_process_is_refused(fields):
         ContinuousVp(**fields)
     assert all(f'{name} is {value!r}' in str(refused.value) or f'{name} {value!r}'
                in str(refused.value) for name, value in fields.items())
+
+
+@pytest.mark.parametrize('make', [lambda: DiscreteVp(1000, 'linear', 0.9, 0.999),
+                                  lambda: ContinuousVp(0.1, 5000.0)])
+def test_a_process_at_whose_end_alpha_vanishes_is_refused(make):
+    with pytest.raises(ConfigError, match=r'log\(alpha\) is -.* at its end, below -50'):
+        make()

@@ -110,7 +110,7 @@ def test_what_cannot_be_loaded_is_refused_with_the_parameter_to_set(model):
     ({'solver': 'euler', 'order': 3}, 'order of euler is 3; choose one of: 1'),
     ({'solver': 'ddpm', 'eta': 0.5}, 'eta is 0.5 .* only with ddim'),
     ({'start_timestep': 100.0}, 'start_timestep is 100; .* at most 99'),
-    ({'guidance_scale': 2.0}, 'guidance_scale is 2, .* without conditioning_dropout')])
+    ({'guidance_scale': 2.0}, 'guidance_scale is 2.0, .* without conditioning_dropout')])
 def test_a_sampler_that_the_policy_cannot_use_is_refused(worker, changes, words):
     with pytest.raises(ConfigError, match=words):
         worker.check(changes)

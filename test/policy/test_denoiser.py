@@ -59,7 +59,7 @@ def test_guidance_without_an_observation_does_not_depend_on_it(guided, window):
 
 
 def test_guidance_of_a_policy_that_never_missed_an_observation_is_refused(policy, window):
-    with pytest.raises(ConfigError, match='guidance_scale is 2, but this policy was trained '
+    with pytest.raises(ConfigError, match='guidance_scale is 2.0, but this policy was trained '
                                           'without conditioning_dropout'):
         policy.sample(window, sampler=Sampler(guidance_scale=2.0))
 

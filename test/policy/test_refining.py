@@ -72,3 +72,11 @@ def test_refining_from_the_given_noise_repeats(policy, window):
         policy.refine_from(cond, chunk, sampler=sampler, noise=noise[:1])
     with pytest.raises(ConfigError, match=r'chunk: got float32 \(1, 16, 2\), wanted float32'):
         policy.refine_from(cond, chunk[:1], sampler=sampler)
+
+
+def test_a_default_sampler_that_loading_would_refuse_is_not_saved(make_policy, tmp_path):
+    policy = make_policy()
+    policy.sampler = Sampler(num_inference_steps=1000)
+    with pytest.raises(ConfigError, match='num_inference_steps is 1000'):
+        policy.save(tmp_path / 'model')
+    assert not (tmp_path / 'model').exists()

@@ -81,7 +81,7 @@ def _try(denoise, x, before, lambdas, ends, steps, interval, sampler):
     low, high = _pair(denoise, x, begins.to(x.dtype), ends.to(x.dtype), interval.level_at)
     scale = torch.maximum(low.abs(), before.abs()).mul(sampler.rtol).clamp(min=sampler.atol)
     error = ((low - high) / scale).abs().flatten(1).amax(1).view_as(lambdas)
-    if not torch.isfinite(error).all():
+    if not torch.isfinite(error[moving]).all():
         raise SamplingError('the denoiser predicted a chunk that is not finite')
     accepted = moving & (error <= 1)
     growth = SAFETY * error.clamp(min=1e-12).pow(-1 / 3)

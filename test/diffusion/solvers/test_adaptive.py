@@ -15,7 +15,8 @@
 """The adaptive solver is as exact as it is asked to be, says so, and gives up with a reason."""
 
 from diffusion_policy_ros.diffusion import (
-    ContinuousVp, DiscreteVp, inference_levels, integrate, KarrasVe, sample_chunk, Sampler)
+    ContinuousVp, DiscreteVp, GeometricVe, inference_levels, integrate, KarrasVe, sample_chunk,
+    Sampler)
 from diffusion_policy_ros.errors import SamplingError
 import pytest
 import torch
@@ -90,3 +91,12 @@ def test_the_budget_is_never_exceeded(tolerance, line_mixture):
     with pytest.raises(SamplingError, match=f'max_evaluations = {spent - 1}'):
         sample_chunk(line_mixture.denoise, noise, process,
                      sampler.changed(max_evaluations=spent - 1))
+
+
+def test_chunks_that_have_arrived_do_not_fail_the_others():
+    """In so wide a process a step over the whole range overflows float32."""
+    process = GeometricVe(1e-20, 1e20)
+    noise = torch.randn(8, 4, 2, generator=torch.Generator().manual_seed(0))
+    sampler = Sampler('adaptive', max_evaluations=5000)
+    together = sample_chunk(lambda x, level: torch.tanh(x), noise, process, sampler)
+    assert torch.isfinite(together).all()
