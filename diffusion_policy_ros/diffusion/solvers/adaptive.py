@@ -25,7 +25,7 @@ from typing import NamedTuple
 from diffusion_policy_ros.diffusion.prediction import noise_from_clean
 from diffusion_policy_ros.diffusion.solvers.dpm_solver import (
     inner_noise, R_OF_ORDER_3, second_order, third_order)
-from diffusion_policy_ros.diffusion.solvers.solver import Interval, Solver
+from diffusion_policy_ros.diffusion.solvers.solver import ends_clean, Interval, Solver
 from diffusion_policy_ros.errors import SamplingError
 import torch
 
@@ -49,12 +49,11 @@ class Progress(NamedTuple):
     error: torch.Tensor
 
 
+@ends_clean
 def _step(denoise, x, interval, state, draw, sampler):
     """Cross an interval in as many steps as its error asks for."""
     del draw
     start, end = interval.start, interval.end
-    if end.is_clean:
-        return denoise(x, start), state
     shape = (len(x), *[1] * (x.dim() - 1))
     lambdas = torch.full(shape, start.lambda_t, dtype=torch.float64, device=x.device)
     steps = torch.full_like(lambdas, FIRST_STEP).clamp(max=interval.step)

@@ -16,7 +16,7 @@
 
 import math
 
-from diffusion_policy_ros.diffusion.solvers.solver import Solver
+from diffusion_policy_ros.diffusion.solvers.solver import ends_clean, Solver
 
 
 def ddim_step(x_t, x0_hat, level, next_level, *, eta=0.0, noise=None):
@@ -47,11 +47,13 @@ def ddim_step(x_t, x0_hat, level, next_level, *, eta=0.0, noise=None):
     return x if fresh == 0.0 else x + fresh * noise
 
 
+@ends_clean
 def _ddim(denoise, x, interval, state, draw, sampler):
     """Take a DDIM step with the sampler's eta."""
     return _step(denoise, x, interval, draw, sampler.eta), state
 
 
+@ends_clean
 def _ddpm(denoise, x, interval, state, draw, sampler):
     """Take an ancestral step."""
     del sampler
@@ -61,7 +63,7 @@ def _ddpm(denoise, x, interval, state, draw, sampler):
 def _step(denoise, x, interval, draw, eta):
     """Draw noise only where it is used, so that a seed means one sequence."""
     start, end = interval.start, interval.end
-    noise = draw() if eta > 0 and not end.is_clean else None
+    noise = draw() if eta > 0 else None
     return ddim_step(x, denoise(x, start), start, end, eta=eta, noise=noise)
 
 

@@ -22,7 +22,7 @@ solved exactly and eps_hat is expanded in lambda; each step stands alone.
 import math
 
 from diffusion_policy_ros.diffusion.prediction import noise_from_clean
-from diffusion_policy_ros.diffusion.solvers.solver import Solver
+from diffusion_policy_ros.diffusion.solvers.solver import ends_clean, Solver
 import torch
 
 # Where the inner stages of orders 2 and 3 lie, as shares of the step in lambda.
@@ -104,14 +104,12 @@ def expm1(value):
     return torch.expm1(value) if isinstance(value, torch.Tensor) else math.expm1(value)
 
 
+@ends_clean
 def _step(denoise, x, interval, state, draw, sampler):
     """Take a step of the order that is asked for."""
     del draw, sampler
     start, end = interval.start, interval.end
-    x0_hat = denoise(x, start)
-    if end.is_clean:
-        return x0_hat, state
-    eps = noise_from_clean(x, x0_hat, start)
+    eps = noise_from_clean(x, denoise(x, start), start)
     if interval.order == 1:
         return first_order(x, eps, start, end), state
     ratio = R_OF_ORDER_2 if interval.order == 2 else R_OF_ORDER_3[0]

@@ -23,7 +23,7 @@ come from the steps before (multistep) or from an inner stage (singlestep 2S).
 import math
 from typing import NamedTuple
 
-from diffusion_policy_ros.diffusion.solvers.solver import Solver
+from diffusion_policy_ros.diffusion.solvers.solver import ends_clean, Solver
 import torch
 
 R_OF_2S = 1 / 2
@@ -83,13 +83,12 @@ def _remembered(x0_hat, interval, past):
     return (Past(x0_hat, interval.start.lambda_t), *past)[:2]
 
 
+@ends_clean
 def _multistep(denoise, x, interval, state, draw, sampler):
     """Take a step of order 1, 2 (2M, algorithm 2) or 3 (3M)."""
     del draw, sampler
     start, end, past = interval.start, interval.end, state or ()
     x0_hat = denoise(x, start)
-    if end.is_clean:
-        return x0_hat, state
     h, next_state = interval.step, _remembered(x0_hat, interval, past)
     found = derivatives(x0_hat, past, interval)
     result = data_step(x, x0_hat, start, end)
@@ -102,26 +101,26 @@ def _multistep(denoise, x, interval, state, draw, sampler):
     return result, next_state
 
 
+@ends_clean
 def _singlestep(denoise, x, interval, state, draw, sampler):
     """Take a step of order 1 or 2 (2S, algorithm 1)."""
     del draw, sampler
     start, end = interval.start, interval.end
     x0_hat = denoise(x, start)
-    if end.is_clean or interval.order == 1:
-        return (x0_hat if end.is_clean else data_step(x, x0_hat, start, end)), state
+    if interval.order == 1:
+        return data_step(x, x0_hat, start, end), state
     at = interval.inner(R_OF_2S)
     x0_inner = denoise(data_step(x, x0_hat, start, at), at)
     x0_mixed = x0_hat + (x0_inner - x0_hat) / (2 * R_OF_2S)
     return data_step(x, x0_mixed, start, end), state
 
 
+@ends_clean
 def _sde_multistep(denoise, x, interval, state, draw, sampler):
     """Take a step of SDE-DPM-Solver++ of order 1 or 2 (2M)."""
     del sampler
     start, end, past = interval.start, interval.end, state or ()
     x0_hat = denoise(x, start)
-    if end.is_clean:
-        return x0_hat, state
     kept = math.exp(-interval.step)
     lost = -math.expm1(-2 * interval.step)
     result = end.sigma / start.sigma * kept * x + end.alpha * lost * x0_hat

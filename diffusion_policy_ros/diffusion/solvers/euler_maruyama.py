@@ -23,7 +23,7 @@ where every process is variance exploding and its drift is only the score:
 import math
 
 from diffusion_policy_ros.diffusion.prediction import noise_from_clean
-from diffusion_policy_ros.diffusion.solvers.solver import Solver
+from diffusion_policy_ros.diffusion.solvers.solver import ends_clean, Solver
 
 
 def euler_maruyama_step(x, x0_hat, start, end, noise):
@@ -63,22 +63,21 @@ def langevin_step(x, x0_hat, level, noise, snr):
     return x + size * score + math.sqrt(2 * size) * noise
 
 
+@ends_clean
 def _step(denoise, x, interval, state, draw, sampler):
-    """Take one step; the last one, to clean data, adds no noise."""
+    """Take one step."""
     del sampler
     x0_hat = denoise(x, interval.start)
-    if interval.end.is_clean:
-        return x0_hat, state
     return euler_maruyama_step(x, x0_hat, interval.start, interval.end, draw()), state
 
 
+@ends_clean
 def _corrected_step(denoise, x, interval, state, draw, sampler):
     """Predict, then correct at the new level."""
     x, state = _step(denoise, x, interval, state, draw, sampler)
-    if not interval.end.is_clean:
-        for _ in range(sampler.corrector_steps):
-            x = langevin_step(x, denoise(x, interval.end), interval.end, draw(),
-                              sampler.corrector_snr)
+    for _ in range(sampler.corrector_steps):
+        x = langevin_step(x, denoise(x, interval.end), interval.end, draw(),
+                          sampler.corrector_snr)
     return x, state
 
 

@@ -24,7 +24,7 @@ import math
 from typing import NamedTuple
 
 from diffusion_policy_ros.diffusion.prediction import noise_from_clean
-from diffusion_policy_ros.diffusion.solvers.solver import Solver
+from diffusion_policy_ros.diffusion.solvers.solver import ends_clean, Solver
 
 
 class Tableau(NamedTuple):
@@ -53,15 +53,11 @@ def runge_kutta_step(denoise, x, interval, tableau):
 
     :param denoise: Callable ``(x_t, level) -> x0_hat``.
     :param x: Noisy chunk, float (B, horizon, action_dim), normalized units.
-    :param interval: Interval to cross, in either direction.
+    :param interval: Interval to cross, in either direction; its end is not clean.
     :param tableau: Tableau of the method.
     :return: Chunk at ``interval.end``, shaped like ``x``.
     """
     start, end = interval.start, interval.end
-    if end.is_clean:
-        # The field is singular there; Euler's step, which needs no value at the end, is exact
-        # for the predicted clean chunk.
-        return denoise(x, start)
     y, rho = x / start.alpha, start.sigma / start.alpha
     width = end.sigma / end.alpha - rho
     slopes = []
@@ -86,6 +82,7 @@ def _sum(weights, slopes):
 
 def _solver(tableau, order, clips_lambda=True):
     """Wrap a method as a solver."""
+    @ends_clean
     def step(denoise, x, interval, state, draw, sampler):
         del draw, sampler
         return runge_kutta_step(denoise, x, interval, tableau), state

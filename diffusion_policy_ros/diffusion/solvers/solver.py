@@ -14,6 +14,7 @@
 
 """What a solver is: one pure step, and what the grid must know of it."""
 
+from functools import wraps
 from importlib import import_module
 from typing import Callable, NamedTuple
 
@@ -52,6 +53,25 @@ class Interval(NamedTuple):
         return self.level_at(self.start.lambda_t + fraction * self.step)
 
 
+def ends_clean(step):
+    """
+    Let a solver's step end at the predicted clean chunk where it goes to clean data.
+
+    No expansion holds over that last, in lambda infinite, step; Euler's, which needs no value at
+    the end, is exact for the prediction.
+
+    :param step: Step of a ``Solver`` between noisy levels.
+    :return: Step of a ``Solver`` to any less noisy level.
+    """
+    @wraps(step)
+    def whole_step(denoise, x, interval, state, draw, sampler):
+        if interval.end.is_clean:
+            return denoise(x, interval.start), state
+        return step(denoise, x, interval, state, draw, sampler)
+
+    return whole_step
+
+
 class Solver(NamedTuple):
     """
     A way to take a chunk from one noise level to the next.
@@ -60,7 +80,8 @@ class Solver(NamedTuple):
     level)`` predicts the clean chunk, ``state`` is what the step before returned (None at the
     start; its ``error``, where it has one, becomes the Solution's), ``draw()`` gives standard
     normal noise like ``x`` (``ddim`` without eta and all ODE solvers never call it), and
-    ``sampler`` holds the options. A step to clean data ends at a predicted clean chunk.
+    ``sampler`` holds the options. A step to clean data ends at a predicted clean chunk, see
+    ``ends_clean``.
 
     :ivar step: The function.
     :ivar orders: Orders of accuracy to choose from.

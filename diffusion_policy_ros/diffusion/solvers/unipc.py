@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from diffusion_policy_ros.diffusion.level import Level
 from diffusion_policy_ros.diffusion.solvers.dpm_solver_pp import data_step, Past
-from diffusion_policy_ros.diffusion.solvers.solver import Solver
+from diffusion_policy_ros.diffusion.solvers.solver import ends_clean, Solver
 import torch
 
 
@@ -45,13 +45,12 @@ class Memory(NamedTuple):
     past: tuple
 
 
+@ends_clean
 def _step(denoise, x, interval, state, draw, sampler):
     """Correct the chunk at the start, then predict it at the end."""
     del draw, sampler
     start, end = interval.start, interval.end
     x0_hat = denoise(x, start)
-    if end.is_clean:
-        return x0_hat, state
     newest, past = Past(x0_hat, start.lambda_t), state.past if state else ()
     if state:
         x = _unified(state.x, state.level, start, past[:state.order], newest)

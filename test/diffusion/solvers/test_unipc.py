@@ -16,35 +16,15 @@
 
 import math
 
-from diffusion_policy_ros.diffusion import (
-    DiscreteVp, inference_levels, integrate, Level, Sampler)
+from diffusion_policy_ros.diffusion import DiscreteVp, inference_levels, integrate, Sampler
 import pytest
 import torch
-
-MEAN, STD = 0.3, 0.4
-
-
-def bent_denoiser(x_t, level):
-    """Return something smooth that depends on the chunk and the level."""
-    return torch.tanh(1.5 * x_t + level.timestep / 50)
-
-
-def exact_denoiser(x_t, level):
-    """Return the expectation of clean data from N(MEAN, STD ** 2)."""
-    gain = level.alpha * STD ** 2 / ((level.alpha * STD) ** 2 + level.sigma ** 2)
-    return MEAN + gain * (x_t - level.alpha * MEAN)
-
-
-def exact_flow(x_t, level, next_level):
-    """Return where the probability-flow ODE takes data from N(MEAN, STD ** 2)."""
-    before, after = (math.hypot(at.alpha * STD, at.sigma) for at in (level, next_level))
-    return next_level.alpha * MEAN + after / before * (x_t - level.alpha * MEAN)
 
 
 @pytest.mark.parametrize('order', (1, 2, 3))
 @pytest.mark.parametrize('steps', (1, 2, 5, 8, 20))
 @pytest.mark.parametrize('spacing', ('trailing', 'linspace'))
-def test_unipc_equals_diffusers(order, steps, spacing):
+def test_unipc_equals_diffusers(order, steps, spacing, bent):
     diffusers = pytest.importorskip('diffusers')
     scheduler = diffusers.UniPCMultistepScheduler(
         100, beta_schedule='squaredcos_cap_v2', prediction_type='sample', solver_order=order,
@@ -59,22 +39,22 @@ def test_unipc_equals_diffusers(order, steps, spacing):
                         dtype=torch.float64)
     theirs = noise
     for t in scheduler.timesteps.tolist():
-        x0_hat = bent_denoiser(theirs, Level(t, 0.0, 0.0))
+        x0_hat = bent(theirs, process.level(t))
         theirs = scheduler.step(x0_hat, t, theirs).prev_sample
-    solution = integrate(bent_denoiser, noise, levels, process, sampler)
+    solution = integrate(bent, noise, levels, process, sampler)
     torch.testing.assert_close(solution.x, theirs, rtol=1e-10, atol=1e-10)
     assert solution.evaluations == steps
 
 
 @pytest.mark.parametrize('order', (1, 2, 3))
-def test_the_corrector_raises_the_order_by_one(order):
+def test_the_corrector_raises_the_order_by_one(order, line_gaussian):
     """Theorem 3.1 of Zhao et al. 2023."""
     process = DiscreteVp(1000, 'linear')
-    noise = torch.linspace(-3, 3, 48, dtype=torch.float64).view(1, 16, 3)
+    noise = torch.linspace(-3, 3, 48, dtype=torch.float64).view(1, 48, 1)
     sampler, errors = Sampler('unipc', order=order), []
     for count in (64, 128, 256):
         levels = tuple(process.level_at(-3 + 5 * k / count) for k in range(count + 1))
-        end = integrate(exact_denoiser, noise, levels, process, sampler).x
-        errors.append(float((end - exact_flow(noise, levels[0], levels[-1])).abs().max()))
+        end = integrate(line_gaussian.denoise, noise, levels, process, sampler).x
+        errors.append(float((end - line_gaussian.flow(noise, levels[0], levels[-1])).abs().max()))
     slopes = [math.log2(coarse / fine) for coarse, fine in zip(errors, errors[1:])]
     assert slopes[-1] == pytest.approx(order + 1, abs=0.3)
