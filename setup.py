@@ -54,7 +54,8 @@ extras = {
     'ros': ['ros-builtin-interfaces==2.3.*', 'ros-diagnostic-msgs==5.5.*',
             'ros-geometry-msgs==5.5.*', 'ros-lifecycle-msgs==2.3.*', 'ros-nav-msgs==5.5.*',
             'ros-rcl-interfaces==2.3.*', 'ros-rclpy[fastrtps]==9.1.*', 'ros-sensor-msgs==5.5.*',
-            'ros-std-msgs==5.5.*', 'ros-std-srvs==5.5.*', 'ros-trajectory-msgs==5.5.*'],
+            'ros-std-msgs==5.5.*', 'ros-std-srvs==5.5.*', 'ros-trajectory-msgs==5.5.*',
+            'ros-visualization-msgs==5.5.*'],
     'dev': ['colcon-common-extensions', 'colcon-ros', 'diffusers>=0.30', 'flake8>=6',
             'flake8-import-order', 'flake8-quotes', 'hypothesis>=6', 'pandas>=2',
             'pydocstyle>=6.3', 'pytest>=7', 'pytest-timeout>=2.2', 'setuptools<80'],
@@ -83,6 +84,7 @@ setup(
         'console_scripts': [
             f'dpr = {PACKAGE}.cli.main:main',
             f'policy_server = {PACKAGE}.nodes.policy_server:main',
+            f'command_safety = {PACKAGE}.nodes.command_safety:main',
             f'recorder = {PACKAGE}.nodes.recorder:main',
             f'pusht_sim = {PACKAGE}.nodes.pusht_sim:main',
         ],

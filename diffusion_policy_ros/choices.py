@@ -34,3 +34,8 @@ SOLVERS = {
     'euler_maruyama': 'euler_maruyama:EULER_MARUYAMA',
     'predictor_corrector': 'euler_maruyama:PREDICTOR_CORRECTOR',
 }
+# How a plan follows the one before it. The last one ignores that time has passed since its
+# observation, and is there to be compared with.
+JOINS = ('none', 'blend', 'ensemble', 'warm_start', 'rtc', 'shared_noise', 'coherent', 'naive')
+# When the next plan is asked for.
+REPLAN_TRIGGERS = ('executed', 'low', 'continuous')

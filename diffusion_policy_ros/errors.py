@@ -53,3 +53,7 @@ class BagError(DiffusionPolicyError):
 
 class DatasetError(DiffusionPolicyError):
     """A demonstration dataset is incomplete, corrupt or does not fit the contract."""
+
+
+class SafetyError(DiffusionPolicyError):
+    """Motion limits cannot be kept, or a command or measurement must not be followed."""

@@ -85,6 +85,9 @@ class ObservationStream:
     :ivar max_age_ms: Oldest usable sample at a tick, ms.
     :ivar stamp: ``header`` (capture time) or ``receive`` (arrival time) dates a sample.
     :ivar on_stale: ``stop`` refuses the window; ``hold`` repeats the last sample with its age.
+    :ivar frozen_after: Messages of equal content, one after another, from which on the stream
+        counts as frozen and its samples are refused; 0 never. For a camera whose pictures are
+        never equal, because they are noisy, or joints whose sensors are.
     :ivar role: ``policy`` inputs feed the network; ``auxiliary`` ones are recorded and may
         serve as training targets, but a live policy never needs them.
     :ivar names: Names of the vector's entries in order: joints, or message components.
@@ -100,6 +103,7 @@ class ObservationStream:
     max_age_ms: float
     stamp: str = 'header'
     on_stale: str = 'stop'
+    frozen_after: int = 0
     role: str = 'policy'
     names: tuple = ()
     field: str = 'position'
@@ -115,6 +119,9 @@ class ObservationStream:
         _check_choice(f'{where}: on_stale', self.on_stale, ('stop', 'hold'))
         _check_choice(f'{where}: role', self.role, ('policy', 'auxiliary'))
         _check_timing(where, self)
+        if self.frozen_after != 0 and not is_count(self.frozen_after, 2, 10_000):
+            raise ContractError(f'{where}: frozen_after is {shown(self.frozen_after)}; it must be '
+                                'a whole number of messages from 2 to 10000, or 0 for never')
         if not re.fullmatch(r'observation(\.[\w-]+)+', str(self.key), re.ASCII):
             raise ContractError(f'{where}: key must start with "observation.", for example '
                                 f'{STATE_KEY!r} or "{IMAGE_KEY_PREFIX}<camera>"')

@@ -210,6 +210,8 @@ ENTRY_MISTAKES = [
     (observation(STATE, type='sensor_msgs/JointState'),
      "type is 'sensor_msgs/JointState'; choose one of: sensor_msgs/msg/Image"),
     (observation(STATE, on_stale='zero'), "on_stale is 'zero'; choose one of: stop, hold"),
+    (observation(STATE, frozen_after=1), 'frozen_after is 1; it must be a whole number of mess'),
+    (observation(STATE, frozen_after=-3), 'frozen_after is -3; .* from 2 to 10000, or 0'),
     (observation(STATE, role='main'), "role is 'main'; choose one of: policy, auxiliary"),
     (observation(STATE, stamp='now'), "stamp is 'now'; choose one of: header, receive"),
     (observation(STATE, max_age_ms=float('inf')), 'max_age_ms is inf; it must be a finite number'),

@@ -43,7 +43,7 @@ LAYERS = {
 }
 ROS_MODULES = {'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs',
                'nav_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs', 'std_srvs',
-               'trajectory_msgs'}
+               'trajectory_msgs', 'visualization_msgs'}
 ENGINES = {'gym_pusht', 'gymnasium', 'pygame', 'pymunk', 'shapely'}
 DATA_LIBRARIES = {'av', 'pyarrow', 'zarr'}
 # Libraries that may be imported only in these parts ('' is the top of the package).

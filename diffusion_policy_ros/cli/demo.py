@@ -124,53 +124,15 @@ def _play(args, plan, folder):
 
 
 def _follow(observer, children):
-    """Print what the observer tells until it has finished, while all others run."""
+    """Show what the observer tells until it has finished, while all others run."""
+    from diffusion_policy_ros.cli.node_events import node_events
+
     shown = None
-    for line in _lines(observer.stdout, lambda: _check_children(children)):
-        if not line.startswith(b'{"event"'):  # a remark of the middleware
-            print(line.decode('utf-8', 'replace'), flush=True)
-            continue
-        event = json.loads(line)
-        kind = event.pop('event')
-        if kind == 'error':
-            raise DiffusionPolicyError(event['text'])
-        if kind == 'stage':
-            print(event['text'], flush=True)
-            continue
+    for kind, event in node_events(observer, 'demo_observer', children):
         if event['episode'] != shown:
             print('  '.join(title for title, _, _ in COLUMNS))
             shown = event['episode']
         _print_row(event, finished=kind == 'episode')
-    observer.wait()
-    _check_children(children, finished=observer.returncode == 0)
-
-
-def _check_children(children, finished=False):
-    """Pass on which process ended, with the end of its log in lines of its own."""
-    try:
-        children.check(allowed=('demo_observer',) if finished else ())
-    except DiffusionPolicyError as error:
-        reason, _, log = str(error).partition('\n')
-        print(log, flush=True)
-        raise DiffusionPolicyError(reason.replace('; its last words:', '; its last words are '
-                                                  'above')) from error
-
-
-def _lines(stream, on_pause):
-    """Yield lines as they come; call ``on_pause`` twice a second and between them."""
-    import select
-
-    rest = b''
-    while True:
-        ready, _, _ = select.select([stream], [], [], 0.5)
-        if ready:
-            data = os.read(stream.fileno(), 65536)
-            if not data:
-                return
-            *lines, rest = (rest + data).split(b'\n')
-            yield from lines
-        else:
-            on_pause()
 
 
 def _print_row(figures, finished):

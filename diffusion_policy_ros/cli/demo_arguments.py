@@ -56,7 +56,7 @@ def add_arguments(parser):
                              f'{DOMAIN_IDS[0]} to {DOMAIN_IDS[-1]} that is free on this machine')
     parser.epilog = ('Exit code: 0 when the loop held its rate, 1 when it did not or something '
                      'was in the way. Late commands are not judged (UNSURE) where the host of a '
-                     'virtual machine withheld 5 %% or more of the CPU time asked for.')
+                     'virtual machine withheld 5 % or more of the CPU time asked for.')
 
 
 @dataclass(frozen=True)

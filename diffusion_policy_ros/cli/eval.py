@@ -19,7 +19,7 @@ import json
 import os
 from pathlib import Path
 
-from diffusion_policy_ros.choices import SOLVERS
+from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.sampler_options import BY_NAME, parse_change
 
@@ -48,11 +48,30 @@ def add_arguments(parser):
     parser.add_argument('--sampler', action='append', default=[], metavar='NAME=VALUE',
                         help='another option of the sampler, such as spacing=karras; can be given '
                              f'several times; names: {", ".join(BY_NAME)}')
-    parser.add_argument('--execute-horizon', type=int,
-                        help='rows executed between two plans; default: all n_action_steps')
+    _add_loop_arguments(parser.add_argument_group('the loop that commands the robot'))
     parser.add_argument('--batch', type=int, default=50, help='episodes that advance together')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
     parser.add_argument('--out', type=Path, help='JSON file for figures and every episode')
+
+
+def _add_loop_arguments(group):
+    """Declare what the policy server has as parameters too."""
+    group.add_argument('--delay-ms', type=float, default=0.0,
+                       help='simulated time from an observation to the arrival of its plan, ms')
+    group.add_argument('--execute-horizon', type=int,
+                       help='rows executed between two plans; default: all n_action_steps')
+    group.add_argument('--replan', choices=REPLAN_TRIGGERS, default='executed',
+                       help='when the next plan is asked for: after the execute horizon, when '
+                            'few rows are left, or whenever none is being computed')
+    group.add_argument('--join', choices=JOINS, default='none',
+                       help='how a plan follows the one before it')
+    group.add_argument('--candidates', type=int, default=1,
+                       help='chunks sampled for each plan; coherent chooses among them')
+    group.add_argument('--blend-rows', type=int, default=4,
+                       help='rows within which blend moves over')
+    group.add_argument('--warm-start-level', type=float, default=0.6,
+                       help="noise from which warm_start begins, as a share of the training's "
+                            'timesteps')
 
 
 def run(args) -> int:
@@ -75,21 +94,20 @@ def run(args) -> int:
     if policy.contract is None:
         raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
                           'what it sees; evaluate a checkpoint that dpr train wrote')
-    horizon = _execute_horizon(args.execute_horizon, policy.config.n_action_steps)
     sampler = policy.sampler.changed(**changes)
     policy.check_sampler(sampler)
+    options, loop = _options(args, sampler), _loop(args, policy.config)
     module, name, max_steps = SIMULATIONS[args.sim]
     seeds = range(args.seed, args.seed + args.episodes)
     with memory_guard('lower --batch'), \
             tqdm(total=args.episodes, desc=f'eval {args.sim}', unit='episode') as bar:
         evaluation = evaluate(
-            policy, getattr(import_module(module), name), seeds, sampler=sampler,
-            execute_horizon=horizon, max_steps=max_steps, batch_size=args.batch,
-            progress=bar.update)
+            policy, getattr(import_module(module), name), seeds, options=options, loop=loop,
+            max_steps=max_steps, batch_size=args.batch, progress=bar.update)
     print(evaluation.sentence())
     if args.out:
         settings = {'model': str(args.model), 'sim': args.sim, 'first_seed': args.seed,
-                    'sampler': asdict(sampler), 'execute_horizon': horizon}
+                    **asdict(options), **asdict(loop)}
         try:
             args.out.write_text(json.dumps({**settings, **evaluation.to_dict()}, indent=1))
         except OSError as error:
@@ -103,9 +121,29 @@ def _check(args):
         if not low <= getattr(args, name) <= high:
             raise ConfigError(f'--{name} is {getattr(args, name)}; it must be from {low} to '
                               f'{high}')
+    if not 0 <= args.delay_ms <= 10_000:
+        raise ConfigError(f'--delay-ms is {args.delay_ms}; it must be from 0 to 10000')
     if args.out and (args.out.is_dir() or not os.access(args.out.parent, os.W_OK | os.X_OK)):
         raise ConfigError(f'--out is {args.out}; name a file in a folder that exists and can be '
                           'written to')
+
+
+def _options(args, sampler):
+    """Return how plans are made."""
+    from diffusion_policy_ros.policy.planner import PlanOptions
+
+    return PlanOptions(sampler, args.join, args.candidates, args.warm_start_level)
+
+
+def _loop(args, config):
+    """Return how plans are followed."""
+    from diffusion_policy_ros.control.joins import JoinSettings
+    from diffusion_policy_ros.control.replan import ReplanSettings
+    from diffusion_policy_ros.evaluation.rollout import LoopSettings
+
+    horizon = choose_execute_horizon(args.execute_horizon, config.n_action_steps)
+    return LoopSettings(ReplanSettings(horizon, args.replan),
+                        JoinSettings(args.join, args.blend_rows), args.delay_ms)
 
 
 def _sampler_changes(args):
@@ -120,8 +158,14 @@ def _sampler_changes(args):
     return changes
 
 
-def _execute_horizon(wanted, available):
-    """Return the rows to execute between plans, refusing more than the policy has."""
+def choose_execute_horizon(wanted, available) -> int:
+    """
+    Return the rows to execute between plans.
+
+    :param wanted: What was asked for, None for all.
+    :param available: ``n_action_steps`` of the checkpoint.
+    :raises ConfigError: if it is more than the policy has.
+    """
     if wanted is None:
         return available
     if not 1 <= wanted <= available:

@@ -26,7 +26,7 @@ COMMANDS = {
     'convert': ('turn rosbags or a zarr file into a demonstration dataset', 'train'),
     'train': ('turn a demonstration dataset into a checkpoint', 'train'),
     'eval': ('measure a checkpoint in simulation, with intervals', 'sim'),
-    'bench': ('compare the solvers on a checkpoint: distance, distribution, time', 'sim'),
+    'bench': ('measure the control loop on this machine, or all solvers of a policy', 'sim'),
     'demo': ('watch a policy drive the simulated robot over ROS 2, with a report', 'sim'),
     'doctor': ('check what this machine has, and say how to repair what it lacks', 'ros'),
 }

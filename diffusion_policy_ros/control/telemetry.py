@@ -28,21 +28,30 @@ SAMPLES_KEPT = 512
 @dataclass(frozen=True)
 class Latency:
     """
-    Where the time between the robot's picture and the finished plan went.
+    Where the time went from what the robot showed to the first command that answers it.
 
-    :ivar observation_age_ms: Age of the oldest of the newest samples at its tick, ms.
-    :ivar wait_ms: From the tick until inference began, settling time included, ms.
-    :ivar sampling_ms: Encoding and sampling, ms.
+    The parts follow each other; they are those of the oldest sample of the newest row.
+
+    :ivar capture_ms: From its stamp to its arrival: exposure, driver and middleware, ms.
+    :ivar receive_ms: From its arrival until it was looked at: the wait for the tick, the settling
+        time and the executor, ms.
+    :ivar decode_ms: Decoding and aligning all streams, ms.
+    :ivar encode_ms: Waiting for the inference thread, and encoding the observations, ms.
+    :ivar sample_ms: Sampling the chunk, ms.
+    :ivar publish_ms: From the finished plan to its first command, ms.
     """
 
-    observation_age_ms: float
-    wait_ms: float
-    sampling_ms: float
+    capture_ms: float
+    receive_ms: float
+    decode_ms: float
+    encode_ms: float
+    sample_ms: float
+    publish_ms: float
 
     @property
     def total_ms(self) -> float:
-        """Return the time from the sample's stamp to the finished plan, ms."""
-        return self.observation_age_ms + self.wait_ms + self.sampling_ms
+        """Return the time from the sample's stamp to the first command, ms."""
+        return sum(getattr(self, f.name) for f in fields(self))
 
     def named(self) -> dict:
         """Return all parts and the total by name, in ms."""
@@ -98,12 +107,12 @@ def spread(values) -> dict:
     Summarise measurements.
 
     :param values: Numbers, at least one for a result.
-    :return: ``{'p50': .., 'p99': .., 'max': ..}``, or empty.
+    :return: ``{'p50': .., 'p95': .., 'p99': .., 'max': ..}``, or empty.
     """
     if not len(values):
         return {}
-    return {'p50': float(np.percentile(values, 50)), 'p99': float(np.percentile(values, 99)),
-            'max': float(np.max(values))}
+    p50, p95, p99 = np.percentile(values, (50, 95, 99))
+    return {'p50': float(p50), 'p95': float(p95), 'p99': float(p99), 'max': float(np.max(values))}
 
 
 class Telemetry:
@@ -112,6 +121,7 @@ class Telemetry:
 
     :ivar missed: Command slots, after a first command, at which nothing could be sent although
         nothing was wrong with the observations: the next plan was late.
+    :ivar unfinished: Plans for which there was no time for all evaluations.
     """
 
     def __init__(self, topics):
@@ -123,7 +133,9 @@ class Telemetry:
         self.inputs = {topic: RateMeter() for topic in topics}
         self.commands = RateMeter()
         self.plans = RateMeter()
-        self.missed = 0
+        self.missed = self.unfinished = 0
+        self._evaluations = deque(maxlen=SAMPLES_KEPT)
+        self._spreads = deque(maxlen=SAMPLES_KEPT)
         self._ages_ms = {}
         self._latencies = deque(maxlen=SAMPLES_KEPT)
         self._lock = threading.Lock()
@@ -137,9 +149,22 @@ class Telemetry:
         with self._lock:
             self._ages_ms = {topic: age / 1e6 for topic, age in ages_ns.items()}
 
-    def finished_plan(self, latency, now_s):
+    def planned(self, evaluations, is_complete, spread):
         """
         Count a plan.
+
+        :param evaluations: Denoiser calls that it took.
+        :param is_complete: Whether there was time for all of them.
+        :param spread: How far its candidates are apart, normalized units.
+        """
+        with self._lock:
+            self.unfinished += not is_complete
+            self._evaluations.append(evaluations)
+            self._spreads.append(spread)
+
+    def answered(self, latency, now_s):
+        """
+        Count a plan whose first command was sent.
 
         :param latency: Its ``Latency``.
         :param now_s: The time, s.
@@ -168,9 +193,13 @@ class Telemetry:
     def plan_facts(self, now_s) -> dict:
         """Return rate and latency of the plans by name, as text."""
         facts = {'plans per second (Hz)': f'{self.plans.rate_hz(now_s):.2f}',
-                 'plans': str(self.plans.count)}
+                 'plans': str(self.plans.count),
+                 'plans cut short by the deadline': str(self.unfinished)}
         with self._lock:
             rows = [latency.named() for latency in self._latencies]
+            if self._evaluations:
+                facts['evaluations of the last plan'] = str(self._evaluations[-1])
+                facts['spread of the candidates p95'] = f'{spread(self._spreads)["p95"]:.3f}'
         for part in rows[-1] if rows else ():
             for name, value in spread([row[part] for row in rows]).items():
                 facts[f'{part[:-3]} {name} (ms)'] = f'{value:.1f}'

@@ -15,6 +15,7 @@
 """Pure-torch mathematics of diffusion: processes, prediction types, solvers, sampling."""
 
 from diffusion_policy_ros.diffusion.grid import inference_levels
+from diffusion_policy_ros.diffusion.inpainting import Inpainted, promise_weights
 from diffusion_policy_ros.diffusion.latent import generate, interpolate, invert
 from diffusion_policy_ros.diffusion.level import CLEAN, Level
 from diffusion_policy_ros.diffusion.likelihood import bits_per_dimension, log_likelihood
@@ -22,13 +23,13 @@ from diffusion_policy_ros.diffusion.prediction import clean_from_prediction, pre
 from diffusion_policy_ros.diffusion.process import Process
 from diffusion_policy_ros.diffusion.sampler import Sampler
 from diffusion_policy_ros.diffusion.sampling import (
-    check_start, draw_noise, integrate, refine_chunk, sample_chunk, Solution, solve)
+    check_start, draw_noise, integrate, refine, refine_chunk, sample_chunk, Solution, solve)
 from diffusion_policy_ros.diffusion.variance_exploding import GeometricVe, KarrasVe
 from diffusion_policy_ros.diffusion.variance_preserving import ContinuousVp, DiscreteVp
 from diffusion_policy_ros.diffusion.weighting import bound_weight, variational_weights
 
 __all__ = ['bits_per_dimension', 'bound_weight', 'check_start', 'CLEAN', 'clean_from_prediction',
            'ContinuousVp', 'DiscreteVp', 'draw_noise', 'generate', 'GeometricVe',
-           'inference_levels', 'integrate', 'interpolate', 'invert', 'KarrasVe', 'Level',
-           'log_likelihood', 'prediction_target', 'Process', 'refine_chunk', 'sample_chunk',
-           'Sampler', 'Solution', 'solve', 'variational_weights']
+           'inference_levels', 'Inpainted', 'integrate', 'interpolate', 'invert', 'KarrasVe',
+           'Level', 'log_likelihood', 'prediction_target', 'Process', 'promise_weights', 'refine',
+           'refine_chunk', 'sample_chunk', 'Sampler', 'Solution', 'solve', 'variational_weights']

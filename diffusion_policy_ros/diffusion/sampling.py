@@ -34,11 +34,18 @@ class Solution(NamedTuple):
     :ivar evaluations: Denoiser calls.
     :ivar error: Of the adaptive solver: largest error of a step relative to its tolerance,
         (B, 1, 1); None otherwise.
+    :ivar is_complete: Whether all steps were taken; else ``x`` is the clean chunk that the last
+        evaluation predicted before time was up.
     """
 
     x: torch.Tensor
     evaluations: int
     error: torch.Tensor = None
+    is_complete: bool = True
+
+
+class _Late(Exception):
+    """Ends a step from within: there is no time for another evaluation."""
 
 
 def draw_noise(shape, *, generator=None, device=None, dtype=torch.float32):
@@ -72,7 +79,7 @@ def sample_chunk(denoiser, noise, process, sampler, *, generator=None):
     return solve(denoiser, noise, process, sampler, generator=generator).x
 
 
-def solve(denoiser, noise, process, sampler, *, generator=None) -> Solution:
+def solve(denoiser, noise, process, sampler, *, generator=None, is_late=None) -> Solution:
     """
     Do what ``sample_chunk`` does, and tell what it cost and how exact it is.
 
@@ -81,6 +88,7 @@ def solve(denoiser, noise, process, sampler, *, generator=None) -> Solution:
     :param process: As for ``sample_chunk``.
     :param sampler: As for ``sample_chunk``.
     :param generator: As for ``sample_chunk``.
+    :param is_late: As for ``integrate``.
     :return: Solution.
     :raises ConfigError: as ``sample_chunk``.
     :raises SamplingError: as ``sample_chunk``.
@@ -88,7 +96,8 @@ def solve(denoiser, noise, process, sampler, *, generator=None) -> Solution:
     check_start(process, sampler)
     levels = inference_levels(process, sampler)
     start = process.prior_std(levels[0]) * sampler.temperature * noise
-    return integrate(denoiser, start, levels, process, sampler, generator=generator)
+    return integrate(denoiser, start, levels, process, sampler, generator=generator,
+                     is_late=is_late)
 
 
 def check_start(process, sampler):
@@ -126,21 +135,40 @@ def refine_chunk(denoiser, chunk, noise, process, sampler, *, generator=None):
     :raises ConfigError: if the process has no levels for the sampler.
     :raises SamplingError: as ``sample_chunk``.
     """
+    return refine(denoiser, chunk, noise, process, sampler, generator=generator).x
+
+
+def refine(denoiser, chunk, noise, process, sampler, *, generator=None, is_late=None) -> Solution:
+    """
+    Do what ``refine_chunk`` does, and tell what it cost.
+
+    :param denoiser: As for ``refine_chunk``.
+    :param chunk: As for ``refine_chunk``.
+    :param noise: As for ``refine_chunk``.
+    :param process: As for ``refine_chunk``.
+    :param sampler: As for ``refine_chunk``.
+    :param generator: As for ``refine_chunk``.
+    :param is_late: As for ``integrate``.
+    :return: Solution.
+    :raises ConfigError: as ``refine_chunk``.
+    :raises SamplingError: as ``refine_chunk``.
+    """
     if sampler.start_timestep is None:
         raise ConfigError('start_timestep is None; refining a chunk needs the timestep up to '
                           'which it is noised')
     levels = inference_levels(process, sampler)
     start = levels[0].alpha * chunk + levels[0].sigma * sampler.temperature * noise
-    return integrate(denoiser, start, levels, process, sampler, generator=generator).x
+    return integrate(denoiser, start, levels, process, sampler, generator=generator,
+                     is_late=is_late)
 
 
-def integrate(denoiser, x, levels, process, sampler, *, generator=None) -> Solution:
+def integrate(denoiser, x, levels, process, sampler, *, generator=None,
+              is_late=None) -> Solution:
     """
     Take a chunk through given noise levels.
 
     On the last steps to clean data the order of a multistep solver is at most the number of steps
-    that are left, itself included: high orders extrapolate badly over steps that are long in
-    lambda.
+    left, itself included: high orders extrapolate badly over steps that are long in lambda.
 
     :param denoiser: As for ``sample_chunk``.
     :param x: Chunk at the first level, float (B, horizon, action_dim).
@@ -148,21 +176,36 @@ def integrate(denoiser, x, levels, process, sampler, *, generator=None) -> Solut
     :param process: Process that the levels belong to.
     :param sampler: Sampler; its grid is not looked at.
     :param generator: As for ``sample_chunk``.
+    :param is_late: Called before every evaluation but the first; True ends the sampling with the
+        clean chunk that the last evaluation predicted. None never ends it.
     :return: Solution.
     :raises SamplingError: as ``sample_chunk``.
     """
-    calls = []
+    calls, newest = [], None
 
     def denoise(x_t, level):
+        nonlocal newest
+        if is_late is not None and calls and is_late():
+            raise _Late
         calls.append(level)
-        return denoiser(x_t, level)
+        newest = denoiser(x_t, level)
+        return newest
 
     def draw():
         return draw_noise(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
-    if x.dtype not in (torch.float32, torch.float64):
-        raise ConfigError(f'the chunk is {str(x.dtype)[6:]}; solvers need float32 or float64')
-    _check_finite(x, 'the start')
+    _check_start(x)
+    is_complete, state = True, None
+    try:
+        x, state = _take_steps(denoise, x, levels, process, sampler, draw)
+    except _Late:
+        is_complete, x = False, newest
+    _check_finite(x, 'the result')
+    return Solution(x, len(calls), getattr(state, 'error', None), is_complete)
+
+
+def _take_steps(denoise, x, levels, process, sampler, draw):
+    """Step from level to level; return the chunk at the last one and the solver's state."""
     solver, order, state = load_solver(sampler.solver), sampler.order, None
     for left, (start, end) in zip(range(len(levels) - 1, 0, -1), zip(levels, levels[1:])):
         if sampler.then and start.lambda_t >= sampler.switch_lambda:
@@ -172,8 +215,14 @@ def integrate(denoiser, x, levels, process, sampler, *, generator=None) -> Solut
         allowed = min(order, left) if state and levels[-1].is_clean else order
         x, state = solver.step(denoise, x, Interval(start, end, allowed, process.level_at),
                                state, draw, sampler)
-    _check_finite(x, 'the result')
-    return Solution(x, len(calls), getattr(state, 'error', None))
+    return x, state
+
+
+def _check_start(x):
+    """Refuse to begin with a coarse type, or with what is not finite."""
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ConfigError(f'the chunk is {str(x.dtype)[6:]}; solvers need float32 or float64')
+    _check_finite(x, 'the start')
 
 
 def _check_finite(x, what):

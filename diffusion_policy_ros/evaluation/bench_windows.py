@@ -14,10 +14,12 @@
 
 """Observation windows to measure a policy on: from a simulated robot, or from a dataset."""
 
+from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.training_windows import TrainingWindows
 from diffusion_policy_ros.evaluation.evaluate import observation_messages
-from diffusion_policy_ros.evaluation.rollout import roll_out, Rollout
+from diffusion_policy_ros.evaluation.rollout import LoopSettings, roll_out, Rollout
+from diffusion_policy_ros.policy.planner import PlanOptions
 import numpy as np
 
 # Windows come from this many moments of the episodes: the start, and after 1, 2, ... plans.
@@ -36,12 +38,13 @@ def simulated_windows(policy, make_environment, count, seed):
         give no window, so that there may be fewer than ``count``; the first is always there.
     """
     rows, kept = policy.config.n_action_steps, []
+    loop = LoopSettings(ReplanSettings(rows))
     for moment in range(min(MOMENTS, count)):
-        rollouts = [Rollout(make_environment(policy.contract), policy.config.n_obs_steps,
-                            seed + index, observation_messages)
+        rollouts = [Rollout(make_environment(policy.contract), policy.config, seed + index,
+                            observation_messages, loop)
                     for index in range(moment, count, MOMENTS)]
         if moment:
-            roll_out(policy, rollouts, sampler=policy.sampler, execute_horizon=rows,
+            roll_out(policy, rollouts, options=PlanOptions(policy.sampler),
                      max_steps=moment * rows)
         kept += [rollout.window() for rollout in rollouts if not rollout.success]
     return {key: np.stack([window[key] for window in kept]) for key in kept[0]}

@@ -41,10 +41,12 @@ class Evaluation:
 
     :ivar episodes: One ``EpisodeResult`` per episode.
     :ivar seconds: Wall time, s.
+    :ivar traces: ``(commands, borders)`` of each episode, as ``Rollout`` keeps them.
     """
 
     episodes: tuple
     seconds: float
+    traces: tuple = ()
 
     @property
     def mean_score(self) -> float:
@@ -79,16 +81,16 @@ class Evaluation:
                 f'(95 % {100 * s_low:.1f} to {100 * s_high:.1f})')
 
 
-def evaluate(policy, make_environment, seeds, *, sampler, execute_horizon, max_steps,
-             batch_size=50, progress=lambda count: None):
+def evaluate(policy, make_environment, seeds, *, options, loop, max_steps, batch_size=50,
+             progress=lambda count: None):
     """
-    Run seeded episodes in lock step and collect what they reached.
+    Run seeded episodes in simulated time and collect what they reached.
 
     :param policy: The policy, on its device.
     :param make_environment: Called with the contract for each concurrent episode.
     :param seeds: Seeds of the episodes.
-    :param sampler: How chunks are sampled.
-    :param execute_horizon: Rows executed between two plans, 1 .. n_action_steps.
+    :param options: ``PlanOptions``: how plans are made.
+    :param loop: ``LoopSettings``: when, how late they arrive and how they are followed.
     :param max_steps: Rows per episode at most.
     :param batch_size: Episodes that advance together.
     :param progress: Called with the number of newly finished episodes.
@@ -97,15 +99,15 @@ def evaluate(policy, make_environment, seeds, *, sampler, execute_horizon, max_s
     started = time.monotonic()
     environments = [make_environment(policy.contract)
                     for _ in range(min(batch_size, len(seeds)))]
-    results = []
+    results, traces = [], []
     for start in range(0, len(seeds), batch_size):
-        rollouts = [Rollout(environment, policy.config.n_obs_steps, seed, observation_messages)
+        rollouts = [Rollout(environment, policy.config, seed, observation_messages, loop)
                     for environment, seed in zip(environments, seeds[start:start + batch_size])]
-        finished = roll_out(policy, rollouts, sampler=sampler, execute_horizon=execute_horizon,
-                            max_steps=max_steps)
+        finished = roll_out(policy, rollouts, options=options, max_steps=max_steps)
         results += finished
+        traces += [(rollout.commands, rollout.borders) for rollout in rollouts]
         progress(len(finished))
-    return Evaluation(tuple(results), time.monotonic() - started)
+    return Evaluation(tuple(results), time.monotonic() - started, tuple(traces))
 
 
 def observation_messages(contract, observation, stamp_ns):

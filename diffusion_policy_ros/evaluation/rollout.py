@@ -13,18 +13,39 @@
 # limitations under the License.
 
 """
-Lock-step evaluation: many simulated episodes advance together, with no latency at all.
+Evaluation in simulated time: many episodes advance together, under the live robot's own loop.
 
-Observations pass through the same messages-to-window path as on the live robot, and each
-episode's start noise depends on its own seed only: with a deterministic sampler, a result can be
-repeated one episode at a time.
+Observations pass through the same messages-to-window path as on the live robot, and commands come
+from the same ``RecedingHorizon``; a plan arrives as late as it is told to. Each episode's start
+noise depends on its own seed only: with a deterministic sampler, a result can be repeated one
+episode at a time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from diffusion_policy_ros.control.joins import JoinSettings
+from diffusion_policy_ros.control.replan import ReplanSettings
+from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.observation.window import WindowBuilder
+from diffusion_policy_ros.policy.action_chunk import TimedChunk
+from diffusion_policy_ros.policy.planner import make_plans
 import numpy as np
 import torch
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """
+    The loop that an episode runs under.
+
+    :ivar replan: ``ReplanSettings``.
+    :ivar join: ``JoinSettings``.
+    :ivar delay_ms: Simulated time from an observation to the arrival of its plan, ms, from 0.
+    """
+
+    replan: ReplanSettings
+    join: JoinSettings = field(default_factory=JoinSettings)
+    delay_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,22 +69,38 @@ class Rollout:
     """
     One simulated episode under a policy, from the policy's point of view.
 
-    :param environment: A simulated robot (see ``sim.environment``).
-    :param n_obs_steps: Observations per window.
-    :param seed: Seed of the start and of the start noise.
-    :param as_messages: ``(contract, observation, stamp_ns)`` to ``(topic, message)`` pairs.
+    :ivar seed: Seed of the start and of the start noise.
+    :ivar generator: torch.Generator of the episode's start noise.
+    :ivar commands: What was commanded at each step, float64 (action_dim,); None where nothing was.
+    :ivar borders: Steps at which a new plan was first followed.
     """
 
-    def __init__(self, environment, n_obs_steps, seed, as_messages):
-        """Reset the environment and show the first observation."""
+    def __init__(self, environment, config, seed, as_messages, loop):
+        """
+        Reset the environment and show the first observation.
+
+        :param environment: A simulated robot (see ``sim.environment``).
+        :param config: ``PolicyConfig``.
+        :param seed: Seed of the start and of the start noise.
+        :param as_messages: ``(contract, observation, stamp_ns)`` to ``(topic, message)`` pairs.
+        :param loop: ``LoopSettings``.
+        """
         self.seed = seed
-        self.steps = 0
-        self._environment = environment
-        self._as_messages = as_messages
-        self._windows = WindowBuilder(environment.contract, n_obs_steps)
-        self._generator = torch.Generator().manual_seed(seed)
+        self.commands, self.borders = [], []
+        self.generator = torch.Generator().manual_seed(seed)
+        self._environment, self._config, self._as_messages = environment, config, as_messages
+        self._delay_ns = round(loop.delay_ms * 1e6)
+        self._windows = WindowBuilder(environment.contract, config.n_obs_steps)
+        self._horizon = RecedingHorizon(environment.contract, loop.replan, loop.join,
+                                        expected_delay_rows=self._rows_late())
+        self._pending = None  # (time of arrival in ns, chunk) of the plan that is being computed
         environment.reset(seed)
         self._observe()
+
+    @property
+    def steps(self):
+        """Return the number of steps so far."""
+        return len(self.commands)
 
     @property
     def success(self):
@@ -74,33 +111,63 @@ class Rollout:
         """Return the newest window, dataset key to array."""
         return self._windows.window(self._tick_ns())[0]
 
-    def noise(self, shape):
-        """Draw the start noise of the next chunk from this episode's own generator."""
-        return torch.randn(shape, generator=self._generator)
+    def look(self) -> bool:
+        """Let a plan arrive that is due, and tell whether the next one starts at this tick."""
+        self._arrive()
+        self._horizon.observed(self._tick_ns())
+        return self._pending is None and self._horizon.wants_plan(self._tick_ns())
 
-    def execute(self, actions, observe_last):
-        """
-        Follow some actions, one period each, until the task is solved.
+    def promise(self):
+        """Return what is promised on the rows of a plan that starts at this tick."""
+        return self._horizon.promise(self._tick_ns(), self._config.horizon,
+                                     self._config.n_obs_steps - 1)
 
-        :param actions: (rows, action_dim), in robot units.
-        :param observe_last: Number of rows at the end after which an observation is shown; the
-            policy never looks at the others, so they are not rendered.
+    def plan(self, rows):
         """
-        for row, action in enumerate(actions):
-            self._environment.step(action)
-            self.steps += 1
-            if self.success:
-                return
-            if row >= len(actions) - observe_last:
-                self._observe()
+        Take the plan that starts at this tick; it arrives after the delay.
+
+        :param rows: Rows from this tick on, float64 (rows, action_dim), robot units.
+        """
+        tick_ns = self._tick_ns()
+        chunk = TimedChunk(rows, tick_ns, self._environment.contract.rate_hz)
+        self._pending = tick_ns + self._delay_ns, chunk
+        self._arrive()
+
+    def step(self):
+        """Follow what is due for one period, and look where a plan may need to see it."""
+        command = self._horizon.command(self._tick_ns())
+        self.commands.append(command)
+        if command is None:
+            self._environment.wait()
+        else:
+            self._environment.step(command)
+        if not self.success and self._may_be_seen():
+            self._observe()
 
     def result(self):
         """Return what the episode reached."""
         return EpisodeResult(self.seed, self._environment.score(), self.success, self.steps)
 
-    def _tick_ns(self):
+    def _arrive(self):
+        """Take over a plan whose time has come."""
+        if self._pending is not None and self._pending[0] <= self._tick_ns():
+            arrival_ns, chunk = self._pending
+            self._pending = None
+            self._horizon.accept(chunk, self._horizon.epoch, arrival_ns)
+            self.borders.append(self.steps)
+
+    def _rows_late(self):
+        """Return the rows that are due before a plan arrives."""
+        return -(-self._delay_ns // self._environment.contract.period_ns)
+
+    def _may_be_seen(self):
+        """Tell whether a window may hold this tick; others need not be rendered."""
+        to_come = [self._tick_ns(later) for later in range(self._config.n_obs_steps)]
+        return self._pending is not None or any(map(self._horizon.wants_plan, to_come))
+
+    def _tick_ns(self, later=0):
         """Return the simulated time; ticks start at 1 s because stamp 0 means unset."""
-        return self._environment.contract.tick_ns(1_000_000_000, self.steps)
+        return self._environment.contract.tick_ns(1_000_000_000, self.steps + later)
 
     def _observe(self):
         """Show the present observation to the window, as messages."""
@@ -110,31 +177,43 @@ class Rollout:
             self._windows.push(topic, message, now_ns)
 
 
-def roll_out(policy, rollouts, *, sampler, execute_horizon, max_steps):
+def roll_out(policy, rollouts, *, options, max_steps):
     """
     Run episodes together until each is solved or out of steps.
 
-    The fresh noise of a stochastic sampler is shared by the episodes of a batch and seeded by the
-    first one; start noise belongs to each episode.
+    The fresh noise of a stochastic sampler is shared by the episodes of a batch and comes from
+    the first one; start noise belongs to each episode.
 
     :param policy: The policy.
     :param rollouts: Freshly made ``Rollout`` objects.
-    :param sampler: How chunks are sampled.
-    :param execute_horizon: Rows executed between two plans.
+    :param options: ``PlanOptions``.
     :param max_steps: Rows per episode at most.
     :return: One ``EpisodeResult`` per rollout, in order.
     """
-    shape = (policy.config.horizon, policy.config.action_dim)
-    generator = torch.Generator().manual_seed(rollouts[0].seed)
     running = list(rollouts)
     while running:
-        windows = [rollout.window() for rollout in running]
-        batch = {key: torch.from_numpy(np.stack([w[key] for w in windows])).to(policy.device)
-                 for key in windows[0]}
-        noise = torch.stack([rollout.noise(shape) for rollout in running]).to(policy.device)
-        chunk = policy.sample(batch, sampler=sampler, generator=generator, noise=noise)
-        actions = policy.executable(chunk)[:, :execute_horizon].double().cpu().numpy()
-        for rollout, rows in zip(running, actions):
-            rollout.execute(rows[:max_steps - rollout.steps], policy.config.n_obs_steps)
+        asking = [rollout for rollout in running if rollout.look()]
+        promises = [rollout.promise() for rollout in asking]
+        for is_empty in (True, False):
+            _plan(policy, [(rollout, promise) for rollout, promise in zip(asking, promises)
+                           if promise.is_empty == is_empty], options)
+        for rollout in running:
+            rollout.step()
         running = [r for r in running if not r.success and r.steps < max_steps]
     return [rollout.result() for rollout in rollouts]
+
+
+def _plan(policy, asking, options):
+    """Make plans for episodes that all follow something, or none of which does."""
+    if not asking:
+        return
+    rollouts, promises = zip(*asking)
+    windows = [rollout.window() for rollout in rollouts]
+    batch = {key: torch.from_numpy(np.stack([w[key] for w in windows])).to(policy.device)
+             for key in windows[0]}
+    with torch.inference_mode():
+        global_cond = policy.encode(batch)
+    plans = make_plans(policy, global_cond, promises, [r.generator for r in rollouts], options)
+    first = policy.config.n_obs_steps - 1
+    for rollout, rows in zip(rollouts, plans.chunks[:, first:].double().cpu().numpy()):
+        rollout.plan(rows)

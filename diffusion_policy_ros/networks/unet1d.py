@@ -169,7 +169,7 @@ class ConditionalUnet1d(nn.Module):
         :param global_cond: Observation condition, float32 (B, global_cond_dim).
         :return: float32 (B, horizon, action_dim).
         """
-        embedding = self.diffusion_step_encoder(t).expand(len(x_t), -1)
+        embedding = self.diffusion_step_encoder(t).expand(x_t.shape[0], -1)
         cond = self.cond_activation(torch.cat([embedding, global_cond], dim=-1))  # (B, cond_dim)
         x = x_t.transpose(1, 2)  # (B, action_dim, horizon)
         skips = []

@@ -18,7 +18,6 @@ import json
 import math
 import time
 
-from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.evaluation.demo_record import EpisodeRecord
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
@@ -31,8 +30,6 @@ from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
 LATENCY = 'total_ms'
-# Whoever looks ten times a second must find everything that came since.
-ALL = QoSProfile(depth=1000)
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -43,38 +40,31 @@ class DemoWatch:
     Streams for pictures keep their newest message only, so that the middleware drops the others
     before Python sees them. Commands are timed by the middleware, not when Python looks.
 
-    :ivar heard: Messages handled so far.
     :ivar episode: What the simulation said last about its episode.
-    :ivar status: What the policy server said last about itself.
     """
 
     def __init__(self, node, contract):
         """
         Subscribe.
 
-        :param node: The node that listens.
+        :param node: The ``Conductor`` that listens.
         :param contract: ``RobotContract`` of the Push-T robot.
         """
-        self.heard = 0
         self.episode = {}
-        self.status = ''
+        self._node = node
         self._newest = {}
         self._since_ns = 0
         self._robot_s = self._command_s = time.monotonic()
         self._clear()
         for key in (CAMERA_KEY, STATE_KEY, ENVIRONMENT_KEY):
             stream = contract.streams_of(key)[0]
-            self._listen(node, MESSAGE_CLASSES[stream.type], stream.topic,
-                         self._keeper(stream), NEWEST)
+            node.listen(MESSAGE_CLASSES[stream.type], stream.topic, self._keeper(stream), NEWEST)
         output = contract.actions[0]
-        self._listen(node, MESSAGE_CLASSES[output.type], output.topic, self._on_command, ALL)
-        for message_type, topic, handle, profile in (
-                (Float64MultiArray, 'pusht_sim/coverage', self._on_coverage, ALL),
-                (String, 'pusht_sim/episode', self._on_episode, qos.STATUS),
-                (JointTrajectory, 'policy_server/chunk', self._on_plan, ALL),
-                (Float64MultiArray, 'policy_server/latency', self._on_latency, ALL),
-                (DiagnosticStatus, 'policy_server/status', self._on_status, qos.STATUS)):
-            self._listen(node, message_type, topic, handle, profile)
+        node.listen(MESSAGE_CLASSES[output.type], output.topic, self._on_command)
+        node.listen(Float64MultiArray, 'pusht_sim/coverage', self._on_coverage)
+        node.listen(String, 'pusht_sim/episode', self._on_episode, qos.STATUS)
+        node.listen(JointTrajectory, 'policy_server/chunk', self._on_plan)
+        node.listen(Float64MultiArray, 'policy_server/latency', self._on_latency)
 
     @property
     def has_seen_robot(self) -> bool:
@@ -149,20 +139,12 @@ class DemoWatch:
             plan_ns=_column(plans, 0), plan_due_ns=_column(plans, 1),
             plans=_column(plans, 2, np.float64), frame_ns=_column(frames, 0),
             pictures=_column(frames, 1, np.uint8), poses=_column(frames, 2, np.float64),
-            notes=np.array([text for stamp_ns, text in within(self._notes)], dtype=str))
+            notes=np.array([text for stamp_ns, text in within(self._node.notes)], dtype=str))
 
     def _clear(self):
         """Start with empty hands."""
         self._commands, self._coverages, self._latencies = [], [], []
-        self._plans, self._frames, self._notes = [], [], []
-
-    def _listen(self, node, message_type, topic, handle, profile):
-        """Subscribe with the middleware's stamps."""
-        def count(message, info):
-            self.heard += 1
-            handle(message, info)
-
-        node.create_subscription(message_type, topic, count, profile)
+        self._plans, self._frames = [], []
 
     def _keeper(self, stream):
         """Return what keeps the newest value of a stream."""
@@ -200,12 +182,6 @@ class DemoWatch:
         """Note which episode is on the table."""
         del info
         self.episode = json.loads(message.data)
-
-    def _on_status(self, message, info):
-        """Note what the policy server says, and when it had a reason not to command."""
-        self.status = message.message
-        if message.level != DiagnosticStatus.OK:
-            self._notes.append((info['received_timestamp'], message.message))
 
 
 def _stamp_ns(stamp):

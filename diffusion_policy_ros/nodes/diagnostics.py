@@ -20,7 +20,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from diffusion_policy_ros.nodes import qos
 
 # The first of these that is set is the one that people are told.
-SOURCES = ('refusal', 'lifecycle', 'clock', 'observation', 'inference', 'command', 'plan')
+SOURCES = ('refusal', 'lifecycle', 'clock', 'controller', 'observation', 'inference',
+           'confidence', 'command', 'plan')
 # Those that say in which state the node is, and why where that is a fault.
 STATES = ('refusal', 'lifecycle')
 LOG_PERIOD_S = 2.0

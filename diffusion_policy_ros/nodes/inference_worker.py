@@ -15,35 +15,19 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 import gc
 from pathlib import Path
 import time
 import warnings
 
+from diffusion_policy_ros.control.budget import EvaluationBudget
 from diffusion_policy_ros.errors import CheckpointError, SamplingError
 from diffusion_policy_ros.machine import usable_cores
+from diffusion_policy_ros.nodes.plan_request import FinishedPlan, PlanRequest
+from diffusion_policy_ros.policy.action_chunk import Promise
+import numpy as np
 
 WARM_UP_PLANS = 3
-
-
-@dataclass(frozen=True)
-class PlanRequest:
-    """
-    What a plan shall start from.
-
-    :ivar window: Dataset key to array ``(n_obs_steps, ...)``.
-    :ivar tick_ns: Tick of the newest row, ns.
-    :ivar epoch: Epoch of the ``RecedingHorizon`` that asks.
-    :ivar age_ns: Age of the oldest of the newest samples at the tick, ns.
-    :ivar sampler_changes: Options of ``diffusion.Sampler`` that differ from the checkpoint's.
-    """
-
-    window: dict
-    tick_ns: int
-    epoch: int
-    age_ns: int
-    sampler_changes: dict = field(default_factory=dict)
 
 
 class InferenceWorker:
@@ -52,14 +36,17 @@ class InferenceWorker:
 
     Thread-local state of torch (thread counts, compiled code, CUDA streams) stays in one place,
     and whoever asks for a plan never waits for it.
+
+    :ivar digest: SHA-256 of the loaded weights.
     """
 
     def __init__(self):
         """Start the thread."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix='inference')
+        self.digest = ''
         self._policy = None
-        self._generator = None
         self._running = None
+        self._budget = EvaluationBudget()
 
     @property
     def device(self) -> str:
@@ -84,116 +71,143 @@ class InferenceWorker:
         """
         return self._executor.submit(self._load, folder, device, num_threads).result()
 
-    def warm_up(self, contract, sampler_changes):
+    def warm_up(self, contract, settings):
         """
         Sample from empty windows until the first-call costs are paid; wait for it.
 
         :param contract: ``RobotContract`` whose windows will come.
-        :param sampler_changes: As in ``PlanRequest``.
+        :param settings: ``PlanSettings``.
         :return: Time of the last plan, ms.
         :raises ConfigError: if the contract's windows or actions, or the sampler, do not fit the
             checkpoint.
         """
-        return self._executor.submit(self._warm_up, contract, sampler_changes).result()
-
-    def seed(self, seed):
-        """
-        Restart the source of noise before the next plan.
-
-        :param seed: From 0 on the same every time; below 0 another one every time.
-        """
-        self._executor.submit(self._seed, seed)
+        return self._executor.submit(self._warm_up, contract, settings).result()
 
     def submit(self, request, on_done):
         """
         Ask for a plan.
 
         :param request: ``PlanRequest``.
-        :param on_done: Called in the worker's thread with ``(request, rows, started_s,
-            finished_s, error)``: rows float64 ``(rows, action_dim)`` from the newest observation
-            on and None, or None and the exception; times of ``time.monotonic``.
+        :param on_done: Called in the worker's thread with the ``FinishedPlan``.
         """
         self._running = self._executor.submit(self._plan, request, on_done)
 
     def close(self):
         """End the thread when its present work is done, and let go of the policy."""
         self._executor.shutdown(wait=True)
-        self._policy = self._generator = None
+        self._policy = None
         gc.unfreeze()
         gc.collect()
 
-    def check(self, sampler_changes):
+    def check(self, settings):
         """
-        Refuse a sampler that the loaded policy cannot use.
+        Refuse settings that the loaded policy cannot use.
 
-        :param sampler_changes: As in ``PlanRequest``.
+        :param settings: ``PlanSettings``.
         :raises ConfigError: naming the value and the remedy.
         """
-        self._policy.check_sampler(self._policy.sampler.changed(**sampler_changes))
+        self._options(settings).check(self._policy)
 
     def _load(self, folder, device, num_threads):
         """Read the checkpoint and set torch up, in the worker's thread."""
         import torch
         from diffusion_policy_ros.policy import Policy
+        from diffusion_policy_ros.policy.checkpoint import weights_digest
         if not str(folder) or not Path(folder).is_dir():
             raise CheckpointError(f'model is {str(folder)!r}, which is no folder; set the '
                                   'parameter "model" to a checkpoint folder')
         torch.set_num_threads(num_threads or max(1, usable_cores() - 1))
         self._policy = Policy.load(folder, device=device)
+        self.digest = weights_digest(folder)
         if self._policy.device.type == 'cpu':
             _trace_denoiser(self._policy)
-        self._generator = torch.Generator()
         return self._policy.config, self._policy.contract
 
-    def _warm_up(self, contract, sampler_changes):
+    def _warm_up(self, contract, settings):
         """Run plans whose result nobody uses."""
         import torch
         from diffusion_policy_ros.policy.window_check import window_layout
-        layout = window_layout(self._policy.config, contract)
-        window = {key: torch.zeros(shape, dtype=dtype) for key, (shape, dtype) in layout.items()}
+        config = self._policy.config
+        layout = window_layout(config, contract)
+        self.check(settings)
+        window = {key: torch.zeros(shape, dtype=dtype)
+                  for key, (shape, dtype) in layout.items()}
+        nothing = Promise(np.full((config.horizon, config.action_dim), np.nan),
+                          config.n_obs_steps - 1)
         for _ in range(WARM_UP_PLANS):
-            start_s = time.monotonic()
+            self._budget, start_s = EvaluationBudget(), time.monotonic()
             # An empty window may be unlike any that a robot sees; one that it sees, and that has
             # no plan either, is reported when it comes.
             with suppress(SamplingError):
-                self._rows(PlanRequest(window, 0, 0, 0, sampler_changes))
+                self._sample(PlanRequest(window, (), 0, 0, nothing, 0, settings, asked_s=start_s))
+            plan_ms = (time.monotonic() - start_s) * 1e3
         # What lives now lives long: the collector need not walk through all of torch again
         # while it holds up the thread that publishes commands.
         gc.collect()
         gc.freeze()
-        return (time.monotonic() - start_s) * 1e3
+        return plan_ms
 
-    def _seed(self, seed):
-        """Seed the generator, in the worker's thread."""
-        if seed < 0:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(seed)
+    def _options(self, settings):
+        """Return the options of the planner for settings."""
+        from diffusion_policy_ros.policy.planner import PlanOptions
+        return PlanOptions(self._policy.sampler.changed(**settings.sampler_changes),
+                           settings.join, settings.num_candidates, settings.warm_start_level)
 
     def _plan(self, request, on_done):
-        """Sample, and hand over the rows or the error."""
-        start_s = time.monotonic()
+        """Sample, and hand over the plan or the error."""
         try:
-            rows, error = self._rows(request), None
-        except Exception as failure:
-            rows, error = None, failure
-        on_done(request, rows, start_s, time.monotonic(), error)
+            plan = self._sample(request)
+        except BaseException as failure:  # whatever it is: nobody else hears of it
+            plan = FinishedPlan(request, failure)
+        on_done(plan)
 
-    def _rows(self, request):
-        """Return the rows of a plan from the newest observation on."""
-        window = {key: value[None] for key, value in request.window.items()}
-        chunk = self._policy.sample(
-            window, sampler=self._policy.sampler.changed(**request.sampler_changes),
-            generator=self._generator)  # (1, horizon, action_dim)
+    def _sample(self, request):
+        """Make a plan within its budget, and learn what it cost."""
+        import torch
+        from diffusion_policy_ros.policy.planner import make_plans
+        settings, start_s = request.settings, time.monotonic()
+        options, is_late = self._options(settings), None
+        if settings.deadline_ms:
+            budget_s = settings.deadline_ms / 1e3
+            options = options.within(self._budget.evaluations(budget_s), request.promise,
+                                     self._policy.config.num_train_timesteps)
+            is_late = self._lateness(request.asked_s + budget_s)
+        with torch.inference_mode():
+            cond = self._policy.encode({key: value[None]
+                                        for key, value in request.window.items()})
+        self._finish_on_device()
+        encoded_s = time.monotonic()
+        plans = make_plans(self._policy, cond, [request.promise],
+                           [torch.Generator().manual_seed(request.seed)], options,
+                           is_late=is_late)
         first = self._policy.config.n_obs_steps - 1
-        return chunk[0, first:].double().cpu().numpy()  # (rows, action_dim)
+        candidates = plans.candidates[0, :, first:].double().cpu().numpy()
+        finished_s = time.monotonic()
+        self._budget.add(encoded_s - start_s, finished_s - encoded_s, plans.evaluations)
+        return FinishedPlan(
+            request, None, plans.chunks[0, first:].double().cpu().numpy(), candidates,
+            float(plans.spread[0]), plans.evaluations, plans.is_complete, encoded_s, finished_s)
+
+    def _lateness(self, deadline_s):
+        """Return a function that tells whether one more evaluation would come too late."""
+        def is_late():
+            self._finish_on_device()
+            return time.monotonic() + self._budget.each_s > deadline_s
+
+        return is_late
+
+    def _finish_on_device(self):
+        """Wait for a GPU, whose work is only queued when a call returns."""
+        import torch
+        if self._policy.device.type == 'cuda':
+            torch.cuda.synchronize(self._policy.device)
 
 
 def _trace_denoiser(policy):
     """
     Record the U-Net's operations once, so that Python takes no part in a denoiser call.
 
-    The result stays the same bit for bit. Measured on two cores with 16 calls of a 4.5 M U-Net, a
+    The result stays the same bit for bit, for any number of candidates. Measured on two cores with 16 calls of a 4.5 M U-Net, a
     plan takes 60 % of the time, and the thread that publishes commands, which needs the
     interpreter too, wakes up more punctually.
     """
@@ -202,8 +216,7 @@ def _trace_denoiser(policy):
     example = (torch.zeros(1, config.horizon, config.action_dim),
                torch.zeros(1), torch.zeros(1, config.global_cond_dim))
     with torch.inference_mode(), warnings.catch_warnings():
-        # Newer versions of torch announce successors, which need a compiler on the robot; and
-        # the trace is only valid for one window at a time, which is all that is asked for here.
+        # Newer versions of torch announce successors, which need a compiler on the robot.
         warnings.simplefilter('ignore')
         policy.diffusion.unet = torch.jit.trace(
             policy.diffusion.unet, example, check_trace=False)

@@ -13,10 +13,14 @@
 # limitations under the License.
 """The parameters of the policy server, and what makes a set of them usable together."""
 
+from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS
 from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.control.joins import JoinSettings
+from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.timetable import is_multiple
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
 from diffusion_policy_ros.nodes.parameters import ParameterSpec
+from diffusion_policy_ros.nodes.plan_request import PlanSettings
 from diffusion_policy_ros.sampler_options import OPTIONS
 
 # The sampler's options that are asked for most; the others have names in a group of their own.
@@ -45,12 +49,36 @@ SPECS = (
                   fixed=True),
     ParameterSpec('num_threads', 0, 'CPU threads of the policy; 0 leaves one core to the rest',
                   0, 256, fixed=True),
+    ParameterSpec('command_prefix', '', 'What comes before the topics of the commands; "policy" '
+                  'where the node command_safety passes them on', fixed=True),
+    ParameterSpec('tip_link', '', 'Link of robot_description whose way ~/markers shows; empty '
+                  'where the commands themselves are positions in space', fixed=True),
     ParameterSpec('command_rate_hz', 0.0, "Commands per second, Hz; a multiple of the contract's "
                   "rate, between whose rows commands are interpolated; 0 for the contract's rate",
-                  0.0, 1000.0, fixed=True),
+                  0.0, 1000.0),
+    ParameterSpec('replan', 'executed', 'When the next plan is asked for: after execute_horizon '
+                  'rows, when only replan_low_rows rows are left, or whenever none is being '
+                  'computed', choices=REPLAN_TRIGGERS),
     ParameterSpec('execute_horizon', 0, 'Rows to execute before the next plan starts, at most '
                   "the checkpoint's n_action_steps; 1 plans at every row; 0 for n_action_steps",
                   0, 1000),
+    ParameterSpec('replan_low_rows', 4, 'Rows left at which the next plan starts where replan is '
+                  'low', 1, 1000),
+    ParameterSpec('join', 'none', 'How a plan follows the one before it', choices=JOINS),
+    ParameterSpec('blend_rows', 4, 'Rows within which blend moves over to a new plan', 1, 1000),
+    ParameterSpec('ensemble_decay', 0.01, 'Preference of ensemble for old plans, per row; below 0 '
+                  'it prefers new ones', -10.0, 10.0),
+    ParameterSpec('warm_start_level', 0.6, 'Noise from which warm_start begins, as a share of '
+                  'the timesteps of the training', 0.01, 1.0),
+    ParameterSpec('num_candidates', 1, 'Plans sampled at once, of which one is followed; coherent '
+                  'chooses among them, and their spread tells how sure the policy is', 1, 256),
+    ParameterSpec('max_spread', 0.0, 'Spread of the candidates, in normalized units, above which '
+                  'the robot is held; 0 for no limit', 0.0, 1000.0),
+    ParameterSpec('deadline_ms', 0.0, 'Time for a plan, ms, encoding included: takes as many '
+                  'steps as fit, at most num_inference_steps, and the best estimate so far where '
+                  'time runs out; 0 for as long as it takes', 0.0, 60000.0),
+    ParameterSpec('inference_delay_ms', 0.0, 'Time for which every finished plan is held back, '
+                  'ms: for experiments with slower computers', 0.0, 10000.0),
     *(_sampler_spec(option) for option in OPTIONS),
     ParameterSpec('seed', 0, 'Seed of the noise, taken at activation and reset; -1 for another '
                   'one every time', -1, 2**31 - 1),
@@ -98,18 +126,51 @@ def choose_command_rate(wanted_hz, contract) -> float:
     return wanted_hz
 
 
-def choose_execute_horizon(wanted, config) -> int:
+def choose_replan(values, config) -> ReplanSettings:
     """
-    Return how many rows to execute before the next plan starts.
+    Return when to plan.
 
-    :param wanted: The parameter; 0 for the checkpoint's ``n_action_steps``.
+    :param values: All parameters by name.
     :param config: ``PolicyConfig``.
-    :raises ConfigError: if it is more than those.
+    :raises ConfigError: if execute_horizon is more than the checkpoint's ``n_action_steps``.
     """
+    wanted = values['execute_horizon']
     if wanted > config.n_action_steps:
         raise ConfigError(f'execute_horizon is {wanted}; it must be at most n_action_steps of '
                           f'this checkpoint, {config.n_action_steps}')
-    return wanted or config.n_action_steps
+    return ReplanSettings(wanted or config.n_action_steps, values['replan'],
+                          values['replan_low_rows'])
+
+
+def choose_join(values) -> JoinSettings:
+    """
+    Return how plans follow each other.
+
+    :param values: All parameters by name.
+    """
+    return JoinSettings(values['join'], values['blend_rows'], values['ensemble_decay'])
+
+
+def plan_settings(values) -> PlanSettings:
+    """
+    Return how plans are made.
+
+    :param values: All parameters by name.
+    """
+    return PlanSettings(sampler_changes(values), values['join'], values['num_candidates'],
+                        values['warm_start_level'], values['deadline_ms'])
+
+
+def check_confidence(values):
+    """
+    Refuse a limit for something that is not measured.
+
+    :param values: All parameters by name.
+    :raises ConfigError: if there is one for the spread of a single candidate.
+    """
+    if values['max_spread'] and values['num_candidates'] < 2:
+        raise ConfigError(f'max_spread is {values["max_spread"]:g}, but num_candidates is 1, '
+                          'which has no spread; set num_candidates to 8, say')
 
 
 def sampler_changes(values) -> dict:

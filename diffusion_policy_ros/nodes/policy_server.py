@@ -15,12 +15,13 @@
 The node ``policy_server``: a trained policy that commands a robot.
 
 A lifecycle node. ``configure`` loads and warms up the checkpoint, ``activate`` starts commanding.
-Subscribes to the contract's policy streams, publishes its action outputs, ``~/chunk`` (the whole
-timed plan), ``~/latency``, ``~/status`` (latched: why it commands or not) and ``/diagnostics``.
-``~/reset`` (Trigger) drops plan and history.
+Subscribes to the contract's policy streams, publishes its action outputs, ``~/status`` (latched:
+why it commands or not), ``/diagnostics``, and of each plan ``~/chunk`` (all of it, timed),
+``~/latency``, ``~/confidence``, ``~/markers`` and ``~/overlay/compressed``. ``~/reset`` (Trigger)
+drops plan and history.
 """
 
-from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.nodes import reasons
 from diffusion_policy_ros.nodes.diagnostics import StatusReporter
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.policy_parameters import SPECS
@@ -63,10 +64,8 @@ class PolicyServer(LifecycleNode):
         del state
         try:
             self._runtime = PolicyRuntime(self, self._settings, self._status)
-        except DiffusionPolicyError as error:
-            return self._refused(str(error))
         except Exception as error:
-            return self._refused(f'unexpected error: {error!r}')
+            return self._refused(reasons.of_error(error, 'unexpected error: '))
         self._status.start_over('inactive')
         return TransitionCallbackReturn.SUCCESS
 

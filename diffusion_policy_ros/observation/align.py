@@ -31,11 +31,13 @@ class Sample(NamedTuple):
     :ivar value: Decoded array, read-only.
     :ivar stamp_ns: When it was true, ns.
     :ivar age_ns: Tick minus stamp, at least 0 ns.
+    :ivar receive_ns: When it arrived, ns.
     """
 
     value: np.ndarray
     stamp_ns: int
     age_ns: int
+    receive_ns: int
 
 
 class Aligner:
@@ -95,8 +97,9 @@ class Aligner:
         :param tick_ns: Time of the tick, ns.
         :param cut_ns: Latest arrival that counts, ns.
         :return: The decoded sample with its stamp and age.
-        :raises AlignmentError: where there is no such message, or its stamp or its arrival is
-            older than the contract's ``max_age_ms`` and the stream is not ``on_stale: hold``.
+        :raises AlignmentError: where there is no such message, its stamp or its arrival is older
+            than the contract's ``max_age_ms`` and the stream is not ``on_stale: hold``, or the
+            stream is frozen.
         :raises DecodeError: where the message is malformed or its stamp cannot be used.
         """
         with self._lock:
@@ -108,7 +111,12 @@ class Aligner:
                 f'{_name(stream)} is {true_age_ns / 1e9:.3f} s old, limit '
                 f'{stream.max_age_ns / 1e9:.3f} s (topic {stream.topic}); is its publisher '
                 'running, and on the same clock?')
-        return Sample(item.value(), item.stamp_ns, tick_ns - item.stamp_ns)
+        frozen_after = getattr(stream, 'frozen_after', 0)
+        if frozen_after and item.repeats >= frozen_after:
+            raise AlignmentError(
+                f'{_name(stream)} is frozen: {item.repeats} equal messages in a row, limit '
+                f'{frozen_after} (topic {stream.topic}); restart its driver')
+        return Sample(item.value(), item.stamp_ns, tick_ns - item.stamp_ns, item.receive_ns)
 
     def newest_stamp_ns(self, stream):
         """
@@ -129,11 +137,12 @@ class Aligner:
 class _Item:
     """One message of one stream, decoded when first asked for its value."""
 
-    __slots__ = ('stamp_ns', 'receive_ns', '_message', '_stream', '_value')
+    __slots__ = ('stamp_ns', 'receive_ns', 'repeats', '_message', '_stream', '_value')
 
     def __init__(self, message, stream, receive_ns):
         """Date the message; one that cannot be dated counts from its arrival, to fail on use."""
         self.receive_ns = receive_ns
+        self.repeats = 1
         self._message = message
         self._stream = stream
         self._value = None
@@ -141,6 +150,21 @@ class _Item:
             self.stamp_ns = sample_stamp_ns(message, stream, receive_ns)
         except DecodeError:
             self.stamp_ns = receive_ns
+
+    def count_repeats(self, before):
+        """Note how many messages in a row, this one included, have shown the same."""
+        if self._shows_what(before):
+            self.repeats = before.repeats + 1
+
+    def _shows_what(self, other):
+        """Tell whether another message of the stream has the same content."""
+        if self._stream.is_image:  # compared as it came: most pictures are never decoded
+            return np.array_equal(*(np.frombuffer(item._message.data, np.uint8)
+                                    for item in (self, other)))
+        try:
+            return np.array_equal(self.value(), other.value())
+        except DecodeError:
+            return False
 
     def value(self):
         """Return the decoded array."""
@@ -162,7 +186,10 @@ class _Buffer:
 
     def add(self, message, receive_ns):
         """Insert a message, which is an append unless it came out of order, and drop old ones."""
-        insort_right(self._items, _Item(message, self._stream, receive_ns), key=_order)
+        item = _Item(message, self._stream, receive_ns)
+        if self._items and getattr(self._stream, 'frozen_after', 0):
+            item.count_repeats(self._items[-1])
+        insort_right(self._items, item, key=_order)
         self._latest_ns = max(self._latest_ns, receive_ns)
         limit_ns = self._latest_ns - self._history_ns
         # From limit_ns on this item wins over all before it, whatever the cut.

@@ -78,15 +78,28 @@ class WindowBuilder:
         :raises AlignmentError: where a stream has no usable sample for a row.
         :raises DecodeError: where a sampled message is malformed.
         """
+        window, samples = self.look(tick_ns)
+        return window, _ages(samples[-1])
+
+    def look(self, tick_ns):
+        """
+        Do what ``window`` does, and tell which samples the rows are made of.
+
+        :param tick_ns: As for ``window``.
+        :return: ``(window, samples)``: the window, and for each of its rows a dict of stream to
+            ``align.Sample``.
+        :raises AlignmentError: as ``window``.
+        :raises DecodeError: as ``window``.
+        """
         first_tick = self._first_tick  # clear() puts another list here, which then stays empty
         start_ns = min(first_tick + [tick_ns])
         ticks = [max(start_ns, tick_ns - self._contract.tick_ns(0, back))
                  for back in reversed(range(self._n_obs_steps))]
         streams = self._contract.policy_observations
         rows = {tick: self._align(streams, tick) for tick in reversed(ticks)}
-        values, ages = zip(*(rows[tick] for tick in ticks))
+        values, samples = zip(*(rows[tick] for tick in ticks))
         first_tick[:] = [start_ns]
-        return {key: np.stack([row[key] for row in values]) for key in values[-1]}, ages[-1]
+        return {key: np.stack([row[key] for row in values]) for key in values[-1]}, samples
 
     def row(self, tick_ns):
         """
@@ -98,7 +111,8 @@ class WindowBuilder:
         :raises AlignmentError: where a stream has no usable sample.
         :raises DecodeError: where a sampled message is malformed.
         """
-        return self._align(self._contract.observations, tick_ns)
+        values, samples = self._align(self._contract.observations, tick_ns)
+        return values, _ages(samples)
 
     def clear(self):
         """Forget all messages and the first tick: for a new episode, or a jump of the clock."""
@@ -107,12 +121,20 @@ class WindowBuilder:
 
     def _align(self, streams, tick_ns):
         """Sample streams at one tick and join those that share a key."""
-        parts, ages = {}, {}
+        parts, samples = {}, {}
         for stream in streams:
             sample = self.aligner.sample(stream, tick_ns, tick_ns + self._contract.settle_ns)
             parts.setdefault(stream.key, []).append(sample.value)
-            ages[stream.topic] = max(sample.age_ns, ages.get(stream.topic, 0))
-        return {key: _joined(values) for key, values in parts.items()}, ages
+            samples[stream] = sample
+        return {key: _joined(values) for key, values in parts.items()}, samples
+
+
+def _ages(samples):
+    """Return the age of each topic's sample, of the older one where two streams share it."""
+    ages = {}
+    for stream, sample in samples.items():
+        ages[stream.topic] = max(sample.age_ns, ages.get(stream.topic, 0))
+    return ages
 
 
 def _joined(values):

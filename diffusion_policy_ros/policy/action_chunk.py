@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""A chunk of actions with the time at which each row is due."""
+"""A chunk of actions with the time at which each row is due, and what is promised before it."""
 
 from dataclasses import dataclass
 
@@ -93,6 +93,33 @@ class TimedChunk:
         Return the same plan for some entries only, due later or earlier.
 
         :param columns: Slice or index array of the entries.
-        :param offset_ns: Offset of the first row, ns.
+        :param offset_ns: What is added to every due time, ns.
         """
-        return TimedChunk(self.actions[:, columns], self.obs_ns, self.rate_hz, offset_ns)
+        return TimedChunk(self.actions[:, columns], self.obs_ns, self.rate_hz,
+                          self.first_row_offset_ns + offset_ns)
+
+
+@dataclass(frozen=True, eq=False)
+class Promise:
+    """
+    What is promised already when a plan is asked for, on the rows of the chunk to come.
+
+    A promised row has been sent, or will be before the plan can arrive, or is what the plan that
+    is being followed says about that instant.
+
+    :ivar rows: float64 ``(horizon, action_dim)`` in robot units, the first observation's row
+        first; NaN where nothing is promised.
+    :ivar frozen: Number of rows that the robot will have left behind when the plan arrives: the
+        observed ones, and as many as the delay is expected to take.
+    :ivar first_row: Number of the chunk's first row, counted since the last reset; rows of two
+        plans with the same number are due at the same time.
+    """
+
+    rows: np.ndarray
+    frozen: int
+    first_row: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no row from the first that is not frozen on is promised."""
+        return bool(np.isnan(self.rows[self.frozen:]).any(axis=1).all())

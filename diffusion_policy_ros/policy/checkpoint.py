@@ -151,6 +151,15 @@ def check_unchanged(folder):
                 'robot with other topics gets a contract file of its own')
 
 
+def weights_digest(folder) -> str:
+    """
+    Return the SHA-256 of a checkpoint's weights, by which people tell models apart.
+
+    :param folder: Path of the folder.
+    """
+    return _sha256(read_bytes(Path(folder) / WEIGHTS))
+
+
 def _sha256(data):
     """Return the digest of some bytes as hexadecimal text."""
     return hashlib.sha256(data).hexdigest()

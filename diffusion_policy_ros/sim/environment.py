@@ -46,6 +46,9 @@ class Environment(Protocol):
         :param action: One row of the action vector, ``(action_dim,)``, in robot units.
         """
 
+    def wait(self) -> None:
+        """Let one period pass without a command, as the robot does with the last one it got."""
+
     def observation(self) -> dict:
         """Return what the robot shows now; rendering costs, so only on request."""
 

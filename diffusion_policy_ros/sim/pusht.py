@@ -73,6 +73,7 @@ class PushT:
         self._goal = shapely.MultiPolygon([shapely.Polygon(corners) for corners in goal])
         self._camera = PushTCamera(goal)
         self._measured = (None, 0.0)
+        self._target = tuple(self.state()[:2])
         self.max_coverage = 0.0
 
     def reset(self, seed=None, state=None):
@@ -89,6 +90,7 @@ class PushT:
             self._env.reset(seed=seed)
         else:
             self._place(_state_px(state))
+        self._target = tuple(self.state()[:2])
         self.max_coverage = 0.0
 
     def advance(self, target_xy_m, duration_s):
@@ -116,7 +118,12 @@ class PushT:
         :param action: ``(2,)`` target x, y of the finger in m.
         :raises ChunkError: if the action is not two finite numbers.
         """
+        self._target = action
         self.advance(action, self._period_s)
+
+    def wait(self):
+        """Let one period pass without a command: the finger stays with its last target."""
+        self.advance(self._target, self._period_s)
 
     def observation(self):
         """

@@ -17,7 +17,7 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from diffusion_policy_ros.cli import bench
+from diffusion_policy_ros.cli import bench, bench_solvers
 from diffusion_policy_ros.cli import main as dpr
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import load_contract
@@ -107,7 +107,7 @@ def test_ctrl_c_keeps_what_was_measured(model, tmp_path, monkeypatch, capsys):
 
 
 def test_a_robot_without_simulation_needs_a_dataset(model, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(bench, 'SIMULATIONS', {})
+    monkeypatch.setattr(bench_solvers, 'SIMULATIONS', {})
     assert dpr.main(['bench', 'solvers', str(model), '--out', str(tmp_path)]) == 1
     assert 'is pusht, which has no simulation; name recorded observations with --dataset' \
         in capsys.readouterr().err

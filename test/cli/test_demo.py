@@ -25,7 +25,7 @@ from types import SimpleNamespace
 import uuid
 
 from diffusion_policy_ros.cli.children import Children, node_command, node_environment
-from diffusion_policy_ros.cli.demo import _follow, _interruptible, _report, _workplace
+from diffusion_policy_ros.cli.demo import _interruptible, _report, _workplace
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.cli.ros_domain import hold_domain
 from diffusion_policy_ros.errors import DiffusionPolicyError
@@ -214,15 +214,6 @@ def test_a_report_that_is_interrupted_leaves_the_last_one_as_it_was(monkeypatch,
         _report(out, folder, [], SimpleNamespace(command_rate_hz=10.0))
     assert [path.name for path in out.iterdir()] == ['demo.json']
     assert (out / 'demo.json').read_text() == 'of last time'
-
-
-def test_remarks_of_the_middleware_among_the_events_are_passed_on(tmp_path, capsys):
-    says = 'print("[rcl] mind the gap"); print(\'{"event": "stage", "text": "warming up"}\')'
-    with Children(tmp_path, None) as children:
-        observer = children.start('demo_observer', [sys.executable, '-c', says],
-                                  stdout=subprocess.PIPE)
-        _follow(observer, children)
-    assert capsys.readouterr().out.splitlines() == ['[rcl] mind the gap', 'warming up']
 
 
 def test_the_deadline_is_an_error_that_says_what_to_do(monkeypatch):

@@ -12,18 +12,22 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The arguments of ``dpr eval`` that choose a sampler."""
+"""The arguments of ``dpr eval`` that choose a sampler and the loop."""
 
+import json
 import os
 import subprocess
 import sys
 
-from diffusion_policy_ros.choices import SOLVERS
+from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
 from diffusion_policy_ros.cli import eval as dpr_eval
 from diffusion_policy_ros.cli.main import build_parser
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.sampler_options import OPTIONS
 import pytest
+
+LOOP_ARGUMENTS = ('--delay-ms', '--execute-horizon', '--replan', '--join', '--candidates',
+                  '--blend-rows', '--warm-start-level')
 
 
 def parsed(*arguments, model='model'):
@@ -65,6 +69,68 @@ def test_a_sampler_that_the_checkpoint_cannot_use_is_refused_in_its_words(save_t
     assert 'num_inference_steps is 101' in refusal('--steps', '101', model=model)
 
 
+@pytest.fixture
+def evaluated(save_tiny_policy, tmp_path, monkeypatch):
+    """Return a function from arguments to how plans are made and followed, and what is written."""
+    pytest.importorskip('tqdm')
+    from diffusion_policy_ros.evaluation import evaluate as evaluation
+    from diffusion_policy_ros.evaluation.rollout import EpisodeResult
+    model, seen = save_tiny_policy(), {}
+
+    def evaluate(policy, make_environment, seeds, **how):
+        seen.update(how)
+        return evaluation.Evaluation((EpisodeResult(seeds[0], 0.5, False, 1),), 1.0)
+
+    monkeypatch.setattr(evaluation, 'evaluate', evaluate)
+
+    def run(*arguments):
+        report = tmp_path / 'report.json'
+        assert dpr_eval.run(parsed(*arguments, '--out', str(report), model=model)) == 0
+        return seen['options'], seen['loop'], json.loads(report.read_text())
+
+    return run
+
+
+def test_what_is_asked_for_reaches_the_plans_and_the_loop(evaluated):
+    options, loop, report = evaluated(
+        '--join', 'rtc', '--delay-ms', '200', '--candidates', '4', '--execute-horizon', '5',
+        '--replan', 'low', '--blend-rows', '7', '--warm-start-level', '0.25', '--solver', 'heun')
+    assert (options.join, options.num_candidates, options.warm_start_level) == ('rtc', 4, 0.25)
+    assert options.sampler.solver == 'heun'
+    assert (loop.delay_ms, loop.replan.execute_horizon, loop.replan.trigger) == (200.0, 5, 'low')
+    assert (loop.join.name, loop.join.blend_rows) == ('rtc', 7)
+    assert (report['delay_ms'], report['num_candidates']) == (200.0, 4)
+    assert report['replan']['execute_horizon'] == 5 and report['join']['name'] == 'rtc'
+
+
+def test_without_arguments_plans_are_made_and_followed_as_they_ever_were(evaluated):
+    options, loop, _ = evaluated()
+    assert (options.join, options.num_candidates) == ('none', 1)
+    assert (loop.join.name, loop.delay_ms) == ('none', 0.0)
+    assert (loop.replan.trigger, loop.replan.execute_horizon) == ('executed', 8)
+
+
+@pytest.mark.parametrize('argument, choices', [('--join', JOINS), ('--replan', REPLAN_TRIGGERS)])
+def test_an_unknown_choice_is_refused_with_all_that_there_are(argument, choices, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parsed(argument, 'glue')
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert f'argument {argument}' in said and all(choice in said for choice in choices)
+
+
+def test_numbers_that_no_loop_can_have_are_refused_by_name(save_tiny_policy):
+    model = save_tiny_policy()
+    assert '--delay-ms is -1.0; it must be from 0 to 10000' in refusal('--delay-ms', '-1')
+    assert '--delay-ms is nan' in refusal('--delay-ms', 'nan')
+    assert '--execute-horizon is 9; this checkpoint allows 1 to 8' in refusal(
+        '--execute-horizon', '9', model=model)
+    for name, value in (('candidates', '0'), ('candidates', '257'), ('blend_rows', '0'),
+                        ('warm_start_level', '0.0'), ('warm_start_level', '1.5')):
+        reason = refusal(f'--{name.replace("_", "-")}', value, model=model)
+        assert f'{name} is {value}; it must be' in reason
+
+
 def test_the_help_names_every_option_and_loads_no_torch():
     code = ('import sys; from diffusion_policy_ros.cli.main import build_parser\n'
             "try: build_parser('eval').parse_args(['eval', '--help'])\n"
@@ -75,3 +141,4 @@ def test_the_help_names_every_option_and_loads_no_torch():
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.splitlines()[-1] == 'False False'
     assert all(option.name in shown.stdout for option in OPTIONS)
+    assert all(argument in shown.stdout for argument in LOOP_ARGUMENTS)

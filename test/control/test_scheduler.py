@@ -14,6 +14,8 @@
 """Receding horizon: the command due now of the newest plan, whatever the latency."""
 
 from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.control.joins import JoinSettings
+from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.policy.action_chunk import TimedChunk
 from hypothesis import given
@@ -46,8 +48,9 @@ def _clock_chunk(obs_ns, rows=8):
     return TimedChunk(np.repeat(start + np.arange(rows)[:, None], 2, axis=1), obs_ns, 10.0)
 
 
-def _horizon(execute_horizon=4, offset_ms=0):
-    horizon = RecedingHorizon(_contract(offset_ms), execute_horizon)
+def _horizon(execute_horizon=4, offset_ms=0, join='none', trigger='executed', **options):
+    horizon = RecedingHorizon(_contract(offset_ms), ReplanSettings(execute_horizon, trigger),
+                              JoinSettings(join, **options))
     horizon.observed(T0)
     return horizon
 
@@ -56,17 +59,46 @@ def _horizon(execute_horizon=4, offset_ms=0):
        execute_horizon=st.integers(1, 8))
 def test_what_is_commanded_at_a_time_is_what_was_planned_for_it(latencies, execute_horizon):
     horizon, pending, latencies = _horizon(execute_horizon), None, iter(latencies)
+    from_row_0 = {}  # tick of the observation -> ticks by which the plan is followed later
     for tick in range(30):
         now_ns = T0 + tick * PERIOD
         if pending and pending[0] <= now_ns:
-            assert horizon.accept(pending[1], 0, now_ns)
+            is_held = horizon.command(pending[0]) is None
+            assert horizon.accept(pending[1], 0, pending[0])
+            late_ns = pending[0] - pending[1].obs_ns
+            from_row_0[pending[1].obs_ns] = -(-late_ns // PERIOD) if is_held else 0
             pending = None
         horizon.observed(now_ns)
         if pending is None and horizon.wants_plan(now_ns):
             pending = now_ns + next(latencies) * 1_000_000, _clock_chunk(now_ns)
         command = horizon.command(now_ns)
         if command is not None:
-            assert command.tolist() == [tick, tick]
+            assert command.tolist() == [tick - from_row_0[max(from_row_0)]] * 2
+
+
+def test_a_plan_that_finds_nothing_followed_begins_with_its_first_row():
+    horizon = _horizon()
+    followed = horizon.accept(_clock_chunk(T0), 0, T0 + 250_000_000)
+    assert followed.due_ns(0) == T0 + 3 * PERIOD
+    assert horizon.command(T0 + 2 * PERIOD) is None
+    assert horizon.command(T0 + 3 * PERIOD).tolist() == [0, 0]
+    assert [horizon.wants_plan(T0 + k * PERIOD) for k in (6, 7)] == [False, True]
+
+
+def test_a_late_plan_is_entered_at_the_row_that_is_due_and_its_delay_is_learnt():
+    horizon = _horizon(execute_horizon=2)
+    horizon.accept(_clock_chunk(T0, rows=16), 0, T0)
+    for tick, arrival_ms in ((3, 10), (6, 290), (12, 350)):
+        obs_ns = T0 + tick * PERIOD
+        arrival_ns = obs_ns + arrival_ms * 1_000_000
+        horizon.observed(obs_ns)
+        assert horizon.accept(_clock_chunk(obs_ns, rows=16), 0, arrival_ns).obs_ns == obs_ns
+        slot_ns = T0 + -(-(arrival_ns - T0) // PERIOD) * PERIOD
+        horizon.observed(slot_ns)
+        assert horizon.command(slot_ns)[0] == (slot_ns - T0) // PERIOD
+    # 1, 3 and 4 rows were due by then; the plan expects the slowest, beside the observed row
+    assert horizon.promise(T0 + 20 * PERIOD, 16, 1).frozen == 1 + 4
+    assert horizon.late_plans == 2  # expected were 1, then 1, then 3
 
 
 def test_between_rows_one_output_moves_on_and_the_held_one_waits():
@@ -77,9 +109,11 @@ def test_between_rows_one_output_moves_on_and_the_held_one_waits():
 
 def test_rows_that_are_past_on_arrival_are_dropped_and_counted():
     horizon = _horizon()
-    horizon.accept(_clock_chunk(T0), 0, T0 + 250_000_000)
+    horizon.accept(_clock_chunk(T0), 0, T0)
+    horizon.accept(_clock_chunk(T0 + PERIOD), 0, T0 + 350_000_000)
     assert horizon.rows_dropped == 2
-    assert horizon.command(T0 + 2 * PERIOD)[0] == 2
+    horizon.observed(T0 + 4 * PERIOD)
+    assert horizon.command(T0 + 4 * PERIOD)[0] == 4
 
 
 @pytest.mark.parametrize('execute_horizon', [1, 3, 8])
@@ -89,6 +123,97 @@ def test_the_next_plan_starts_when_the_rows_to_execute_are_done(execute_horizon)
     horizon.accept(_clock_chunk(T0), 0, T0)
     wanted = [horizon.wants_plan(T0 + k * PERIOD) for k in range(9)]
     assert wanted == [k >= execute_horizon for k in range(9)]
+
+
+def test_when_rows_run_low_or_always_the_next_plan_is_wanted_too():
+    low, always = _horizon(trigger='low'), _horizon(trigger='continuous')
+    for horizon in (low, always):
+        horizon.accept(_clock_chunk(T0), 0, T0)
+        assert not horizon.wants_plan(T0)  # of the same observation
+    assert [low.wants_plan(T0 + k * PERIOD) for k in range(1, 7)] == [k >= 4 for k in range(1, 7)]
+    assert all(always.wants_plan(T0 + k * PERIOD) for k in range(1, 9))
+
+
+def _value_chunk(obs_ns, value, rows=8):
+    return TimedChunk(np.full((rows, 2), float(value)), obs_ns, 10.0)
+
+
+def test_blending_moves_over_smoothly_and_leaves_what_is_held_alone():
+    horizon = _horizon(join='blend', blend_rows=4)
+    horizon.accept(_value_chunk(T0, 0), 0, T0)
+    horizon.observed(T0 + 2 * PERIOD)
+    horizon.accept(_value_chunk(T0 + 2 * PERIOD, 1), 0, T0 + 2 * PERIOD)
+    u = np.linspace(0, 1, 21)
+    commands = np.array([horizon.command(T0 + 2 * PERIOD + round(part * 4 * PERIOD))
+                         for part in u[:15]])
+    np.testing.assert_allclose(commands[:, 0], (10 * u**3 - 15 * u**4 + 6 * u**5)[:15], atol=1e-9)
+    assert (commands[:, 1] == 1).all()
+
+
+def test_blending_is_over_before_the_older_plan_ends():
+    horizon = _horizon(join='blend', blend_rows=100)
+    horizon.accept(_value_chunk(T0, 0, rows=4), 0, T0)
+    horizon.observed(T0 + 2 * PERIOD)
+    horizon.accept(_value_chunk(T0 + 2 * PERIOD, 1), 0, T0 + 2 * PERIOD)
+    last = [horizon.command(T0 + 4 * PERIOD - gap)[0] for gap in (PERIOD // 100, 1)]
+    assert 0.99 < last[0] < last[1] <= horizon.command(T0 + 4 * PERIOD)[0] == 1
+
+
+def test_blending_into_a_blend_that_is_not_over_does_not_jump():
+    horizon = _horizon(join='blend', blend_rows=4)
+    horizon.accept(_value_chunk(T0, 0, rows=30), 0, T0)
+    before = 0.0
+    for tenth in range(1, 100):
+        now_ns = T0 + tenth * PERIOD // 10
+        if tenth in (10, 25, 40):
+            horizon.observed(now_ns)
+            horizon.accept(_value_chunk(now_ns, tenth, rows=30), 0, now_ns)
+        if (command := horizon.command(now_ns)) is not None:
+            # the steepest of a blend over 40 tenths is 1.875 / 40 of its height
+            assert abs(command[0] - before) <= 3 * 40 * 1.875 / 40
+            before = command[0]
+    assert before > 0
+
+
+@given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=8),
+       decay=st.floats(-1, 1))
+def test_ensembling_is_the_weighted_mean_of_all_plans_for_that_instant(values, decay):
+    horizon = _horizon(join='ensemble', ensemble_decay=decay)
+    for age, value in enumerate(values):
+        horizon.accept(_value_chunk(T0 + age * PERIOD, value), 0, T0 + age * PERIOD)
+    now_ns = T0 + (len(values) - 1) * PERIOD
+    horizon.observed(now_ns)
+    weights = np.exp(-decay * np.arange(len(values)))
+    assert horizon.command(now_ns).tolist() == pytest.approx(
+        [np.average(values, weights=weights), values[-1]], abs=1e-9)
+
+
+def test_what_is_promised_is_what_was_sent_and_what_the_plan_still_says():
+    horizon = _horizon(execute_horizon=3)
+    horizon.accept(_clock_chunk(T0), 0, T0)
+    for tick in range(4):
+        horizon.observed(T0 + tick * PERIOD)
+        horizon.command(T0 + tick * PERIOD)
+    promise = horizon.promise(T0 + 3 * PERIOD, 16, 1)
+    wanted = np.full(16, np.nan)
+    wanted[:6] = [2, 3, 4, 5, 6, 7]
+    np.testing.assert_array_equal(promise.rows, np.stack([wanted, wanted], axis=1))
+    assert not promise.is_empty
+    later = horizon.promise(T0 + 5 * PERIOD, 16, 1)
+    assert later.first_row - promise.first_row == 2
+    horizon.reset()
+    assert horizon.promise(T0 + 6 * PERIOD, 16, 1).is_empty
+
+
+def test_a_promised_row_in_the_past_is_what_was_sent_and_not_what_a_later_plan_says():
+    horizon = _horizon(execute_horizon=1)
+    horizon.accept(_value_chunk(T0, 5), 0, T0)
+    horizon.observed(T0)
+    horizon.command(T0)
+    horizon.accept(_value_chunk(T0 - PERIOD + 2 * PERIOD, 9), 0, T0 + PERIOD)
+    horizon.command(T0 + PERIOD)
+    rows = horizon.promise(T0 + 2 * PERIOD, 6, 2).rows
+    assert rows[:3, 0].tolist() == [5, 9, 9]
 
 
 def test_the_old_plan_serves_until_the_next_one_arrives_and_then_ends():
@@ -114,7 +239,7 @@ def test_a_plan_from_before_a_reset_is_discarded():
 def test_an_older_plan_does_not_replace_a_newer_one():
     horizon = _horizon()
     assert horizon.accept(_clock_chunk(T0 + PERIOD), 0, T0 + PERIOD)
-    assert not horizon.accept(_clock_chunk(T0), 0, T0 + PERIOD)
+    assert horizon.accept(_clock_chunk(T0), 0, T0 + PERIOD) is None
 
 
 def test_without_fresh_observations_the_commands_end_before_the_plan_does():

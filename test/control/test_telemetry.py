@@ -30,13 +30,15 @@ def test_a_rate_is_that_of_the_last_seconds_and_falls_to_zero():
 
 def test_a_spread_is_that_of_the_percentiles():
     values = np.random.default_rng(0).random(1000)
-    assert spread(values)['p99'] == pytest.approx(np.quantile(values, 0.99))
+    for name in ('p50', 'p95', 'p99'):
+        assert spread(values)[name] == pytest.approx(np.quantile(values, int(name[1:]) / 100))
     assert spread([]) == {}
 
 
 def test_the_total_latency_is_the_sum_of_its_parts():
-    assert Latency(20.0, 30.0, 40.0).named() == {
-        'observation_age_ms': 20.0, 'wait_ms': 30.0, 'sampling_ms': 40.0, 'total_ms': 90.0}
+    assert Latency(1.0, 2.0, 4.0, 8.0, 16.0, 32.0).named() == {
+        'capture_ms': 1.0, 'receive_ms': 2.0, 'decode_ms': 4.0, 'encode_ms': 8.0,
+        'sample_ms': 16.0, 'publish_ms': 32.0, 'total_ms': 63.0}
 
 
 def test_facts_name_their_units():
@@ -45,11 +47,16 @@ def test_facts_name_their_units():
         telemetry.inputs['camera'].add(k / 10)
         telemetry.commands.add(k / 10)
     telemetry.saw_ages({'camera': 12_500_000})
-    telemetry.finished_plan(Latency(20.0, 30.0, 40.0), 1.0)
+    telemetry.answered(Latency(10.0, 10.0, 0.0, 20.0, 40.0, 10.0), 1.0)
+    telemetry.planned(7, False, 0.25)
     assert telemetry.input_facts(1.0) == {
         'camera rate (Hz)': '10.0', 'camera age at the tick (ms)': '12.5'}
     assert telemetry.command_facts(1.0)['interval p99 (ms)'] == '100.00'
-    assert telemetry.plan_facts(1.0)['total p50 (ms)'] == '90.0'
+    facts = telemetry.plan_facts(1.0)
+    assert facts['total p50 (ms)'] == '90.0' and facts['sample p95 (ms)'] == '40.0'
+    assert facts['plans cut short by the deadline'] == '1'
+    assert facts['evaluations of the last plan'] == '7'
+    assert facts['spread of the candidates p95'] == '0.250'
 
 
 @pytest.mark.parametrize('rate_hz', [2, 30, 500])

@@ -16,88 +16,30 @@
 
 from dataclasses import replace
 
-from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.diffusion import Sampler
+from diffusion_policy_ros.control.replan import ReplanSettings
+from diffusion_policy_ros.diffusion import Sampler, sampling
 from diffusion_policy_ros.evaluation.evaluate import evaluate, observation_messages
+from diffusion_policy_ros.evaluation.rollout import LoopSettings
 from diffusion_policy_ros.message_types import POSE_STAMPED, POSITION, ROT6D
 from diffusion_policy_ros.observation.window import WindowBuilder
+from diffusion_policy_ros.policy.planner import PlanOptions
 from diffusion_policy_ros.streams import ObservationStream
 import numpy as np
 import pytest
 import torch
 
-CONTRACT = parse_contract("""
-robot: dot
-rate_hz: 10
-observations:
-  - {key: observation.images.camera, topic: camera/image_raw, type: sensor_msgs/msg/Image,
-     image: {height: 4, width: 4}, max_age_ms: 150}
-  - {key: observation.state, topic: joint_states, type: sensor_msgs/msg/JointState,
-     joints: [x, y], max_age_ms: 150}
-  - {key: observation.state, topic: gripper, type: std_msgs/msg/Float64MultiArray,
-     names: [width], stamp: receive, max_age_ms: 150}
-actions:
-  - {topic: joint_commands, type: sensor_msgs/msg/JointState, joints: [x], max_age_ms: 150}
-""")
+FOUR_ROWS = LoopSettings(ReplanSettings(4))
+OPTIONS = PlanOptions(Sampler())
 
 
-class Counter:
-    """A robot that counts its steps and is done when told to go to 5."""
-
-    def __init__(self, contract):
-        self.contract = contract
-        self.rendered = []
-
-    def reset(self, seed):
-        self.seed, self.steps, self.actions = seed, 0, []
-
-    def step(self, action):
-        self.steps += 1
-        self.actions.append(float(action[0]))
-
-    def observation(self):
-        self.rendered.append(self.steps)
-        return {'observation.images.camera': np.full((4, 4, 3), self.steps, np.uint8),
-                'observation.state': np.array([self.seed, self.steps, 0.5], np.float32)}
-
-    def score(self):
-        return min(1.0, self.steps / 20)
-
-    @property
-    def success(self):
-        return bool(self.actions) and self.actions[-1] >= 5
-
-
-class EchoPolicy:
-    """Remembers its windows and commands the step counter it sees plus the start noise."""
-
-    def __init__(self):
-        self.contract = CONTRACT
-        self.device = torch.device('cpu')
-        self.config = type('Config', (), {
-            'horizon': 8, 'action_dim': 1, 'n_obs_steps': 2, 'n_action_steps': 4})
-        self.windows, self.noises, self.fresh = [], [], []
-
-    def sample(self, window, *, sampler, generator, noise):
-        del sampler
-        self.fresh.append(torch.randn(1, generator=generator).item())
-        self.windows.append(window)
-        self.noises.append(noise)
-        seen = window['observation.state'][:, -1, 1]
-        return seen[:, None, None] + torch.arange(8.0)[None, :, None] / 10
-
-    def executable(self, chunk):
-        return chunk[:, 1:5]
-
-
-def test_the_policy_sees_the_last_two_rows_and_its_rows_are_executed():
-    policy, made = EchoPolicy(), []
+def test_the_policy_sees_the_last_two_rows_and_its_rows_are_executed(echo, counter):
+    policy, made = echo(), []
 
     def make(contract):
-        made.append(Counter(contract))
+        made.append(counter(contract))
         return made[-1]
 
-    result = evaluate(policy, make, [7], sampler=Sampler(), execute_horizon=4, max_steps=300)
+    result = evaluate(policy, make, [7], options=OPTIONS, loop=FOUR_ROWS, max_steps=300)
     states = [w['observation.state'][0].tolist() for w in policy.windows]
     assert states[0] == [[7, 0, 0.5], [7, 0, 0.5]]
     assert states[1] == [[7, 3, 0.5], [7, 4, 0.5]]
@@ -106,17 +48,20 @@ def test_the_policy_sees_the_last_two_rows_and_its_rows_are_executed():
     assert made[0].actions[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 4.1])
     assert made[0].rendered[:3] == [0, 3, 4]
     assert result.episodes[0].success and result.episodes[0].steps == 9
+    commands, borders = result.traces[0]
+    assert [float(c[0]) for c in commands] == made[0].actions and borders == [0, 4, 8]
 
 
-def test_a_policy_may_see_the_pose_of_an_object():
-    observations = (*CONTRACT.observations, ObservationStream(
+def test_a_policy_may_see_the_pose_of_an_object(echo, counter):
+    dot = echo().contract
+    observations = (*dot.observations, ObservationStream(
         'observation.environment_state', 'block_pose', POSE_STAMPED, 150.0,
         names=POSITION + ROT6D))
-    contract = replace(CONTRACT, observations=observations)
+    contract = replace(dot, observations=observations)
     pose = np.array([0.1, 0.2, 0.0, 0.6, 0.8, 0.0, -0.8, 0.6, 0.0], np.float32)
-    counter = Counter(contract)
-    counter.reset(3)
-    shown = {**counter.observation(), 'observation.environment_state': pose}
+    robot = counter(contract)
+    robot.reset(3)
+    shown = {**robot.observation(), 'observation.environment_state': pose}
     windows = WindowBuilder(contract, 1)
     for topic, message in observation_messages(contract, shown, 10**9):
         windows.push(topic, message, 10**9)
@@ -124,34 +69,37 @@ def test_a_policy_may_see_the_pose_of_an_object():
     np.testing.assert_allclose(window['observation.environment_state'], [pose], atol=1e-6)
 
 
-def test_an_episode_ends_at_its_last_step_without_success():
-    policy = EchoPolicy()
-    result = evaluate(policy, Counter, [1], sampler=Sampler(), execute_horizon=1, max_steps=3)
+def test_an_episode_ends_at_its_last_step_without_success(echo, counter):
+    policy, every_row = echo(), LoopSettings(ReplanSettings(1))
+    result = evaluate(policy, counter, [1], options=OPTIONS, loop=every_row, max_steps=3)
     assert (result.episodes[0].steps, result.episodes[0].success) == (3, False)
     assert result.episodes[0].score == pytest.approx(0.15)
     assert len(policy.windows) == 3
 
 
-def test_noise_belongs_to_the_episode_and_not_to_the_batch():
-    alone, together = EchoPolicy(), EchoPolicy()
-    evaluate(alone, Counter, [3], sampler=Sampler(), execute_horizon=4, max_steps=4)
-    evaluate(together, Counter, [2, 3], sampler=Sampler(), execute_horizon=4, max_steps=4)
+def test_noise_belongs_to_the_episode_and_not_to_the_batch(echo, counter):
+    alone, together = echo(), echo()
+    evaluate(alone, counter, [3], options=OPTIONS, loop=FOUR_ROWS, max_steps=4)
+    evaluate(together, counter, [2, 3], options=OPTIONS, loop=FOUR_ROWS, max_steps=4)
     assert torch.equal(alone.noises[0][0], together.noises[0][1])
 
 
-def test_the_noise_of_stochastic_samplers_repeats():
-    first, second = EchoPolicy(), EchoPolicy()
-    for policy in (first, second):
-        evaluate(policy, Counter, [2, 3], sampler=Sampler('ddpm'), execute_horizon=4,
-                 max_steps=8)
-    assert first.fresh == second.fresh and len(set(first.fresh)) == 2
+def test_the_noise_of_stochastic_samplers_repeats(echo, counter, monkeypatch):
+    draw, fresh = sampling.draw_noise, []
+    monkeypatch.setattr(sampling, 'draw_noise',
+                        lambda *args, **how: fresh.append(draw(*args, **how)) or fresh[-1])
+    options = PlanOptions(Sampler('ddpm', 4))
+    for _ in range(2):
+        evaluate(echo(), counter, [2, 3], options=options, loop=FOUR_ROWS, max_steps=8)
+    first, second = fresh[:len(fresh) // 2], fresh[len(fresh) // 2:]
+    assert len(first) == 2 * 3 and all(map(torch.equal, first, second))
+    assert len({float(noise[0, 0, 0]) for noise in first}) == len(first)
 
 
-def test_summary_counts_scores_and_successes():
-    policy = EchoPolicy()
+def test_summary_counts_scores_and_successes(echo, counter):
     progress = []
-    result = evaluate(policy, Counter, range(5), sampler=Sampler(), execute_horizon=4,
-                      max_steps=300, batch_size=2, progress=progress.append)
+    result = evaluate(echo(), counter, range(5), options=OPTIONS, loop=FOUR_ROWS, max_steps=300,
+                      batch_size=2, progress=progress.append)
     figures = result.to_dict()
     assert progress == [2, 2, 1]
     assert figures['success_rate'] == 1 and figures['success_rate_95'][1] == 1
@@ -161,11 +109,12 @@ def test_summary_counts_scores_and_successes():
             f'{high:.3f}), success 100.0 %') in result.sentence()
 
 
-def test_messages_carry_the_observation_through_the_shared_path():
+def test_messages_carry_the_observation_through_the_shared_path(echo):
+    contract = echo().contract
     observation = {'observation.images.camera': np.arange(48, dtype=np.uint8).reshape(4, 4, 3),
                    'observation.state': np.array([0.25, -1.5, 0.5], np.float32)}
-    builder = WindowBuilder(CONTRACT, 1)
-    for topic, message in observation_messages(CONTRACT, observation, 10**9):
+    builder = WindowBuilder(contract, 1)
+    for topic, message in observation_messages(contract, observation, 10**9):
         builder.push(topic, message, 10**9)
     window, ages = builder.window(10**9)
     for key, value in observation.items():

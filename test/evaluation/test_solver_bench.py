@@ -18,13 +18,16 @@ import csv
 from types import SimpleNamespace
 
 from diffusion_policy_ros.choices import SOLVERS
+from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.diffusion import DiscreteVp, Sampler
 from diffusion_policy_ros.evaluation import solver_bench
 from diffusion_policy_ros.evaluation.bench_windows import recorded_windows, simulated_windows
+from diffusion_policy_ros.evaluation.rollout import LoopSettings
 from diffusion_policy_ros.evaluation.sample_distance import compare_samples
 from diffusion_policy_ros.evaluation.solver_bench import samplers_to_measure, SolverBench
 from diffusion_policy_ros.evaluation.solver_bench_report import (
     aligned, sorted_rows, tables, write_bench)
+from diffusion_policy_ros.policy.planner import PlanOptions
 import numpy as np
 import pytest
 import torch
@@ -209,14 +212,17 @@ def test_simulated_windows_come_from_several_moments_of_seeded_episodes(monkeypa
     class Episode:
         """Remembers how long it was driven; the one with seed 8 is solved on the way."""
 
-        def __init__(self, environment, n_obs_steps, seed, as_messages):
+        def __init__(self, environment, config, seed, as_messages, loop):
+            assert config is policy.config
+            assert loop == LoopSettings(ReplanSettings(config.n_action_steps))
             self.seed, self.rows, self.success = seed, 0, False
             made.append(self)
 
         def window(self):
             return {OBSERVATION: np.array([[self.seed, self.rows]])}
 
-    def roll_out(policy, rollouts, *, sampler, execute_horizon, max_steps):
+    def roll_out(policy, rollouts, *, options, max_steps):
+        assert options == PlanOptions(policy.sampler)
         for rollout in rollouts:
             rollout.rows, rollout.success = max_steps, rollout.seed == 8
 

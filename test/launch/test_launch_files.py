@@ -21,7 +21,7 @@ import pytest
 
 pytestmark = pytest.mark.launch
 HERE = Path(__file__).resolve().parent
-LAUNCH_FILES = ('policy', 'record', 'pusht')
+LAUNCH_FILES = ('policy', 'safety', 'record', 'pusht')
 ARGUMENTS = """
 import sys
 from launch import LaunchContext
@@ -64,6 +64,10 @@ def run_scenario(workspace, name, domain, **environment):
 
 def test_policy_launch_lifecycle_topic_in_command_out(colcon_workspace, tiny_model):
     run_scenario(colcon_workspace, 'policy', 61, TINY_MODEL=str(tiny_model))
+
+
+def test_safety_launch_holds_and_leads_a_robot(colcon_workspace):
+    run_scenario(colcon_workspace, 'safety', 64)
 
 
 def test_record_launch_writes_a_bag(colcon_workspace, tmp_path):

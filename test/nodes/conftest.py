@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A second node on a domain of the test file's own, to talk to the node under test."""
+"""A second node on a domain of the test file's own, a robot, and what is asked of a server."""
 
 import os
 import time
@@ -20,10 +20,17 @@ import time
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
+from diffusion_policy_ros.nodes import qos  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
 
 DEADLINE_S = 60.0
+ANSWER_S = 20.0
 
 
 class Peer:
@@ -95,3 +102,121 @@ def peer(request, monkeypatch):
     yield peer
     peer.close()
     rclpy.try_shutdown(context=context)
+
+
+class Robot:
+    """
+    Publishes a camera and joints at 30 Hz.
+
+    ``image`` and ``joints`` say what: fields, a function that returns them, or None for nothing.
+    """
+
+    def __init__(self, peer):
+        self._node = peer.node
+        self._images = peer.node.create_publisher(Image, 'camera/image_raw', qos.ROBOT_STATE)
+        self._joints = peer.node.create_publisher(JointState, 'joint_states', qos.ROBOT_STATE)
+        self.image = {'height': 96, 'width': 96, 'encoding': 'rgb8', 'step': 288,
+                      'data': bytes(range(256)) * 108}
+        self.joints = {'name': ['finger_y', 'finger_x'], 'position': [0.2, 0.3]}
+        self.now_ns = lambda: peer.node.get_clock().now().nanoseconds
+        peer.node.create_timer(1 / 30, self._show)
+
+    def _show(self):
+        for publisher, cls, content in ((self._images, Image, self.image),
+                                        (self._joints, JointState, self.joints)):
+            if content is not None:
+                message = cls(**(content() if callable(content) else content))
+                sec, nanosec = divmod(self.now_ns(), 10**9)
+                message.header.stamp.sec, message.header.stamp.nanosec = sec, nanosec
+                publisher.publish(message)
+
+
+class Server:
+    """What a test asks of the server, through its services and topics."""
+
+    def __init__(self, peer):
+        self._peer = peer
+        self._clients = {}
+        self.status = peer.hear(DiagnosticStatus, 'policy_server/status', qos.STATUS)
+        self.commands = peer.hear(JointState, 'joint_commands', qos.COMMANDS)
+
+    def call(self, service_type, name, request, changed=lambda: False):
+        """
+        Call a service; again when no answer comes and nothing has ``changed``.
+
+        DDS may lose a request or an answer while the two sides are still discovering each other.
+        """
+        if name not in self._clients:
+            self._clients[name] = self._peer.node.create_client(
+                service_type, f'policy_server/{name}')
+        client = self._clients[name]
+        self._peer.until(client.service_is_ready, name, deadline_s=120.0)
+        for _ in range(6):
+            future, end_s = client.call_async(request), time.monotonic() + ANSWER_S
+            self._peer.until(lambda: future.done() or time.monotonic() > end_s, 'time')
+            if future.done():
+                return future.result()
+            if changed():
+                return None
+        raise AssertionError(f'{name} never answered')
+
+    def change(self, transition):
+        number = getattr(Transition, f'TRANSITION_{transition}')
+        request = ChangeState.Request(transition=Transition(id=number))
+        before = self.state()
+        answer = self.call(ChangeState, 'change_state', request, lambda: self.state() != before)
+        return answer is None or answer.success
+
+    def state(self):
+        return self.call(GetState, 'get_state', GetState.Request()).current_state.label
+
+    def set(self, name, value):
+        request = SetParameters.Request(parameters=[Parameter(name, value=value)
+                                                    .to_parameter_msg()])
+        return self.call(SetParameters, 'set_parameters', request).results[0]
+
+    def activate(self):
+        assert self.change('CONFIGURE'), self.status[-1].message
+        assert self.change('ACTIVATE')
+
+    def until_status(self, *words):
+        self._peer.until(
+            lambda: self.status and all(word in self.status[-1].message for word in words),
+            f'a status with {words}')
+
+    def until_commands(self, count):
+        count += len(self.commands)
+        self._peer.until(lambda: len(self.commands) >= count, f'{count} commands')
+
+    def stays_silent(self):
+        """Tell whether no command comes while the robot sends ten more pictures."""
+        images = self._peer.hear(Image, 'camera/image_raw', qos.EVENTS)
+        joints = self._peer.hear(JointState, 'joint_states', qos.EVENTS)
+        before = len(self.commands)
+        self._peer.until(lambda: len(images) > 10 or len(joints) > 10, 'more pictures or joints')
+        return len(self.commands) == before
+
+
+@pytest.fixture
+def make_robot(peer):
+    """Return a function that starts a healthy Push-T robot, kept as ``peer.robot``."""
+    def make():
+        peer.robot = Robot(peer)
+        return peer.robot
+
+    return make
+
+
+@pytest.fixture
+def make_server_client(peer):
+    """Return a function that makes what talks to a policy server."""
+    return lambda: Server(peer)
+
+
+@pytest.fixture
+def server(peer, model, make_robot, make_server_client):
+    """Start a server beside a healthy robot; the test file's ``model`` is what it serves."""
+    from diffusion_policy_ros.nodes.policy_server import PolicyServer
+    make_robot()
+    peer.server_node = peer.start(PolicyServer, model=str(model), num_threads=1)
+    return make_server_client()

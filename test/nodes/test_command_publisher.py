@@ -22,7 +22,6 @@ import pytest
 pytest.importorskip('rclpy')
 from diffusion_policy_ros.contract import parse_contract  # noqa: E402,I100
 from diffusion_policy_ros.nodes.command_publisher import CommandPublisher  # noqa: E402
-from diffusion_policy_ros.policy.action_chunk import TimedChunk  # noqa: E402
 
 T0 = 1_700_000_000_000_000_000
 TEXT = """
@@ -65,22 +64,15 @@ def _due_ns(points):
 @pytest.mark.parametrize('mode, due_ms', [('point', [50]), ('chunk', [50, 150, 250, 350])])
 def test_the_row_due_now_is_reached_one_command_period_later(mode, due_ms):
     node = Node()
-    publisher = CommandPublisher(node, parse_contract(TEXT.replace('MODE', mode)), 20.0)
-    assert publisher.send(Horizon(), T0)
+    publisher = CommandPublisher(node, parse_contract(TEXT.replace('MODE', mode)), prefix='')
+    assert publisher.send(Horizon(), T0, 50_000_000)
     message, = node.sent['arm']
     assert [due / 1e6 for due in _due_ns(message.points)] == due_ms
     assert [list(point.positions) for point in message.points] \
         == [[float(k)] for k in range(len(due_ms))]
 
 
-def test_a_plan_is_shown_with_the_time_of_its_first_row_as_stamp():
+def test_a_prefix_comes_before_the_topics_of_the_contract():
     node = Node()
-    publisher = CommandPublisher(node, parse_contract(TEXT.replace('MODE', 'point')), 10.0)
-    publisher.show_plan(TimedChunk(np.arange(3.0)[:, None], T0 + 7, 10.0),
-                        SimpleNamespace(named=lambda: {'total_ms': 1.0}))
-    message, = node.sent['~/chunk']
-    stamp = message.header.stamp
-    assert stamp.sec * 10**9 + stamp.nanosec == T0 + 7
-    assert _due_ns(message.points) == [0, 10**8, 2 * 10**8]
-    assert list(message.joint_names) == ['a']
-    assert [list(point.positions) for point in message.points] == [[0.0], [1.0], [2.0]]
+    CommandPublisher(node, parse_contract(TEXT.replace('MODE', 'point')), prefix='policy')
+    assert list(node.sent) == ['policy/arm']

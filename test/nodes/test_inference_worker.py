@@ -15,6 +15,7 @@
 
 from pathlib import Path
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -24,8 +25,10 @@ from diffusion_policy_ros.choices import SOLVERS  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, SamplingError  # noqa: E402
-from diffusion_policy_ros.nodes.inference_worker import InferenceWorker, PlanRequest  # noqa: E402
+from diffusion_policy_ros.nodes.inference_worker import InferenceWorker  # noqa: E402
+from diffusion_policy_ros.nodes.plan_request import PlanRequest, PlanSettings  # noqa: E402
 from diffusion_policy_ros.policy import Policy  # noqa: E402
+from diffusion_policy_ros.policy.action_chunk import Promise  # noqa: E402
 
 CONTRACT = load_contract(Path(__file__).parents[2] / 'config/robots/pusht.yaml')
 
@@ -57,17 +60,28 @@ def _window(seed=0):
             'observation.state': random.random((2, 2), dtype=np.float32) / 2}
 
 
-def _plan(worker, window, changes=()):
-    """Ask for a plan and wait for it; rows, error and the thread it came from."""
+NOTHING = Promise(np.full((16, 2), np.nan), 1)
+
+
+def _ask(worker, window, changes=(), seed=5, promise=NOTHING, **settings):
+    """Ask for a plan and wait for it; the finished plan, and the thread it came from."""
     done, result = threading.Event(), []
 
-    def on_done(request, rows, started_s, finished_s, error):
-        result.extend((rows, error, threading.current_thread()))
+    def on_done(plan):
+        result.extend((plan, threading.current_thread()))
         done.set()
 
-    worker.submit(PlanRequest(window, 0, 0, 0, dict(changes)), on_done)
+    worker.submit(PlanRequest(window, (), 0, 0, promise, seed,
+                              PlanSettings(dict(changes), **settings), asked_s=time.monotonic()),
+                  on_done)
     assert done.wait(60)
     return result
+
+
+def _plan(worker, window, changes=()):
+    """Ask for a plan and wait for it; rows, error and the thread it came from."""
+    plan, thread = _ask(worker, window, changes)
+    return plan.rows, plan.error, thread
 
 
 @pytest.mark.parametrize('changes, sampler', [
@@ -78,14 +92,13 @@ def test_a_plan_is_the_policys_own_bit_for_bit(worker, policy, changes, sampler)
     window = _window()
     batch = {key: value[None] for key, value in window.items()}
     chunk = policy.sample(batch, sampler=sampler, generator=torch.Generator().manual_seed(5))
-    worker.seed(5)
     rows, error, _ = _plan(worker, window, changes)
     assert error is None
     assert (rows == chunk[0, 1:].double().numpy()).all()  # from the newest observation on
 
 
 def test_all_plans_come_from_one_thread(worker):
-    worker.warm_up(CONTRACT, {})
+    worker.warm_up(CONTRACT, PlanSettings())
     threads = {_plan(worker, _window(k))[2] for k in range(3)}
     assert len(threads) == 1 and threads != {threading.current_thread()}
 
@@ -113,15 +126,15 @@ def test_what_cannot_be_loaded_is_refused_with_the_parameter_to_set(model):
     ({'guidance_scale': 2.0}, 'guidance_scale is 2.0, .* without conditioning_dropout')])
 def test_a_sampler_that_the_policy_cannot_use_is_refused(worker, changes, words):
     with pytest.raises(ConfigError, match=words):
-        worker.check(changes)
+        worker.check(PlanSettings(changes))
     with pytest.raises(ConfigError, match=words):
-        worker.warm_up(CONTRACT, changes)
-    worker.check({'solver': 'ddim', 'num_inference_steps': 100})
+        worker.warm_up(CONTRACT, PlanSettings(changes))
+    worker.check(PlanSettings({'solver': 'ddim', 'num_inference_steps': 100}))
 
 
 def test_a_plan_that_comes_to_no_end_is_an_error_and_the_next_one_works(worker):
     spent = {'solver': 'adaptive', 'max_evaluations': 1}
-    worker.warm_up(CONTRACT, spent)
+    worker.warm_up(CONTRACT, PlanSettings(spent))
     rows, error, _ = _plan(worker, _window(), spent)
     assert rows is None and isinstance(error, SamplingError) and 'max_evaluations' in str(error)
     assert _plan(worker, _window())[1] is None
@@ -131,8 +144,7 @@ def test_a_policy_that_was_trained_for_guidance_takes_it(save_tiny_policy):
     model, window = save_tiny_policy(conditioning_dropout=0.1), _window()
     worker = InferenceWorker()
     worker.load(model, 'cpu', 1)
-    worker.check({'guidance_scale': 2.0})
-    worker.seed(5)
+    worker.check(PlanSettings({'guidance_scale': 2.0}))
     rows, error, _ = _plan(worker, window, {'guidance_scale': 2.0})
     worker.close()
     assert error is None
@@ -141,3 +153,45 @@ def test_a_policy_that_was_trained_for_guidance_takes_it(save_tiny_policy):
         sampler=Sampler('ddim', 4, guidance_scale=2.0),
         generator=torch.Generator().manual_seed(5))
     assert (rows == chunk[0, 1:].double().numpy()).all()
+
+
+def test_a_plan_is_repeated_by_its_seed_alone_whatever_came_before(worker):
+    first = _ask(worker, _window(), seed=7)[0].rows
+    _ask(worker, _window(1), seed=8)
+    assert (_ask(worker, _window(), seed=7)[0].rows == first).all()
+    assert (_ask(worker, _window(), seed=8)[0].rows != first).any()
+
+
+def test_several_candidates_come_with_their_spread(worker):
+    plan, _ = _ask(worker, _window(), num_candidates=3)
+    assert plan.candidates.shape == (3, 15, 2) and plan.spread > 0
+    assert (plan.rows == plan.candidates[0]).all()
+    assert _ask(worker, _window())[0].spread == 0
+
+
+def test_a_plan_agrees_with_what_is_promised_where_it_shall(worker):
+    rows = np.full((16, 2), np.nan)
+    rows[:9] = (0.3, 0.1)
+    plan, _ = _ask(worker, _window(), promise=Promise(rows, 4), join='rtc')
+    np.testing.assert_allclose(plan.rows[:3], rows[1:4], atol=1e-5)
+
+
+def test_a_deadline_costs_steps_first_and_then_the_rest_of_the_plan(worker, monkeypatch):
+    settings = {'deadline_ms': 60_000.0}
+    worker.warm_up(CONTRACT, PlanSettings(**settings))
+    assert _ask(worker, _window(), **settings)[0].evaluations == 4
+    # Learnt from slow plans: 10 ms of encoding, 20 ms each.
+    for _ in range(40):
+        worker._budget.add(0.01, 0.2, 10)
+    slow, _ = _ask(worker, _window(), deadline_ms=55.0)
+    assert slow.evaluations <= 2
+    late, _ = _ask(worker, _window(), deadline_ms=0.001)
+    assert late.evaluations == 1 and late.error is None and np.isfinite(late.rows).all()
+
+
+def test_warm_starts_that_the_policy_cannot_make_are_refused(worker):
+    two = {'solver': 'dpm_solver++', 'then': 'heun', 'switch_lambda': -2.0}
+    worker.check(PlanSettings(two))
+    with pytest.raises(ConfigError, match='switch_lambda'):  # the first solver has no part in it
+        worker.check(PlanSettings(two, 'warm_start', warm_start_level=0.3))
+    worker.check(PlanSettings({}, 'warm_start'))

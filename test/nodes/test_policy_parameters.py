@@ -24,7 +24,7 @@ from diffusion_policy_ros.choices import SOLVERS  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError  # noqa: E402
 from diffusion_policy_ros.nodes.policy_parameters import (  # noqa: E402
-    choose_command_rate, choose_contract, choose_execute_horizon, sampler_changes, SPECS)
+    check_confidence, choose_command_rate, choose_contract, choose_replan, sampler_changes, SPECS)
 from diffusion_policy_ros.sampler_options import OPTIONS  # noqa: E402
 
 CONFIG = Path(__file__).parents[2] / 'config'
@@ -62,10 +62,19 @@ def test_the_command_rate_is_the_contracts_or_a_multiple():
 
 
 def test_no_more_rows_are_executed_than_the_policy_was_trained_to():
-    assert choose_execute_horizon(0, SIZES) == 8
-    assert choose_execute_horizon(8, SIZES) == 8
+    values = {spec.name: spec.default for spec in SPECS}
+    assert choose_replan(values, SIZES).execute_horizon == 8
+    assert choose_replan({**values, 'execute_horizon': 3}, SIZES).execute_horizon == 3
     with pytest.raises(ConfigError, match='execute_horizon is 9; .* n_action_steps .*, 8'):
-        choose_execute_horizon(9, SIZES)
+        choose_replan({**values, 'execute_horizon': 9}, SIZES)
+
+
+def test_a_limit_for_the_spread_needs_something_that_can_spread():
+    values = {spec.name: spec.default for spec in SPECS}
+    check_confidence(values)
+    check_confidence({**values, 'max_spread': 0.3, 'num_candidates': 2})
+    with pytest.raises(ConfigError, match='max_spread is 0.3, but num_candidates is 1'):
+        check_confidence({**values, 'max_spread': 0.3})
 
 
 def test_every_option_of_the_sampler_is_a_parameter_that_changes_at_any_time():

@@ -14,6 +14,7 @@
 
 """Alignment against a brute-force search over all messages ever pushed."""
 
+from array import array
 from dataclasses import replace
 from threading import Thread
 from types import SimpleNamespace as Fields
@@ -21,6 +22,7 @@ from types import SimpleNamespace as Fields
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.errors import AlignmentError, ContractError, DecodeError
 from diffusion_policy_ros.observation.align import Aligner
+from diffusion_policy_ros.streams import ImageSpec
 from hypothesis import given, settings, strategies as st
 import pytest
 
@@ -279,3 +281,41 @@ def test_the_newest_stamp_is_the_one_that_a_stream_has_reached():
     for stamp_ms, receive_ms in ((50, 60), (20, 70)):
         push(target, 1, stamp_ms, receive_ms)
     assert target.newest_stamp_ns(MODE) == START_NS + 50 * MS
+
+
+def test_a_stream_whose_messages_repeat_is_frozen_until_one_differs():
+    frozen = replace(CONTRACT, observations=(replace(STATE, frozen_after=3), SPEED, MODE))
+    target, (stream, _, _) = Aligner(frozen, history_ns=10**10), frozen.observations
+    for number, value in enumerate((1.0, 2.0, 2.0)):
+        push(target, value, 10 * number, 10 * number, topic='joints')
+    assert sample(target, 25, 25, stream).value == [2.0]
+    push(target, 2.0, 30, 30, topic='joints')
+    with pytest.raises(AlignmentError, match='frozen: 3 equal messages in a row, limit 3 .*joint'):
+        sample(target, 35, 35, stream)
+    assert sample(target, 25, 25, stream).value == [2.0]  # as it was then
+    push(target, 2.5, 40, 40, topic='joints')
+    assert sample(target, 45, 45, stream).value == [2.5]
+
+
+def test_pictures_are_compared_as_they_came_and_without_the_limit_never():
+    camera = replace(MODE, key='observation.images.eye', type='sensor_msgs/msg/Image', names=(),
+                     on_stale='stop', image=ImageSpec(1, 2), topic='eye', frozen_after=2)
+    contract = replace(CONTRACT, observations=(STATE, camera))
+    target = Aligner(contract, history_ns=10**10)
+
+    def show(data, stamp_ms):
+        sec, nanosec = divmod(START_NS + stamp_ms * MS, 1_000_000_000)
+        target.push('eye', Fields(
+            header=Fields(stamp=Fields(sec=sec, nanosec=nanosec)), height=1, width=2, step=6,
+            encoding='rgb8', is_bigendian=0, data=array('B', data)), START_NS + stamp_ms * MS)
+
+    show(range(6), 0)
+    assert sample(target, 0, 0, camera).value.ravel().tolist() == list(range(6))
+    show(range(6), 10)
+    with pytest.raises(AlignmentError, match='frozen: 2 equal messages'):
+        sample(target, 10, 10, camera)
+    show(range(1, 7), 20)
+    assert sample(target, 20, 20, camera).value.ravel().tolist() == list(range(1, 7))
+    for stamp_ms in range(30, 330, 10):
+        push(target, 5.0, stamp_ms, stamp_ms, topic='joints')
+    assert sample(target, 330, 330, STATE).value == [5.0]

@@ -14,7 +14,7 @@
 """Timed chunks: due times without drift, rows by time, refusal of what is not finite."""
 
 from diffusion_policy_ros.errors import ChunkError
-from diffusion_policy_ros.policy.action_chunk import TimedChunk
+from diffusion_policy_ros.policy.action_chunk import Promise, TimedChunk
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -75,3 +75,14 @@ def test_a_chunk_does_not_change_with_the_array_it_came_from():
     assert chunk.actions[0, 0] == 0
     with pytest.raises(ValueError, match='read-only'):
         chunk.actions[0, 0] = 1
+
+
+@pytest.mark.parametrize('known, frozen, is_empty', [
+    ([], 2, True), ([0, 1], 2, True), ([0, 1, 2], 2, False), ([5], 2, False), ([1], 1, False),
+    (range(6), 6, True)])
+def test_a_promise_is_empty_unless_a_row_that_is_not_frozen_is_promised(known, frozen, is_empty):
+    rows = np.full((6, 2), np.nan)
+    rows[list(known)] = 0.5
+    assert Promise(rows, frozen).is_empty == is_empty
+    rows[:, 1] = np.nan  # a row counts when all of it is promised
+    assert Promise(rows, frozen).is_empty

@@ -124,6 +124,31 @@ def test_equal_seeds_give_equal_episodes_and_others_differ():
     np.testing.assert_array_equal(sim.observation()[CAMERA_KEY], first[CAMERA_KEY])
 
 
+def test_waiting_goes_on_with_the_last_target():
+    waiting, told = PushT(), PushT()
+    for sim in (waiting, told):
+        sim.reset(5)
+        sim.step((0.3, 0.2))
+    for _ in range(8):
+        waiting.wait()
+        told.step((0.3, 0.2))
+        np.testing.assert_array_equal(waiting.state(), told.state())
+    assert waiting.score() == told.score()
+    np.testing.assert_allclose(waiting.state()[:2], (0.3, 0.2), atol=0.01)
+
+
+@pytest.mark.parametrize('start', [{'seed': 5}, {'state': (0.1, 0.2, 0.3, 0.31, 0.5)}])
+def test_waiting_after_a_reset_is_resting(start):
+    sim = PushT()
+    sim.reset(0)
+    sim.step((0.4, 0.4))
+    sim.reset(**start)
+    before = sim.state()
+    for _ in range(5):
+        sim.wait()
+    np.testing.assert_allclose(sim.state(), before, atol=1e-12)
+
+
 def test_small_steps_add_up_to_a_large_one():
     small, large = PushT(), PushT()
     small.reset(5)

@@ -1,0 +1,113 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""``dpr bench joins``: how plans follow each other, under inference delays in simulation."""
+
+from pathlib import Path
+
+from diffusion_policy_ros.choices import JOINS
+from diffusion_policy_ros.cli.eval import SIMULATIONS
+from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.errors import ConfigError
+
+
+def add_arguments(parser):
+    """
+    Declare the arguments.
+
+    :param parser: The parser of this kind of bench.
+    """
+    parser.add_argument('model', type=Path, help='checkpoint folder')
+    parser.add_argument('--sim', choices=sorted(SIMULATIONS), default='pusht',
+                        help='simulated robot')
+    parser.add_argument('--joins', nargs='+', choices=JOINS, default=JOINS, metavar='NAME',
+                        help=f'one or more of: {", ".join(JOINS)}')
+    parser.add_argument('--delays-ms', nargs='+', type=float, default=(0, 50, 100, 200, 300),
+                        metavar='MS', help='simulated times from an observation to the arrival '
+                        'of its plan, ms')
+    parser.add_argument('--episodes', type=int, default=100,
+                        help='episodes of each join under each delay, the same ones')
+    parser.add_argument('--seed', type=int, default=100_000, help='seed of the first episode')
+    parser.add_argument('--execute-horizon', type=int,
+                        help='rows executed between two plans; default: all n_action_steps')
+    parser.add_argument('--candidates', type=int, default=8, help='candidates of coherent')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
+    parser.add_argument('--out', type=Path, default=Path('join_bench'), metavar='DIR',
+                        help='folder for joins.csv, joins.md and joins.png, which are replaced '
+                             'where they exist')
+
+
+def run(args) -> int:
+    """
+    Measure, print a table and write files; after every row, so that Ctrl-C loses one row at most.
+
+    :param args: Parsed arguments.
+    :return: 0, or 130 when it was stopped with Ctrl-C.
+    """
+    from importlib import import_module
+
+    from diffusion_policy_ros.cli.eval import choose_execute_horizon
+    from diffusion_policy_ros.evaluation.join_bench import JoinBench
+    from diffusion_policy_ros.policy.policy import Policy
+
+    _check(args)
+    policy = Policy.load(args.model, args.device)
+    if policy.contract is None:
+        raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
+                          'what it sees; bench a checkpoint that dpr train wrote')
+    module, name, max_steps = SIMULATIONS[args.sim]
+    bench = JoinBench(
+        policy, getattr(import_module(module), name), range(args.seed, args.seed + args.episodes),
+        execute_horizon=choose_execute_horizon(args.execute_horizon,
+                                               policy.config.n_action_steps),
+        num_candidates=args.candidates, max_steps=max_steps)
+    make_out_folder(args.out)
+    cases = [(join, delay) for join in args.joins for delay in sorted(args.delays_ms)]
+    # The first row is what the others are compared with.
+    cases = [('none', 0.0), *(case for case in cases if case != ('none', 0.0))]
+    return 0 if _measure(args, bench, cases) else 130
+
+
+def _check(args):
+    """Refuse numbers that no bench can have."""
+    numbers = [('episodes', args.episodes, 1, 10**6), ('seed', args.seed, 0, 2**31 - 1),
+               ('candidates', args.candidates, 2, 256),
+               *(('delays-ms', delay, 0, 10_000) for delay in args.delays_ms)]
+    for name, value, low, high in numbers:
+        if not low <= value <= high:
+            raise ConfigError(f'--{name} is {value:g}; it must be from {low} to {high}')
+
+
+def _measure(args, bench, cases):
+    """Measure until the end or Ctrl-C; tell whether it was the end."""
+    from diffusion_policy_ros.evaluation.join_bench_report import cells, COLUMNS, write_bench
+    from diffusion_policy_ros.machine import machine_facts, package_versions
+    from diffusion_policy_ros.policy.device import memory_guard
+    from tqdm import tqdm
+
+    facts = {'model': args.model, 'sim': args.sim, 'candidates of coherent': args.candidates,
+             'episodes': f'{args.episodes} of each row, from seed {args.seed}',
+             **machine_facts(), **package_versions()}
+    rows, widths = [], [max(len(name), 12) for name in COLUMNS]
+    print('  '.join(map(str.ljust, COLUMNS, widths)))
+    with memory_guard('lower --candidates'), \
+            tqdm(total=len(cases) * args.episodes, desc='joins', unit='episode') as bar:
+        for join, delay_ms in cases:
+            try:
+                rows.append(bench.measure(join, delay_ms, bar.update))
+            except KeyboardInterrupt:
+                return False
+            tqdm.write('  '.join(map(str.ljust, cells(rows[-1]), widths)))
+            write_bench(args.out, rows, facts)
+    print(f'written: {args.out}/joins.csv, joins.md, joins.png')
+    return True

@@ -1,0 +1,167 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""How plans follow each other, compared: success and smoothness under inference delays."""
+
+from dataclasses import dataclass
+
+from diffusion_policy_ros.control.joins import JoinSettings
+from diffusion_policy_ros.control.replan import ReplanSettings
+from diffusion_policy_ros.evaluation.evaluate import evaluate
+from diffusion_policy_ros.evaluation.intervals import mean_interval, Z95
+from diffusion_policy_ros.evaluation.rollout import LoopSettings
+from diffusion_policy_ros.policy.planner import PlanOptions
+import numpy as np
+
+# Commands up to this many rows after a border take part in a third difference across it.
+JERK_REACH = 3
+
+
+@dataclass(frozen=True)
+class Smoothness:
+    """
+    How commands move where a new plan takes over, and elsewhere.
+
+    :ivar border_step: Mean distance between the commands before and at a border, robot units.
+    :ivar step: The same between all other neighbours.
+    :ivar border_jerk: Root mean square third difference per period cubed of the commands around
+        borders, robot units per s^3.
+    :ivar jerk: The same of all other commands.
+    """
+
+    border_step: float
+    step: float
+    border_jerk: float
+    jerk: float
+
+
+@dataclass(frozen=True)
+class JoinRow:
+    """
+    One join under one delay.
+
+    :ivar join: One of ``choices.JOINS``.
+    :ivar delay_ms: Injected delay, ms.
+    :ivar evaluation: The ``Evaluation``.
+    :ivar loss: Mean score lost against the join ``none`` without delay, same episodes; positive
+        is worse.
+    :ivar loss_95: Its 95 % interval.
+    :ivar smoothness: ``Smoothness`` over all episodes.
+    """
+
+    join: str
+    delay_ms: float
+    evaluation: object
+    loss: float
+    loss_95: tuple
+    smoothness: Smoothness
+
+
+class JoinBench:
+    """Measures joins on the same seeded episodes; the first one is the one to compare with."""
+
+    def __init__(self, policy, make_environment, seeds, *, execute_horizon, num_candidates,
+                 max_steps):
+        """
+        Prepare; nothing is measured yet.
+
+        :param policy: The policy, on its device.
+        :param make_environment: Called with the contract for each concurrent episode.
+        :param seeds: Seeds of the episodes.
+        :param execute_horizon: Rows executed between two plans.
+        :param num_candidates: Candidates of ``coherent``.
+        :param max_steps: Rows per episode at most.
+        """
+        self._policy, self._make, self._seeds = policy, make_environment, seeds
+        self._replan = ReplanSettings(execute_horizon)
+        self._num_candidates, self._max_steps = num_candidates, max_steps
+        self._base = None
+
+    def measure(self, join, delay_ms, progress=lambda count: None) -> JoinRow:
+        """
+        Run all episodes under one join and one delay.
+
+        :param join: One of ``choices.JOINS``.
+        :param delay_ms: Time from an observation to the arrival of its plan, ms.
+        :param progress: Called with the number of newly finished episodes.
+        """
+        count = self._num_candidates if join == 'coherent' else 1
+        evaluation = evaluate(
+            self._policy, self._make, self._seeds, max_steps=self._max_steps, progress=progress,
+            options=PlanOptions(self._policy.sampler, join, count),
+            loop=LoopSettings(self._replan, JoinSettings(join), delay_ms))
+        scores = np.array([episode.score for episode in evaluation.episodes])
+        if self._base is None:
+            self._base = scores
+        lost = self._base - scores
+        half = Z95 * lost.std(ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else 0.0
+        return JoinRow(join, delay_ms, evaluation, float(lost.mean()),
+                       (float(lost.mean() - half), float(lost.mean() + half)),
+                       smoothness(evaluation.traces, 1 / self._policy.contract.rate_hz))
+
+
+def smoothness(traces, period_s) -> Smoothness:
+    """
+    Measure how commands move.
+
+    :param traces: ``(commands, borders)`` of each episode, as ``Rollout`` keeps them.
+    :param period_s: Time between commands, s.
+    :return: ``Smoothness``; NaN for what no episode was long enough for.
+    """
+    steps, jerks = ([], []), ([], [])  # elsewhere, at borders
+    for commands, borders in traces:
+        rows, borders = _followed(commands, borders)
+        for distances, reach, found in ((_distances(rows, 1), 1, steps),
+                                        (_distances(rows, 3) / period_s ** 3, JERK_REACH, jerks)):
+            is_border = np.zeros(len(distances) + reach, bool)
+            for border in borders:
+                is_border[border:border + reach] = True
+            # Difference k is that of row k + reach and the ones before it.
+            for which in (False, True):
+                found[which].extend(distances[is_border[reach:] == which])
+    return Smoothness(_mean(steps[1]), _mean(steps[0]), _rms(jerks[1]), _rms(jerks[0]))
+
+
+def _followed(commands, borders):
+    """Return the commands from the first one on, gaps filled by the last one, and its borders."""
+    first = next((k for k, command in enumerate(commands) if command is not None), len(commands))
+    rows = []
+    for command in commands[first:]:
+        rows.append(rows[-1] if command is None else command)
+    # The first plan takes over from nothing.
+    return np.array(rows), [border - first for border in borders if border > first]
+
+
+def _distances(rows, order):
+    """Return the norms of the differences of some order, (rows - order,)."""
+    return np.linalg.norm(np.diff(rows, order, axis=0), axis=-1) if len(rows) > order \
+        else np.zeros(0)
+
+
+def _mean(values):
+    """Return the mean, NaN of nothing."""
+    return float(np.mean(values)) if values else float('nan')
+
+
+def _rms(values):
+    """Return the root mean square, NaN of nothing."""
+    return float(np.sqrt(np.mean(np.square(values)))) if values else float('nan')
+
+
+def score_interval(row):
+    """
+    Return the 95 % interval of a row's mean score.
+
+    :param row: ``JoinRow``.
+    """
+    return mean_interval([episode.score for episode in row.evaluation.episodes])

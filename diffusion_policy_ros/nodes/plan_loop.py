@@ -1,0 +1,295 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The loop of a running policy: look at ticks, ask for plans, send what is due."""
+
+import math
+import time
+
+from diffusion_policy_ros.control.scheduler import RecedingHorizon
+from diffusion_policy_ros.control.telemetry import Telemetry
+from diffusion_policy_ros.control.timetable import anchored_origin, Timetable
+from diffusion_policy_ros.nodes import policy_parameters as chosen
+from diffusion_policy_ros.nodes import reasons
+from diffusion_policy_ros.nodes.command_publisher import CommandPublisher
+from diffusion_policy_ros.nodes.controller_check import ControllerCheck
+from diffusion_policy_ros.nodes.pacer import Pacer
+from diffusion_policy_ros.nodes.plan_request import PlanRequest
+from diffusion_policy_ros.nodes.plan_seeds import PlanSeeds
+from diffusion_policy_ros.nodes.plan_views import PlanViews
+from diffusion_policy_ros.observation.window import WindowBuilder
+from diffusion_policy_ros.policy.action_chunk import TimedChunk
+
+
+class PlanLoop:
+    """
+    Commands one robot with one policy.
+
+    Three threads meet here: the executor's looks at ticks and shows plans, the worker's samples,
+    the pacer's publishes commands. What they share has its own locks.
+
+    :ivar builder: ``WindowBuilder``, to which messages are pushed.
+    :ivar telemetry: ``Telemetry`` since the last start.
+    """
+
+    def __init__(self, node, worker, contract, config, *, settings, status, plan_ms):
+        """
+        Create what belongs to the contract's topics; ``start`` begins.
+
+        :param node: The lifecycle node.
+        :param worker: ``InferenceWorker`` with the policy.
+        :param contract: ``RobotContract``.
+        :param config: ``PolicyConfig``.
+        :param settings: The node's ``Parameters``.
+        :param status: Its ``StatusReporter``.
+        :param plan_ms: What a plan is expected to take, ms.
+        """
+        self._node, self._worker, self._contract, self._config = node, worker, contract, config
+        self._settings, self._status = settings, status
+        values = settings.values()
+        delay_ms = contract.settle_ms + plan_ms + values['inference_delay_ms']
+        self._horizon = RecedingHorizon(
+            contract, chosen.choose_replan(values, config), chosen.choose_join(values),
+            expected_delay_rows=math.ceil(delay_ms * contract.rate_hz / 1e3))
+        self.builder = WindowBuilder(contract, config.n_obs_steps)
+        self.telemetry = self._new_telemetry()
+        self._seeds = PlanSeeds()
+        self._pacer = self._tick_ns = self._seen_tick_ns = self._origin_ns = None
+        self._held = self._unsent = self._unshown = None  # a plan on its way to being shown
+        self._gone = ''  # why the plan that is shown is followed no more
+        self._wake = node.create_guard_condition(self._on_wake)
+        self._controllers = ControllerCheck(node, contract)
+        self._commands = CommandPublisher(node, contract, prefix=values['command_prefix'])
+        self._views = PlanViews(node, contract, tip_link=values['tip_link'])
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it has been started."""
+        return self._pacer is not None
+
+    def start(self):
+        """Begin to plan and to command."""
+        self.telemetry = self._new_telemetry()
+        self._status.clear('inference')  # of a plan that failed after the last stop
+        self.reset()
+        self._command_rate_hz = self._wanted_rate_hz()
+        self._pacer = Pacer(
+            self._node.get_clock(), self._first_timetable, on_command=self._command,
+            on_tick=self._tick, on_clock_back=self._clock_went_back, on_error=self._failed)
+        self._pacer.start()
+
+    def stop(self):
+        """Stop commanding; nothing is published after this."""
+        if self._pacer is not None:
+            self._pacer.stop()
+            self._horizon.reset()
+            self._pacer = self._tick_ns = None
+            self._views.clear('stopped')
+
+    def close(self):
+        """Stop, and let go of the topics."""
+        self.stop()
+        self._node.destroy_guard_condition(self._wake)
+        self._controllers.destroy()
+        self._views.destroy()
+        self._commands.destroy()
+
+    def reset(self):
+        """Drop plan and history, and start the noise again from its seed."""
+        self.builder.clear()
+        self._seeds.start_over(self._settings['seed'])
+        self._origin_ns = None
+        self._drop_plan()
+
+    def facts(self) -> dict:
+        """Return what is known of commands and plans: section to facts."""
+        now_s = time.monotonic()
+        commands = self.telemetry.command_facts(now_s)
+        commands['slots skipped'] = str(self._pacer.skipped_commands if self._pacer else 0)
+        commands['rows past on arrival'] = str(self._horizon.rows_dropped)
+        commands['plans later than expected'] = str(self._horizon.late_plans)
+        return {'commands': {**commands, **self._controllers.facts()},
+                'inference': self.telemetry.plan_facts(now_s)}
+
+    def _new_telemetry(self):
+        """Begin to measure."""
+        return Telemetry([stream.topic for stream in self._contract.policy_observations])
+
+    def _drop_plan(self, source='plan', reason=reasons.SHORTAGES['start']):
+        """Command nothing until a plan has been made from what is seen from now on."""
+        self._horizon.reset()
+        self._held = self._unsent = self._unshown = None
+        self._status.block(source, reason)
+        self._gone = reason
+        self._wake.trigger()
+
+    def _wanted_rate_hz(self):
+        """Return the commands per second that the parameters ask for now."""
+        return chosen.choose_command_rate(self._settings['command_rate_hz'], self._contract)
+
+    def _first_timetable(self, now_ns):
+        """Lay the first grid; it moves once the streams are known."""
+        return Timetable(self._contract, self._command_rate_hz, origin_ns=now_ns, now_ns=now_ns)
+
+    def _tick(self, tick_ns):
+        """Pass a tick to the executor's thread; the pacer must not wait for pictures."""
+        self._tick_ns = tick_ns
+        self._wake.trigger()
+
+    def _on_wake(self):
+        """Do what the other threads left to the executor's."""
+        plan, self._unshown = self._unshown, None
+        gone, self._gone = self._gone, ''
+        if gone:
+            self._views.clear(gone)
+        if plan is not None and self.is_running:
+            self._show(*plan)
+        tick_ns, self._tick_ns = self._tick_ns, None
+        if tick_ns is not None and self.is_running:
+            self._look(tick_ns)
+
+    def _look(self, tick_ns):
+        """Look at the robot at a tick; ask for a plan when it is time."""
+        epoch, started_s = self._horizon.epoch, time.monotonic()
+        objection = self._controllers.look()
+        if objection:
+            self._lost('controller', objection)
+            return
+        self._status.clear('controller')
+        try:
+            window, samples = self.builder.look(tick_ns)
+        except Exception as error:
+            self._lost('observation', reasons.of_error(error))
+            return
+        self._status.clear('clock')
+        self._status.clear('observation')
+        self._seen_tick_ns = tick_ns
+        self._horizon.observed(tick_ns)
+        ages_ns = {stream.topic: sample.age_ns for stream, sample in samples[-1].items()}
+        self.telemetry.saw_ages(ages_ns)
+        self._views.saw(window, ages_ns, tick_ns)
+        if not self._retime(tick_ns, ages_ns):
+            try:
+                self._ask(window, samples, tick_ns, epoch, started_s)
+            except RuntimeError as error:  # the inference thread takes nothing more
+                self._drop_plan('inference', reasons.of_error(error, 'inference ended: '))
+
+    def _lost(self, source, reason):
+        """Stop commanding because the robot cannot be observed or must not be commanded."""
+        self._origin_ns = None
+        self._drop_plan(source, reason)
+
+    def _retime(self, tick_ns, ages_ns):
+        """
+        Lay the slots anew where that is due; tell whether the ticks have moved.
+
+        They move once, to right after the slowest stream's samples; another rate of the commands
+        keeps the grid.
+        """
+        rate_hz, moves = self._wanted_rate_hz(), self._origin_ns is None
+        if moves:
+            self._origin_ns = anchored_origin(self._contract, tick_ns, ages_ns)
+        if moves or rate_hz != self._command_rate_hz:
+            self._command_rate_hz = rate_hz
+            self._pacer.replace(Timetable(self._contract, rate_hz, origin_ns=self._origin_ns,
+                                          now_ns=self._node.get_clock().now().nanoseconds))
+        return moves
+
+    def _ask(self, window, samples, tick_ns, epoch, started_s):
+        """Ask for a plan when it is time."""
+        values = self._settings.values()
+        self._horizon.replan = chosen.choose_replan(values, self._config)
+        self._horizon.join = chosen.choose_join(values)
+        if self._worker.busy or self._held or not self._horizon.wants_plan(tick_ns):
+            return
+        now_s = time.monotonic()
+        self._worker.submit(PlanRequest(
+            window, samples, tick_ns, epoch,
+            self._horizon.promise(tick_ns, self._config.horizon, self._config.n_obs_steps - 1),
+            self._seeds.next(is_shared=values['join'] == 'shared_noise'),
+            chosen.plan_settings(values), asked_s=now_s, decode_s=now_s - started_s,
+            looked_ns=self._node.get_clock().now().nanoseconds), self._planned)
+
+    def _planned(self, plan):
+        """Take over a plan, or stop commanding because there is none; in the worker's thread."""
+        if plan.request.epoch != self._horizon.epoch:
+            return
+        error, delay_ns = plan.error, round(self._settings['inference_delay_ms'] * 1e6)
+        if error is None and delay_ns:  # an experiment: the pacer takes over when it is time
+            self._held = self._node.get_clock().now().nanoseconds + delay_ns, plan
+        elif error is None:
+            try:
+                self._take_over(plan)
+            except Exception as failure:
+                error = failure
+        if error is not None:
+            self._drop_plan('inference', reasons.of_error(error, 'inference failed: '))
+        if self._horizon.replan.trigger == 'continuous' and self._tick_ns is None:
+            self._tick(self._seen_tick_ns)
+
+    def _take_over(self, plan):
+        """Follow a plan from now on, unless its candidates are too far apart."""
+        self.telemetry.planned(plan.evaluations, plan.is_complete, plan.spread)
+        request, limit = plan.request, self._settings['max_spread']
+        if limit and plan.spread > limit:
+            self._drop_plan('confidence', reasons.doubt(plan.spread, limit))
+            return
+        now_ns = self._node.get_clock().now().nanoseconds
+        chunk = TimedChunk(plan.rows, request.tick_ns, self._contract.rate_hz)
+        followed = self._horizon.accept(chunk, request.epoch, now_ns)
+        if followed is not None:
+            self._status.clear('inference')
+            self._status.clear('confidence')
+            self._unsent = plan, followed
+
+    def _command(self, now_ns):
+        """Publish what is due, in the pacer's thread."""
+        held = self._held
+        if held is not None and now_ns >= held[0]:
+            self._take_over(held[1])
+            self._held = None
+        if self._commands.send(self._horizon, now_ns, round(1e9 / self._command_rate_hz)):
+            self.telemetry.commands.add(time.monotonic())
+            self._status.clear('command')
+            self._status.clear('plan')
+            self._sent(now_ns)
+            return
+        if self._status.blocked_by('clock', 'controller', 'observation', 'inference',
+                                   'confidence'):
+            return
+        shortage = self._horizon.shortage(now_ns)
+        self.telemetry.missed += shortage == 'plan'
+        self._status.block('observation' if shortage == 'observation' else 'plan',
+                           reasons.SHORTAGES[shortage])
+
+    def _sent(self, now_ns):
+        """Note the first command of a plan, and let the plan be shown."""
+        unsent = self._unsent
+        if unsent is not None and unsent[1].due_ns(0) <= now_ns:
+            self._unsent, self._unshown = None, (*unsent, time.monotonic())
+            self._wake.trigger()
+
+    def _show(self, plan, followed, sent_s):
+        """Show a plan that is followed, and where the time went."""
+        latency = plan.latency(sent_s)
+        self.telemetry.answered(latency, sent_s)
+        self._views.show(plan, followed, latency, self._status.reason)
+
+    def _clock_went_back(self):
+        """Forget what belongs to a time that is yet to come."""
+        self.builder.clear()
+        self._lost('clock', reasons.CLOCK_BACK)
+
+    def _failed(self, error):
+        """Report an error in the pacer's thread."""
+        self._status.block('command', reasons.of_error(error, 'cannot publish: '))
