@@ -41,6 +41,10 @@ def add_arguments(parser):
     parser.add_argument('--execute-horizon', type=int,
                         help='rows executed between two plans; default: all n_action_steps')
     parser.add_argument('--candidates', type=int, default=8, help='candidates of coherent')
+    parser.add_argument('--ros', action='store_true',
+                        help='run the policy server and the simulated robot as ROS 2 nodes, on a '
+                             'clock that waits for both: some 500 times slower, and the delay '
+                             "comes on top of the contract's settling time")
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
     parser.add_argument('--out', type=Path, default=Path('join_bench'), metavar='DIR',
                         help='folder for joins.csv, joins.md and joins.png, which are replaced '
@@ -57,7 +61,8 @@ def run(args) -> int:
     from importlib import import_module
 
     from diffusion_policy_ros.cli.eval import choose_execute_horizon
-    from diffusion_policy_ros.evaluation.join_bench import JoinBench
+    from diffusion_policy_ros.cli.ros_runs import ros_runs
+    from diffusion_policy_ros.evaluation.join_bench import JoinBench, simulated_runs
     from diffusion_policy_ros.policy.policy import Policy
 
     _check(args)
@@ -66,11 +71,13 @@ def run(args) -> int:
         raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
                           'what it sees; bench a checkpoint that dpr train wrote')
     module, name, max_steps = SIMULATIONS[args.sim]
-    bench = JoinBench(
-        policy, getattr(import_module(module), name), range(args.seed, args.seed + args.episodes),
-        execute_horizon=choose_execute_horizon(args.execute_horizon,
-                                               policy.config.n_action_steps),
-        num_candidates=args.candidates, max_steps=max_steps)
+    horizon = choose_execute_horizon(args.execute_horizon, policy.config.n_action_steps)
+    seeds = range(args.seed, args.seed + args.episodes)
+    runs = ros_runs(args.model, seeds, execute_horizon=horizon, num_candidates=args.candidates) \
+        if args.ros else simulated_runs(
+            policy, getattr(import_module(module), name), seeds, execute_horizon=horizon,
+            num_candidates=args.candidates, max_steps=max_steps)
+    bench = JoinBench(runs, policy.contract.rate_hz)
     make_out_folder(args.out)
     cases = [(join, delay) for join in args.joins for delay in sorted(args.delays_ms)]
     # The first row is what the others are compared with.
@@ -95,7 +102,7 @@ def _measure(args, bench, cases):
     from diffusion_policy_ros.policy.device import memory_guard
     from tqdm import tqdm
 
-    facts = {'model': args.model, 'sim': args.sim, 'candidates of coherent': args.candidates,
+    facts = {'model': args.model, 'sim': args.sim + (' over ROS 2' if args.ros else ''), 'candidates of coherent': args.candidates,
              'episodes': f'{args.episodes} of each row, from seed {args.seed}',
              **machine_facts(), **package_versions()}
     rows, widths = [], [max(len(name), 12) for name in COLUMNS]

@@ -27,6 +27,8 @@ COMMANDS = {
     'train': ('turn a demonstration dataset into a checkpoint', 'train'),
     'eval': ('measure a checkpoint in simulation, with intervals', 'sim'),
     'bench': ('measure the control loop on this machine, or all solvers of a policy', 'sim'),
+    'replay': ('compute again what a policy did in a bag, bit for bit, or compare it with a '
+               'demonstration', 'train'),
     'demo': ('watch a policy drive the simulated robot over ROS 2, with a report', 'sim'),
     'doctor': ('check what this machine has, and say how to repair what it lacks', 'ros'),
 }

@@ -65,6 +65,33 @@ def build_command(output, rows, types, *, stamp_ns, lead_ns, period_ns):
     return ENCODERS[output.type](output, rows, types, stamp_ns, due_ns)
 
 
+def build_commands(contract, horizon, types, *, now_ns, lead_ns):
+    """
+    Build the messages that are due, one per output of the contract.
+
+    :param contract: RobotContract.
+    :param horizon: RecedingHorizon to ask.
+    :param types: As for ``build_command``, for all outputs.
+    :param now_ns: The time they are due, ns; stamps the messages.
+    :param lead_ns: As for ``build_command``: the time to the next command, ns.
+    :return: List in the order of the contract; None when nothing is due.
+    :raises ChunkError: as ``build_command``.
+    """
+    wants_all = any(_takes_chunks(output) for output in contract.actions)
+    rows = horizon.upcoming(now_ns) if wants_all else horizon.command(now_ns)
+    if rows is None:
+        return None
+    rows = rows.reshape(-1, len(contract.action_names))
+    return [build_command(output, columns if _takes_chunks(output) else columns[:1], types,
+                          stamp_ns=now_ns, lead_ns=lead_ns, period_ns=contract.period_ns)
+            for output, columns in split_action(contract, rows)]
+
+
+def _takes_chunks(output):
+    """Tell whether an output takes the rest of the plan with its times."""
+    return output.type == ros.JOINT_TRAJECTORY and output.trajectory == 'chunk'
+
+
 def split_action(contract, actions):
     """
     Cut action vectors into the columns of each output.

@@ -101,6 +101,22 @@ class Bag:
         return None if text is None else parse_contract(text, source=f'contract in {self.path}')
 
     @property
+    def types(self) -> dict:
+        """Return ``{ROS type name: class}`` of the messages that are read."""
+        return self._typestore.types
+
+    def are_equal(self, message, other, kind) -> bool:
+        """
+        Tell whether two messages are the same to the last bit.
+
+        :param message: Message of the bag's classes.
+        :param other: Another one.
+        :param kind: Their ROS type name.
+        """
+        return bytes(self._typestore.serialize_cdr(message, kind)) \
+            == bytes(self._typestore.serialize_cdr(other, kind))
+
+    @property
     def topics(self) -> dict:
         """Return ``{recorded topic: (message type, promised message count)}``."""
         found = {}

@@ -68,23 +68,17 @@ class JoinRow:
 
 
 class JoinBench:
-    """Measures joins on the same seeded episodes; the first one is the one to compare with."""
+    """Compares joins on the same seeded episodes; the first row is what others are held against."""
 
-    def __init__(self, policy, make_environment, seeds, *, execute_horizon, num_candidates,
-                 max_steps):
+    def __init__(self, run, rate_hz):
         """
         Prepare; nothing is measured yet.
 
-        :param policy: The policy, on its device.
-        :param make_environment: Called with the contract for each concurrent episode.
-        :param seeds: Seeds of the episodes.
-        :param execute_horizon: Rows executed between two plans.
-        :param num_candidates: Candidates of ``coherent``.
-        :param max_steps: Rows per episode at most.
+        :param run: ``(join, delay_ms, progress)`` to an ``Evaluation`` of all episodes;
+            ``progress`` is called with the number of newly finished ones.
+        :param rate_hz: Commands per second, Hz.
         """
-        self._policy, self._make, self._seeds = policy, make_environment, seeds
-        self._replan = ReplanSettings(execute_horizon)
-        self._num_candidates, self._max_steps = num_candidates, max_steps
+        self._run, self._period_s = run, 1 / rate_hz
         self._base = None
 
     def measure(self, join, delay_ms, progress=lambda count: None) -> JoinRow:
@@ -92,14 +86,10 @@ class JoinBench:
         Run all episodes under one join and one delay.
 
         :param join: One of ``choices.JOINS``.
-        :param delay_ms: Time from an observation to the arrival of its plan, ms.
+        :param delay_ms: Injected delay, ms.
         :param progress: Called with the number of newly finished episodes.
         """
-        count = self._num_candidates if join == 'coherent' else 1
-        evaluation = evaluate(
-            self._policy, self._make, self._seeds, max_steps=self._max_steps, progress=progress,
-            options=PlanOptions(self._policy.sampler, join, count),
-            loop=LoopSettings(self._replan, JoinSettings(join), delay_ms))
+        evaluation = self._run(join, delay_ms, progress)
         scores = np.array([episode.score for episode in evaluation.episodes])
         if self._base is None:
             self._base = scores
@@ -107,7 +97,29 @@ class JoinBench:
         half = Z95 * lost.std(ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else 0.0
         return JoinRow(join, delay_ms, evaluation, float(lost.mean()),
                        (float(lost.mean() - half), float(lost.mean() + half)),
-                       smoothness(evaluation.traces, 1 / self._policy.contract.rate_hz))
+                       smoothness(evaluation.traces, self._period_s))
+
+
+def simulated_runs(policy, make_environment, seeds, *, execute_horizon, num_candidates,
+                   max_steps):
+    """
+    Return what runs episodes in simulated time, for ``JoinBench``.
+
+    :param policy: The policy, on its device.
+    :param make_environment: Called with the contract for each concurrent episode.
+    :param seeds: Seeds of the episodes.
+    :param execute_horizon: Rows executed between two plans.
+    :param num_candidates: Candidates of ``coherent``.
+    :param max_steps: Rows per episode at most.
+    """
+    def run(join, delay_ms, progress):
+        count = num_candidates if join == 'coherent' else 1
+        return evaluate(
+            policy, make_environment, seeds, max_steps=max_steps, progress=progress,
+            options=PlanOptions(policy.sampler, join, count),
+            loop=LoopSettings(ReplanSettings(execute_horizon), JoinSettings(join), delay_ms))
+
+    return run
 
 
 def smoothness(traces, period_s) -> Smoothness:

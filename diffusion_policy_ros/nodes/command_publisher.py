@@ -13,8 +13,7 @@
 # limitations under the License.
 """The commands that a running policy sends, in the messages of the contract."""
 
-from diffusion_policy_ros.control.commands import build_command, split_action
-from diffusion_policy_ros.message_types import JOINT_TRAJECTORY
+from diffusion_policy_ros.control.commands import build_commands
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 
@@ -32,12 +31,16 @@ class CommandPublisher:
             ``command_safety`` is to pass commands on; empty for nothing.
         """
         self._contract = contract
-        self._sends_chunks = any(_is_chunk(output) for output in contract.actions)
         self._publishers = [
             node.create_lifecycle_publisher(
                 MESSAGE_CLASSES[output.type], '/'.join(filter(None, (prefix, output.topic))),
                 qos.COMMANDS) for output in contract.actions]
         self._node = node
+
+    @property
+    def topics(self) -> list:
+        """Return the full topic of each output of the contract."""
+        return [publisher.topic_name for publisher in self._publishers]
 
     def destroy(self):
         """Destroy the publishers."""
@@ -54,23 +57,10 @@ class CommandPublisher:
         :return: False when nothing is due and nothing was sent.
         :raises ChunkError: if the command cannot be sent to a robot; then nothing was.
         """
-        rows = horizon.upcoming(now_ns) if self._sends_chunks else horizon.command(now_ns)
-        if rows is None:
+        messages = build_commands(self._contract, horizon, MESSAGE_CLASSES, now_ns=now_ns,
+                                  lead_ns=period_ns)
+        if messages is None:
             return False
-        rows = rows.reshape(-1, len(self._contract.action_names))
-        messages = [self._message(output, columns, now_ns, period_ns)
-                    for output, columns in split_action(self._contract, rows)]
         for publisher, message in zip(self._publishers, messages):
             publisher.publish(message)
         return True
-
-    def _message(self, output, rows, now_ns, lead_ns):
-        """Build the message of one output."""
-        return build_command(
-            output, rows if _is_chunk(output) else rows[:1], MESSAGE_CLASSES, stamp_ns=now_ns,
-            lead_ns=lead_ns, period_ns=self._contract.period_ns)
-
-
-def _is_chunk(output):
-    """Tell whether an output takes the rest of the plan with its times."""
-    return output.type == JOINT_TRAJECTORY and output.trajectory == 'chunk'

@@ -186,7 +186,8 @@ class InferenceWorker:
         self._budget.add(encoded_s - start_s, finished_s - encoded_s, plans.evaluations)
         return FinishedPlan(
             request, None, plans.chunks[0, first:].double().cpu().numpy(), candidates,
-            float(plans.spread[0]), plans.evaluations, plans.is_complete, encoded_s, finished_s)
+            float(plans.spread[0]), plans.evaluations, plans.is_complete,
+            options.sampler.num_inference_steps, encoded_s, finished_s)
 
     def _lateness(self, deadline_s):
         """Return a function that tells whether one more evaluation would come too late."""

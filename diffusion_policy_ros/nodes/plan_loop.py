@@ -24,11 +24,11 @@ from diffusion_policy_ros.nodes import reasons
 from diffusion_policy_ros.nodes.command_publisher import CommandPublisher
 from diffusion_policy_ros.nodes.controller_check import ControllerCheck
 from diffusion_policy_ros.nodes.pacer import Pacer
+from diffusion_policy_ros.nodes.plan_follower import PlanFollower
 from diffusion_policy_ros.nodes.plan_request import PlanRequest
 from diffusion_policy_ros.nodes.plan_seeds import PlanSeeds
 from diffusion_policy_ros.nodes.plan_views import PlanViews
 from diffusion_policy_ros.observation.window import WindowBuilder
-from diffusion_policy_ros.policy.action_chunk import TimedChunk
 
 
 class PlanLoop:
@@ -65,17 +65,27 @@ class PlanLoop:
         self.telemetry = self._new_telemetry()
         self._seeds = PlanSeeds()
         self._pacer = self._tick_ns = self._seen_tick_ns = self._origin_ns = None
-        self._held = self._unsent = self._unshown = None  # a plan on its way to being shown
+        self._plans = PlanFollower(self._horizon, contract.rate_hz)
         self._gone = ''  # why the plan that is shown is followed no more
         self._wake = node.create_guard_condition(self._on_wake)
         self._controllers = ControllerCheck(node, contract)
         self._commands = CommandPublisher(node, contract, prefix=values['command_prefix'])
-        self._views = PlanViews(node, contract, tip_link=values['tip_link'])
+        self._views = PlanViews(node, contract, tip_link=values['tip_link'], about={
+            'weights': worker.digest, 'device': worker.device, 'topics': self._commands.topics})
 
     @property
     def is_running(self) -> bool:
         """Tell whether it has been started."""
         return self._pacer is not None
+
+    def is_settled(self, now_ns) -> bool:
+        """
+        Tell whether all that is due by a time has been done: for a clock that waits for it.
+
+        :param now_ns: The time, ns.
+        """
+        return (self._pacer is None or self._pacer.is_past(now_ns)) \
+            and self._tick_ns is None and not self._worker.busy
 
     def start(self):
         """Begin to plan and to command."""
@@ -128,7 +138,7 @@ class PlanLoop:
     def _drop_plan(self, source='plan', reason=reasons.SHORTAGES['start']):
         """Command nothing until a plan has been made from what is seen from now on."""
         self._horizon.reset()
-        self._held = self._unsent = self._unshown = None
+        self._plans.drop()
         self._status.block(source, reason)
         self._gone = reason
         self._wake.trigger()
@@ -148,12 +158,13 @@ class PlanLoop:
 
     def _on_wake(self):
         """Do what the other threads left to the executor's."""
-        plan, self._unshown = self._unshown, None
         gone, self._gone = self._gone, ''
         if gone:
             self._views.clear(gone)
-        if plan is not None and self.is_running:
-            self._show(*plan)
+        for following in self._plans.unshown():
+            latency = following.plan.latency(following.sent_s)
+            self.telemetry.answered(latency, following.sent_s)
+            self._views.show(following, latency, self._status.reason)
         tick_ns, self._tick_ns = self._tick_ns, None
         if tick_ns is not None and self.is_running:
             self._look(tick_ns)
@@ -210,7 +221,7 @@ class PlanLoop:
         values = self._settings.values()
         self._horizon.replan = chosen.choose_replan(values, self._config)
         self._horizon.join = chosen.choose_join(values)
-        if self._worker.busy or self._held or not self._horizon.wants_plan(tick_ns):
+        if self._worker.busy or self._plans.is_holding_back or not self._horizon.wants_plan(tick_ns):
             return
         now_s = time.monotonic()
         self._worker.submit(PlanRequest(
@@ -226,7 +237,7 @@ class PlanLoop:
             return
         error, delay_ns = plan.error, round(self._settings['inference_delay_ms'] * 1e6)
         if error is None and delay_ns:  # an experiment: the pacer takes over when it is time
-            self._held = self._node.get_clock().now().nanoseconds + delay_ns, plan
+            self._plans.hold_back(plan, self._node.get_clock().now().nanoseconds + delay_ns)
         elif error is None:
             try:
                 self._take_over(plan)
@@ -240,29 +251,25 @@ class PlanLoop:
     def _take_over(self, plan):
         """Follow a plan from now on, unless its candidates are too far apart."""
         self.telemetry.planned(plan.evaluations, plan.is_complete, plan.spread)
-        request, limit = plan.request, self._settings['max_spread']
+        limit = self._settings['max_spread']
         if limit and plan.spread > limit:
             self._drop_plan('confidence', reasons.doubt(plan.spread, limit))
-            return
-        now_ns = self._node.get_clock().now().nanoseconds
-        chunk = TimedChunk(plan.rows, request.tick_ns, self._contract.rate_hz)
-        followed = self._horizon.accept(chunk, request.epoch, now_ns)
-        if followed is not None:
+        elif self._plans.take_over(plan, self._node.get_clock().now().nanoseconds, grid={
+                'origin_ns': self._origin_ns, 'rate_hz': self._command_rate_hz}):
             self._status.clear('inference')
             self._status.clear('confidence')
-            self._unsent = plan, followed
 
     def _command(self, now_ns):
         """Publish what is due, in the pacer's thread."""
-        held = self._held
-        if held is not None and now_ns >= held[0]:
-            self._take_over(held[1])
-            self._held = None
+        held = self._plans.release(now_ns)
+        if held is not None:
+            self._take_over(held)
         if self._commands.send(self._horizon, now_ns, round(1e9 / self._command_rate_hz)):
             self.telemetry.commands.add(time.monotonic())
             self._status.clear('command')
             self._status.clear('plan')
-            self._sent(now_ns)
+            if self._plans.sent(now_ns):
+                self._wake.trigger()
             return
         if self._status.blocked_by('clock', 'controller', 'observation', 'inference',
                                    'confidence'):
@@ -271,19 +278,6 @@ class PlanLoop:
         self.telemetry.missed += shortage == 'plan'
         self._status.block('observation' if shortage == 'observation' else 'plan',
                            reasons.SHORTAGES[shortage])
-
-    def _sent(self, now_ns):
-        """Note the first command of a plan, and let the plan be shown."""
-        unsent = self._unsent
-        if unsent is not None and unsent[1].due_ns(0) <= now_ns:
-            self._unsent, self._unshown = None, (*unsent, time.monotonic())
-            self._wake.trigger()
-
-    def _show(self, plan, followed, sent_s):
-        """Show a plan that is followed, and where the time went."""
-        latency = plan.latency(sent_s)
-        self.telemetry.answered(latency, sent_s)
-        self._views.show(plan, followed, latency, self._status.reason)
 
     def _clock_went_back(self):
         """Forget what belongs to a time that is yet to come."""

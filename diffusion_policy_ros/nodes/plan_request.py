@@ -80,6 +80,7 @@ class FinishedPlan:
     :ivar spread: How far they are apart, see ``policy.planner.Plans``.
     :ivar evaluations: Denoiser calls.
     :ivar is_complete: Whether there was time for all of them.
+    :ivar num_inference_steps: Steps that were to be taken, as many as the deadline allowed.
     :ivar encoded_s: When the observations were encoded, s of ``time.monotonic``.
     :ivar finished_s: When the plan was finished.
     """
@@ -91,6 +92,7 @@ class FinishedPlan:
     spread: float = 0.0
     evaluations: int = 0
     is_complete: bool = True
+    num_inference_steps: int = 0
     encoded_s: float = 0.0
     finished_s: float = 0.0
 

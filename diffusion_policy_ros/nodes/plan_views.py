@@ -20,22 +20,28 @@ from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.plan_markers import PlanMarkers
 from diffusion_policy_ros.nodes.plan_overlay import PlanOverlay
-from std_msgs.msg import Float64MultiArray, MultiArrayDimension, MultiArrayLayout
+from std_msgs.msg import Float64MultiArray, MultiArrayDimension, MultiArrayLayout, String
 from trajectory_msgs.msg import JointTrajectory
 
 
 class PlanViews:
-    """Publishes ``~/chunk``, ``~/latency``, ``~/confidence``, ``~/markers`` and ``~/overlay``."""
+    """
+    Publishes what is in plans, for people and for replay.
 
-    def __init__(self, node, contract, *, tip_link):
+    ``~/chunk``, ``~/latency``, ``~/confidence``, ``~/plan_record``, ``~/markers``, ``~/overlay``.
+    """
+
+    def __init__(self, node, contract, *, tip_link, about):
         """
         Create the publishers, inactive until the lifecycle node is.
 
         :param node: The lifecycle node.
         :param contract: ``RobotContract``.
         :param tip_link: Link of ``robot_description`` whose way is drawn, empty for none.
+        :param about: ``weights``, ``device`` and ``topics`` of plan records.
         """
-        self._node, self._contract = node, contract
+        self._node, self._contract, self._about = node, contract, about
+        self._record = node.create_lifecycle_publisher(String, '~/plan_record', qos.EVENTS)
         self._chunk = node.create_lifecycle_publisher(JointTrajectory, '~/chunk', qos.EVENTS)
         self._latency = node.create_lifecycle_publisher(
             Float64MultiArray, '~/latency', qos.EVENTS)
@@ -57,23 +63,23 @@ class PlanViews:
         self._overlay.saw(window, tick_ns)
         self._markers.follow(self._now_ns())
 
-    def show(self, plan, followed, latency, reason):
+    def show(self, following, latency, reason):
         """
         Show a plan that is followed from now on.
 
-        :param plan: ``FinishedPlan``.
-        :param followed: Its ``TimedChunk`` over all action entries, with the times followed.
-        :param latency: Its ``Latency``.
+        :param following: ``Following``, whose first command was sent.
+        :param latency: ``Latency`` of the plan.
         :param reason: Why nothing is commanded, empty while something is.
         """
-        now_ns = self._now_ns()
-        self._chunk.publish(_plan_message(followed, self._contract.action_names))
+        now_ns, plan, chunk = self._now_ns(), following.plan, following.chunk
+        self._chunk.publish(_plan_message(chunk, self._contract.action_names))
         self._latency.publish(_named_message(latency.named()))
         self._confidence.publish(_named_message(
             {'spread': plan.spread, 'num_candidates': float(len(plan.candidates))}))
+        self._record.publish(String(data=following.record(self._about).to_json()))
         others = plan.candidates if len(plan.candidates) > 1 else ()
-        self._markers.show(followed, others, now_ns)
-        self._overlay.show(now_ns, ages_ns=self._ages_ns, chunk=followed,
+        self._markers.show(chunk, others, now_ns)
+        self._overlay.show(now_ns, ages_ns=self._ages_ns, chunk=chunk,
                            latency_ms=latency.total_ms, reason=reason)
 
     def clear(self, reason):
@@ -87,7 +93,7 @@ class PlanViews:
 
     def destroy(self):
         """Destroy the publishers."""
-        for publisher in (self._chunk, self._latency, self._confidence):
+        for publisher in (self._chunk, self._latency, self._confidence, self._record):
             self._node.destroy_lifecycle_publisher(publisher)
         self._markers.destroy()
         self._overlay.destroy()

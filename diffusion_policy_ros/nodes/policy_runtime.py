@@ -95,6 +95,11 @@ class PolicyRuntime:
         chosen.check_confidence(values)
         self._worker.check(chosen.plan_settings(values))
 
+    @property
+    def loop(self) -> PlanLoop:
+        """Return the loop that plans and commands."""
+        return self._loop
+
     def start(self):
         """Begin to plan and to command."""
         self._loop.start()

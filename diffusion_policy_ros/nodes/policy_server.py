@@ -59,6 +59,11 @@ class PolicyServer(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._on_diagnostics, clock=self._steady)
 
+    @property
+    def loop(self):
+        """Return the ``PlanLoop``, None while unconfigured."""
+        return None if self._runtime is None else self._runtime.loop
+
     def on_configure(self, state):
         """Load, validate, warm up and connect; refuse with the reason in log and status."""
         del state

@@ -43,7 +43,8 @@ STEP_RATE_HZ = 100.0
 COVERAGE_RATE_HZ = 10.0
 CLOCK_READINGS = 10
 CLOCK_TOLERANCE_NS = 200_000
-# How often to look for a simulated clock that has not begun, and at least, at one that stands.
+# How often to look for a simulated clock that has not begun, and at one that runs or stands: it
+# may be faster than real time.
 CLOCK_WAIT_S = 0.1
 CLOCK_PAUSE_S = 0.001
 PARAMETERS = (
@@ -86,7 +87,7 @@ class PushTSim(Node):
         self._topics = PushTTopics(self, self._sim)
         self._episode = -1
         self._seed = self._base_seed = None
-        self._start_episode()
+        self.start_episode()
         self._replay = self._make_replay()
         self._view = self._make_view()
         self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.VECTORS)
@@ -106,6 +107,19 @@ class PushTSim(Node):
         if self._view is not None:
             self._view.close()
         super().destroy_node()
+
+    @property
+    def table(self) -> PushT:
+        """Return the table with finger and block."""
+        return self._sim
+
+    def is_settled(self, now_ns) -> bool:
+        """
+        Tell whether all steps up to a time have been made: for a clock that waits for them.
+
+        :param now_ns: The time, ns.
+        """
+        return self._steps is not None and self._steps.next_ns > now_ns
 
     def _make_replay(self):
         """Prepare the replay, where one is wanted."""
@@ -132,7 +146,7 @@ class PushTSim(Node):
         from diffusion_policy_ros.nodes.pusht_view import View
         return View(self, self._sim, lock=self._lock, on_reset=self._reset)
 
-    def _start_episode(self):
+    def start_episode(self):
         """Draw the next start from the next seed and let the finger rest there."""
         base_seed = self._settings['seed']
         self._seed = base_seed if base_seed != self._base_seed else self._seed + 1
@@ -148,7 +162,7 @@ class PushTSim(Node):
         if self._is_replaying:
             return False, 'a replay is running; it resets the table itself'
         with self._lock:
-            self._start_episode()
+            self.start_episode()
         return True, f'episode {self._episode}, seed {self._seed}'
 
     @property
@@ -192,7 +206,7 @@ class PushTSim(Node):
         self._tell_dropped()
         since_s = (time.monotonic_ns() - steady_ns) / 1e9
         pause_s = (self._steps.next_ns - now_ns) / 1e9 - since_s
-        return max(pause_s, CLOCK_PAUSE_S if is_simulated else 0.0)
+        return CLOCK_PAUSE_S if is_simulated else max(pause_s, 0.0)
 
     def _begin_steps(self, now_ns):
         """Count steps from now on, on the steady clock or on the simulated one."""

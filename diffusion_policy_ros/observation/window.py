@@ -97,9 +97,10 @@ class WindowBuilder:
                  for back in reversed(range(self._n_obs_steps))]
         streams = self._contract.policy_observations
         rows = {tick: self._align(streams, tick) for tick in reversed(ticks)}
-        values, samples = zip(*(rows[tick] for tick in ticks))
+        samples = tuple(rows[tick] for tick in ticks)
         first_tick[:] = [start_ns]
-        return {key: np.stack([row[key] for row in values]) for key in values[-1]}, samples
+        return stack_rows([{stream: sample.value for stream, sample in row.items()}
+                           for row in samples]), samples
 
     def row(self, tick_ns):
         """
@@ -111,8 +112,8 @@ class WindowBuilder:
         :raises AlignmentError: where a stream has no usable sample.
         :raises DecodeError: where a sampled message is malformed.
         """
-        values, samples = self._align(self._contract.observations, tick_ns)
-        return values, _ages(samples)
+        samples = self._align(self._contract.observations, tick_ns)
+        return _join_streams({s: sample.value for s, sample in samples.items()}), _ages(samples)
 
     def clear(self):
         """Forget all messages and the first tick: for a new episode, or a jump of the clock."""
@@ -120,13 +121,29 @@ class WindowBuilder:
         self.aligner.clear()
 
     def _align(self, streams, tick_ns):
-        """Sample streams at one tick and join those that share a key."""
-        parts, samples = {}, {}
-        for stream in streams:
-            sample = self.aligner.sample(stream, tick_ns, tick_ns + self._contract.settle_ns)
-            parts.setdefault(stream.key, []).append(sample.value)
-            samples[stream] = sample
-        return {key: _joined(values) for key, values in parts.items()}, samples
+        """Return what each stream showed at one tick."""
+        cut_ns = tick_ns + self._contract.settle_ns
+        return {stream: self.aligner.sample(stream, tick_ns, cut_ns) for stream in streams}
+
+
+def stack_rows(rows):
+    """
+    Make a window of what streams showed.
+
+    :param rows: For each row, oldest first, a dict of stream to its decoded value.
+    :return: Dataset key to array ``(rows, ...)``.
+    """
+    joined = [_join_streams(row) for row in rows]
+    return {key: np.stack([row[key] for row in joined]) for key in joined[-1]}
+
+
+def _join_streams(values):
+    """Join the values of streams that share a key; one that does not stays what it is."""
+    parts = {}
+    for stream, value in values.items():
+        parts.setdefault(stream.key, []).append(value)
+    return {key: found[0] if len(found) == 1 else np.concatenate(found)
+            for key, found in parts.items()}
 
 
 def _ages(samples):
@@ -135,10 +152,3 @@ def _ages(samples):
     for stream, sample in samples.items():
         ages[stream.topic] = max(sample.age_ns, ages.get(stream.topic, 0))
     return ages
-
-
-def _joined(values):
-    """Join the vectors of one key; a single value stays what it is."""
-    if len(values) == 1:
-        return values[0]
-    return np.concatenate(values)

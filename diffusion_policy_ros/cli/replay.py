@@ -1,0 +1,180 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""``dpr replay``: compute what a policy did, or would have done, in a bag, and compare."""
+
+import json
+from pathlib import Path
+
+from diffusion_policy_ros.errors import BagError, ConfigError
+
+RECORD_TYPE = 'std_msgs/msg/String'
+RECORD_NAME = 'plan_record'
+
+
+def add_arguments(parser):
+    """
+    Declare the arguments.
+
+    :param parser: The subcommand's ``ArgumentParser``.
+    """
+    parser.add_argument('bag', type=Path, help='a bag: of a running policy, with the topic '
+                        'plan_record of its server, or of a demonstration')
+    parser.add_argument('model', type=Path, help='checkpoint folder')
+    parser.add_argument('--contract', type=Path,
+                        help="robot contract of the bag; default: the checkpoint's own")
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...; plans '
+                        'repeat bit for bit on the device that they were made on')
+    parser.add_argument('--execute-horizon', type=int,
+                        help='for a demonstration: rows from one plan to the next; default: all '
+                             'n_action_steps')
+    parser.add_argument('--seed', type=int, default=0, help='for a demonstration: seed of the '
+                        'noise of the first plan')
+    parser.add_argument('--out', type=Path, help='JSON file for all figures')
+
+
+def run(args) -> int:
+    """
+    Replay, and print what was compared.
+
+    :param args: Parsed arguments.
+    :return: 0; 3 when recorded plans or commands came out differently.
+    """
+    from diffusion_policy_ros.contract import load_contract
+    from diffusion_policy_ros.data.bag_reader import open_bag
+    from diffusion_policy_ros.policy.policy import Policy
+
+    policy = Policy.load(args.model, args.device)
+    contract = load_contract(args.contract) if args.contract else policy.contract
+    if contract is None:
+        raise ConfigError(f'{args.model} holds no contract.yaml; name the contract of the robot '
+                          'with --contract')
+    with open_bag(args.bag) as bag:
+        topic = _record_topic(bag)
+        figures = _replay_run(args, bag, topic, policy, contract) if topic else \
+            _compare_demonstration(args, bag, policy, contract)
+    for line in figures.pop('lines'):
+        print(line)
+    if args.out:
+        try:
+            args.out.write_text(json.dumps(figures, indent=1))
+        except OSError as error:
+            raise ConfigError(f'--out {args.out} cannot be written: {error}') from error
+    return 0 if figures['same'] else 3
+
+
+def _record_topic(bag):
+    """Return the topic of the plan records, None where the bag has none."""
+    found = [topic for topic, (kind, count) in bag.topics.items()
+             if topic.endswith(f'/{RECORD_NAME}') and kind == RECORD_TYPE and count]
+    if len(found) > 1:
+        raise BagError(f'{bag.path} holds the plans of several servers: {", ".join(found)}; '
+                       'record one robot per bag')
+    return found[0] if found else None
+
+
+def _replay_run(args, bag, topic, policy, contract):
+    """Compute the plans of a running policy again, and its commands."""
+    from diffusion_policy_ros.evaluation.replay import replay_plan, SampleStore
+    from diffusion_policy_ros.policy.checkpoint import weights_digest
+    from diffusion_policy_ros.policy.plan_record import parse_record
+    from tqdm import tqdm
+
+    records = [parse_record(message.data)
+               for _, message, _ in bag.messages({topic: RECORD_TYPE})]
+    records.sort(key=lambda record: record.first_command_ns)
+    if records[0].weights != weights_digest(args.model):
+        raise ConfigError(f'the plans in {bag.path} were made with the weights '
+                          f'{records[0].weights[:16]}, {args.model} has others '
+                          f'({weights_digest(args.model)[:16]}); name the checkpoint that ran')
+    store = SampleStore(contract, records)
+    for name, message, receive_ns in bag.messages(
+            {stream.topic: stream.type for stream in store.streams}):
+        store.add(name, message, receive_ns)
+    plans = [replay_plan(policy, record, store.window(record))
+             for record in tqdm(records, desc='plans', unit='plan', disable=None)]
+    apart = [float(abs(plan - record.rows).max()) for plan, record in zip(plans, records)]
+    commands = _replay_commands(bag, contract, records, plans)
+    same = sum(distance == 0 for distance in apart)
+    lines = [f'plans: {same} of {len(plans)} the same bit for bit, largest difference '
+             f'{max(apart):.3g} (robot units); made on {records[0].device}, here on '
+             f'{policy.device}']
+    lines += [f'commands on {name}: {equal} of {count} the same bit for bit'
+              for name, (equal, count) in commands.items()]
+    return {'plans': len(plans), 'same_plans': same, 'largest_difference': max(apart),
+            'commands': {name: {'same': equal, 'all': count}
+                         for name, (equal, count) in commands.items()},
+            'same': same == len(plans) and all(e == c for e, c in commands.values()),
+            'lines': lines}
+
+
+def _replay_commands(bag, contract, records, plans):
+    """Return, for each recorded topic of commands, how many came out the same, of how many."""
+    from diffusion_policy_ros.evaluation.replay import CommandReplay
+
+    replay = CommandReplay(contract, records, plans)
+    outputs = {topic: (index, output) for index, (topic, output)
+               in enumerate(zip(records[0].topics, contract.actions)) if topic in bag.topics}
+    recorded = [] if not outputs else [
+        (replay.slot_ns(outputs[topic][1], message, receive_ns), topic, message)
+        for topic, message, receive_ns in bag.messages(
+            {topic: output.type for topic, (_, output) in outputs.items()})]
+    counts = {topic: [0, 0] for topic in outputs}
+    slots = {}
+    for slot_ns, topic, message in recorded:
+        slots.setdefault(slot_ns, []).append((topic, message))
+    for slot_ns in sorted(slot for slot in slots if slot is not None):
+        if slot_ns < records[0].first_command_ns:
+            continue  # of a plan before the bag began
+        messages = replay.messages(slot_ns, bag.types)
+        for topic, message in slots[slot_ns]:
+            index, output = outputs[topic]
+            counts[topic][1] += 1
+            counts[topic][0] += messages is not None and bag.are_equal(
+                message, messages[index], output.type)
+    return {topic: tuple(count) for topic, count in counts.items()}
+
+
+def _compare_demonstration(args, bag, policy, contract):
+    """Compare plans from demonstrated observations with the demonstrated actions."""
+    from diffusion_policy_ros.cli.eval import choose_execute_horizon
+    from diffusion_policy_ros.data.episodes import episode_rows, Row
+    from diffusion_policy_ros.data.recorded import recorded_topics
+    from diffusion_policy_ros.evaluation.replay import open_loop_errors
+    import numpy as np
+
+    horizon = choose_execute_horizon(args.execute_horizon, policy.config.n_action_steps)
+    pieces = [[]]
+    for item in episode_rows(bag.messages(recorded_topics(contract)), contract):
+        if isinstance(item, Row):
+            pieces[-1].append(item.values)
+        elif pieces[-1]:
+            pieces.append([])
+    pieces = [piece for piece in pieces if piece]
+    if not pieces:
+        raise BagError(f'{bag.path} holds no row at which all streams of the contract and its '
+                       'commands were there; dpr convert tells why')
+    errors = np.concatenate([open_loop_errors(policy, piece, execute_horizon=horizon,
+                                              seed=args.seed) for piece in pieces])
+    executed = np.sqrt(np.nanmean(np.square(errors[:, :horizon]), axis=(0, 1)))
+    reached = np.isfinite(errors).any(axis=(0, 2))  # short pieces end before a plan does
+    by_row = np.sqrt(np.nanmean(np.square(errors[:, reached]), axis=(0, 2)))
+    lines = [f'{sum(map(len, pieces))} rows in {len(pieces)} pieces, {len(errors)} plans, each '
+             f'compared with what was demonstrated; root mean square error (robot units):']
+    lines += [f'  {name}: {value:.4g} over the {horizon} rows that are executed'
+              for name, value in zip(contract.action_names, executed)]
+    lines.append('  by row of the plan, all entries: '
+                 + ', '.join(f'{value:.3g}' for value in by_row))
+    return {'plans': len(errors), 'same': True, 'lines': lines,
+            'rmse': dict(zip(contract.action_names, executed.tolist())),
+            'rmse_by_row': by_row.tolist()}

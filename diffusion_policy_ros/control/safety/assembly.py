@@ -1,0 +1,47 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Put a guard together from a robot contract."""
+
+from diffusion_policy_ros.control.safety.channel import Channel, is_velocity
+from diffusion_policy_ros.control.safety.guard import Guard
+from diffusion_policy_ros.control.safety.limits import motion_limits
+from diffusion_policy_ros.control.safety.measured import MeasuredJoints
+
+
+def build_guard(contract, limits, emergency, *, period_s, watchdog_s, max_jump_s, ramp_in_s,
+                source):
+    """
+    Give every output of a contract its filter, and find out which stream measures its joints.
+
+    :param contract: ``RobotContract``.
+    :param limits: Limits of its outputs as for ``motion_limits``.
+    :param emergency: ``EmergencyStop``.
+    :param period_s: Time between two ticks, s.
+    :param watchdog_s: Longest silence of an output that is tolerated, s.
+    :param max_jump_s: The first command may be as far from the robot as the velocity limit goes in
+        this time, s.
+    :param ramp_in_s: Every motion reaches the full speed scale after this time, s.
+    :param source: Where the limits come from, for error messages.
+    :return: ``Guard`` and its ``MeasuredJoints``.
+    :raises SafetyError: for an output that cannot be limited, a joint without limits, and one
+        whose position is commanded and not measured.
+    """
+    channels = [Channel(output, limits, period_s, watchdog_s=watchdog_s, max_jump_s=max_jump_s,
+                        source=source) for output in contract.actions]
+    names = [name for output in contract.actions if not is_velocity(output)
+             for name in output.names]
+    velocity = motion_limits(limits, names, source).velocity if names else ()
+    measured = MeasuredJoints(contract.observations, names, velocity)
+    return Guard(channels, measured, emergency, ramp_in_s=ramp_in_s), measured

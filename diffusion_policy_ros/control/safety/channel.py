@@ -1,0 +1,219 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""One commanded output: what it was told, and how it follows that within its limits."""
+
+from collections import Counter
+
+from diffusion_policy_ros import message_types as ros
+from diffusion_policy_ros.control.safety.command_reader import CommandReader
+from diffusion_policy_ros.control.safety.limits import motion_limits
+from diffusion_policy_ros.control.safety.motion_filter import MotionFilter, VelocityFilter
+from diffusion_policy_ros.control.safety.reference import Reference
+from diffusion_policy_ros.control.safety.stopping import stopping_time
+from diffusion_policy_ros.errors import SafetyError
+import numpy as np
+
+FILTERED_TYPES = ros.JOINT_TYPES + (ros.FLOAT64_ARRAY, ros.TWIST, ros.TWIST_STAMPED)
+
+
+def is_velocity(output) -> bool:
+    """
+    Tell whether an output commands velocities, which are safe at 0 wherever the robot is.
+
+    :param output: ``ActionOutput`` of the contract.
+    :raises SafetyError: for outputs whose commands cannot be limited.
+    """
+    if output.type not in FILTERED_TYPES:
+        raise SafetyError(f'action (topic {output.topic!r}): {output.type} cannot be limited; '
+                          'command joints or a twist, or take this output out of the contract '
+                          'given to command_safety and rely on the controller')
+    if output.field == 'effort':
+        raise SafetyError(f'action (topic {output.topic!r}): efforts cannot be limited; command '
+                          'positions or velocities')
+    return output.type in (ros.TWIST, ros.TWIST_STAMPED) or output.field == 'velocity'
+
+
+class Channel:
+    """
+    One output of the contract with its filter.
+
+    :ivar output: Its ``ActionOutput``.
+    :ivar is_velocity: Whether its numbers are velocities.
+    :ivar reader: ``CommandReader`` of its messages.
+    :ivar refused: How many commands were refused, by cause.
+    :ivar steps: Periods in which it followed commands.
+    :ivar interventions: In how many of them the limits changed what was wanted, ``(n,)``.
+    :ivar any_intervention: In how many of them they did so for at least one entry.
+    """
+
+    def __init__(self, output, limits, period_s, *, watchdog_s, max_jump_s, source):
+        """
+        Start without a command.
+
+        :param output: ``ActionOutput`` of the contract.
+        :param limits: Limits as for ``motion_limits``.
+        :param period_s: Time between two steps, s.
+        :param watchdog_s: Longest silence that is tolerated, s.
+        :param max_jump_s: The first command may be as far from the robot as the velocity limit
+            goes in this time, s.
+        :param source: Where the limits come from, for error messages.
+        :raises SafetyError: for an output that cannot be limited.
+        """
+        self.output, self.is_velocity = output, is_velocity(output)
+        self._limits = motion_limits(limits, output.names, source)
+        kind = VelocityFilter if self.is_velocity else MotionFilter
+        self._filter = kind(self._limits, period_s)
+        self.reader = CommandReader(output, watchdog_s)
+        self._watchdog_s = watchdog_s
+        self._max_jump = self._limits.velocity * max_jump_s
+        self._slack = self._limits.velocity * period_s
+        self._reference = Reference()
+        self._heard_s = self._interval_s = None
+        self._refusal = ''
+        self.refused = Counter()
+        self.steps = self.any_intervention = 0
+        self.interventions = np.zeros(len(output.names), dtype=int)
+
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether the output neither moves nor accelerates."""
+        return bool(self._filter.at_rest)
+
+    @property
+    def stopping_s(self) -> float:
+        """Return how long it takes at most to come to rest, s."""
+        return float(stopping_time(self._limits).max())
+
+    def engage(self, measured):
+        """
+        Hold where the robot is.
+
+        A joint at its stop is often measured just outside. As far as it goes in one period at full
+        speed, a step such as it makes all the time, it is taken to be at its limit.
+
+        :param measured: Measured positions, ``(n,)``; not read for velocities, which start at 0.
+        :raises SafetyError: where the robot is outside its limits.
+        """
+        if self.is_velocity:
+            self._filter.engage(np.zeros(len(self.output.names)))
+            return
+        inside = np.clip(measured, self._limits.low, self._limits.high)
+        is_near = np.abs(measured - inside) <= self._slack
+        self._filter.engage(np.where(is_near, inside, measured))
+
+    def accept(self, command, now_s, *, moving):
+        """
+        Take over a command.
+
+        A point that says no time is to be reached when the next one is expected, so that the
+        robot moves evenly and never further than it was told: after the longer one of the last
+        two intervals, since commands may arrive in bunches.
+
+        :param command: ``Command`` of a ``CommandReader``.
+        :param now_s: When it arrived, s on a clock that never steps.
+        :param moving: Whether the robot follows commands; else this one begins a new motion.
+        """
+        interval_s, before_s = 0.0, self._interval_s or 0.0
+        if self._heard_s is not None and now_s - self._heard_s <= self._watchdog_s:
+            interval_s = now_s - self._heard_s
+        self._heard_s, self._interval_s = now_s, interval_s
+        if not moving:
+            self._reference.clear()
+        due_s = command.due_s
+        if due_s is None:
+            is_even = self.output.interpolation == 'linear' and not self.is_velocity
+            due_s = np.array([max(interval_s, before_s) if is_even and interval_s else 0.0])
+        self._reference.follow(now_s + due_s, command.points, now_s)
+
+    def refuse(self, cause, text):
+        """
+        Count a command that cannot be followed; it counts as silence.
+
+        :param cause: What was wrong, in a word.
+        :param text: What was wrong, in a sentence.
+        """
+        self.refused[cause] += 1
+        self._refusal = text
+
+    def age_s(self, now_s):
+        """
+        Return how long ago the last acceptable command came, None before the first one.
+
+        :param now_s: The time, s.
+        """
+        return None if self._heard_s is None else now_s - self._heard_s
+
+    def silence(self, now_s) -> str:
+        """
+        Say that no acceptable command came for too long.
+
+        :param now_s: The time, s.
+        :return: One sentence, empty while commands come.
+        """
+        age_s = self.age_s(now_s)
+        if age_s is not None and age_s <= self._watchdog_s:
+            return ''
+        text = 'no command yet' if age_s is None else \
+            f'no acceptable command for {age_s:.2f} s, limit {self._watchdog_s:.2f} s'
+        why = f'; last refused: {self._refusal}' if self._refusal else ''
+        return f'{self.output.topic}: {text}{why}'
+
+    def jump(self, measured, now_s) -> str:
+        """
+        Say that the first command is too far from where the robot is, or is held.
+
+        :param measured: Measured positions, ``(n,)``; not read for velocities.
+        :param now_s: The time, s.
+        :return: One sentence, empty where motion may begin.
+        """
+        if self.is_velocity:
+            return ''
+        return (self._too_far(self._reference.at(now_s), 'measured', measured)
+                or self._too_far(self._reference.at(now_s), 'held', self._filter.position))
+
+    def is_astray(self, measured) -> bool:
+        """
+        Tell whether the robot is further from where it is held than a first command may be.
+
+        :param measured: Measured positions, ``(n,)``; not read for velocities.
+        """
+        return not self.is_velocity and bool(
+            (np.abs(measured - self._filter.position) > self._max_jump).any())
+
+    def step(self, now_s, speed_scale):
+        """
+        Follow the commands for one period, or brake and hold.
+
+        :param now_s: The time, s.
+        :param speed_scale: Share of the velocity limits that may be used, in (0, 1]; None brakes.
+        :return: What to send, float64 ``(n,)``.
+        """
+        if speed_scale is None:
+            return self._filter.step(None)
+        sent = self._filter.step(self._reference.at(now_s), speed_scale=speed_scale)
+        self.steps += 1
+        self.interventions += self._filter.intervened
+        self.any_intervention += bool(np.any(self._filter.intervened))
+        return sent
+
+    def _too_far(self, wanted, where, here):
+        """Name the joint that lies furthest beyond what may be bridged."""
+        ratios = np.abs(wanted - here) / self._max_jump
+        worst = int(np.argmax(ratios))
+        if ratios[worst] <= 1:
+            return ''
+        return (f'{self.output.topic}: the first command has {self.output.names[worst]} at '
+                f'{wanted[worst]:.4g}, it is {where} at {here[worst]:.4g}; at most '
+                f'{self._max_jump[worst]:.4g} apart is allowed (max_jump_s)')

@@ -1,0 +1,263 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Decides whether a robot may follow its commands, and stops it when it may not."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from diffusion_policy_ros.errors import SafetyError
+
+# HOLDING: at rest. RAMPING: moving, not yet at full speed. STOPPING: braking. ESTOP: braking, then
+# at rest and silent, until somebody re-arms.
+STATES = ('HOLDING', 'RAMPING', 'FOLLOWING', 'STOPPING', 'ESTOP')
+# What others may object to.
+BLOCKS = ('failure', 'end', 'dry_run', 'publishers')
+# Why the robot does not follow, in the order in which people are told.
+SOURCES = ('e_stop', 'measured', 'limits', *BLOCKS, 'speed_scale', 'command', 'jump')
+
+
+class Reason(NamedTuple):
+    """
+    Why the robot does not follow its commands.
+
+    :ivar source: One of ``SOURCES``.
+    :ivar text: What is wrong and, where that is not plain, what to do.
+    """
+
+    source: str
+    text: str
+
+
+class EmergencyStop:
+    """
+    The latch of the emergency stop; it outlives every activation of the node.
+
+    :ivar reason: Who tripped it, empty while it is armed.
+    """
+
+    def __init__(self):
+        """Start armed."""
+        self.reason = ''
+        self._is_pressed = False
+
+    def button(self, pressed):
+        """
+        Take over the state of the button: pressing trips, releasing changes nothing else.
+
+        :param pressed: Whether it is pressed.
+        """
+        self._is_pressed = pressed
+        if pressed:
+            self.trip('the e_stop topic')
+
+    def trip(self, who):
+        """
+        Stop the robot until ``rearm``.
+
+        :param who: Who wants that.
+        """
+        self.reason = self.reason or who
+
+    def rearm(self) -> str:
+        """
+        Let the robot move again.
+
+        :return: Why that is refused, empty when it is done.
+        """
+        if self._is_pressed:
+            return 'the e_stop topic still says true; release the button first'
+        self.reason = ''
+        return ''
+
+
+class Guard:
+    """
+    The state machine between commands and controllers; the time is passed in.
+
+    The clock must never step. A late tick slows the motion down: each one moves the robot by one
+    period, however long ago the last one was.
+
+    :ivar channels: The ``Channel`` of each output, in the order of the contract.
+    :ivar speed_scale: Share of the velocity limits that may be used, in [0, 1]; 0 stops.
+    :ivar engaged: Whether the outputs hold a position that was measured. Without that nothing
+        is to be sent.
+    :ivar stops: How often each source stopped a motion.
+    """
+
+    def __init__(self, channels, measured, emergency, *, ramp_in_s):
+        """
+        Start at rest, and not engaged.
+
+        :param channels: ``Channel`` of each output.
+        :param measured: ``MeasuredJoints`` with the joints of all channels that command positions.
+        :param emergency: ``EmergencyStop``.
+        :param ramp_in_s: Every motion reaches the full speed scale after this time, s.
+        """
+        self.channels, self._measured, self._emergency = channels, measured, emergency
+        self._ramp_in_s = ramp_in_s
+        self.speed_scale = 1.0
+        self.engaged = False
+        self.stops = Counter()
+        self._blocks = {}
+        self._reason = Reason('measured', 'has not looked at the robot yet')
+        self._since_s = None  # when the motion began; None while the robot does not follow
+        self._scale = 0.0  # above 0 only while the robot follows
+
+    @property
+    def state(self) -> str:
+        """Return one of ``STATES``."""
+        if self._emergency.reason:
+            return 'ESTOP'
+        if self._since_s is not None:
+            return 'FOLLOWING' if self._scale >= self.speed_scale else 'RAMPING'
+        return 'HOLDING' if self.at_rest else 'STOPPING'
+
+    @property
+    def reason(self):
+        """Return the ``Reason`` not to follow, None while the robot follows."""
+        return self._emergency_reason() or self._reason
+
+    @property
+    def scale(self) -> float:
+        """Return the speed scale in force now, in [0, 1]."""
+        return self._scale
+
+    @property
+    def moving(self) -> bool:
+        """Tell whether the robot follows its commands."""
+        return self._since_s is not None
+
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether nothing that was sent moves any more."""
+        return not self.engaged or (
+            self._since_s is None and all(channel.at_rest for channel in self.channels))
+
+    @property
+    def stopping_s(self) -> float:
+        """Return how long it takes at most to come to rest, s."""
+        return max(channel.stopping_s for channel in self.channels)
+
+    def block(self, source, text):
+        """
+        Stop the robot and hold it, or take that back.
+
+        :param source: One of ``BLOCKS``.
+        :param text: What is wrong, for people; empty when it no longer is.
+        """
+        self._blocks[source] = text
+
+    def disengage(self):
+        """Forget the held position: the next one is measured. Only at rest."""
+        assert self.at_rest
+        self.engaged = False
+
+    def tick(self, now_s):
+        """
+        Go on by one period.
+
+        :param now_s: The time, s.
+        :return: What to send to each channel, float64 ``(n,)`` each, or None for nothing.
+        """
+        obstacle = (self._emergency_reason() or self._keep_engaged(now_s)
+                    or self._obstacle(now_s))
+        if obstacle is None:
+            self._begin(now_s)
+        else:
+            self._stop(obstacle)
+        if self._emergency.reason and self.at_rest:
+            self.engaged = False  # the robot's power may be off: look anew when it is armed
+        if not self.engaged:
+            return None
+        return [channel.step(now_s, self._scale or None) for channel in self.channels]
+
+    def _emergency_reason(self):
+        """Return why the emergency stop holds the robot, None while it is armed."""
+        return Reason('e_stop', f'emergency stop by {self._emergency.reason}; call ~/rearm when '
+                      'it is safe to move') if self._emergency.reason else None
+
+    def _keep_engaged(self, now_s):
+        """
+        At rest, hold the robot where it is seen; return why that cannot be done.
+
+        A robot that is not seen, or not where it is held, may have lost its power and sagged: the
+        held position is given up, lest the robot snaps back to it.
+        """
+        if self.moving or not self.at_rest:
+            return None
+        stale = self._measured.staleness(now_s)
+        if self.engaged and not stale and not any(
+                channel.is_astray(self._position(channel)) for channel in self.channels):
+            return None
+        self.engaged = False
+        if stale or not self._measured.at_rest(now_s):
+            return Reason('measured', stale or 'waiting until the robot stands still')
+        try:
+            for channel in self.channels:
+                channel.engage(self._position(channel))
+        except SafetyError as error:
+            return Reason('limits', str(error))
+        self.engaged = True
+        return None
+
+    def _obstacle(self, now_s):
+        """Return why the robot must not follow now, None when it may."""
+        for source in BLOCKS:
+            if self._blocks.get(source):
+                return Reason(source, self._blocks[source])
+        stale = self._measured.staleness(now_s)
+        if stale:
+            return Reason('measured', stale)
+        if not self.speed_scale > 0:
+            return Reason('speed_scale', 'speed_scale is 0; raise it to move')
+        for channel in self.channels:
+            silence = channel.silence(now_s)
+            if silence:
+                return Reason('command', silence)
+        if not self.moving:
+            return self._jump(now_s)
+        return None
+
+    def _jump(self, now_s):
+        """Return why no motion may begin with the newest commands."""
+        for channel in self.channels:
+            text = channel.jump(self._position(channel), now_s)
+            if text:
+                return Reason('jump', text)
+        return None
+
+    def _begin(self, now_s):
+        """Follow, faster and faster up to the speed scale."""
+        if not self.moving:
+            if not self.at_rest:
+                return
+            self._since_s = now_s
+        self._reason = None
+        ramp_in_s = self._ramp_in_s
+        ramp = min((now_s - self._since_s) / ramp_in_s, 1.0) if ramp_in_s > 0 else 1.0
+        self._scale = ramp * self.speed_scale
+
+    def _stop(self, obstacle):
+        """Brake, or go on braking or holding."""
+        if self.moving:
+            self.stops[obstacle.source] += 1
+            self._reason = obstacle
+        elif self.at_rest:
+            self._reason = obstacle
+        self._since_s, self._scale = None, 0.0
+
+    def _position(self, channel):
+        """Return the measured positions of a channel's joints; velocities need none."""
+        return None if channel.is_velocity else self._measured.positions(channel.output.names)

@@ -1,0 +1,222 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The node ``command_safety``: stands between whatever commands a robot and the robot's controllers.
+
+A lifecycle node. Takes commands for each output of the contract from ``<input_prefix>/<topic>``
+and publishes on ``<topic>`` what keeps the limits, at a rate of its own; holds the robot, and says
+why, when commands or measurements are missing, wrong or too far away. ``e_stop`` (Bool) and
+``~/trip`` (Trigger) stop it until ``~/rearm`` (Trigger). ``~/status`` (latched) and
+``/diagnostics`` tell the state, its reason and what was refused.
+"""
+
+import sys
+import time
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from diffusion_policy_ros.control.safety.guard import EmergencyStop
+from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.parameters import Parameters
+from diffusion_policy_ros.nodes.safety_parameters import SPECS
+from diffusion_policy_ros.nodes.safety_runtime import SafetyRuntime
+from diffusion_policy_ros.nodes.safety_status import activity, guard_facts, SafetyStatus
+from diffusion_policy_ros.nodes.spinning import run
+from diffusion_policy_ros.real_time import claim_real_time
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+WATCH_PERIOD_S = 0.5
+DIAGNOSTICS_PERIOD_S = 1.0
+# Python lets a thread keep the interpreter for 5 ms by default, half a period of 100 Hz.
+SWITCH_INTERVAL_S = 0.0005
+
+
+class CommandSafety(LifecycleNode):
+    """Guards one robot; what it does is in ``SafetyRuntime`` and ``Guard``."""
+
+    def __init__(self, **node_options):
+        """
+        Declare parameters, and listen to the emergency stop from now on.
+
+        :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
+        """
+        self._runtime = self._status = None
+        super().__init__('command_safety', **node_options)
+        self._settings = Parameters(self, SPECS, is_locked=lambda: self._runtime is not None)
+        self._emergency = EmergencyStop()
+        self._bypass = ''
+        self._status = SafetyStatus(self, self._facts)
+        self._say('unconfigured')
+        self.get_logger().info(
+            f'`ros2 lifecycle set {self.get_fully_qualified_name()} configure`, then `... '
+            'activate`; safety.launch.py does both')
+        self._listen_to_e_stop()
+        # Neither e-stop nor diagnostics may depend on a clock that can stand still.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(WATCH_PERIOD_S, self._on_watch, clock=self._steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._status.publish, clock=self._steady)
+
+    def _listen_to_e_stop(self):
+        """
+        Subscribe to the button twice, and offer the services.
+
+        Only a latched subscription hears what a latched button said before, and only one that is
+        not hears a button that is not; no warning that the other does not.
+        """
+        for profile in (qos.STATUS, qos.VECTORS):
+            self.create_subscription(
+                Bool, 'e_stop', self._on_e_stop, profile,
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
+        self.create_service(Trigger, '~/trip', self._on_trip)
+        self.create_service(Trigger, '~/rearm', self._on_rearm)
+
+    def on_configure(self, state):
+        """Load and check contract and limits, and connect; refuse with the reason."""
+        del state
+        try:
+            self._runtime = SafetyRuntime(self, self._settings, self._emergency, self._show)
+        except DiffusionPolicyError as error:
+            return self._refused(str(error))
+        except Exception as error:
+            return self._refused(f'unexpected error: {error!r}')
+        self._say('inactive')
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state):
+        """Begin to hold, and to follow when that is safe."""
+        result = super().on_activate(state)
+        self._runtime.start()
+        return result
+
+    def on_deactivate(self, state):
+        """Bring the robot to rest, then be silent."""
+        self._runtime.stop()
+        self._say('inactive')
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state):
+        """Let go of the contract and its topics."""
+        del state
+        self._release('unconfigured')
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state):
+        """Bring the robot to rest and let go of everything, from any state."""
+        del state
+        self._release('finalized')
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state):
+        """Bring the robot to rest and let go of everything; it can be configured again."""
+        del state
+        self._release('unconfigured')
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self):
+        """Bring the robot to rest before the node goes."""
+        if self._status is not None:
+            self._release('finalized')
+        super().destroy_node()
+
+    def _refused(self, reason):
+        """Stay unconfigured and say why."""
+        self._status.update(('refused', reason), DiagnosticStatus.ERROR,
+                            f'unconfigured: {reason}')
+        return TransitionCallbackReturn.FAILURE
+
+    def _release(self, state):
+        """Close the runtime, if there is one."""
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            runtime.close()
+        self._say(state)
+
+    def _say(self, state):
+        """Tell a state in which nothing is published."""
+        self._status.update((state,), DiagnosticStatus.OK, state)
+
+    def _show(self):
+        """Tell what the guard does; called after every tick."""
+        runtime = self._runtime
+        if runtime is None:
+            return
+        key, level, text = runtime.with_guard(activity) or (
+            ('no guard', runtime.refusal), DiagnosticStatus.ERROR, f'HOLDING: {runtime.refusal}')
+        if runtime.is_dry:
+            level, text = max(level, DiagnosticStatus.WARN), f'dry run, {text}'
+        self._status.update((*key, runtime.is_dry), level, text)
+
+    def _facts(self):
+        """Return what the status says besides the state's text."""
+        facts = {'e-stop': self._emergency.reason or 'armed'}
+        runtime = self._runtime
+        if runtime is not None:
+            facts['dry run'] = str(runtime.is_dry).lower()
+            facts['commands past this node'] = self._bypass or 'none'
+            facts.update(runtime.with_guard(
+                lambda guard: guard_facts(guard, time.monotonic())) or {})
+        return facts
+
+    def _on_watch(self):
+        """Look who else commands."""
+        if self._runtime is None:
+            return
+        bypass = self._runtime.watch()
+        if bypass and bypass != self._bypass:
+            self.get_logger().warning(f'commands past this node: {bypass}')
+        self._bypass = bypass
+
+    def _on_e_stop(self, message):
+        """Take over the button."""
+        was_armed = not self._emergency.reason
+        self._emergency.button(message.data)
+        self._tell_trip(was_armed)
+
+    def _on_trip(self, request, response):
+        """Trip by service."""
+        del request
+        was_armed = not self._emergency.reason
+        self._emergency.trip('the service ~/trip')
+        self._tell_trip(was_armed)
+        response.success, response.message = True, 'stopped until ~/rearm'
+        return response
+
+    def _tell_trip(self, was_armed):
+        """Log a trip, in every lifecycle state."""
+        if was_armed and self._emergency.reason:
+            self.get_logger().error(f'emergency stop by {self._emergency.reason}')
+
+    def _on_rearm(self, request, response):
+        """Let the robot move again, unless the button is still pressed."""
+        del request
+        refusal = self._emergency.rearm()
+        response.success, response.message = not refusal, refusal or 'armed'
+        self.get_logger().info(f're-arm refused: {refusal}' if refusal else 'armed')
+        return response
+
+
+def main(args=None) -> int:
+    """
+    Run the node until a signal ends it.
+
+    :param args: Command line arguments for ROS.
+    :return: Exit code.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    claim_real_time()
+    return run(CommandSafety, args)

@@ -1,0 +1,155 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The node ``lockstep``: the policy server and Push-T over ROS, on a clock that waits for both.
+
+All messages go over DDS, as between processes. The clock advances by one step of the physics when
+all that is due has been done, planning included, so that simulated time is as fast as the machine
+allows and holds no latency but the transport's grid, the contract's settling time and the injected
+delay. Started by ``dpr bench joins --ros``; tells each episode on standard output.
+"""
+
+import time
+
+from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.conductor import conduct, tell
+from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.policy_server import PolicyServer
+from diffusion_policy_ros.nodes.pusht_sim import PushTSim
+from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+STEP_NS = 10_000_000
+START_NS = 1_000_000_000
+# Pictures and joint states per second: what the policy looks at, and no more to compute.
+RATE_HZ = 10.0
+# What is sent is there within this time; a picture that is lost must not stop the clock.
+PATIENCE_S = 0.5
+PARAMETERS = (
+    ParameterSpec('model', '', 'Checkpoint folder', read_only=True),
+    ParameterSpec('join', 'none', 'How a plan follows the one before it', read_only=True),
+    ParameterSpec('execute_horizon', 0, "Rows between two plans; 0 for the checkpoint's", 0, 1000,
+                  read_only=True),
+    ParameterSpec('num_candidates', 1, 'Plans sampled at once', 1, 256, read_only=True),
+    ParameterSpec('delay_ms', 0.0, 'Time for which finished plans are held back, ms', 0.0, 10000.0,
+                  read_only=True),
+    ParameterSpec('episodes', 100, 'Episodes to run', 1, 10**6, read_only=True),
+    ParameterSpec('seed', 100000, 'Seed of the first episode', 0, 2**31 - 1, read_only=True),
+    ParameterSpec('max_seconds', 30.0, 'Simulated time of an episode at most, s', 1.0, 1000.0,
+                  read_only=True),
+)
+
+PASSED_ON = ('model', 'join', 'execute_horizon', 'num_candidates')
+
+
+class Lockstep(Node):
+    """Runs episodes on a clock of its own."""
+
+    def __init__(self):
+        """Create the clock and both nodes that follow it."""
+        super().__init__('lockstep')
+        self._settings = Parameters(self, PARAMETERS)
+        self._clock = self.create_publisher(Clock, '/clock', qos.EVENTS)
+        self._now_ns = START_NS
+        self._commands, self._plans = [], []
+        self.create_subscription(JointState, COMMAND_TOPIC, self._commands.append,
+                                 qos.ROBOT_STATE)
+        self.create_subscription(JointTrajectory, 'policy_server/chunk', self._plans.append,
+                                 qos.EVENTS)
+        seed = self._settings['seed']
+        self._sim = PushTSim(use_global_arguments=False, parameter_overrides=_overrides(
+            use_sim_time=True, seed=seed, camera_rate_hz=RATE_HZ, state_rate_hz=RATE_HZ))
+        self._server = PolicyServer(use_global_arguments=False, parameter_overrides=_overrides(
+            use_sim_time=True, seed=seed, num_threads=1,
+            inference_delay_ms=self._settings['delay_ms'],
+            **{name: self._settings[name] for name in PASSED_ON}))
+        self._executor = SingleThreadedExecutor()
+        for node in (self, self._sim, self._server):
+            self._executor.add_node(node)
+
+    def destroy_node(self):
+        """End both nodes, then this one."""
+        self._executor.shutdown()
+        self._server.destroy_node()
+        self._sim.destroy_node()
+        super().destroy_node()
+
+    def conduct(self):
+        """Run all episodes and tell each."""
+        self._server.trigger_configure()
+        if self._server.loop is None:
+            raise DiffusionPolicyError('policy_server could not be configured; the log tells why')
+        self._server.trigger_activate()
+        for number in range(self._settings['episodes']):
+            if number:
+                self._sim.start_episode()
+                seed = self._settings['seed'] + number
+                self._server.set_parameters([Parameter('seed', value=seed)])
+                self._server.loop.reset()
+            self._run_episode(self._settings['seed'] + number)
+
+    def _run_episode(self, seed):
+        """Let time pass until the task is solved or the time is over."""
+        self._commands.clear()
+        self._plans.clear()
+        table, start_ns = self._sim.table, self._now_ns
+        end_ns = start_ns + round(self._settings['max_seconds'] * 1e9)
+        while self._now_ns < end_ns and not table.success:
+            self._advance()
+        stamps_ns = [_stamp_ns(command) for command in self._commands]
+        begun_ns = [_stamp_ns(plan) for plan in self._plans]
+        tell('episode', seed=seed, score=table.score(), success=table.success,
+             seconds=(self._now_ns - start_ns) / 1e9,
+             commands=[list(command.position) for command in self._commands],
+             borders=[sum(stamp < begun for stamp in stamps_ns) for begun in begun_ns])
+
+    def _advance(self):
+        """Move the clock by one step, and wait until all that is due has been done."""
+        self._now_ns += STEP_NS
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = divmod(self._now_ns, 10**9)
+        self._clock.publish(message)
+        give_up_s = time.monotonic() + PATIENCE_S
+        quiet = 0
+        # Two looks in a row without work: what the first one set off has been done as well.
+        while quiet < 2 and time.monotonic() < give_up_s:
+            self._executor.spin_once(timeout_sec=0.001)
+            quiet = quiet + 1 if self._is_settled() else 0
+
+    def _is_settled(self):
+        """Tell whether nothing is left to do at this time."""
+        clocks = (node.get_clock().now().nanoseconds for node in (self._sim, self._server))
+        return all(ns >= self._now_ns for ns in clocks) \
+            and self._sim.is_settled(self._now_ns) and self._server.loop.is_settled(self._now_ns)
+
+
+def _overrides(**values):
+    """Return parameter overrides."""
+    return [Parameter(name, value=value) for name, value in values.items()]
+
+
+def _stamp_ns(message):
+    """Return a header's stamp, ns."""
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def main(args=None) -> int:
+    """Run the episodes."""
+    return conduct(Lockstep, args)

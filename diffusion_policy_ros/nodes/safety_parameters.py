@@ -1,0 +1,37 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The parameters of the node ``command_safety``."""
+
+from diffusion_policy_ros.nodes.parameters import ParameterSpec
+
+SPECS = (
+    ParameterSpec('contract', '', 'Robot contract (YAML file); must be set', fixed=True),
+    ParameterSpec('input_prefix', 'policy', 'Commands for <topic> are taken from <this>/<topic>',
+                  fixed=True),
+    ParameterSpec('rate_hz', 100.0, 'Commands to the controllers per second, Hz', 10.0, 500.0,
+                  fixed=True),
+    ParameterSpec('watchdog_ms', 200.0, 'Longest silence of an output before the robot is '
+                  'stopped, ms', 10.0, 5000.0, fixed=True),
+    ParameterSpec('max_jump_s', 0.5, 'The first command of a motion may be as far from the robot '
+                  "as each joint's velocity limit goes in this time, s", 0.01, 10.0, fixed=True),
+    ParameterSpec('ramp_in_s', 1.0, 'Every motion reaches the full speed scale after this time, s',
+                  0.0, 60.0, fixed=True),
+    ParameterSpec('use_robot_description', False, 'Wait for the topic robot_description, and keep '
+                  'its limits too: the tighter ones count', fixed=True),
+    ParameterSpec('speed_scale', 1.0, 'Share of the velocity limits that may be used; 0 stops',
+                  0.0, 1.0),
+    ParameterSpec('dry_run', False, 'Compute and report everything, and publish nothing to the '
+                  'controllers'),
+)

@@ -1,0 +1,135 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What ``command_safety`` tells people: on a latched topic, in /diagnostics and in the log."""
+
+import threading
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diffusion_policy_ros.nodes import qos
+
+LOG_PERIOD_S = 2.0
+# What holds a robot that is in order: nobody commands it, or somebody wants it to wait.
+HARMLESS = ('end', 'dry_run', 'speed_scale', 'command')
+
+
+class SafetyStatus:
+    """
+    Tells the present state and its reason, at once when they change.
+
+    Methods may be called from several threads.
+    """
+
+    def __init__(self, node, facts):
+        """
+        Create the publishers; they work in every lifecycle state.
+
+        :param node: The node that reports.
+        :param facts: Called without arguments; returns a dict of names and texts.
+        """
+        self._node, self._facts = node, facts
+        self._lock = threading.Lock()
+        self._key, self._level, self._text = None, DiagnosticStatus.OK, ''
+        self._logged_s = {}
+        # Plain publishers, not lifecycle ones: people need them most while nothing is active.
+        self._status = node.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
+        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.EVENTS)
+
+    def update(self, key, level, text):
+        """
+        State what is.
+
+        :param key: Changes exactly when people shall be told at once.
+        :param level: Level of ``DiagnosticStatus``.
+        :param text: One sentence; it may vary with every call.
+        """
+        with self._lock:
+            is_news, self._key = key != self._key, key
+            self._level, self._text = level, text
+            if is_news:
+                self._log(key)
+                self._status.publish(self._message())
+
+    def publish(self):
+        """Repeat the status with its present text and facts, and publish on /diagnostics."""
+        with self._lock:
+            message = self._message()
+        self._status.publish(message)
+        array = DiagnosticArray(status=[message])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+    def _log(self, key):
+        """Write a line, unless there was one about the same lately."""
+        now_s = time.monotonic()
+        if now_s - self._logged_s.get(key, -LOG_PERIOD_S) >= LOG_PERIOD_S:
+            self._logged_s[key] = now_s
+            # One line each: rclpy refuses another severity from the same line.
+            if self._level == DiagnosticStatus.OK:
+                self._node.get_logger().info(self._text)
+            else:
+                self._node.get_logger().warning(self._text)
+
+    def _message(self):
+        """Fill a status message."""
+        return DiagnosticStatus(
+            level=self._level, name=self._node.get_name(), message=self._text,
+            hardware_id=self._node.get_fully_qualified_name(),
+            values=[KeyValue(key=key, value=value) for key, value in self._facts().items()])
+
+
+def activity(guard) -> tuple:
+    """
+    Say what a guard does, as ``SafetyStatus.update`` wants to know it.
+
+    :param guard: ``Guard``.
+    :return: Key, level and text.
+    """
+    state, reason = guard.state, guard.reason
+    if reason is None:
+        return (state,), DiagnosticStatus.OK, state
+    level = DiagnosticStatus.WARN if reason.source in HARMLESS else DiagnosticStatus.ERROR
+    return (state, reason.source), level, f'{state}: {reason.text}'
+
+
+def guard_facts(guard, now_s) -> dict:
+    """
+    Return what a guard has counted, as names and texts.
+
+    :param guard: ``Guard``.
+    :param now_s: The time on the guard's clock, s.
+    """
+    reason = guard.reason
+    facts = {'state': guard.state, 'reason': reason.text if reason else '',
+             'source of the reason': reason.source if reason else '',
+             'speed scale now': f'{guard.scale:.3f}',
+             'watchdog trips': str(guard.stops['command'])}
+    facts.update({f'stopped by {source}': str(count) for source, count in guard.stops.items()})
+    for channel in guard.channels:
+        facts.update(_channel_facts(channel, now_s))
+    return facts
+
+
+def _channel_facts(channel, now_s):
+    """Return what was counted at one output."""
+    topic, age_s = channel.output.topic, channel.age_s(now_s)
+    facts = {f'{topic} age of the last command (s)': 'none yet' if age_s is None else
+             f'{age_s:.3f}', f'{topic} refused': str(channel.refused.total()),
+             f'{topic} clamped steps': f'{channel.any_intervention} of {channel.steps}'}
+    facts.update({f'{topic} refused for {cause}': str(count)
+                  for cause, count in channel.refused.items()})
+    for name, count in zip(channel.output.names, channel.interventions):
+        facts[f'{name} clamped (%)'] = f'{100 * count / max(channel.steps, 1):.1f}'
+    return facts
