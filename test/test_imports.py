@@ -54,6 +54,7 @@ ONLY_IN = {
     'torch': {'diffusion', 'networks', 'policy', 'training', 'evaluation', 'nodes', 'cli'},
     'cv2': {'observation', 'data', 'sim', 'evaluation', 'cli'},
     'rosbags': {'data'},
+    'ruckig': {'control'},
     'safetensors': {'policy', 'training'},
     'tensorboard': {'training'},
     'matplotlib': {'evaluation', 'cli'},
@@ -143,8 +144,8 @@ def test_help_loads_neither_torch_nor_ros():
 
 @pytest.mark.parametrize('part', ['observation', 'control', 'data', 'sim'])
 def test_parts_without_torch_do_not_load_it(part):
-    names = [f'{PACKAGE}.{part}.{path.stem}' for path in (ROOT / PACKAGE / part).glob('*.py')
-             if path.stem != '__init__']
+    names = ['.'.join(path.relative_to(ROOT).with_suffix('').parts)
+             for path in (ROOT / PACKAGE / part).rglob('*.py') if path.stem != '__init__']
     for library in ('av', 'pyarrow', 'rosbags', 'zarr') if part == 'data' else ():
         pytest.importorskip(library)
     for library in ENGINES if part == 'sim' else ():

@@ -22,7 +22,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 zarr = pytest.importorskip('zarr')
-from diffusion_policy_ros.policy import Policy  # noqa: E402
+from diffusion_policy_ros.policy import Policy  # noqa: E402,I100
 
 CONFIG = Path(__file__).parents[2] / 'config'
 ROWS = 12

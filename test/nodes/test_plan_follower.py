@@ -1,0 +1,94 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Seeds that repeat with the run, and plans on their way to being shown."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+from diffusion_policy_ros.contract import parse_contract  # noqa: E402,I100
+from diffusion_policy_ros.control.replan import ReplanSettings  # noqa: E402
+from diffusion_policy_ros.control.scheduler import RecedingHorizon  # noqa: E402
+from diffusion_policy_ros.nodes.plan_follower import PlanFollower  # noqa: E402
+from diffusion_policy_ros.nodes.plan_seeds import PlanSeeds  # noqa: E402
+
+T0, PERIOD = 10**18, 10**8
+CONTRACT = parse_contract("""
+robot: r
+rate_hz: 10
+observations:
+  - {key: observation.state, topic: s, type: sensor_msgs/msg/JointState, joints: [a],
+     max_age_ms: 100}
+actions:
+  - {topic: arm, type: sensor_msgs/msg/JointState, joints: [a]}
+""")
+
+
+def _plan(tick_ns, epoch=0):
+    return SimpleNamespace(rows=np.zeros((5, 1)),
+                           request=SimpleNamespace(tick_ns=tick_ns, epoch=epoch))
+
+
+def _follower():
+    horizon = RecedingHorizon(CONTRACT, ReplanSettings(2))
+    horizon.observed(T0)
+    return PlanFollower(horizon, 10.0), horizon
+
+
+def test_a_seed_gives_the_same_sequence_and_plans_that_share_one_do_not_use_it_up():
+    seeds = PlanSeeds()
+    seeds.start_over(7)
+    shared = seeds.next(is_shared=True)
+    first = [seeds.next(is_shared=False) for _ in range(5)]
+    assert seeds.next(is_shared=True) == shared and len({shared, *first}) == 6
+    seeds.start_over(7)
+    assert [seeds.next(is_shared=False) for _ in range(5)] == first
+    seeds.start_over(8)
+    assert seeds.next(is_shared=False) != first[0]
+    seeds.start_over(-1)
+    other = seeds.next(is_shared=False)
+    seeds.start_over(-1)
+    assert seeds.next(is_shared=False) != other
+
+
+def test_every_plan_is_shown_once_with_its_first_command():
+    follower, _ = _follower()
+    assert follower.take_over(_plan(T0), T0 + PERIOD // 10, grid={})
+    assert follower.take_over(_plan(T0 + PERIOD), T0 + PERIOD, grid={})  # before any command
+    assert not list(follower.unshown())
+    assert not follower.sent(T0)  # the first plan was late for this slot: it begins at the next
+    assert follower.sent(T0 + PERIOD) and not follower.sent(T0 + PERIOD)
+    shown = list(follower.unshown())
+    assert [f.plan.request.tick_ns for f in shown] == [T0, T0 + PERIOD]
+    assert {f.sent_ns for f in shown} == {T0 + PERIOD} and not list(follower.unshown())
+
+
+def test_plans_that_are_out_of_date_or_dropped_are_never_shown():
+    follower, horizon = _follower()
+    horizon.reset()
+    assert not follower.take_over(_plan(T0, epoch=0), T0, grid={})
+    assert follower.take_over(_plan(T0, epoch=1), T0, grid={})
+    follower.drop()
+    assert not follower.sent(T0) and not list(follower.unshown())
+
+
+def test_a_plan_that_is_held_back_comes_out_once_when_its_time_has_come():
+    follower, _ = _follower()
+    plan = _plan(T0)
+    follower.hold_back(plan, T0 + 5)
+    assert follower.is_holding_back and follower.release(T0 + 4) is None
+    assert follower.release(T0 + 5) is plan
+    assert not follower.is_holding_back and follower.release(T0 + 6) is None
