@@ -53,8 +53,8 @@ extras = {
     # ROS 2 Kilted as wheels, for a machine without an installed ROS 2.
     'ros': ['ros-builtin-interfaces==2.3.*', 'ros-diagnostic-msgs==5.5.*',
             'ros-geometry-msgs==5.5.*', 'ros-lifecycle-msgs==2.3.*', 'ros-nav-msgs==5.5.*',
-            'ros-rcl-interfaces==2.3.*', 'ros-rclpy[fastrtps]==9.1.*', 'ros-sensor-msgs==5.5.*',
-            'ros-std-msgs==5.5.*', 'ros-std-srvs==5.5.*', 'ros-trajectory-msgs==5.5.*',
+            'ros-rcl-interfaces==2.3.*', 'ros-rclpy[fastrtps]==9.1.*', 'ros-rosgraph-msgs==2.3.*',
+            'ros-sensor-msgs==5.5.*', 'ros-std-msgs==5.5.*', 'ros-std-srvs==5.5.*', 'ros-trajectory-msgs==5.5.*',
             'ros-visualization-msgs==5.5.*'],
     'dev': ['colcon-common-extensions', 'colcon-ros', 'diffusers>=0.30', 'flake8>=6',
             'flake8-import-order', 'flake8-quotes', 'hypothesis>=6', 'pandas>=2',

@@ -11,83 +11,83 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+"""Start a policy server and its safety node, by default all the way to commanding the robot."""
 
-"""Start a policy server, and by default bring it all the way to commanding the robot."""
+from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
-from diffusion_policy_ros.dds_profile import profile_variable
+from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.control.safety.limits import motion_limits
+from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.launching.common import (
+    common_arguments, fast_dds_profile, given, lifecycle_arguments, lifecycle_node, share, TRUTH)
 from launch import LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable)
-from launch.events import matches_action
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration
-from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
-from lifecycle_msgs.msg import Transition
-import yaml
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
 
-PACKAGE = 'diffusion_policy_ros'
-TRUTH = ('true', 'false')
-NODE_ARGUMENTS = (
-    ('model', '', 'Checkpoint folder; empty: the one that params_file names'),
-    ('contract', '', "Robot contract (YAML file); empty: the checkpoint's own"),
-    ('device', '', 'Where to run the policy: auto, cpu, cuda or cuda:<n>; empty: auto'),
-    ('command_rate_hz', '', "Commands per second, Hz, a multiple of the contract's rate; empty: "
-     "the contract's rate"),
-)
+NODE = 'policy_server'
+PREFIX = 'policy'
+NODE_ARGUMENTS = {
+    'model': 'Checkpoint folder; empty: the one that params_file names',
+    'contract': "Robot contract (YAML file); empty: the checkpoint's own",
+    'device': 'Where to run the policy: auto, cpu, cuda or cuda:<n>; empty: auto',
+    'command_rate_hz': "Commands per second, Hz, a multiple of the contract's rate; empty: that "
+                       'rate'}
+SAFETY_ARGUMENTS = {
+    'speed_scale': 'Share of the velocity limits that may be used, 0 to 1; empty: 1',
+    'dry_run': 'true: the safety node computes and reports, and publishes nothing; empty: false'}
+PASSED_ON = ('namespace', 'use_sim_time', 'log_level', 'autostart', *SAFETY_ARGUMENTS)
 
 
 def generate_launch_description():
-    """Declare the arguments and start the node."""
-    config = f'{get_package_share_directory(PACKAGE)}/config'
+    """Declare the arguments and start the nodes."""
     return LaunchDescription([
-        *[DeclareLaunchArgument(name, default_value=default, description=text)
-          for name, default, text in NODE_ARGUMENTS],
+        *[DeclareLaunchArgument(name, default_value='', description=text)
+          for name, text in {**NODE_ARGUMENTS, **SAFETY_ARGUMENTS}.items()],
+        DeclareLaunchArgument('safety', default_value='true', choices=TRUTH, description=(
+            "Let command_safety hold all commands to the contract's limits; false commands the "
+            'robot directly')),
         DeclareLaunchArgument(
-            'params_file', default_value=f'{config}/policy_server.yaml', description=(
-                'YAML file with parameters of the node; the arguments above win over it')),
-        DeclareLaunchArgument('namespace', default_value='', description=(
-            'Namespace of the node and of every topic of the contract')),
-        DeclareLaunchArgument('use_sim_time', default_value='false', choices=TRUTH, description=(
-            'Follow /clock, as with Gazebo or a played bag')),
-        DeclareLaunchArgument('log_level', default_value='info', description='Least level shown',
-                              choices=('debug', 'info', 'warn', 'error', 'fatal')),
-        DeclareLaunchArgument('autostart', default_value='true', choices=TRUTH, description=(
-            'Configure and activate at once; false leaves that to you or a lifecycle manager')),
-        # Without this profile Fast DDS loses camera images between processes.
-        SetEnvironmentVariable(profile_variable(), EnvironmentVariable(
-            profile_variable(), default_value=f'{config}/fastdds.xml')),
-        OpaqueFunction(function=start_node),
+            'safety_params_file', default_value=f'{share()}/config/command_safety.yaml',
+            description='YAML file with parameters of command_safety'),
+        *lifecycle_arguments(NODE), *common_arguments(), fast_dds_profile(),
+        OpaqueFunction(function=start_nodes),
     ])
 
 
-def start_node(context):
-    """Start the node with the arguments that were given."""
-    def value(name):
-        return LaunchConfiguration(name).perform(context)
-
-    given = {name: value(name) for name, _, _ in NODE_ARGUMENTS if value(name)}
-    if 'command_rate_hz' in given:
-        given['command_rate_hz'] = yaml.safe_load(given['command_rate_hz'])
-    node = LifecycleNode(
-        package=PACKAGE, executable='policy_server', name='policy_server',
-        namespace=value('namespace'), output='screen',
-        parameters=[value('params_file'), given,
-                    {'use_sim_time': value('use_sim_time') == 'true'}],
-        arguments=['--ros-args', '--log-level', value('log_level')])
-    return [node] if value('autostart') == 'false' else [*autostart(node), node]
+def start_nodes(context):
+    """Start the server and, where wanted, the node that its commands go through."""
+    parameters = given(context, NODE_ARGUMENTS)
+    if LaunchConfiguration('safety').perform(context) == 'false':
+        return lifecycle_node(context, NODE, parameters)
+    contract = parameters.get('contract') or contract_of(parameters.get('model'))
+    check_limits(contract)
+    return [*lifecycle_node(context, NODE, {**parameters, 'command_prefix': PREFIX}),
+            include_safety(contract)]
 
 
-def autostart(node):
-    """Return the actions that configure a lifecycle node and then activate it."""
-    def change(transition):
-        return EmitEvent(event=ChangeState(
-            lifecycle_node_matcher=matches_action(node), transition_id=transition))
+def contract_of(model):
+    """Return the contract inside a checkpoint."""
+    if not model:
+        raise RuntimeError('safety:=true needs model:= or contract:=, to know the limits that '
+                           'commands are to be held to; or give safety:=false')
+    return str(Path(model) / 'contract.yaml')
 
-    return [
-        RegisterEventHandler(OnStateTransition(
-            target_lifecycle_node=node, start_state='configuring', goal_state='inactive',
-            entities=[change(Transition.TRANSITION_ACTIVATE)])),
-        change(Transition.TRANSITION_CONFIGURE),
-    ]
+
+def check_limits(path):
+    """Refuse to start where the safety node would refuse to pass anything on."""
+    try:
+        contract = load_contract(path)
+        motion_limits(contract.limits, contract.action_names, source=path)
+    except DiffusionPolicyError as error:
+        raise RuntimeError(f'{error}. To command the robot without command_safety, give '
+                           'safety:=false') from error
+
+
+def include_safety(contract):
+    """Return the launch of the safety node."""
+    arguments = {name: LaunchConfiguration(name) for name in PASSED_ON}
+    return IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(f'{share()}/launch/safety.launch.py'),
+        launch_arguments={**arguments, 'contract': contract,
+                          'params_file': LaunchConfiguration('safety_params_file')}.items())

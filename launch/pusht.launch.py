@@ -11,65 +11,54 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-
 """Start the simulated Push-T robot and, by default, the policy that was trained for it."""
 
-from ament_index_python.packages import get_package_share_directory
-from diffusion_policy_ros.dds_profile import profile_variable
+from diffusion_policy_ros.launching.common import (
+    common_arguments, fast_dds_profile, PACKAGE, share, TRUTH)
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-PACKAGE = 'diffusion_policy_ros'
-TRUTH = ('true', 'false')
 PASSED_ON = ('model', 'contract', 'command_rate_hz', 'namespace', 'use_sim_time', 'log_level',
-             'autostart')
+             'autostart', 'safety')
 
 
 def generate_launch_description():
     """Declare the arguments, start the simulation and include the policy's launch file."""
-    share = get_package_share_directory(PACKAGE)
     return LaunchDescription([
-        *declare_arguments(share),
-        # Without this profile Fast DDS loses camera images between processes.
-        SetEnvironmentVariable(profile_variable(), EnvironmentVariable(
-            profile_variable(), default_value=f'{share}/config/fastdds.xml')),
-        start_simulation(),
+        *declare_arguments(), *common_arguments(), fast_dds_profile(), start_simulation(),
         IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(f'{share}/launch/policy.launch.py'),
+            PythonLaunchDescriptionSource(f'{share()}/launch/policy.launch.py'),
             launch_arguments=[(name, LaunchConfiguration(name)) for name in PASSED_ON],
             condition=IfCondition(LaunchConfiguration('policy'))),
     ])
 
 
-def declare_arguments(share):
+def declare_arguments():
     """Return the declarations of the launch arguments."""
     return [
         DeclareLaunchArgument('policy', default_value='true', choices=TRUTH, description=(
             'Start a policy server too; false for demonstrating or recording')),
-        DeclareLaunchArgument('model', default_value=f'{share}/models/pusht_image',
+        DeclareLaunchArgument('model', default_value=f'{share()}/models/pusht_image',
                               description='Checkpoint folder'),
-        DeclareLaunchArgument('contract', default_value=f'{share}/config/robots/pusht.yaml',
+        DeclareLaunchArgument('contract', default_value=f'{share()}/config/robots/pusht.yaml',
                               description='Robot contract (YAML file)'),
         DeclareLaunchArgument('command_rate_hz', default_value='', description=(
             "Commands per second, Hz, a multiple of the contract's rate; empty: that rate")),
-        DeclareLaunchArgument('sim_params_file', default_value=f'{share}/config/pusht_sim.yaml',
+        DeclareLaunchArgument('safety', default_value='false', choices=TRUTH, description=(
+            'Let command_safety hold all commands to the limits; they reach the finger some '
+            '0.1 s later then, at 10 commands per second')),
+        DeclareLaunchArgument('sim_params_file', default_value=f'{share()}/config/pusht_sim.yaml',
                               description='YAML file with parameters of the simulation; view, '
                               'seed and use_sim_time win over it'),
         DeclareLaunchArgument('view', default_value='false', choices=TRUTH, description=(
             'Open a window in which the mouse demonstrates')),
         DeclareLaunchArgument('seed', default_value='0',
                               description='Seed of the first episode; each reset adds one'),
-        DeclareLaunchArgument('namespace', default_value='',
-                              description='Namespace of all nodes and topics'),
-        DeclareLaunchArgument('use_sim_time', default_value='false', choices=TRUTH, description=(
-            'Follow /clock, which something else must publish')),
-        DeclareLaunchArgument('log_level', default_value='info', description='Least level shown',
-                              choices=('debug', 'info', 'warn', 'error', 'fatal')),
         DeclareLaunchArgument('autostart', default_value='true', choices=TRUTH, description=(
             'Configure and activate the policy server at once')),
     ]

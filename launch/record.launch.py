@@ -11,43 +11,31 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-
 """Start a recorder: episodes of the contract's topics become rosbags, one each."""
 
-from ament_index_python.packages import get_package_share_directory
-from diffusion_policy_ros.dds_profile import profile_variable
+from diffusion_policy_ros.launching.common import (
+    common_arguments, fast_dds_profile, given, PACKAGE, share)
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-PACKAGE = 'diffusion_policy_ros'
-NODE_ARGUMENTS = (
-    ('contract', 'Robot contract (YAML file); empty: the one that params_file names'),
-    ('output', 'Folder for the bags, one per episode; empty: bags'),
-    ('dataset', 'Folder of the dataset that ~/convert builds; empty: dataset'),
-    ('task', 'What the demonstrations show, one sentence'),
-)
+NODE_ARGUMENTS = {
+    'contract': 'Robot contract (YAML file); empty: the one that params_file names',
+    'output': 'Folder for the bags, one per episode; empty: bags',
+    'dataset': 'Folder of the dataset that ~/convert builds; empty: dataset',
+    'task': 'What the demonstrations show, one sentence'}
 
 
 def generate_launch_description():
     """Declare the arguments and start the node."""
-    config = f'{get_package_share_directory(PACKAGE)}/config'
     return LaunchDescription([
         *[DeclareLaunchArgument(name, default_value='', description=text)
-          for name, text in NODE_ARGUMENTS],
-        DeclareLaunchArgument('params_file', default_value=f'{config}/recorder.yaml', description=(
-            'YAML file with parameters of the node; the arguments above win over it')),
-        DeclareLaunchArgument('namespace', default_value='', description=(
-            'Namespace of the node and of every topic of the contract')),
-        DeclareLaunchArgument('use_sim_time', default_value='false', choices=('true', 'false'),
-                              description='Follow /clock, as with Gazebo'),
-        DeclareLaunchArgument('log_level', default_value='info', description='Least level shown',
-                              choices=('debug', 'info', 'warn', 'error', 'fatal')),
-        # Without this profile Fast DDS loses camera images between processes.
-        SetEnvironmentVariable(profile_variable(), EnvironmentVariable(
-            profile_variable(), default_value=f'{config}/fastdds.xml')),
-        OpaqueFunction(function=start_node),
+          for name, text in NODE_ARGUMENTS.items()],
+        DeclareLaunchArgument(
+            'params_file', default_value=f'{share()}/config/recorder.yaml', description=(
+                'YAML file with parameters of the node; the arguments above win over it')),
+        *common_arguments(), fast_dds_profile(), OpaqueFunction(function=start_node),
     ])
 
 
@@ -56,10 +44,9 @@ def start_node(context):
     def value(name):
         return LaunchConfiguration(name).perform(context)
 
-    given = {name: value(name) for name, _ in NODE_ARGUMENTS if value(name)}
     return [Node(
         package=PACKAGE, executable='recorder', name='recorder', namespace=value('namespace'),
         output='screen',
-        parameters=[value('params_file'), given,
+        parameters=[value('params_file'), given(context, NODE_ARGUMENTS),
                     {'use_sim_time': value('use_sim_time') == 'true'}],
         arguments=['--ros-args', '--log-level', value('log_level')])]

@@ -36,19 +36,23 @@ LAYERS = {
     'data': {'observation'},
     'training': {'diffusion', 'networks', 'policy', 'data', 'sim'},
     'evaluation': {'diffusion', 'observation', 'policy', 'control', 'data', 'sim'},
+    'launching': set(),
     'nodes': {'diffusion', 'networks', 'observation', 'policy', 'control', 'data', 'sim',
               'training', 'evaluation'},
     'cli': {'diffusion', 'networks', 'observation', 'policy', 'control', 'data', 'sim',
             'training', 'evaluation'},
 }
 ROS_MODULES = {'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs',
-               'nav_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs', 'std_srvs',
+               'nav_msgs', 'rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'std_srvs',
                'trajectory_msgs', 'visualization_msgs'}
+LAUNCH_MODULES = {'ament_index_python', 'launch', 'launch_ros'}
 ENGINES = {'gym_pusht', 'gymnasium', 'pygame', 'pymunk', 'shapely'}
 DATA_LIBRARIES = {'av', 'pyarrow', 'zarr'}
 # Libraries that may be imported only in these parts ('' is the top of the package).
 ONLY_IN = {
     **dict.fromkeys(ROS_MODULES, {'nodes'}),
+    **dict.fromkeys(LAUNCH_MODULES, {'launching'}),
+    'lifecycle_msgs': {'nodes', 'launching'},
     **dict.fromkeys(ENGINES, {'sim'}),
     **dict.fromkeys(DATA_LIBRARIES, {'data', 'sim', 'evaluation', 'cli'}),
     'torch': {'diffusion', 'networks', 'policy', 'training', 'evaluation', 'nodes', 'cli'},

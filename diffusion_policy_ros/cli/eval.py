@@ -38,6 +38,15 @@ def add_arguments(parser):
                         help='simulated robot; the score of pusht is the largest share of the '
                              'goal that was covered, divided by the 0.95 that is success')
     parser.add_argument('--episodes', type=int, default=500, help='number of episodes')
+    add_run_arguments(parser)
+
+
+def add_run_arguments(parser):
+    """
+    Declare how episodes are run, how plans are made and how they are followed.
+
+    :param parser: The subcommand's ``ArgumentParser``.
+    """
     parser.add_argument('--seed', type=int, default=100_000,
                         help='seed of the first episode; the others count up from it')
     parser.add_argument('--solver', choices=SOLVERS,
@@ -88,15 +97,13 @@ def run(args) -> int:
     from diffusion_policy_ros.policy.policy import Policy
     from tqdm import tqdm
 
-    _check(args)
-    changes = _sampler_changes(args)
+    check_range('episodes', args.episodes, 1, 10**6)
+    check_run_arguments(args)
     policy = Policy.load(args.model, args.device)
     if policy.contract is None:
         raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
                           'what it sees; evaluate a checkpoint that dpr train wrote')
-    sampler = policy.sampler.changed(**changes)
-    policy.check_sampler(sampler)
-    options, loop = _options(args, sampler), _loop(args, policy.config)
+    options, loop = read_run_arguments(args, policy)
     module, name, max_steps = SIMULATIONS[args.sim]
     seeds = range(args.seed, args.seed + args.episodes)
     with memory_guard('lower --batch'), \
@@ -107,47 +114,85 @@ def run(args) -> int:
     print(evaluation.sentence())
     if args.out:
         settings = {'model': str(args.model), 'sim': args.sim, 'first_seed': args.seed,
-                    **asdict(options), **asdict(loop)}
-        try:
-            args.out.write_text(json.dumps({**settings, **evaluation.to_dict()}, indent=1))
-        except OSError as error:
-            raise ConfigError(f'--out {args.out} cannot be written: {error}') from error
+                    **asdict(options), 'loop': asdict(loop)}
+        write_figures(args.out, {**settings, **evaluation.to_dict()})
     return 0
 
 
-def _check(args):
-    """Refuse numbers that no evaluation can have."""
-    for name, low, high in (('episodes', 1, 10**6), ('batch', 1, 10**4), ('seed', 0, 2**31 - 1)):
-        if not low <= getattr(args, name) <= high:
-            raise ConfigError(f'--{name} is {getattr(args, name)}; it must be from {low} to '
-                              f'{high}')
-    if not 0 <= args.delay_ms <= 10_000:
-        raise ConfigError(f'--delay-ms is {args.delay_ms}; it must be from 0 to 10000')
+def write_figures(path, figures):
+    """
+    Write the file of ``--out``.
+
+    :param path: The file.
+    :param figures: What JSON can hold.
+    :raises ConfigError: if it cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(figures, indent=1))
+    except OSError as error:
+        raise ConfigError(f'--out {path} cannot be written: {error}') from error
+
+
+def check_run_arguments(args):
+    """
+    Refuse what no run of episodes can have, before anything that takes long.
+
+    :param args: Parsed arguments of ``add_run_arguments``.
+    :raises ConfigError: naming the argument and what is possible.
+    """
+    sampler_changes(args)
+    check_range('batch', args.batch, 1, 10**4)
+    check_range('seed', args.seed, 0, 2**31 - 1)
+    check_range('delay-ms', args.delay_ms, 0, 10_000)
     if args.out and (args.out.is_dir() or not os.access(args.out.parent, os.W_OK | os.X_OK)):
         raise ConfigError(f'--out is {args.out}; name a file in a folder that exists and can be '
                           'written to')
 
 
-def _options(args, sampler):
-    """Return how plans are made."""
-    from diffusion_policy_ros.policy.planner import PlanOptions
+def check_range(name, value, low, high):
+    """
+    Refuse a number outside its range.
 
-    return PlanOptions(sampler, args.join, args.candidates, args.warm_start_level)
+    :param name: Name of the argument.
+    :param value: What was given.
+    :param low: Smallest value that will do.
+    :param high: Largest one.
+    :raises ConfigError: naming all of them.
+    """
+    if not low <= value <= high:
+        raise ConfigError(f'--{name} is {value}; it must be from {low} to {high}')
 
 
-def _loop(args, config):
-    """Return how plans are followed."""
+def read_run_arguments(args, policy):
+    """
+    Return how plans are made and followed.
+
+    :param args: Parsed arguments of ``add_run_arguments``.
+    :param policy: The ``Policy`` that makes them.
+    :return: ``(PlanOptions, LoopSettings)``.
+    :raises ConfigError: if they do not fit the policy.
+    """
     from diffusion_policy_ros.control.joins import JoinSettings
     from diffusion_policy_ros.control.replan import ReplanSettings
     from diffusion_policy_ros.evaluation.rollout import LoopSettings
+    from diffusion_policy_ros.policy.planner import PlanOptions
 
-    horizon = choose_execute_horizon(args.execute_horizon, config.n_action_steps)
-    return LoopSettings(ReplanSettings(horizon, args.replan),
-                        JoinSettings(args.join, args.blend_rows), args.delay_ms)
+    options = PlanOptions(policy.sampler.changed(**sampler_changes(args)), args.join,
+                          args.candidates, args.warm_start_level)
+    options.check(policy)
+    horizon = choose_execute_horizon(args.execute_horizon, policy.config.n_action_steps)
+    return options, LoopSettings(ReplanSettings(horizon, args.replan),
+                                 JoinSettings(args.join, args.blend_rows), args.delay_ms)
 
 
-def _sampler_changes(args):
-    """Return the sampler's options that were asked for, each of them once."""
+def sampler_changes(args) -> dict:
+    """
+    Return the sampler's options that were asked for, each of them once.
+
+    :param args: Parsed arguments of ``add_run_arguments``.
+    :return: Changes for ``Sampler.changed``.
+    :raises ConfigError: if one is wrong, or asked for twice.
+    """
     changes = {'solver': args.solver, 'num_inference_steps': args.steps}
     changes = {name: value for name, value in changes.items() if value is not None}
     for text in args.sampler:

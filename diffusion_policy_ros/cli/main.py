@@ -26,6 +26,7 @@ COMMANDS = {
     'convert': ('turn rosbags or a zarr file into a demonstration dataset', 'train'),
     'train': ('turn a demonstration dataset into a checkpoint', 'train'),
     'eval': ('measure a checkpoint in simulation, with intervals', 'sim'),
+    'calibrate': ('choose how unsure a policy may be before its robot is held', 'sim'),
     'bench': ('measure the control loop on this machine, or all solvers of a policy', 'sim'),
     'replay': ('compute again what a policy did in a bag, bit for bit, or compare it with a '
                'demonstration', 'train'),

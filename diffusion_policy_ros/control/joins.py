@@ -85,7 +85,9 @@ class JoinSettings:
         if self.name == 'blend':
             return smooth_step(plan.joined_share(now_ns))
         ages = [(obs_ns - older_ns[0]) * rate_hz / 1e9 for obs_ns in (*older_ns, plan.obs_ns)]
-        weights = [math.exp(-self.ensemble_decay * age) for age in ages]
+        exponents = [-self.ensemble_decay * age for age in ages]
+        largest = max(exponents)  # taken out, so that none overflows
+        weights = [math.exp(exponent - largest) for exponent in exponents]
         return weights[-1] / sum(weights)
 
 

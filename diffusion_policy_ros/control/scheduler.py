@@ -27,8 +27,8 @@ import numpy as np
 
 # Without a good observation for this many periods no row is trusted any more.
 LEASE_PERIODS = 3
-# Rounding of times to whole nanoseconds, in rows.
-GRID_ERROR = 1e-3
+# Rounding of times to whole nanoseconds, in rows; up to 1000 rows per second.
+GRID_ERROR = 2e-6
 COMMANDS_KEPT = 1024
 
 

@@ -28,7 +28,7 @@ def promise_weights(frozen, end, rows):
     frozen rows alone and few steps the free ones do not follow.
 
     :param frozen: Rows that will have been executed when the chunk arrives, at least 0.
-    :param end: Number of promised rows; fewer than ``frozen`` count as all of them.
+    :param end: Number of promised rows; if at most ``frozen``, each of them weighs 1.
     :param rows: Rows of the chunk.
     :return: float32 (rows,), from 1 down to 0.
     """
@@ -73,5 +73,4 @@ class Inpainted:
         :param level: Level.
         :return: Corrected x0_hat, shaped like ``x_t``.
         """
-        x0_hat = self._denoiser(x_t, level)
-        return x0_hat + self._weights * (self._known - x0_hat)
+        return torch.lerp(self._denoiser(x_t, level), self._known, self._weights)

@@ -82,7 +82,7 @@ class Evaluation:
 
 
 def evaluate(policy, make_environment, seeds, *, options, loop, max_steps, batch_size=50,
-             progress=lambda count: None):
+             watch=None, progress=lambda count: None):
     """
     Run seeded episodes in simulated time and collect what they reached.
 
@@ -93,6 +93,7 @@ def evaluate(policy, make_environment, seeds, *, options, loop, max_steps, batch
     :param loop: ``LoopSettings``: when, how late they arrive and how they are followed.
     :param max_steps: Rows per episode at most.
     :param batch_size: Episodes that advance together.
+    :param watch: As for ``roll_out``.
     :param progress: Called with the number of newly finished episodes.
     :return: The ``Evaluation``.
     """
@@ -103,7 +104,7 @@ def evaluate(policy, make_environment, seeds, *, options, loop, max_steps, batch
     for start in range(0, len(seeds), batch_size):
         rollouts = [Rollout(environment, policy.config, seed, observation_messages, loop)
                     for environment, seed in zip(environments, seeds[start:start + batch_size])]
-        finished = roll_out(policy, rollouts, options=options, max_steps=max_steps)
+        finished = roll_out(policy, rollouts, options=options, max_steps=max_steps, watch=watch)
         results += finished
         traces += [(rollout.commands, rollout.borders) for rollout in rollouts]
         progress(len(finished))

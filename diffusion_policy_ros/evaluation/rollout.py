@@ -177,7 +177,7 @@ class Rollout:
             self._windows.push(topic, message, now_ns)
 
 
-def roll_out(policy, rollouts, *, options, max_steps):
+def roll_out(policy, rollouts, *, options, max_steps, watch=None):
     """
     Run episodes together until each is solved or out of steps.
 
@@ -188,6 +188,8 @@ def roll_out(policy, rollouts, *, options, max_steps):
     :param rollouts: Freshly made ``Rollout`` objects.
     :param options: ``PlanOptions``.
     :param max_steps: Rows per episode at most.
+    :param watch: Called with the rollouts that plan, their conditions (B, global_cond_dim) and
+        the ``Plans``, of each batch.
     :return: One ``EpisodeResult`` per rollout, in order.
     """
     running = list(rollouts)
@@ -196,14 +198,14 @@ def roll_out(policy, rollouts, *, options, max_steps):
         promises = [rollout.promise() for rollout in asking]
         for is_empty in (True, False):
             _plan(policy, [(rollout, promise) for rollout, promise in zip(asking, promises)
-                           if promise.is_empty == is_empty], options)
+                           if promise.is_empty == is_empty], options, watch)
         for rollout in running:
             rollout.step()
         running = [r for r in running if not r.success and r.steps < max_steps]
     return [rollout.result() for rollout in rollouts]
 
 
-def _plan(policy, asking, options):
+def _plan(policy, asking, options, watch):
     """Make plans for episodes that all follow something, or none of which does."""
     if not asking:
         return
@@ -214,6 +216,8 @@ def _plan(policy, asking, options):
     with torch.inference_mode():
         global_cond = policy.encode(batch)
     plans = make_plans(policy, global_cond, promises, [r.generator for r in rollouts], options)
+    if watch is not None:
+        watch(rollouts, global_cond, plans)
     first = policy.config.n_obs_steps - 1
     for rollout, rows in zip(rollouts, plans.chunks[:, first:].double().cpu().numpy()):
         rollout.plan(rows)

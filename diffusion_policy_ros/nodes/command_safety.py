@@ -26,8 +26,8 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.control.safety.guard import EmergencyStop
-from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.lifecycle_shell import LifecycleShell
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.safety_parameters import SPECS
 from diffusion_policy_ros.nodes.safety_runtime import SafetyRuntime
@@ -36,7 +36,6 @@ from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.real_time import claim_real_time
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
@@ -46,7 +45,7 @@ DIAGNOSTICS_PERIOD_S = 1.0
 SWITCH_INTERVAL_S = 0.0005
 
 
-class CommandSafety(LifecycleNode):
+class CommandSafety(LifecycleShell):
     """Guards one robot; what it does is in ``SafetyRuntime`` and ``Guard``."""
 
     def __init__(self, **node_options):
@@ -55,13 +54,12 @@ class CommandSafety(LifecycleNode):
 
         :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
         """
-        self._runtime = self._status = None
         super().__init__('command_safety', **node_options)
         self._settings = Parameters(self, SPECS, is_locked=lambda: self._runtime is not None)
         self._emergency = EmergencyStop()
         self._bypass = ''
         self._status = SafetyStatus(self, self._facts)
-        self._say('unconfigured')
+        self._status.start_over('unconfigured')
         self.get_logger().info(
             f'`ros2 lifecycle set {self.get_fully_qualified_name()} configure`, then `... '
             'activate`; safety.launch.py does both')
@@ -85,17 +83,9 @@ class CommandSafety(LifecycleNode):
         self.create_service(Trigger, '~/trip', self._on_trip)
         self.create_service(Trigger, '~/rearm', self._on_rearm)
 
-    def on_configure(self, state):
-        """Load and check contract and limits, and connect; refuse with the reason."""
-        del state
-        try:
-            self._runtime = SafetyRuntime(self, self._settings, self._emergency, self._show)
-        except DiffusionPolicyError as error:
-            return self._refused(str(error))
-        except Exception as error:
-            return self._refused(f'unexpected error: {error!r}')
-        self._say('inactive')
-        return TransitionCallbackReturn.SUCCESS
+    def _make_runtime(self):
+        """Load and check contract and limits, and connect."""
+        return SafetyRuntime(self, self._settings, self._emergency, self._show)
 
     def on_activate(self, state):
         """Begin to hold, and to follow when that is safe."""
@@ -106,49 +96,8 @@ class CommandSafety(LifecycleNode):
     def on_deactivate(self, state):
         """Bring the robot to rest, then be silent."""
         self._runtime.stop()
-        self._say('inactive')
+        self._status.start_over('inactive')
         return super().on_deactivate(state)
-
-    def on_cleanup(self, state):
-        """Let go of the contract and its topics."""
-        del state
-        self._release('unconfigured')
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state):
-        """Bring the robot to rest and let go of everything, from any state."""
-        del state
-        self._release('finalized')
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state):
-        """Bring the robot to rest and let go of everything; it can be configured again."""
-        del state
-        self._release('unconfigured')
-        return TransitionCallbackReturn.SUCCESS
-
-    def destroy_node(self):
-        """Bring the robot to rest before the node goes."""
-        if self._status is not None:
-            self._release('finalized')
-        super().destroy_node()
-
-    def _refused(self, reason):
-        """Stay unconfigured and say why."""
-        self._status.update(('refused', reason), DiagnosticStatus.ERROR,
-                            f'unconfigured: {reason}')
-        return TransitionCallbackReturn.FAILURE
-
-    def _release(self, state):
-        """Close the runtime, if there is one."""
-        runtime, self._runtime = self._runtime, None
-        if runtime is not None:
-            runtime.close()
-        self._say(state)
-
-    def _say(self, state):
-        """Tell a state in which nothing is published."""
-        self._status.update((state,), DiagnosticStatus.OK, state)
 
     def _show(self):
         """Tell what the guard does; called after every tick."""

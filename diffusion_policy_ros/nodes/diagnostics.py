@@ -16,15 +16,14 @@
 import threading
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from diffusion_policy_ros.nodes import qos
+from diagnostic_msgs.msg import DiagnosticStatus
+from diffusion_policy_ros.nodes.status_topics import LOG_PERIOD_S, StatusTopics
 
 # The first of these that is set is the one that people are told.
 SOURCES = ('refusal', 'lifecycle', 'clock', 'controller', 'observation', 'inference',
            'confidence', 'command', 'plan')
 # Those that say in which state the node is, and why where that is a fault.
 STATES = ('refusal', 'lifecycle')
-LOG_PERIOD_S = 2.0
 
 
 class StatusReporter:
@@ -40,14 +39,10 @@ class StatusReporter:
 
         :param node: The node that reports.
         """
-        self._node = node
+        self._topics = StatusTopics(node)
         self._lock = threading.Lock()
         self._reasons = {}
         self._told = None
-        self._logged_s = {}
-        # Plain publishers, not lifecycle ones: people need them most while nothing is active.
-        self._status = node.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
-        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.EVENTS)
 
     @property
     def reason(self) -> str:
@@ -69,11 +64,9 @@ class StatusReporter:
         """
         with self._lock:
             self._reasons[source] = reason
-            now_s = time.monotonic()
-            loud = source not in STATES and self._worst()[0] == source
-            if loud and self._may_log(source, now_s):
-                self._node.get_logger().warning(f'not commanding: {reason}')
-            self._tell(now_s)
+            if source not in STATES and self._worst()[0] == source:
+                self._topics.log(source, DiagnosticStatus.WARN, f'not commanding: {reason}')
+            self._tell()
 
     def clear(self, source):
         """
@@ -85,10 +78,9 @@ class StatusReporter:
             return
         with self._lock:
             self._reasons.pop(source, None)
-            now_s = time.monotonic()
-            if not self._reasons and self._may_log('', now_s):
-                self._node.get_logger().info('commanding')
-            self._tell(now_s)
+            if not self._reasons:
+                self._topics.log('', DiagnosticStatus.OK, 'commanding')
+            self._tell()
 
     def start_over(self, state):
         """
@@ -99,7 +91,16 @@ class StatusReporter:
         with self._lock:
             self._reasons = {'lifecycle': state}
             self._told = None
-            self._tell(time.monotonic())
+            self._tell()
+
+    def refuse(self, text):
+        """
+        Tell why the node is unconfigured, where that is a fault.
+
+        :param text: One sentence.
+        """
+        self._topics.log(text, DiagnosticStatus.ERROR, text)
+        self.block('refusal', text)
 
     def publish_diagnostics(self, sections):
         """
@@ -108,19 +109,8 @@ class StatusReporter:
         :param sections: Section name to facts (name to text).
         """
         with self._lock:
-            level, message = self._summary()
-        array = DiagnosticArray()
-        array.header.stamp = self._node.get_clock().now().to_msg()
-        for name, facts in sections.items():
-            array.status.append(self._message(level, message, facts, f': {name}'))
-        self._diagnostics.publish(array)
-
-    def _may_log(self, source, now_s):
-        """Tell whether the last log about a source is long enough ago, and note this one."""
-        if now_s - self._logged_s.get(source, -LOG_PERIOD_S) < LOG_PERIOD_S:
-            return False
-        self._logged_s[source] = now_s
-        return True
+            level, text = self._summary()
+        self._topics.diagnose([(name, level, text, facts) for name, facts in sections.items()])
 
     def _worst(self):
         """Return source and text of the most important reason."""
@@ -139,22 +129,15 @@ class StatusReporter:
         # A late plan is worth a look; everything else is a fault.
         return DiagnosticStatus.WARN if source == 'plan' else DiagnosticStatus.ERROR, reason
 
-    def _tell(self, now_s):
+    def _tell(self):
         """
         Publish the status: at once when its source changed, else now and then.
 
         A lifecycle state always goes out: nobody repeats it.
         """
-        source = self._worst()[0]
+        source, now_s = self._worst()[0], time.monotonic()
         is_repeated = self._told and self._told[0] == source and source not in STATES
         if is_repeated and now_s - self._told[1] < LOG_PERIOD_S / 4:
             return
         self._told = (source, now_s)
-        self._status.publish(self._message(*self._summary(), {'source': source}))
-
-    def _message(self, level, message, facts, suffix=''):
-        """Fill a status message."""
-        return DiagnosticStatus(
-            level=level, name=f'{self._node.get_name()}{suffix}', message=message,
-            hardware_id=self._node.get_fully_qualified_name(),
-            values=[KeyValue(key=key, value=value) for key, value in facts.items()])
+        self._topics.tell(*self._summary(), {'source': source})

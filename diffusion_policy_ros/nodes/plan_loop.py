@@ -221,7 +221,8 @@ class PlanLoop:
         values = self._settings.values()
         self._horizon.replan = chosen.choose_replan(values, self._config)
         self._horizon.join = chosen.choose_join(values)
-        if self._worker.busy or self._plans.is_holding_back or not self._horizon.wants_plan(tick_ns):
+        is_busy = self._worker.busy or self._plans.is_holding_back
+        if is_busy or not self._horizon.wants_plan(tick_ns):
             return
         now_s = time.monotonic()
         self._worker.submit(PlanRequest(
@@ -249,11 +250,12 @@ class PlanLoop:
             self._tick(self._seen_tick_ns)
 
     def _take_over(self, plan):
-        """Follow a plan from now on, unless its candidates are too far apart."""
+        """Follow a plan from now on, unless it is in doubt."""
         self.telemetry.planned(plan.evaluations, plan.is_complete, plan.spread)
-        limit = self._settings['max_spread']
-        if limit and plan.spread > limit:
-            self._drop_plan('confidence', reasons.doubt(plan.spread, limit))
+        self._views.judge(plan)
+        doubt = reasons.doubt(plan, self._settings)
+        if doubt:
+            self._drop_plan('confidence', doubt)
         elif self._plans.take_over(plan, self._node.get_clock().now().nanoseconds, grid={
                 'origin_ns': self._origin_ns, 'rate_hz': self._command_rate_hz}):
             self._status.clear('inference')

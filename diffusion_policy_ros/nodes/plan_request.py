@@ -59,6 +59,7 @@ class PlanSettings:
     :ivar num_candidates: Chunks to sample, of which one is followed.
     :ivar warm_start_level: See ``policy.planner.PlanOptions``.
     :ivar deadline_ms: Time for the whole plan, ms; 0 for as long as it takes.
+    :ivar likelihood_steps: Steps that tell how likely the plan is, after it is made; 0 for none.
     """
 
     sampler_changes: dict = field(default_factory=dict)
@@ -66,6 +67,7 @@ class PlanSettings:
     num_candidates: int = 1
     warm_start_level: float = 0.6
     deadline_ms: float = 0.0
+    likelihood_steps: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +83,10 @@ class FinishedPlan:
     :ivar evaluations: Denoiser calls.
     :ivar is_complete: Whether there was time for all of them.
     :ivar num_inference_steps: Steps that were to be taken, as many as the deadline allowed.
+    :ivar log_likelihood: How likely the policy finds the plan, nats per entry, see
+        ``policy.latent_space.confidence``; None where nobody asked.
     :ivar encoded_s: When the observations were encoded, s of ``time.monotonic``.
-    :ivar finished_s: When the plan was finished.
+    :ivar finished_s: When the plan was finished, its likelihood included.
     """
 
     request: PlanRequest
@@ -93,6 +97,7 @@ class FinishedPlan:
     evaluations: int = 0
     is_complete: bool = True
     num_inference_steps: int = 0
+    log_likelihood: float = None
     encoded_s: float = 0.0
     finished_s: float = 0.0
 

@@ -63,6 +63,17 @@ class PlanViews:
         self._overlay.saw(window, tick_ns)
         self._markers.follow(self._now_ns())
 
+    def judge(self, plan):
+        """
+        Show how sure the policy is of a plan, also of one that will not be followed.
+
+        :param plan: ``FinishedPlan``.
+        """
+        named = {'spread': plan.spread, 'num_candidates': float(len(plan.candidates))}
+        if plan.log_likelihood is not None:
+            named['log_likelihood'] = plan.log_likelihood
+        self._confidence.publish(_named_message(named))
+
     def show(self, following, latency, reason):
         """
         Show a plan that is followed from now on.
@@ -74,8 +85,6 @@ class PlanViews:
         now_ns, plan, chunk = self._now_ns(), following.plan, following.chunk
         self._chunk.publish(_plan_message(chunk, self._contract.action_names))
         self._latency.publish(_named_message(latency.named()))
-        self._confidence.publish(_named_message(
-            {'spread': plan.spread, 'num_candidates': float(len(plan.candidates))}))
         self._record.publish(String(data=following.record(self._about).to_json()))
         others = plan.candidates if len(plan.candidates) > 1 else ()
         self._markers.show(chunk, others, now_ns)

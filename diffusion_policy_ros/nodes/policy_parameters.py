@@ -23,6 +23,7 @@ from diffusion_policy_ros.nodes.parameters import ParameterSpec
 from diffusion_policy_ros.nodes.plan_request import PlanSettings
 from diffusion_policy_ros.sampler_options import OPTIONS
 
+NO_LIMIT = -1e9
 # The sampler's options that are asked for most; the others have names in a group of their own.
 UNGROUPED = ('solver', 'num_inference_steps')
 
@@ -69,11 +70,17 @@ SPECS = (
     ParameterSpec('ensemble_decay', 0.01, 'Preference of ensemble for old plans, per row; below 0 '
                   'it prefers new ones', -10.0, 10.0),
     ParameterSpec('warm_start_level', 0.6, 'Noise from which warm_start begins, as a share of '
-                  'the timesteps of the training', 0.01, 1.0),
+                  'the timesteps of the training', 0.01, 0.99),
     ParameterSpec('num_candidates', 1, 'Plans sampled at once, of which one is followed; coherent '
                   'chooses among them, and their spread tells how sure the policy is', 1, 256),
     ParameterSpec('max_spread', 0.0, 'Spread of the candidates, in normalized units, above which '
                   'the robot is held; 0 for no limit', 0.0, 1000.0),
+    ParameterSpec('likelihood_steps', 0, 'Steps that tell how likely the policy finds each plan; '
+                  'they cost four evaluations with gradient each, about nine without, on top of '
+                  'deadline_ms; 10 do, 0 for none', 0, 100),
+    ParameterSpec('min_log_likelihood', NO_LIMIT, 'Log-likelihood of the plan, in nats per entry '
+                  f'in normalized units, below which the robot is held; {NO_LIMIT:g} for no limit',
+                  NO_LIMIT, -NO_LIMIT),
     ParameterSpec('deadline_ms', 0.0, 'Time for a plan, ms, encoding included: takes as many '
                   'steps as fit, at most num_inference_steps, and the best estimate so far where '
                   'time runs out; 0 for as long as it takes', 0.0, 60000.0),
@@ -158,7 +165,8 @@ def plan_settings(values) -> PlanSettings:
     :param values: All parameters by name.
     """
     return PlanSettings(sampler_changes(values), values['join'], values['num_candidates'],
-                        values['warm_start_level'], values['deadline_ms'])
+                        values['warm_start_level'], values['deadline_ms'],
+                        values['likelihood_steps'])
 
 
 def check_confidence(values):
@@ -166,11 +174,15 @@ def check_confidence(values):
     Refuse a limit for something that is not measured.
 
     :param values: All parameters by name.
-    :raises ConfigError: if there is one for the spread of a single candidate.
+    :raises ConfigError: if there is one for the spread of a single candidate, or for a likelihood
+        that nobody asks for.
     """
     if values['max_spread'] and values['num_candidates'] < 2:
         raise ConfigError(f'max_spread is {values["max_spread"]:g}, but num_candidates is 1, '
                           'which has no spread; set num_candidates to 8, say')
+    if values['min_log_likelihood'] > NO_LIMIT and not values['likelihood_steps']:
+        raise ConfigError(f'min_log_likelihood is {values["min_log_likelihood"]:g}, but '
+                          'likelihood_steps is 0, which measures none; set it to 10, say')
 
 
 def sampler_changes(values) -> dict:

@@ -24,6 +24,7 @@ SHORTAGES = {
                    'pictures, or free a CPU core',
     'plan': 'no action is due: the next plan is not finished; if this goes on, lower '
             'num_inference_steps, set deadline_ms, or use a faster device'}
+UNLIKE = 'what it sees may be unlike its training'
 CLOCK_BACK = 'the clock jumped backwards; waiting for new observations'
 CLOCK_STANDS = ('the ROS clock stands still; with use_sim_time, check that /clock is published')
 
@@ -38,12 +39,19 @@ def of_error(error, prefix='') -> str:
     return str(error) if isinstance(error, DiffusionPolicyError) else f'{prefix}{error!r}'
 
 
-def doubt(spread, limit) -> str:
+def doubt(plan, settings) -> str:
     """
-    Say that the candidates of a plan are too far apart.
+    Say why a plan is not to be trusted.
 
-    :param spread: Their spread, normalized units.
-    :param limit: What is allowed.
+    :param plan: ``FinishedPlan``.
+    :param settings: Parameters by name; two of them are the limits.
+    :return: The reason, empty where there is none.
     """
-    return (f'the policy is not sure: the candidates of its plan are {spread:.3f} apart, limit '
-            f'{limit:.3f} (normalized units); what it sees may be unlike its training')
+    spread, nats = settings['max_spread'], settings['min_log_likelihood']
+    if spread and plan.spread > spread:
+        return (f'the policy is not sure: the candidates of its plan are {plan.spread:.3f} apart, '
+                f'limit {spread:.3f} (normalized units); {UNLIKE}')
+    if plan.log_likelihood is not None and plan.log_likelihood < nats:
+        return (f'the policy finds its own plan unlikely: {plan.log_likelihood:.3f} nats per '
+                f'entry, limit {nats:.3f}; {UNLIKE}')
+    return ''

@@ -14,8 +14,8 @@
 
 """What the recorder does and how its streams are: in the log, ~/status and /diagnostics."""
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from diffusion_policy_ros.nodes import qos
+from diagnostic_msgs.msg import DiagnosticStatus
+from diffusion_policy_ros.nodes.status_topics import StatusTopics
 
 LOG_PERIOD_S = 5.0
 
@@ -43,9 +43,8 @@ class RecorderReport:
         :param node: The node that records.
         """
         self._node = node
-        self._status = node.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
-        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.EVENTS)
-        self._last = DiagnosticStatus()
+        self._topics = StatusTopics(node)
+        self._last = (DiagnosticStatus.OK, '', {})
 
     def log(self, event, level):
         """
@@ -78,8 +77,8 @@ class RecorderReport:
         :param level: A level of ``DiagnosticStatus``.
         :param facts: Name to value.
         """
-        self._last = self._describe('', event, level, facts)
-        self._status.publish(self._last)
+        self._last = level, event, {name: str(value) for name, value in facts.items()}
+        self._topics.tell(*self._last)
 
     def diagnose(self, problems, bad):
         """
@@ -88,20 +87,11 @@ class RecorderReport:
         :param problems: Each ``RecordedStream`` and what its ``problem`` said.
         :param bad: Level of a stream that has a problem.
         """
-        report = DiagnosticArray(status=[self._last])
-        report.header.stamp = self._node.get_clock().now().to_msg()
+        statuses = [('', *self._last)]
         for stream, problem in problems.items():
             age_s = stream.age_s()
-            facts = {'rate_hz': f'{stream.rate_hz():.1f}',
-                     'age_s': 'never' if age_s is None else f'{age_s:.3f}'}
-            report.status.append(self._describe(
-                f': {stream.topic}', problem or 'alive', bad if problem else DiagnosticStatus.OK,
-                facts))
-        self._diagnostics.publish(report)
-
-    def _describe(self, suffix, message, level, facts):
-        """Fill a status message."""
-        return DiagnosticStatus(
-            level=level, name=f'{self._node.get_name()}{suffix}', message=message,
-            hardware_id=self._node.get_fully_qualified_name(),
-            values=[KeyValue(key=key, value=str(value)) for key, value in facts.items()])
+            statuses.append((
+                stream.topic, bad if problem else DiagnosticStatus.OK, problem or 'alive',
+                {'rate_hz': f'{stream.rate_hz():.1f}',
+                 'age_s': 'never' if age_s is None else f'{age_s:.3f}'}))
+        self._topics.diagnose(statuses)

@@ -15,12 +15,10 @@
 """What ``command_safety`` tells people: on a latched topic, in /diagnostics and in the log."""
 
 import threading
-import time
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from diffusion_policy_ros.nodes import qos
+from diagnostic_msgs.msg import DiagnosticStatus
+from diffusion_policy_ros.nodes.status_topics import StatusTopics
 
-LOG_PERIOD_S = 2.0
 # What holds a robot that is in order: nobody commands it, or somebody wants it to wait.
 HARMLESS = ('end', 'dry_run', 'speed_scale', 'command')
 
@@ -39,13 +37,9 @@ class SafetyStatus:
         :param node: The node that reports.
         :param facts: Called without arguments; returns a dict of names and texts.
         """
-        self._node, self._facts = node, facts
+        self._topics, self._facts = StatusTopics(node), facts
         self._lock = threading.Lock()
         self._key, self._level, self._text = None, DiagnosticStatus.OK, ''
-        self._logged_s = {}
-        # Plain publishers, not lifecycle ones: people need them most while nothing is active.
-        self._status = node.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
-        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.EVENTS)
 
     def update(self, key, level, text):
         """
@@ -59,35 +53,31 @@ class SafetyStatus:
             is_news, self._key = key != self._key, key
             self._level, self._text = level, text
             if is_news:
-                self._log(key)
-                self._status.publish(self._message())
+                self._topics.log(key, level, text)
+                self._topics.tell(level, text, self._facts())
+
+    def start_over(self, state):
+        """
+        Tell a state in which nothing is published.
+
+        :param state: Its name.
+        """
+        self.update((state,), DiagnosticStatus.OK, state)
+
+    def refuse(self, text):
+        """
+        Tell why the node is unconfigured, where that is a fault.
+
+        :param text: One sentence.
+        """
+        self.update(('refused', text), DiagnosticStatus.ERROR, text)
 
     def publish(self):
         """Repeat the status with its present text and facts, and publish on /diagnostics."""
         with self._lock:
-            message = self._message()
-        self._status.publish(message)
-        array = DiagnosticArray(status=[message])
-        array.header.stamp = self._node.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
-
-    def _log(self, key):
-        """Write a line, unless there was one about the same lately."""
-        now_s = time.monotonic()
-        if now_s - self._logged_s.get(key, -LOG_PERIOD_S) >= LOG_PERIOD_S:
-            self._logged_s[key] = now_s
-            # One line each: rclpy refuses another severity from the same line.
-            if self._level == DiagnosticStatus.OK:
-                self._node.get_logger().info(self._text)
-            else:
-                self._node.get_logger().warning(self._text)
-
-    def _message(self):
-        """Fill a status message."""
-        return DiagnosticStatus(
-            level=self._level, name=self._node.get_name(), message=self._text,
-            hardware_id=self._node.get_fully_qualified_name(),
-            values=[KeyValue(key=key, value=value) for key, value in self._facts().items()])
+            level, text, facts = self._level, self._text, self._facts()
+        self._topics.tell(level, text, facts)
+        self._topics.diagnose([('', level, text, facts)])
 
 
 def activity(guard) -> tuple:

@@ -121,5 +121,10 @@ class Promise:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether no row from the first that is not frozen on is promised."""
+        """
+        Tell whether no row from the first that is not frozen on is promised.
+
+        Then there is nothing to join: what is frozen alone says what the robot did, and a plan
+        that must not contradict it could still jump right after.
+        """
         return bool(np.isnan(self.rows[self.frozen:]).any(axis=1).all())

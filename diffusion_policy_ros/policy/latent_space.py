@@ -47,10 +47,47 @@ def log_likelihood(policy, window, chunk, *, steps=100, probes=0, generator=None
         ``diffusion.log_likelihood``.
     :raises SamplingError: if a value is not finite.
     """
-    global_cond = policy.encode(window)
+    return log_likelihood_from(policy, policy.encode(window), chunk, steps=steps, probes=probes,
+                               generator=generator)
+
+
+@torch.no_grad()
+def log_likelihood_from(policy, global_cond, chunk, *, steps=100, probes=0, generator=None):
+    """
+    Return how likely a policy finds chunks under certain conditions; otherwise ``log_likelihood``.
+
+    :param policy: The ``Policy``.
+    :param global_cond: From ``Policy.encode``, float32 (B, global_cond_dim).
+    :param chunk: As for ``log_likelihood``.
+    :param steps: Likewise.
+    :param probes: Likewise.
+    :param generator: Likewise.
+    :return: Nats, float32 (B,).
+    """
+    # What was encoded under inference mode is kept from gradients; its copy is not.
+    denoiser = _denoiser(policy, global_cond.clone())
     return likelihood.log_likelihood(
-        _denoiser(policy, global_cond), _normalized(policy, chunk, len(global_cond)),
-        policy.process, steps=steps, probes=probes, generator=generator)
+        denoiser, _normalized(policy, chunk, len(global_cond)), policy.process, steps=steps,
+        probes=probes, generator=generator)
+
+
+def confidence(policy, global_cond, chunk, *, steps, generator):
+    """
+    Return how likely a policy finds its own plans, as cheaply as a running robot needs it.
+
+    One random direction stands for the trace, so that the number is noisy: in a few steps it is
+    also off, by about as much for every plan. It compares plans that were measured alike.
+
+    :param policy: The ``Policy``.
+    :param global_cond: As for ``log_likelihood_from``.
+    :param chunk: As for ``log_likelihood``.
+    :param steps: RK4 steps, of four denoiser calls with gradient each.
+    :param generator: torch.Generator of the random directions.
+    :return: Nats per entry of a chunk, float32 (B,), density in normalized units.
+    """
+    nats = log_likelihood_from(policy, global_cond, chunk, steps=steps, probes=1,
+                               generator=generator)
+    return nats / chunk[0].numel()
 
 
 def log_unit_density(policy) -> float:

@@ -40,7 +40,7 @@ class PlanOptions:
         candidate that is nearest to what is promised. The others do not look at it.
     :ivar num_candidates: Chunks sampled for each plan, of which one is followed.
     :ivar warm_start_level: Noise up to which ``warm_start`` begins, as a share of the training's
-        timesteps, in (0, 1]; it takes the same share of the sampler's steps.
+        timesteps, in (0, 1); it takes the same share of the sampler's steps.
     :raises ConfigError: naming the field and what it may be.
     """
 
@@ -55,9 +55,9 @@ class PlanOptions:
         if not is_count(self.num_candidates, most=MOST_CANDIDATES):
             raise ConfigError(f'num_candidates is {shown(self.num_candidates)}; it must be a '
                               f'whole number from 1 to {MOST_CANDIDATES}')
-        if not is_number(self.warm_start_level) or not 0 < self.warm_start_level <= 1:
+        if not is_number(self.warm_start_level) or not 0 < self.warm_start_level < 1:
             raise ConfigError(f'warm_start_level is {shown(self.warm_start_level)}; it must be '
-                              'above 0 and at most 1')
+                              'above 0 and below 1')
 
     def check(self, policy):
         """
@@ -71,20 +71,22 @@ class PlanOptions:
             inference_levels(policy.process,
                              self.warm_sampler(policy.config.num_train_timesteps))
 
-    def within(self, evaluations, promise, num_train_timesteps):
+    def within(self, evaluations, promise, process):
         """
         Return the same options with as many steps as fit into a budget, never more.
 
         :param evaluations: Denoiser calls that a plan may cost, at least 1.
         :param promise: ``Promise`` that the plan shall agree with.
-        :param num_train_timesteps: Timesteps of the training.
-        :return: ``PlanOptions``; of the adaptive solver, which chooses its steps, the same.
+        :param process: ``DiscreteVp`` of the training.
+        :return: ``PlanOptions`` with the most steps that fit and have levels; the same ones where
+            none have, as of the adaptive solver, which chooses its own.
         """
         is_warm = self.join == 'warm_start' and not promise.is_empty
         for steps in range(self.sampler.num_inference_steps, 0, -1):
             options = replace(self, sampler=self.sampler.changed(num_inference_steps=steps))
-            sampler = options.warm_sampler(num_train_timesteps) if is_warm else options.sampler
-            if sampler.evaluations <= evaluations:
+            sampler = options.warm_sampler(process.num_train_timesteps) if is_warm \
+                else options.sampler
+            if sampler.evaluations <= evaluations and _has_levels(process, sampler):
                 return options
         return self
 
@@ -98,6 +100,15 @@ class PlanOptions:
         return self.sampler.changed(
             start_timestep=float(round(level * (num_train_timesteps - 1))),
             num_inference_steps=max(round(level * self.sampler.num_inference_steps), 1))
+
+
+def _has_levels(process, sampler):
+    """Tell whether a process has noise levels for a sampler; some grids need more steps."""
+    try:
+        inference_levels(process, sampler)
+    except ConfigError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,8 +118,8 @@ class PushT:
         :param action: ``(2,)`` target x, y of the finger in m.
         :raises ChunkError: if the action is not two finite numbers.
         """
-        self._target = action
         self.advance(action, self._period_s)
+        self._target = tuple(action)
 
     def wait(self):
         """Let one period pass without a command: the finger stays with its last target."""

@@ -99,8 +99,9 @@ def test_what_is_asked_for_reaches_the_plans_and_the_loop(evaluated):
     assert options.sampler.solver == 'heun'
     assert (loop.delay_ms, loop.replan.execute_horizon, loop.replan.trigger) == (200.0, 5, 'low')
     assert (loop.join.name, loop.join.blend_rows) == ('rtc', 7)
-    assert (report['delay_ms'], report['num_candidates']) == (200.0, 4)
-    assert report['replan']['execute_horizon'] == 5 and report['join']['name'] == 'rtc'
+    assert (report['join'], report['num_candidates']) == ('rtc', 4)
+    assert report['loop']['delay_ms'] == 200.0 and report['loop']['join']['name'] == 'rtc'
+    assert report['loop']['replan']['execute_horizon'] == 5
 
 
 def test_without_arguments_plans_are_made_and_followed_as_they_ever_were(evaluated):

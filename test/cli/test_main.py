@@ -15,6 +15,7 @@
 """The ``dpr`` executable: overview, errors and exit codes."""
 
 import os
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -47,7 +48,7 @@ def test_help_lists_every_command_and_exits_with_zero(capsys):
         dpr.main(['--help'])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert all(f'    {name} ' in shown for name in dpr.COMMANDS)
+    assert all(re.search(rf'^    {name}\s', shown, re.MULTILINE) for name in dpr.COMMANDS)
 
 
 @pytest.mark.parametrize('argv, complaint', [

@@ -86,3 +86,9 @@ class _Plan:
 def test_settings_that_cannot_be_are_refused_by_name(settings, complaint):
     with pytest.raises(ConfigError, match=complaint):
         JoinSettings(**settings)
+
+
+@pytest.mark.parametrize('decay', [-10, 10])
+def test_the_share_of_a_plan_is_finite_for_every_decay_that_is_allowed(decay):
+    plan = type('Plan', (), {'obs_ns': 8_000_000_000})()  # a chunk of 80 rows and more
+    assert 0 <= JoinSettings('ensemble', ensemble_decay=decay).share(plan, [0], 0, 10.0) <= 1

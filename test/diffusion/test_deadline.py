@@ -135,3 +135,18 @@ def test_the_more_evaluations_are_granted_the_nearer_the_result_is(solver, plane
     assert all(later < 1.005 * earlier for earlier, later in zip(errors, errors[1:])
                if later > errors[0] / 10), errors
     assert errors[total // 2] < errors[0] * 0.8 and errors[-1] < errors[0] / 5
+
+
+def test_a_chunk_that_the_adaptive_solver_has_finished_stays_finished_when_others_are_late():
+    def denoise(x, level):  # data N(0.3, 0.4^2)
+        gain = level.alpha * 0.16 / (level.alpha ** 2 * 0.16 + level.sigma ** 2)
+        return 0.3 + gain * (x - level.alpha * 0.3)
+
+    noise = torch.randn(6, 8, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise[0] *= 5
+    sampler, process = Sampler('adaptive'), DiscreteVp()
+    whole = solve(denoise, noise, process, sampler)
+    for granted in range(whole.evaluations - 4, whole.evaluations):
+        answers = iter([False] * (granted - 1) + [True])
+        late = solve(denoise, noise, process, sampler, is_late=lambda: next(answers))
+        assert float((late.x - whole.x).abs().max()) < 0.1

@@ -35,7 +35,8 @@ def generate_test_description():
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(f'{share}/launch/policy.launch.py'),
             launch_arguments={'model': os.environ['TINY_MODEL'], 'namespace': 'robot_1',
-                              'autostart': 'false', 'command_rate_hz': '30'}.items()),
+                              'autostart': 'false', 'command_rate_hz': '30',
+                              'safety': 'false'}.items()),
         ReadyToTest()])
 
 

@@ -70,6 +70,34 @@ def test_safety_launch_holds_and_leads_a_robot(colcon_workspace):
     run_scenario(colcon_workspace, 'safety', 64)
 
 
+def test_two_robots_are_driven_and_do_not_hear_each_other(colcon_workspace, tiny_model):
+    pytest.importorskip('gym_pusht')
+    run_scenario(colcon_workspace, 'two_robots', 65, TINY_MODEL=str(tiny_model))
+
+
+@pytest.mark.parametrize('arguments, words', [
+    ('model:={model} contract:={contract}', ('finger_x', 'velocity', 'safety:=false')),
+    ('', ('needs model:= or contract:=', 'safety:=false'))])
+def test_what_cannot_be_guarded_is_not_launched_and_the_way_out_is_named(
+        colcon_workspace, tiny_model, tmp_path, arguments, words):
+    text = (tiny_model / 'contract.yaml').read_text('utf-8')
+    contract = tmp_path / 'unlimited.yaml'
+    contract.write_text(text[:text.index('limits:')])
+    launch = colcon_workspace.prefix / 'share/diffusion_policy_ros/launch/policy.launch.py'
+    code = ('import sys; from launch import LaunchDescription, LaunchService; '
+            'from launch.actions import IncludeLaunchDescription as Include; '
+            'from launch.launch_description_sources import PythonLaunchDescriptionSource as S; '
+            'service = LaunchService(); service.include_launch_description(LaunchDescription(['
+            'Include(S(sys.argv[1]), launch_arguments=[a.split(":=") for a in sys.argv[2:]])])); '
+            'sys.exit(service.run())')
+    done = colcon_workspace.run(
+        'python3', '-c', code, launch, *arguments.format(
+            model=tiny_model, contract=contract).split())
+    assert done.returncode != 0
+    for word in words:
+        assert word in done.stdout + done.stderr
+
+
 def test_record_launch_writes_a_bag(colcon_workspace, tmp_path):
     run_scenario(colcon_workspace, 'record', 62, BAGS=str(tmp_path / 'bags'))
 

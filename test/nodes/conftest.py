@@ -46,7 +46,7 @@ class Peer:
         self.executor = SingleThreadedExecutor(context=context)
         self.node = rclpy.create_node('peer', context=context)
         self.executor.add_node(self.node)
-        self._started = []
+        self._started, self._clients = [], {}
 
     def start(self, node_class, **parameters):
         """Start a node under test with parameter overrides."""
@@ -83,6 +83,38 @@ class Peer:
         future = client.call_async(Trigger.Request())
         self.until(future.done, f'answer of {service}', deadline_s)
         return future.result().success, future.result().message
+
+    def call(self, service_type, name, request, changed=lambda: False):
+        """
+        Call a service; again when no answer comes and nothing has ``changed``.
+
+        DDS may lose a request or an answer while the two sides are still discovering each other.
+        """
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(service_type, name)
+        client = self._clients[name]
+        self.until(client.service_is_ready, name, deadline_s=120.0)
+        for _ in range(6):
+            future, end_s = client.call_async(request), time.monotonic() + ANSWER_S
+            self.until(lambda: future.done() or time.monotonic() > end_s, 'time')
+            if future.done():
+                return future.result()
+            if changed():
+                return None
+        raise AssertionError(f'{name} never answered')
+
+    def change(self, node, transition):
+        """Take a lifecycle node through a transition; tell whether it succeeded."""
+        number = getattr(Transition, f'TRANSITION_{transition}')
+        request = ChangeState.Request(transition=Transition(id=number))
+        before = self.state(node)
+        answer = self.call(ChangeState, f'{node}/change_state', request,
+                           lambda: self.state(node) != before)
+        return answer is None or answer.success
+
+    def state(self, node):
+        """Return the label of a lifecycle node's state."""
+        return self.call(GetState, f'{node}/get_state', GetState.Request()).current_state.label
 
     def close(self):
         """End everything."""
@@ -136,44 +168,19 @@ class Server:
 
     def __init__(self, peer):
         self._peer = peer
-        self._clients = {}
         self.status = peer.hear(DiagnosticStatus, 'policy_server/status', qos.STATUS)
         self.commands = peer.hear(JointState, 'joint_commands', qos.COMMANDS)
 
-    def call(self, service_type, name, request, changed=lambda: False):
-        """
-        Call a service; again when no answer comes and nothing has ``changed``.
-
-        DDS may lose a request or an answer while the two sides are still discovering each other.
-        """
-        if name not in self._clients:
-            self._clients[name] = self._peer.node.create_client(
-                service_type, f'policy_server/{name}')
-        client = self._clients[name]
-        self._peer.until(client.service_is_ready, name, deadline_s=120.0)
-        for _ in range(6):
-            future, end_s = client.call_async(request), time.monotonic() + ANSWER_S
-            self._peer.until(lambda: future.done() or time.monotonic() > end_s, 'time')
-            if future.done():
-                return future.result()
-            if changed():
-                return None
-        raise AssertionError(f'{name} never answered')
-
     def change(self, transition):
-        number = getattr(Transition, f'TRANSITION_{transition}')
-        request = ChangeState.Request(transition=Transition(id=number))
-        before = self.state()
-        answer = self.call(ChangeState, 'change_state', request, lambda: self.state() != before)
-        return answer is None or answer.success
+        return self._peer.change('policy_server', transition)
 
     def state(self):
-        return self.call(GetState, 'get_state', GetState.Request()).current_state.label
+        return self._peer.state('policy_server')
 
     def set(self, name, value):
         request = SetParameters.Request(parameters=[Parameter(name, value=value)
                                                     .to_parameter_msg()])
-        return self.call(SetParameters, 'set_parameters', request).results[0]
+        return self._peer.call(SetParameters, 'policy_server/set_parameters', request).results[0]
 
     def activate(self):
         assert self.change('CONFIGURE'), self.status[-1].message

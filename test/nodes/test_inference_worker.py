@@ -29,6 +29,7 @@ from diffusion_policy_ros.nodes.inference_worker import InferenceWorker  # noqa:
 from diffusion_policy_ros.nodes.plan_request import PlanRequest, PlanSettings  # noqa: E402
 from diffusion_policy_ros.policy import Policy  # noqa: E402
 from diffusion_policy_ros.policy.action_chunk import Promise  # noqa: E402
+from diffusion_policy_ros.policy.latent_space import log_likelihood  # noqa: E402
 
 CONTRACT = load_contract(Path(__file__).parents[2] / 'config/robots/pusht.yaml')
 
@@ -167,6 +168,41 @@ def test_several_candidates_come_with_their_spread(worker):
     assert plan.candidates.shape == (3, 15, 2) and plan.spread > 0
     assert (plan.rows == plan.candidates[0]).all()
     assert _ask(worker, _window())[0].spread == 0
+
+
+def test_asked_for_a_likelihood_it_makes_the_same_plan_and_tells_how_likely_it_is(
+        worker, policy):
+    window = _window()
+    plain, _ = _ask(worker, window, num_candidates=3)
+    asked, _ = _ask(worker, window, num_candidates=3, likelihood_steps=4)
+    assert plain.log_likelihood is None and plain.error is None and asked.error is None
+    assert (plain.rows == asked.rows).all() and plain.spread == asked.spread
+    batch = {key: np.repeat(value[None], 400, axis=0) for key, value in window.items()}
+    chunk = policy.sample_candidates(
+        {key: value[:1] for key, value in batch.items()}, 3,
+        generator=torch.Generator().manual_seed(5))[0, :1]
+    assert (chunk[0, 1:].double().numpy() == asked.rows).all()
+    # One random direction without bias: the worker's is one of those that are seen here.
+    nats = log_likelihood(policy, batch, chunk.repeat(400, 1, 1), steps=4, probes=1,
+                          generator=torch.Generator().manual_seed(1)) / 32
+    assert nats.min() <= asked.log_likelihood <= nats.max()
+    assert nats.std() < 1.0
+
+
+def test_a_likelihood_is_repeated_by_the_seed_of_its_plan(worker):
+    first, second, other = (_ask(worker, _window(), seed=seed, likelihood_steps=2)[0]
+                            for seed in (7, 7, 8))
+    assert first.log_likelihood == second.log_likelihood != other.log_likelihood
+
+
+def test_the_time_for_a_likelihood_does_not_count_as_that_of_the_plan(worker, monkeypatch):
+    worker.warm_up(CONTRACT, PlanSettings())
+    seen = []
+    monkeypatch.setattr(type(worker._budget), 'add', lambda self, *times: seen.append(times))
+    plan, _ = _ask(worker, _window(), likelihood_steps=40)
+    (_, sample_s, evaluations), = seen
+    assert evaluations == plan.evaluations == 4
+    assert plan.finished_s - plan.encoded_s > 5 * sample_s  # 160 evaluations with gradient
 
 
 def test_a_plan_agrees_with_what_is_promised_where_it_shall(worker):

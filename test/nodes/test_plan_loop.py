@@ -55,6 +55,11 @@ def _fact(heard, section, key):
     raise AssertionError(section)
 
 
+def _confidence(message):
+    """Return the numbers of a confidence by name."""
+    return dict(zip(message.layout.dim[0].label.split(','), message.data))
+
+
 def test_every_join_commands_and_can_be_chosen_while_commands_go_out(peer, server):
     assert server.set('num_candidates', 3).successful
     server.activate()
@@ -130,12 +135,41 @@ def test_candidates_that_are_far_apart_hold_the_robot_and_say_so(peer, server):
     assert server.set('num_candidates', 4).successful
     server.activate()
     peer.until(lambda: confidences, 'a spread')
-    named = dict(zip(confidences[0].layout.dim[0].label.split(','), confidences[0].data))
+    named = _confidence(confidences[0])
     assert named['spread'] > 0 and named['num_candidates'] == 4
     assert server.set('max_spread', 1e-6).successful
     server.until_status('the policy is not sure', 'limit 0.000')
     assert server.stays_silent()
     assert server.set('max_spread', 1000.0).successful
+    server.until_status('commanding')
+    server.until_commands(3)
+
+
+def test_the_likelihood_is_shown_while_it_is_asked_for(peer, server):
+    confidences = peer.hear(Float64MultiArray, 'policy_server/confidence', qos.EVENTS)
+    server.activate()
+    peer.until(lambda: confidences, 'a confidence')
+    assert list(_confidence(confidences[0])) == ['spread', 'num_candidates']
+    assert server.set('likelihood_steps', 3).successful
+    peer.until(lambda: 'log_likelihood' in _confidence(confidences[-1]), 'a likelihood')
+    assert np.isfinite(_confidence(confidences[-1])['log_likelihood'])
+    server.until_status('commanding')
+    assert server.set('likelihood_steps', 0).successful
+    peer.until(lambda: 'log_likelihood' not in _confidence(confidences[-1]), 'none')
+
+
+def test_a_plan_that_the_policy_finds_unlikely_holds_the_robot_and_says_so(peer, server):
+    confidences = peer.hear(Float64MultiArray, 'policy_server/confidence', qos.EVENTS)
+    server.activate()
+    assert 'likelihood_steps is 0, which' in server.set('min_log_likelihood', 5e8).reason
+    assert server.set('likelihood_steps', 2).successful
+    assert server.set('min_log_likelihood', 5e8).successful
+    server.until_status('the policy finds its own plan unlikely', 'limit 500000000.000')
+    assert server.stays_silent()
+    confidences.clear()  # how unlikely it is can be seen while the robot is held
+    peer.until(lambda: confidences, 'a confidence')
+    assert _confidence(confidences[0])['log_likelihood'] < 5e8
+    assert server.set('min_log_likelihood', -1e9).successful
     server.until_status('commanding')
     server.until_commands(3)
 

@@ -77,6 +77,14 @@ def test_a_limit_for_the_spread_needs_something_that_can_spread():
         check_confidence({**values, 'max_spread': 0.3})
 
 
+def test_a_limit_for_the_likelihood_needs_one_that_is_measured():
+    values = {spec.name: spec.default for spec in SPECS}
+    check_confidence({**values, 'min_log_likelihood': 1.5, 'likelihood_steps': 10})
+    check_confidence({**values, 'likelihood_steps': 10})
+    with pytest.raises(ConfigError, match='min_log_likelihood is -0.5, but likelihood_steps is 0'):
+        check_confidence({**values, 'min_log_likelihood': -0.5})
+
+
 def test_every_option_of_the_sampler_is_a_parameter_that_changes_at_any_time():
     specs = {spec.name: spec for spec in SPECS}
     for option in OPTIONS:

@@ -82,6 +82,19 @@ def test_the_exact_trace_is_what_probes_come_to_on_average(make_policy, window):
     assert (found.mean() - exact[0]).abs() < 4 * found.std() / math.sqrt(300) + 1e-3
 
 
+def test_from_what_was_encoded_under_inference_mode_the_likelihood_is_the_same(policy, window):
+    chunk = policy.sample(window, generator=seeded())
+    with torch.inference_mode():
+        cond = policy.encode(window)
+    assert cond.is_inference() and chunk.is_inference()
+    how = {'steps': 4, 'probes': 1}
+    expected = latent_space.log_likelihood(policy, window, chunk, generator=seeded(1), **how)
+    found = latent_space.log_likelihood_from(policy, cond, chunk, generator=seeded(1), **how)
+    assert torch.equal(found, expected)
+    each = latent_space.confidence(policy, cond, chunk, steps=4, generator=seeded(1))
+    torch.testing.assert_close(each, expected / (16 * 2))
+
+
 def test_the_change_to_robot_units_is_that_of_the_statistics(policy):
     expected = -16 * (math.log(0.245) + math.log(0.22))
     assert latent_space.log_unit_density(policy) == pytest.approx(expected, rel=1e-5)

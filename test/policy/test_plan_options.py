@@ -21,7 +21,7 @@ from hypothesis import given, strategies as st
 import numpy as np
 import pytest
 
-ODE, T = Sampler('dpm_solver++', 4), 100
+ODE, T, PROCESS = Sampler('dpm_solver++', 4), 100, DiscreteVp(100)
 NOTHING, ALL = Promise(np.full((16, 2), np.nan), 2), Promise(np.zeros((16, 2)), 2)
 
 
@@ -31,8 +31,8 @@ NOTHING, ALL = Promise(np.full((16, 2), np.nan), 2), Promise(np.zeros((16, 2)), 
     ({'num_candidates': 257}, 'num_candidates is 257'),
     ({'num_candidates': 2.0}, 'num_candidates is 2.0'),
     ({'num_candidates': True}, 'num_candidates is True'),
-    ({'warm_start_level': 0}, 'warm_start_level is 0; it must be above 0 and at most 1'),
-    ({'warm_start_level': 1.01}, 'warm_start_level is 1.01'),
+    ({'warm_start_level': 0}, 'warm_start_level is 0; it must be above 0 and below 1'),
+    ({'warm_start_level': 1.0}, 'warm_start_level is 1.0'),
     ({'warm_start_level': float('nan')}, 'warm_start_level is nan'),
     ({'warm_start_level': '0.5'}, "warm_start_level is '0.5'")])
 def test_options_that_cannot_be_are_refused_by_name(changes, complaint):
@@ -42,12 +42,12 @@ def test_options_that_cannot_be_are_refused_by_name(changes, complaint):
 
 @given(solver=st.sampled_from(['ddim', 'heun', 'rk4', 'predictor_corrector']),
        steps=st.integers(1, 40), budget=st.integers(1, 150),
-       join=st.sampled_from(['none', 'rtc', 'warm_start']), level=st.floats(0.05, 1),
+       join=st.sampled_from(['none', 'rtc', 'warm_start']), level=st.floats(0.05, 0.99),
        promise=st.sampled_from([NOTHING, ALL]))
 def test_a_budget_leaves_as_many_steps_as_it_can_pay_for(
         solver, steps, budget, join, level, promise):
     options = PlanOptions(Sampler(solver, steps), join, 3, level)
-    left = options.within(budget, promise, T)
+    left = options.within(budget, promise, PROCESS)
 
     def cost(options):
         is_warm = join == 'warm_start' and promise is ALL
@@ -65,12 +65,12 @@ def test_a_budget_leaves_as_many_steps_as_it_can_pay_for(
 @pytest.mark.parametrize('options', [PlanOptions(ODE), PlanOptions(ODE, 'warm_start'),
                                      PlanOptions(Sampler('adaptive'), 'rtc', 4)])
 def test_with_time_for_all_nothing_is_left_out(options):
-    assert options.within(float('inf'), ALL, T) == options
+    assert options.within(float('inf'), ALL, PROCESS) == options
 
 
 def test_the_adaptive_solver_keeps_its_own_steps():
     options = PlanOptions(Sampler('adaptive'))
-    assert options.within(3, NOTHING, T) == options
+    assert options.within(3, NOTHING, PROCESS) == options
 
 
 @pytest.mark.parametrize('options, complaint', [
@@ -88,3 +88,19 @@ def test_what_a_policy_cannot_do_is_refused_before_the_first_plan(policy, option
 def test_only_a_warm_start_needs_its_levels(policy):
     PlanOptions(ODE, 'none', warm_start_level=0.001).check(policy)
     PlanOptions(ODE, 'warm_start', warm_start_level=0.3).check(policy)
+
+
+@pytest.mark.parametrize('sampler, evaluations', [
+    (Sampler('ddim', 50, spacing='leading'), 30),
+    (Sampler('dpm_solver++', 10, then='ddim', switch_lambda=1.5), 3)])
+def test_fewer_steps_are_only_such_as_the_process_has_levels_for(sampler, evaluations):
+    inference_levels(PROCESS, sampler)
+    left = PlanOptions(sampler).within(evaluations, ALL, PROCESS)
+    inference_levels(PROCESS, left.sampler)
+
+
+def test_a_warm_start_from_the_top_starts_no_lower_in_lambda_than_a_cold_start():
+    options = PlanOptions(Sampler('dpm_solver++', 10), 'warm_start', warm_start_level=0.99)
+    cold = inference_levels(PROCESS, options.sampler)[0]
+    warm = inference_levels(PROCESS, options.warm_sampler(100))[0]
+    assert warm.lambda_t >= cold.lambda_t

@@ -218,3 +218,23 @@ def _open(shared_data):
 def _metres(state_px):
     """Turn a recorded state into m and rad."""
     return np.asarray(state_px) * np.array([0.001, 0.001, 0.001, 0.001, 1.0])
+
+
+def test_waiting_after_a_refused_target_goes_on_with_the_one_before():
+    sim = PushT()
+    sim.reset(0)
+    with pytest.raises(ChunkError):
+        sim.step((float('nan'), 0.1))
+    sim.wait()
+
+
+def test_a_target_does_not_change_with_the_array_it_came_from():
+    one, other = PushT(), PushT()
+    target = np.array([0.3, 0.2])
+    for sim in (one, other):
+        sim.reset(5)
+        sim.step(target)
+    one.wait()
+    target[:] = 0.0
+    other.wait()
+    np.testing.assert_array_equal(one.state(), other.state())

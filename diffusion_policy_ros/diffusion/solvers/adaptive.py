@@ -76,7 +76,7 @@ def _try(denoise, x, before, lambdas, ends, steps, interval, sampler):
     """Try one step for every chunk; those whose error is too large stay where they are."""
     moving = lambdas < interval.end.lambda_t - CLOSE
     # Chunks that have arrived take part in the batch from a place where a step has a length.
-    begins = torch.where(moving, lambdas, interval.start.lambda_t)
+    begins = torch.where(moving, lambdas, interval.end.lambda_t - FIRST_STEP)
     low, high = _pair(denoise, x, begins.to(x.dtype), ends.to(x.dtype), interval.level_at)
     scale = torch.maximum(low.abs(), before.abs()).mul(sampler.rtol).clamp(min=sampler.atol)
     error = ((low - high) / scale).abs().flatten(1).amax(1).view_as(lambdas)

@@ -59,8 +59,9 @@ def test_no_candidate_takes_it_over_a_limit_in_continuous_time(limits, start, pe
         assert origin == before and sum(time_s for _, time_s in followed) <= period_s * (1 + 1e-9)
         assert all(abs(rate) <= jerk * (1 + 1e-9) for rate, _ in followed)
         motion = sampled(before, followed)
-        assert motion[:, 0].min() >= -1e-9 * width - 1e-15
-        assert motion[:, 0].max() <= width * (1 + 1e-9)
+        # Between samples a position may be past its limit by the rounding of one integration.
+        assert motion[:, 0].min() >= -1e-8 * width - 1e-15
+        assert motion[:, 0].max() <= width * (1 + 1e-8)
         assert (np.abs(motion[:, 1:]).max(axis=0)
                 <= np.array([velocity, acceleration]) * (1 + 1e-8)).all()
         assert joint.state == pytest.approx(motion[-1], rel=1e-6, abs=1e-6 * width)

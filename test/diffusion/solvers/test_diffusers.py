@@ -60,7 +60,11 @@ def run_scaled(scheduler, denoiser, levels, x):
     return x
 
 
-def assert_equal(ours, theirs, tolerance=1e-5):
+# The rounding of 50 steps in float32 is another one on each kind of CPU; up to 1.1e-5 was seen.
+ROUNDING = 2e-5
+
+
+def assert_equal(ours, theirs, tolerance=ROUNDING):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance)
 
 
@@ -87,7 +91,7 @@ def test_ddim_and_ddpm(process, steps, sampler, scheduler, options, step_options
     if sampler.is_stochastic:
         step_options = {**step_options, 'generator': fresh()}
     assert_equal(sample_chunk(bent, noise, process, sampler, generator=fresh()),
-                 run(theirs, bent, levels, noise, **step_options), 1e-9 if exact else 1e-5)
+                 run(theirs, bent, levels, noise, **step_options), 1e-9 if exact else ROUNDING)
 
 
 @STEPS

@@ -1,0 +1,85 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A lifecycle node around a runtime: what exists from configure to cleanup."""
+
+from diffusion_policy_ros.nodes import reasons
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+
+
+class LifecycleShell(LifecycleNode):
+    """
+    Makes a runtime at configure, and closes it however the node ends.
+
+    A node says how its runtime is made, and in ``_status`` keeps what tells people of its state:
+    ``start_over`` for a state in which it does nothing, ``refuse`` where that is a fault.
+    ``on_activate`` and ``on_deactivate`` are its own.
+    """
+
+    def __init__(self, name, **node_options):
+        """
+        Start without a runtime.
+
+        :param name: Name of the node.
+        :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
+        """
+        self._runtime = self._status = None
+        super().__init__(name, **node_options)
+
+    def _make_runtime(self):
+        """Load, check and connect; return what has a method ``close``."""
+        raise NotImplementedError
+
+    def on_configure(self, state):
+        """Make the runtime; without one stay unconfigured, with the reason in log and status."""
+        del state
+        try:
+            self._runtime = self._make_runtime()
+        except Exception as error:
+            self._status.refuse(
+                f'unconfigured: {reasons.of_error(error, "unexpected error: ")}')
+            return TransitionCallbackReturn.FAILURE
+        self._status.start_over('inactive')
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_cleanup(self, state):
+        """Let go of everything that configure made."""
+        del state
+        self._release('unconfigured')
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state):
+        """Let go of everything, from any state."""
+        del state
+        self._release('finalized')
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state):
+        """Let go of everything; the node can be configured again."""
+        del state
+        self._release('unconfigured')
+        self._status.refuse('unconfigured after an error, which the log tells')
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self):
+        """Let go of everything before the node goes, also one whose parameters were refused."""
+        if self._status is not None:
+            self._release('finalized')
+        super().destroy_node()
+
+    def _release(self, state):
+        """Close the runtime, if there is one, and tell the state."""
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            runtime.close()
+        self._status.start_over(state)

@@ -1,0 +1,273 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Processes that are killed while the robot moves: it comes to rest, and goes on by itself."""
+
+from itertools import pairwise
+from pathlib import Path
+import sys
+import time
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy')
+pytest.importorskip('torch')
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
+from diffusion_policy_ros.cli.children import (  # noqa: E402
+    Children, node_command, node_environment)
+from diffusion_policy_ros.nodes import qos  # noqa: E402
+from rclpy.qos import QoSProfile  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+
+DOMAIN_ID = 60
+ROOT = Path(__file__).parents[2]
+CONTRACT = ROOT / 'config' / 'robots' / 'pusht.yaml'
+LIMITS = 2.0, 10.0, 200.0  # of both joints: m/s in the contract, m/s^2 and m/s^3 assumed
+TABLE_M = 0.512
+PERIOD_S = 0.01
+WATCHDOG_S, MAX_AGE_S = 0.2, 0.25
+STOPPING_S = 0.3  # v / a + 2 a / j
+# The server looks at the camera once in this time, and a little later still commands.
+TICK_S, SETTLE_S = 0.1, 0.025
+# Messages on their way while two cores run five processes.
+TRANSIT_S = 0.1
+# A message may wait for this process, but must not be lost.
+LOSSLESS = QoSProfile(depth=10000)
+# A robot in two processes: the first shows pictures, the second follows its commands at once.
+CAMERA = """
+import array
+import rclpy
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node('camera')
+publisher = node.create_publisher(Image, 'camera/image_raw', 10)
+pixels = array.array('B', bytes(range(256)) * 108)
+def show():
+    image = Image(height=96, width=96, encoding='rgb8', step=288, data=pixels)
+    image.header.stamp = node.get_clock().now().to_msg()
+    publisher.publish(image)
+node.create_timer(1 / 30, show)
+rclpy.spin(node)
+"""
+JOINTS = """
+import rclpy
+from sensor_msgs.msg import JointState
+rclpy.init()
+node = rclpy.create_node('joints')
+publisher = node.create_publisher(JointState, 'joint_states', 10)
+state = JointState(name=['finger_x', 'finger_y'], position=[0.25, 0.25])
+def follow(command):
+    state.position = command.position
+def show():
+    state.header.stamp = node.get_clock().now().to_msg()
+    publisher.publish(state)
+node.create_subscription(JointState, 'joint_commands', follow, 10)
+node.create_timer(0.02, show)
+rclpy.spin(node)
+"""
+
+
+@pytest.fixture(scope='module')
+def model(save_tiny_policy):
+    """Save a small untrained policy, whose plans go far; its folder."""
+    return save_tiny_policy(n_action_steps=4)
+
+
+def stamp_ns(message):
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+class World:
+    """A robot, the policy server and the safety node in processes, and all that they say."""
+
+    def __init__(self, peer, children, model):
+        self._peer, self._children = peer, children
+        self._commands = {
+            'pusht_sim': node_command('pusht_sim', {}),
+            'camera': [sys.executable, '-c', CAMERA], 'joints': [sys.executable, '-c', JOINTS],
+            'policy_server': node_command('policy_server', {
+                'model': model, 'num_threads': 1, 'command_prefix': 'policy',
+                'command_rate_hz': 30.0}),
+            'command_safety': node_command('command_safety', {
+                'contract': CONTRACT, 'ramp_in_s': 0.2})}
+        self._processes = {}
+        self.sent = []  # sequence number, stamp in s and position of what the controller is told
+        peer.node.create_subscription(JointState, 'joint_commands', self._on_sent, LOSSLESS)
+        self.asked = peer.hear(JointState, 'policy/joint_commands', LOSSLESS)
+        self.joints = peer.hear(JointState, 'joint_states', LOSSLESS)
+        self.status = {node: peer.hear(DiagnosticStatus, f'{node}/status', qos.STATUS)
+                       for node in ('policy_server', 'command_safety')}
+
+    def _on_sent(self, message, info):
+        """Keep a command with the number that its publisher gave it."""
+        self.sent.append((info['publication_sequence_number'], stamp_ns(message) / 1e9,
+                          *message.position))
+
+    def start(self, *names):
+        """Start processes, and take those that are lifecycle nodes to active."""
+        told = {node: len(heard) for node, heard in self.status.items()}
+        for name in names:
+            self._processes[name] = self._children.start(name, self._commands[name])
+        for node in set(names) & set(self.status):
+            # A killed one is still listed, but says nothing: ask the one that has just begun.
+            self._peer.until(lambda: any(status.message == 'unconfigured' for status
+                                         in self.status[node][told[node]:]), f'the new {node}')
+            assert self._peer.change(node, 'CONFIGURE'), self._children.tail(node)
+            assert self._peer.change(node, 'ACTIVATE'), self._children.tail(node)
+
+    def kill(self, name):
+        """Kill a process while the robot moves; return when, s on the ROS clock."""
+        self._peer.until(lambda: len(self.sent) > 1 and self.step() > 0.1 * PERIOD_S, 'some speed')
+        self._processes[name].kill()
+        killed_s = self._peer.node.get_clock().now().nanoseconds / 1e9
+        self._processes[name].wait()
+        return killed_s
+
+    def step(self):
+        """Return how far the newest command is from the one before, m."""
+        return np.abs(np.subtract(self.sent[-1][2:], self.sent[-2][2:])).max()
+
+    def until(self, node, *words):
+        """Wait for a status of a node."""
+        def said():
+            return self.status[node][-1].message if self.status[node] else ''
+
+        self._peer.until(lambda: all(word in said() for word in words),
+                         f'{node}: a status with {words}')
+
+    def until_more(self, messages, count=50):
+        """Wait for so many more messages."""
+        count += len(messages)
+        self._peer.until(lambda: len(messages) >= count, 'more messages')
+
+    def listen(self, duration_s):
+        """Let time pass; return how many commands the controller got."""
+        before, end_s = len(self.sent), time.monotonic() + duration_s
+        self._peer.until(lambda: time.monotonic() > end_s, 'time')
+        return len(self.sent) - before
+
+    def until_it_follows(self):
+        """Wait until the robot is moved by the policy."""
+        self.until('command_safety', 'FOLLOWING')
+        self.until('policy_server', 'commanding')
+        self.until_more(self.sent, 100)
+        self._peer.until(lambda: self.step() > 0.1 * PERIOD_S, 'some speed')
+
+
+@pytest.fixture
+def world(peer, model, tmp_path):
+    environment = node_environment(DOMAIN_ID, ROOT / 'config' / 'fastdds.xml')
+    with Children(tmp_path, environment) as children:
+        yield World(peer, children, model)
+
+
+def assert_limits_kept(sent):
+    """Check all that the controller was told, by its differences alone."""
+    checked = 0
+    for run in _runs(sent):
+        rows = np.array(run)[:, 2:]
+        assert ((rows >= 0) & (rows <= TABLE_M)).all()
+        for order, limit in enumerate(LIMITS, start=1):
+            rates = np.abs(np.diff(rows, order, axis=0)) / PERIOD_S**order
+            assert (rates <= limit * (1 + 1e-6)).all(), (order, rates.max())
+            checked += len(rates)
+    assert checked > 2 * len(sent)  # of three differences per command
+
+
+def _runs(sent):
+    """Yield the commands in parts in which none was lost and the controller was not left alone."""
+    run = sent[:1]
+    for before, row in pairwise(sent):
+        if row[0] != before[0] + 1 or row[1] - before[1] > WATCHDOG_S:
+            yield run
+            run = []
+        run.append(row)
+    yield run
+
+
+def rest_s(sent, since_s):
+    """
+    Return how long the commands went on to move after a time, s.
+
+    A late tick moves the robot by one period all the same, so what it was late does not count.
+    """
+    steps = [(before, row) for before, row in pairwise(sent) if row[1] > since_s]
+    last_s = max(row[1] for before, row in steps
+                 if np.abs(np.subtract(row[2:], before[2:])).max() > 1e-9)
+    late_s = sum(max(row[1] - before[1] - PERIOD_S, 0.0) for before, row in steps
+                 if row[1] <= last_s)
+    return last_s - since_s - late_s
+
+
+@pytest.mark.slow
+def test_a_killed_policy_server_leaves_a_robot_at_rest_that_goes_on_with_the_next_one(world):
+    world.start('pusht_sim', 'command_safety', 'policy_server')
+    world.until_it_follows()
+    killed_s = world.kill('policy_server')
+    world.until('command_safety', 'HOLDING: joint_commands: no acceptable command for', '0.20 s')
+    world.until_more(world.sent)
+    assert world.step() < 1e-9
+    assert stamp_ns(world.asked[-1]) / 1e9 <= killed_s + TICK_S
+    assert rest_s(world.sent, killed_s) <= WATCHDOG_S + STOPPING_S + TRANSIT_S
+    world.start('policy_server')
+    world.until_it_follows()
+    assert_limits_kept(world.sent)
+
+
+@pytest.mark.slow
+def test_a_killed_robot_is_sent_to_rest_and_followed_again_when_it_is_back(world):
+    world.start('pusht_sim', 'command_safety', 'policy_server')
+    world.until_it_follows()
+    killed_s = world.kill('pusht_sim')
+    world.until('command_safety', 'HOLDING: joint_states: the last measurement is', '0.25 s')
+    world.until('policy_server', 'old, limit 0.250 s')
+    assert world.listen(1.0) == 0  # where it is when it comes back is not known yet
+    assert world.step() <= LIMITS[2] * PERIOD_S**3 / 6 * (1 + 1e-6)  # the last one into rest
+    assert rest_s(world.sent, killed_s) <= MAX_AGE_S + STOPPING_S + TRANSIT_S
+    world.start('pusht_sim')
+    world.until_it_follows()
+    assert_limits_kept(world.sent)
+
+
+@pytest.mark.slow
+def test_a_killed_camera_stops_the_policy_and_with_it_the_robot(world):
+    world.start('camera', 'joints', 'command_safety', 'policy_server')
+    world.until_it_follows()
+    killed_s = world.kill('camera')
+    world.until('policy_server', 'camera/image_raw', 'old, limit 0.250 s')
+    world.until('command_safety', 'HOLDING: joint_commands: no acceptable command for', '0.20 s')
+    world.until_more(world.sent)
+    assert world.step() < 1e-9
+    asked_s = stamp_ns(world.asked[-1]) / 1e9
+    assert asked_s - killed_s <= MAX_AGE_S + TICK_S + SETTLE_S + TRANSIT_S
+    assert rest_s(world.sent, asked_s) <= WATCHDOG_S + STOPPING_S + TRANSIT_S
+    world.start('camera')
+    world.until_it_follows()
+    assert_limits_kept(world.sent)
+
+
+@pytest.mark.slow
+def test_a_killed_safety_node_leaves_the_controller_with_its_last_command(world):
+    world.start('pusht_sim', 'command_safety', 'policy_server')
+    world.until_it_follows()
+    world.kill('command_safety')
+    world.listen(0.5)
+    assert world.listen(1.0) == 0
+    assert len(world.asked) and 'commanding' in world.status['policy_server'][-1].message
+    last = dict(zip(('finger_x', 'finger_y'), world.sent[-1][2:]))
+    at = dict(zip(world.joints[-1].name, world.joints[-1].position))
+    assert at == pytest.approx(last, abs=1e-3)  # this robot goes on to it, and stands there
+    world.start('command_safety')
+    world.until_it_follows()
+    assert_limits_kept(world.sent)
