@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Start two complete Push-T robots, each in a namespace of its own, that do not hear each other."""
+"""Start two complete Push-T robots in namespaces of their own; neither hears the other."""
 
 from diffusion_policy_ros.launching.common import share
 from launch import LaunchDescription

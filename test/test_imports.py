@@ -43,8 +43,8 @@ LAYERS = {
             'training', 'evaluation'},
 }
 ROS_MODULES = {'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs',
-               'nav_msgs', 'rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'std_srvs',
-               'trajectory_msgs', 'visualization_msgs'}
+               'nav_msgs', 'rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
+               'std_srvs', 'trajectory_msgs', 'visualization_msgs'}
 LAUNCH_MODULES = {'ament_index_python', 'launch', 'launch_ros'}
 ENGINES = {'gym_pusht', 'gymnasium', 'pygame', 'pymunk', 'shapely'}
 DATA_LIBRARIES = {'av', 'pyarrow', 'zarr'}

@@ -102,7 +102,8 @@ def _measure(args, bench, cases):
     from diffusion_policy_ros.policy.device import memory_guard
     from tqdm import tqdm
 
-    facts = {'model': args.model, 'sim': args.sim + (' over ROS 2' if args.ros else ''), 'candidates of coherent': args.candidates,
+    facts = {'model': args.model, 'candidates of coherent': args.candidates,
+             'sim': args.sim + (' over ROS 2' if args.ros else ''),
              'episodes': f'{args.episodes} of each row, from seed {args.seed}',
              **machine_facts(), **package_versions()}
     rows, widths = [], [max(len(name), 12) for name in COLUMNS]

@@ -68,7 +68,7 @@ class JoinRow:
 
 
 class JoinBench:
-    """Compares joins on the same seeded episodes; the first row is what others are held against."""
+    """Compares joins on the same seeded episodes; all are held against the first row."""
 
     def __init__(self, run, rate_hz):
         """
