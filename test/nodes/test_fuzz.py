@@ -50,6 +50,7 @@ from std_msgs.msg import Bool  # noqa: E402
 DOMAIN_ID = 62
 ROUNDS, ROUNDS_OVER_DDS = 10_000, 500
 MAX_GROWTH_MB = 20.0
+MAX_PICTURES_MB = 100.0
 PERIOD_S = 0.01
 POSITIONS, VELOCITIES = ('a', 'b', 'g', 'f'), ('linear.x', 'angular.z', 'linear.y')
 LIMITS = 1.0, 4.0, 40.0  # velocity, acceleration and jerk of all of them
@@ -429,7 +430,8 @@ def test_no_message_kills_the_policy_server_or_makes_it_command_nonsense(peer, s
         memories_mb.append(memory_mb())
     assert set(outcomes) <= {'window', AlignmentError, DecodeError}, outcomes
     assert min(outcomes['window'], outcomes[DecodeError]) > ROUNDS / 100, outcomes
-    assert memories_mb[2] - memories_mb[1] < MAX_GROWTH_MB, memories_mb
+    # A second of pictures is kept, more or fewer of them; all of a round would be over 150 MB.
+    assert memories_mb[2] - memories_mb[1] < MAX_PICTURES_MB, memories_mb
     _assert_commands_sane(server)
 
 
