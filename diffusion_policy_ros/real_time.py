@@ -14,7 +14,7 @@
 
 """Real-time scheduling for the few threads on whose punctuality a robot depends."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 import os
 
 # The lowest real-time priority: before everything ordinary, after everything on the robot that
@@ -48,6 +48,34 @@ def real_time_threads():
     finally:
         if claimed:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+@contextmanager
+def scheduling_kept():
+    """
+    Give this thread, and those that are started within, the scheduling that this one had before.
+
+    For libraries that claim priority unasked: as root, libsvtav1 puts the calling thread and its
+    own forty before everything else on the computer, the control of a robot included.
+    """
+    if not hasattr(os, 'sched_setscheduler'):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    threads = set(_threads())
+    try:
+        yield
+    finally:
+        for thread in (0, *(set(_threads()) - threads)):
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, policy, parameters)
+
+
+def _threads():
+    """Return the ids of this process's threads, where the system shows them."""
+    with suppress(OSError):
+        return [int(name) for name in os.listdir('/proc/self/task')]
+    return []
 
 
 def _claim(flags):

@@ -17,7 +17,8 @@
 import os
 import threading
 
-from diffusion_policy_ros.real_time import claim_real_time, real_time_threads
+from diffusion_policy_ros.real_time import (
+    claim_real_time, real_time_threads, scheduling_kept)
 import pytest
 
 linux = pytest.mark.skipif(not hasattr(os, 'sched_setscheduler'),
@@ -73,3 +74,26 @@ def test_without_permission_the_thread_goes_on_as_it_was(monkeypatch):
     monkeypatch.setattr(os, 'sched_setscheduler', refuse)
     before, permitted, after = in_thread(lambda: (policy(), claim_real_time(), policy()))
     assert not permitted and after == before
+
+
+@linux
+@pytest.mark.skipif(not os.path.isdir('/proc/self/task'), reason='this system has no /proc')
+def test_a_library_that_claims_priority_does_not_keep_it():
+    release = threading.Event()
+    greedy = threading.Thread(target=lambda: (claim_real_time(), ready.set(), release.wait()))
+    ready = threading.Event()
+
+    def open_library():
+        claim_real_time()
+        greedy.start()
+        ready.wait()
+
+    def work():
+        with scheduling_kept():
+            open_library()
+        return policy(), os.sched_getscheduler(greedy.native_id)
+
+    try:
+        assert in_thread(work) == (os.SCHED_OTHER, os.SCHED_OTHER)
+    finally:
+        release.set()

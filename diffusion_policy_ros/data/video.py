@@ -23,6 +23,7 @@ from pathlib import Path
 import av
 from diffusion_policy_ros.checks import check_choice
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.real_time import scheduling_kept
 import numpy as np
 
 # A frame this far from its row's time belongs to another row (the tolerance of LeRobot).
@@ -206,7 +207,8 @@ def _open_encoder(container, shape, rate_hz, codec, crf):
     stream.pix_fmt = encoding.pixel_format
     stream.time_base = Fraction(1, rate_hz)
     stream.options = {**quality, 'g': str(KEY_FRAME_INTERVAL)}
-    stream.codec_context.open()
+    with scheduling_kept():
+        stream.codec_context.open()
     return stream
 
 

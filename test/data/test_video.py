@@ -14,6 +14,9 @@
 
 """Every frame comes back at its own time, as close to the original as its codec promises."""
 
+import os
+import sys
+
 import av
 from diffusion_policy_ros.data.video import (
     CODECS, describe_video, Encoding, read_frames, VideoWriter)
@@ -148,6 +151,19 @@ def test_encoders_are_silent(tmp_path, codec, capfd):
     """What they print themselves would tear progress bars and fill logs."""
     write(tmp_path / 'v.mp4', pictures(3), codec=codec)
     assert capfd.readouterr() == ('', '')
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='there is no /proc')
+@pytest.mark.parametrize('codec', CODECS)
+def test_encoders_leave_the_priority_of_the_process_as_it_was(tmp_path, codec):
+    """A robot may be controlled on the same computer."""
+    usual, before = os.sched_getscheduler(0), set(os.listdir('/proc/self/task'))
+    video = VideoWriter(tmp_path / 'v.mp4', shape=(48, 64, 3), rate_hz=10, codec=codec)
+    for frame in pictures(3):
+        video.write(frame)
+    started = set(os.listdir('/proc/self/task')) - before
+    assert {os.sched_getscheduler(int(thread)) for thread in {*started, '0'}} == {usual}
+    video.close()
 
 
 def test_an_encoder_that_this_ffmpeg_lacks_is_named(tmp_path, monkeypatch):

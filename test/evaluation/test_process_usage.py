@@ -67,7 +67,8 @@ def test_lost_cores_of_all_threads_are_counted():
         import os, resource, subprocess, sys, threading
         from diffusion_policy_ros.evaluation.process_usage import read_usage
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-        rival = subprocess.Popen([sys.executable, '-c', 'while True: pass'])  # on the same core
+        busy = 'import time; end_s = time.monotonic() + 60\\nwhile time.monotonic() < end_s: pass'
+        rival = subprocess.Popen([sys.executable, '-c', busy])  # on the same core
         end = threading.Event()
         def work():
             while not end.is_set():
