@@ -20,7 +20,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.nodes.status_topics import LOG_PERIOD_S, StatusTopics
 
 # The first of these that is set is the one that people are told.
-SOURCES = ('refusal', 'lifecycle', 'clock', 'controller', 'observation', 'inference',
+SOURCES = ('refusal', 'lifecycle', 'swap', 'clock', 'controller', 'observation', 'inference',
            'confidence', 'command', 'plan')
 # Those that say in which state the node is, and why where that is a fault.
 STATES = ('refusal', 'lifecycle')
@@ -41,7 +41,7 @@ class StatusReporter:
         """
         self._topics = StatusTopics(node)
         self._lock = threading.Lock()
-        self._reasons = {}
+        self._reasons, self._about = {}, {}
         self._told = None
 
     @property
@@ -102,6 +102,16 @@ class StatusReporter:
         self._topics.log(text, DiagnosticStatus.ERROR, text)
         self.block('refusal', text)
 
+    def about(self, facts):
+        """
+        Tell what is served.
+
+        :param facts: Name to text.
+        """
+        with self._lock:
+            self._about, self._told = facts, None
+            self._tell()
+
     def publish_diagnostics(self, sections):
         """
         Publish on /diagnostics.
@@ -126,8 +136,9 @@ class StatusReporter:
             return DiagnosticStatus.OK, 'commanding'
         if source == 'lifecycle':
             return DiagnosticStatus.OK, reason
-        # A late plan is worth a look; everything else is a fault.
-        return DiagnosticStatus.WARN if source == 'plan' else DiagnosticStatus.ERROR, reason
+        # A late plan is worth a look, a swap was asked for; everything else is a fault.
+        is_fault = source not in ('plan', 'swap')
+        return DiagnosticStatus.ERROR if is_fault else DiagnosticStatus.WARN, reason
 
     def _tell(self):
         """
@@ -140,4 +151,4 @@ class StatusReporter:
         if is_repeated and now_s - self._told[1] < LOG_PERIOD_S / 4:
             return
         self._told = (source, now_s)
-        self._topics.tell(*self._summary(), {'source': source})
+        self._topics.tell(*self._summary(), {'source': source, **self._about})

@@ -13,9 +13,8 @@
 # limitations under the License.
 """The one thread in which a policy is loaded, warmed up and asked for plans."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-import gc
 from pathlib import Path
 import time
 import warnings
@@ -92,12 +91,19 @@ class InferenceWorker:
         """
         self._running = self._executor.submit(self._plan, request, on_done)
 
+    def wait(self, timeout_s):
+        """
+        Wait until no plan is being computed.
+
+        :param timeout_s: At most this long, s.
+        """
+        if self._running is not None:
+            wait([self._running], timeout_s)
+
     def close(self):
         """End the thread when its present work is done, and let go of the policy."""
         self._executor.shutdown(wait=True)
         self._policy = None
-        gc.unfreeze()
-        gc.collect()
 
     def check(self, settings):
         """
@@ -141,10 +147,6 @@ class InferenceWorker:
             with suppress(SamplingError):
                 self._sample(PlanRequest(window, (), 0, 0, nothing, 0, settings, asked_s=start_s))
             plan_ms = (time.monotonic() - start_s) * 1e3
-        # What lives now lives long: the collector need not walk through all of torch again
-        # while it holds up the thread that publishes commands.
-        gc.collect()
-        gc.freeze()
         return plan_ms
 
     def _options(self, settings):

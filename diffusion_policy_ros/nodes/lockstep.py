@@ -14,10 +14,10 @@
 """
 The node ``lockstep``: the policy server and Push-T over ROS, on a clock that waits for both.
 
-All messages go over DDS, as between processes. The clock advances by one step of the physics when
-all that is due has been done, planning included, so that simulated time is as fast as the machine
-allows and holds no latency but the transport's grid, the contract's settling time and the injected
-delay. Started by ``dpr bench joins --ros``; tells each episode on standard output.
+All messages go over DDS, as between processes. The clock advances by a step when all that is due
+has been done, planning included, so that simulated time is as fast as the machine allows and holds
+no latency but the contract's settling time and the injected delay. Started by ``dpr bench joins
+--ros``; tells each episode on standard output.
 """
 
 import time
@@ -36,7 +36,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-STEP_NS = 10_000_000
+# The pictures, the settling time and the slots of the commands all lie on this grid.
+STEP_NS = 25_000_000
 START_NS = 1_000_000_000
 # Pictures and joint states per second: what the policy looks at, and no more to compute.
 RATE_HZ = 10.0
@@ -131,6 +132,7 @@ class Lockstep(Node):
         # Two looks in a row without work: what the first one set off has been done as well.
         while quiet < 2 and time.monotonic() < give_up_s:
             self._executor.spin_once(timeout_sec=0.001)
+            self._server.loop.worker.wait(PATIENCE_S)
             quiet = quiet + 1 if self._is_settled() else 0
 
     def _is_settled(self):

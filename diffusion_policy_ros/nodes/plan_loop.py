@@ -38,40 +38,49 @@ class PlanLoop:
     Three threads meet here: the executor's looks at ticks and shows plans, the worker's samples,
     the pacer's publishes commands. What they share has its own locks.
 
+    :ivar worker: ``InferenceWorker`` that plans.
     :ivar builder: ``WindowBuilder``, to which messages are pushed.
     :ivar telemetry: ``Telemetry`` since the last start.
     """
 
-    def __init__(self, node, worker, contract, config, *, settings, status, plan_ms):
+    def __init__(self, node, policy, *, settings, status):
         """
         Create what belongs to the contract's topics; ``start`` begins.
 
         :param node: The lifecycle node.
-        :param worker: ``InferenceWorker`` with the policy.
-        :param contract: ``RobotContract``.
-        :param config: ``PolicyConfig``.
+        :param policy: ``ReadyPolicy``.
         :param settings: The node's ``Parameters``.
         :param status: Its ``StatusReporter``.
-        :param plan_ms: What a plan is expected to take, ms.
         """
-        self._node, self._worker, self._contract, self._config = node, worker, contract, config
+        self._node, self._contract = node, policy.contract
         self._settings, self._status = settings, status
-        values = settings.values()
-        delay_ms = contract.settle_ms + plan_ms + values['inference_delay_ms']
-        self._horizon = RecedingHorizon(
-            contract, chosen.choose_replan(values, config), chosen.choose_join(values),
-            expected_delay_rows=math.ceil(delay_ms * contract.rate_hz / 1e3))
-        self.builder = WindowBuilder(contract, config.n_obs_steps)
         self.telemetry = self._new_telemetry()
         self._seeds = PlanSeeds()
         self._pacer = self._tick_ns = self._seen_tick_ns = self._origin_ns = None
-        self._plans = PlanFollower(self._horizon, contract.rate_hz)
         self._gone = ''  # why the plan that is shown is followed no more
         self._wake = node.create_guard_condition(self._on_wake)
-        self._controllers = ControllerCheck(node, contract)
-        self._commands = CommandPublisher(node, contract, prefix=values['command_prefix'])
-        self._views = PlanViews(node, contract, tip_link=values['tip_link'], about={
-            'weights': worker.digest, 'device': worker.device, 'topics': self._commands.topics})
+        self._controllers = ControllerCheck(node, self._contract)
+        self._commands = CommandPublisher(node, self._contract,
+                                          prefix=settings['command_prefix'])
+        self._views = PlanViews(node, self._contract, tip_link=settings['tip_link'])
+        self.serve(policy)
+
+    def serve(self, policy):
+        """
+        Take over a policy; not while running.
+
+        :param policy: ``ReadyPolicy`` under the contract of the one before.
+        """
+        self.worker, self._config = policy.worker, policy.config
+        values, contract = self._settings.values(), policy.contract
+        delay_ms = contract.settle_ms + policy.plan_ms + values['inference_delay_ms']
+        self._horizon = RecedingHorizon(
+            contract, chosen.choose_replan(values, policy.config), chosen.choose_join(values),
+            expected_delay_rows=math.ceil(delay_ms * contract.rate_hz / 1e3))
+        self.builder = WindowBuilder(contract, policy.config.n_obs_steps)
+        self._plans = PlanFollower(self._horizon, contract.rate_hz)
+        self._views.about = {'weights': policy.worker.digest, 'device': policy.worker.device,
+                             'topics': self._commands.topics}
 
     @property
     def is_running(self) -> bool:
@@ -85,7 +94,7 @@ class PlanLoop:
         :param now_ns: The time, ns.
         """
         return (self._pacer is None or self._pacer.is_past(now_ns)) \
-            and self._tick_ns is None and not self._worker.busy
+            and self._tick_ns is None and not self.worker.busy
 
     def start(self):
         """Begin to plan and to command."""
@@ -221,11 +230,11 @@ class PlanLoop:
         values = self._settings.values()
         self._horizon.replan = chosen.choose_replan(values, self._config)
         self._horizon.join = chosen.choose_join(values)
-        is_busy = self._worker.busy or self._plans.is_holding_back
+        is_busy = self.worker.busy or self._plans.is_holding_back
         if is_busy or not self._horizon.wants_plan(tick_ns):
             return
         now_s = time.monotonic()
-        self._worker.submit(PlanRequest(
+        self.worker.submit(PlanRequest(
             window, samples, tick_ns, epoch,
             self._horizon.promise(tick_ns, self._config.horizon, self._config.n_obs_steps - 1),
             self._seeds.next(is_shared=values['join'] == 'shared_noise'),

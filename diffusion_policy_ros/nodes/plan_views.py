@@ -29,18 +29,19 @@ class PlanViews:
     Publishes what is in plans, for people and for replay.
 
     ``~/chunk``, ``~/latency``, ``~/confidence``, ``~/plan_record``, ``~/markers``, ``~/overlay``.
+
+    :ivar about: ``weights``, ``device`` and ``topics`` of plan records.
     """
 
-    def __init__(self, node, contract, *, tip_link, about):
+    def __init__(self, node, contract, *, tip_link):
         """
         Create the publishers, inactive until the lifecycle node is.
 
         :param node: The lifecycle node.
         :param contract: ``RobotContract``.
         :param tip_link: Link of ``robot_description`` whose way is drawn, empty for none.
-        :param about: ``weights``, ``device`` and ``topics`` of plan records.
         """
-        self._node, self._contract, self._about = node, contract, about
+        self._node, self._contract, self.about = node, contract, {}
         self._record = node.create_lifecycle_publisher(String, '~/plan_record', qos.EVENTS)
         self._chunk = node.create_lifecycle_publisher(JointTrajectory, '~/chunk', qos.EVENTS)
         self._latency = node.create_lifecycle_publisher(
@@ -85,7 +86,7 @@ class PlanViews:
         now_ns, plan, chunk = self._now_ns(), following.plan, following.chunk
         self._chunk.publish(_plan_message(chunk, self._contract.action_names))
         self._latency.publish(_named_message(latency.named()))
-        self._record.publish(String(data=following.record(self._about).to_json()))
+        self._record.publish(String(data=following.record(self.about).to_json()))
         others = plan.candidates if len(plan.candidates) > 1 else ()
         self._markers.show(chunk, others, now_ns)
         self._overlay.show(now_ns, ages_ns=self._ages_ns, chunk=chunk,

@@ -43,7 +43,8 @@ def _parameter_name(option):
 
 
 SPECS = (
-    ParameterSpec('model', '', 'Checkpoint folder, made by "dpr train" or by LeRobot', fixed=True),
+    ParameterSpec('model', '', 'Checkpoint folder, made by "dpr train" or by LeRobot; loaded at '
+                  'configure, and while configured by the service ~/swap_model'),
     ParameterSpec('contract', '', "Robot contract (YAML file); empty for the checkpoint's own",
                   fixed=True),
     ParameterSpec('device', 'auto', 'Where to run the policy: auto, cpu, cuda or cuda:<n>',

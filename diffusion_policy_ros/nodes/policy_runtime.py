@@ -13,18 +13,20 @@
 # limitations under the License.
 """A policy that is loaded and wired to the robot's topics: from configure to cleanup."""
 
+import gc
 import sys
+from threading import Thread
 import time
 
 from diffusion_policy_ros.dds_profile import transport_warning
-from diffusion_policy_ros.errors import DiffusionPolicyError
-from diffusion_policy_ros.nodes import policy_parameters as chosen
+from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes import qos, reasons
-from diffusion_policy_ros.nodes.inference_worker import InferenceWorker
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.plan_loop import PlanLoop
+from diffusion_policy_ros.nodes.ready_policy import prepare_policy
 from diffusion_policy_ros.nodes.topic_watch import TopicWatch
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.task import Future
 from rclpy.utilities import get_rmw_implementation_identifier
 
 # Python lets a thread keep the interpreter for 5 ms by default, a seventh of a 30 Hz period.
@@ -44,36 +46,39 @@ class PolicyRuntime:
         :raises DiffusionPolicyError: if checkpoint, contract or parameters cannot be used.
         """
         self._node, self._parameters, self._status = node, parameters, status
-        self._worker = InferenceWorker()
         self._loop = self._seen_ns = None
         self._subscriptions = []
+        self._is_active = self._is_closed = False
+        self._loading = ''  # the model that is being loaded beside the one that is served
+        self._policy = prepare_policy(parameters.values())
         try:
-            self._connect(self._load())
+            self._connect()
         except Exception:
             self.close()
             raise
 
-    def _load(self):
-        """Load and check, which is the slow part; return what a plan takes, ms."""
-        values, log = self._parameters.values(), self._node.get_logger()
-        model = values['model']
-        self.config, trained = self._worker.load(model, values['device'], values['num_threads'])
-        self.contract = chosen.choose_contract(values['contract'], trained, model)
-        self._check(values)
-        plan_ms = self._worker.warm_up(self.contract, chosen.plan_settings(values))
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
-        rate_hz = chosen.choose_command_rate(values['command_rate_hz'], self.contract)
-        log.info(f'{model}: one plan takes {plan_ms:.0f} ms, commands at {rate_hz:g} Hz')
-        return plan_ms
-
-    def _connect(self, plan_ms):
+    def _connect(self):
         """Create what belongs to the contract's topics."""
-        self._loop = PlanLoop(self._node, self._worker, self.contract, self.config,
-                              settings=self._parameters, status=self._status, plan_ms=plan_ms)
-        self._topics = TopicWatch(self._node, self.contract)
+        self._loop = PlanLoop(self._node, self._policy, settings=self._parameters,
+                              status=self._status)
+        self._settle()
+        contract = self._policy.contract
+        self._topics = TopicWatch(self._node, contract)
         # Two streams may be parts of one topic, which is subscribed to once.
-        for stream in {s.topic: s for s in self.contract.policy_observations}.values():
+        for stream in {s.topic: s for s in contract.policy_observations}.values():
             self._subscribe(stream)
+
+    def _settle(self):
+        """Make the interpreter's pauses short, and tell people what is served from now on."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        # What lives now lives long: the collector need not walk through all of torch again
+        # while it holds up the thread that publishes commands.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        self._node.get_logger().info(f'{self._policy.model}: one plan takes '
+                                     f'{self._policy.plan_ms:.0f} ms')
+        self._status.about(self._policy.facts())
 
     def check(self, values) -> str:
         """
@@ -83,17 +88,10 @@ class PolicyRuntime:
         :return: The reason, empty when they can.
         """
         try:
-            self._check(values)
+            self._policy.check(values)
         except DiffusionPolicyError as error:
             return str(error)
         return ''
-
-    def _check(self, values):
-        """Refuse parameters that cannot be used with the loaded policy."""
-        chosen.choose_command_rate(values['command_rate_hz'], self.contract)
-        chosen.choose_replan(values, self.config)
-        chosen.check_confidence(values)
-        self._worker.check(chosen.plan_settings(values))
 
     @property
     def loop(self) -> PlanLoop:
@@ -101,22 +99,81 @@ class PolicyRuntime:
         return self._loop
 
     def start(self):
-        """Begin to plan and to command."""
-        self._loop.start()
+        """Begin to plan and to command, when no policy is being swapped."""
+        self._is_active = True
+        if self._loading:
+            self._status.block('swap', f'swapping the model: {self._loading} is being loaded')
+        else:
+            self._loop.start()
 
     def stop(self):
         """Stop commanding; nothing is published after this."""
+        self._is_active = False
         self._loop.stop()
+
+    async def swap_model(self) -> str:
+        """
+        Serve the policy that the parameter ``model`` names; the robot holds until it is ready.
+
+        :return: The model that is served from now on.
+        :raises DiffusionPolicyError: why the policy of before goes on.
+        """
+        if self._loading:
+            raise ConfigError(f'{self._loading} is still being loaded; ask again when it is done')
+        self._loading = self._parameters['model']
+        self._loop.stop()
+        try:
+            if self._is_active:
+                self.start()  # tells why nothing is commanded
+            self._exchange(await self._prepare())
+        finally:
+            self._loading = ''
+            if self._is_active:
+                self._loop.start()
+            self._status.clear('swap')
+        return self._policy.model
+
+    def _prepare(self):
+        """Return a future of the policy that the parameters name; the executor goes on."""
+        values, served = self._parameters.values(), self._policy.contract
+        executor, future = self._node.executor, Future(executor=self._node.executor)
+
+        def load():
+            try:
+                future.set_result(prepare_policy(values, served=served))
+            except Exception as error:
+                future.set_exception(error)
+            executor.wake()
+
+        Thread(target=load, name='swap_model', daemon=True).start()
+        return future
+
+    def _exchange(self, policy):
+        """Serve another policy, unless something has changed while it was loaded."""
+        try:
+            if self._is_closed:
+                raise ConfigError('the node was cleaned up meanwhile')
+            policy.check(self._parameters.values())
+        except DiffusionPolicyError:
+            policy.worker.close()
+            raise
+        before, self._policy = self._policy, policy
+        before.worker.close()
+        self._loop.serve(policy)
+        self._settle()
 
     def close(self):
         """Let go of topics, thread and policy."""
+        self._is_closed, self._is_active = True, False
         if self._loop is not None:
             self._loop.stop()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
-        self._worker.close()
+        self._policy.worker.close()
         if self._loop is not None:
             self._loop.close()
+        gc.unfreeze()
+        self._status.about({})
 
     def reset(self):
         """Drop plan and history, and start the noise again from its seed."""
@@ -133,8 +190,7 @@ class PolicyRuntime:
         """Return the sections of the diagnostics: name to facts."""
         facts = self._loop.facts()
         inputs = self._loop.telemetry.input_facts(time.monotonic())
-        about = {'model': self._parameters['model'], 'device': self._worker.device,
-                 'weights SHA-256': self._worker.digest[:16]}
+        about = {**self._policy.facts(), 'device': self._policy.worker.device}
         return {'commands': facts['commands'],
                 'inputs': {**inputs, 'topics': self._topics.look()},
                 'inference': {**facts['inference'], **about}}

@@ -18,24 +18,26 @@ A lifecycle node. ``configure`` loads and warms up the checkpoint, ``activate`` 
 Subscribes to the contract's policy streams, publishes its action outputs, ``~/status`` (latched:
 why it commands or not), ``/diagnostics``, and of each plan ``~/chunk`` (all of it, timed),
 ``~/latency``, ``~/confidence``, ``~/markers`` and ``~/overlay/compressed``. ``~/reset`` (Trigger)
-drops plan and history.
+drops plan and history, ``~/swap_model`` (Trigger) goes on with what the parameter ``model`` names.
 """
 
+from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.nodes import reasons
 from diffusion_policy_ros.nodes.diagnostics import StatusReporter
+from diffusion_policy_ros.nodes.lifecycle_shell import LifecycleShell
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.policy_parameters import SPECS
 from diffusion_policy_ros.nodes.policy_runtime import PolicyRuntime
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.real_time import claim_real_time
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
-class PolicyServer(LifecycleNode):
+class PolicyServer(LifecycleShell):
     """Serves one policy to one robot; what it does is in ``PolicyRuntime``."""
 
     def __init__(self, **node_options):
@@ -44,17 +46,19 @@ class PolicyServer(LifecycleNode):
 
         :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
         """
-        self._runtime = self._status = None
         super().__init__('policy_server', **node_options)
         self._settings = Parameters(
             self, SPECS, is_locked=lambda: self._runtime is not None,
             check=lambda values: self._runtime.check(values) if self._runtime else '')
         self._status = StatusReporter(self)
-        self._status.block('lifecycle', 'unconfigured')
+        self._status.start_over('unconfigured')
         self.get_logger().info(
             f'unconfigured; `ros2 lifecycle set {self.get_fully_qualified_name()} configure`, '
             'then `... activate`; policy.launch.py does both')
         self.create_service(Trigger, '~/reset', self._on_reset)
+        # Everything else goes on while a model is loaded, and a second request is answered.
+        self.create_service(Trigger, '~/swap_model', self._on_swap_model,
+                            callback_group=ReentrantCallbackGroup())
         # People want to know about a clock that stands still, so this timer does not follow it.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._on_diagnostics, clock=self._steady)
@@ -64,15 +68,9 @@ class PolicyServer(LifecycleNode):
         """Return the ``PlanLoop``, None while unconfigured."""
         return None if self._runtime is None else self._runtime.loop
 
-    def on_configure(self, state):
-        """Load, validate, warm up and connect; refuse with the reason in log and status."""
-        del state
-        try:
-            self._runtime = PolicyRuntime(self, self._settings, self._status)
-        except Exception as error:
-            return self._refused(reasons.of_error(error, 'unexpected error: '))
-        self._status.start_over('inactive')
-        return TransitionCallbackReturn.SUCCESS
+    def _make_runtime(self):
+        """Load, validate, warm up and connect."""
+        return PolicyRuntime(self, self._settings, self._status)
 
     def on_activate(self, state):
         """Start to plan and to command."""
@@ -83,52 +81,9 @@ class PolicyServer(LifecycleNode):
 
     def on_deactivate(self, state):
         """Stop commanding and keep the policy."""
-        self._halt('inactive')
+        self._runtime.stop()
+        self._status.start_over('inactive')
         return super().on_deactivate(state)
-
-    def on_cleanup(self, state):
-        """Let go of the policy and its topics."""
-        del state
-        self._release('unconfigured')
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state):
-        """Let go of everything, from any state."""
-        del state
-        self._release('finalized')
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state):
-        """Let go of everything; the node can be configured again."""
-        del state
-        self._release('unconfigured')
-        self._status.block('refusal', 'unconfigured after an error, which the log tells')
-        return TransitionCallbackReturn.SUCCESS
-
-    def destroy_node(self):
-        """Stop the threads before the node goes, also one whose parameters were refused."""
-        if self._status is not None:
-            self._release('finalized')
-        super().destroy_node()
-
-    def _refused(self, reason):
-        """Stay unconfigured and say why."""
-        self.get_logger().error(f'cannot configure: {reason}')
-        self._status.block('refusal', f'unconfigured: {reason}')
-        return TransitionCallbackReturn.FAILURE
-
-    def _halt(self, reason):
-        """Stop the runtime's threads and forget its complaints."""
-        if self._runtime is not None:
-            self._runtime.stop()
-        self._status.start_over(reason)
-
-    def _release(self, reason):
-        """Close the runtime, if there is one."""
-        runtime, self._runtime = self._runtime, None
-        if runtime is not None:
-            runtime.close()
-        self._status.start_over(reason)
 
     def _on_reset(self, request, response):
         """Drop plan and history."""
@@ -139,6 +94,21 @@ class PolicyServer(LifecycleNode):
             response.message = 'plan and history dropped'
         else:
             response.message = 'not configured, nothing to reset; call configure first'
+        return response
+
+    async def _on_swap_model(self, request, response):
+        """Load the model that the parameter names and go on with it, or with the one before."""
+        del request
+        runtime = self._runtime
+        try:
+            if runtime is None:
+                raise ConfigError('not configured, nothing to swap; configure loads the model')
+            response.message = f'serving {await runtime.swap_model()}'
+            response.success = True
+        except Exception as error:
+            reason = reasons.of_error(error, 'unexpected error: ')
+            response.message = reason
+            self.get_logger().error(f'no other model is served: {reason}')
         return response
 
     def _on_diagnostics(self):

@@ -249,7 +249,7 @@ def test_parameters_that_cannot_work_are_refused_with_the_reason(peer, server):
     server.until_status('command_rate_hz is 25', "contract's rate_hz, 10")
     assert server.set('command_rate_hz', 20).successful
     assert server.change('CONFIGURE')
-    assert 'clean it up first' in server.set('model', 'elsewhere').reason
+    assert 'clean it up first' in server.set('contract', 'elsewhere').reason
     assert 'n_action_steps of this checkpoint, 4' in server.set('execute_horizon', 5).reason
     assert 'num_inference_steps is 101' in server.set('num_inference_steps', 101).reason
     assert server.set('execute_horizon', 4).successful
@@ -269,7 +269,7 @@ def test_every_option_of_the_sampler_can_change_while_commands_go_out(peer, serv
             ('sampler.start_timestep', 4.5, 'start_timestep is 4.5'),
             ('sampler.then', 'adaptive', 'leave then out')):
         assert words in server.set(name, value).reason
-    worker, seen = peer.server_node._runtime._worker, []
+    worker, seen = peer.server_node._runtime._policy.worker, []
     submit, worker.submit = worker.submit, lambda request, done: (
         seen.append(request), submit(request, done))
     peer.until(lambda: seen, 'a plan')
@@ -328,13 +328,13 @@ def test_after_a_reset_the_next_plan_is_the_first_and_not_a_late_one(peer, serve
     server.until_status('commanding')
     runtime, told = peer.server_node._runtime, len(server.status)
     runtime._loop.telemetry.missed = 0
-    submit, runtime._worker.submit = runtime._worker.submit, lambda *arguments: None
+    submit, runtime._policy.worker.submit = runtime._policy.worker.submit, lambda *arguments: None
     assert peer.ask('policy_server/reset')[0]
     server.until_status('waiting for the first plan')
     assert server.stays_silent()
     assert not [s.message for s in server.status[told:] if 'not finished' in s.message]
     assert runtime._loop.telemetry.missed == 0
-    runtime._worker.submit = submit
+    runtime._policy.worker.submit = submit
     server.until_status('commanding')
 
 
