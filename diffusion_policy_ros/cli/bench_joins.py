@@ -43,7 +43,7 @@ def add_arguments(parser):
     parser.add_argument('--candidates', type=int, default=8, help='candidates of coherent')
     parser.add_argument('--ros', action='store_true',
                         help='run the policy server and the simulated robot as ROS 2 nodes, on a '
-                             'clock that waits for both: some 500 times slower, and the delay '
+                             'clock that waits for both: two to three times slower, and the delay '
                              "comes on top of the contract's settling time")
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
     parser.add_argument('--out', type=Path, default=Path('join_bench'), metavar='DIR',

@@ -49,7 +49,7 @@ class PolicyRuntime:
         self._loop = self._seen_ns = None
         self._subscriptions = []
         self._is_active = self._is_closed = False
-        self._loading = ''  # the model that is being loaded beside the one that is served
+        self._loading = None  # the model that is being loaded beside the one that is served
         self._policy = prepare_policy(parameters.values())
         try:
             self._connect()
@@ -101,7 +101,7 @@ class PolicyRuntime:
     def start(self):
         """Begin to plan and to command, when no policy is being swapped."""
         self._is_active = True
-        if self._loading:
+        if self._loading is not None:
             self._status.block('swap', f'swapping the model: {self._loading} is being loaded')
         else:
             self._loop.start()
@@ -118,7 +118,7 @@ class PolicyRuntime:
         :return: The model that is served from now on.
         :raises DiffusionPolicyError: why the policy of before goes on.
         """
-        if self._loading:
+        if self._loading is not None:
             raise ConfigError(f'{self._loading} is still being loaded; ask again when it is done')
         self._loading = self._parameters['model']
         self._loop.stop()
@@ -127,26 +127,30 @@ class PolicyRuntime:
                 self.start()  # tells why nothing is commanded
             self._exchange(await self._prepare())
         finally:
-            self._loading = ''
+            self._loading = None
             if self._is_active:
                 self._loop.start()
             self._status.clear('swap')
         return self._policy.model
 
-    def _prepare(self):
-        """Return a future of the policy that the parameters name; the executor goes on."""
+    async def _prepare(self):
+        """Load the policy that the parameters name in a thread; the executor goes on meanwhile."""
         values, served = self._parameters.values(), self._policy.contract
-        executor, future = self._node.executor, Future(executor=self._node.executor)
+        executor, answer = self._node.executor, Future(executor=self._node.executor)
 
         def load():
             try:
-                future.set_result(prepare_policy(values, served=served))
+                answer.set_result(prepare_policy(values, served=served))
             except Exception as error:
-                future.set_exception(error)
+                answer.set_result(error)
             executor.wake()
 
-        Thread(target=load, name='swap_model', daemon=True).start()
-        return future
+        # No daemon: a process that ended while torch loads would crash.
+        Thread(target=load, name='swap_model').start()
+        policy = await answer
+        if isinstance(policy, Exception):
+            raise policy
+        return policy
 
     def _exchange(self, policy):
         """Serve another policy, unless something has changed while it was loaded."""

@@ -256,6 +256,19 @@ def test_a_node_that_is_cleaned_up_gives_the_model_up_that_is_being_loaded(
     until_plan(peer, plans, ROWS)
 
 
+def test_a_process_waits_for_torch_before_it_ends(peer, server, other, make_gate):
+    server.activate()
+    gate = make_gate()
+    begin(peer, server, other)
+    peer.until(gate.reached.is_set, 'loading')
+    loader, = (thread for thread in threading.enumerate() if thread.name == 'swap_model')
+    peer.stop(peer.server_node)
+    assert loader.is_alive() and not loader.daemon
+    gate.open()
+    loader.join(60)
+    assert not loader.is_alive()
+
+
 def test_the_safety_node_holds_the_robot_during_the_swap_and_follows_again(
         peer, model, other, make_robot, make_server_client, make_gate):
     robot = make_robot()
