@@ -21,7 +21,8 @@ from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.launching.common import (
     common_arguments, fast_dds_profile, given, lifecycle_arguments, lifecycle_node, share, TRUTH)
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
@@ -85,9 +86,9 @@ def check_limits(path):
 
 
 def include_safety(contract):
-    """Return the launch of the safety node."""
+    """Return the launch of the safety node; its arguments are not those of a second robot."""
     arguments = {name: LaunchConfiguration(name) for name in PASSED_ON}
-    return IncludeLaunchDescription(
+    return GroupAction([IncludeLaunchDescription(
         PythonLaunchDescriptionSource(f'{share()}/launch/safety.launch.py'),
         launch_arguments={**arguments, 'contract': contract,
-                          'params_file': LaunchConfiguration('safety_params_file')}.items())
+                          'params_file': LaunchConfiguration('safety_params_file')}.items())])

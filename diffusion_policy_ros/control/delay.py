@@ -14,8 +14,19 @@
 """How long plans take to arrive, measured in the only unit that counts: actions consumed."""
 
 from collections import deque
+import math
 
 PLANS_REMEMBERED = 10
+
+
+def expected_rows(contract, plan_ms) -> int:
+    """
+    Return how many rows a plan is expected to take.
+
+    :param contract: ``RobotContract``, whose messages take some time to settle.
+    :param plan_ms: What the plan itself takes, ms.
+    """
+    return math.ceil((contract.settle_ms + plan_ms) * contract.rate_hz / 1e3)
 
 
 class DelayForecast:

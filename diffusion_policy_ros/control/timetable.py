@@ -95,6 +95,60 @@ class Timetable:
         return min(self.commands.next_ns, self.ticks.next_ns)
 
 
+class CommandGrid:
+    """
+    Where the slots of ticks and commands lie: anywhere at first, then where the streams are fresh.
+
+    :ivar rate_hz: Commands per second at present, Hz.
+    """
+
+    def __init__(self, contract):
+        """
+        Start without a grid.
+
+        :param contract: ``RobotContract``.
+        """
+        self._contract, self.rate_hz = contract, contract.rate_hz
+        self.forget()
+
+    def forget(self):
+        """Look for a better grid the next time that the streams are seen."""
+        self._origin_ns = None
+
+    def first(self, rate_hz, now_ns) -> Timetable:
+        """
+        Lay a grid before anything is known of the streams.
+
+        :param rate_hz: Commands per second, Hz.
+        :param now_ns: The time, ns.
+        """
+        self.rate_hz = rate_hz
+        return Timetable(self._contract, rate_hz, origin_ns=now_ns, now_ns=now_ns)
+
+    def adapt(self, rate_hz, tick_ns, ages_ns, now_ns):
+        """
+        Move the ticks once, to right after the slowest stream's samples, and take another rate.
+
+        :param rate_hz: Commands per second from now on, Hz; another one keeps the ticks.
+        :param tick_ns: A tick at which all streams were fresh, ns.
+        :param ages_ns: Age of each stream's sample at that tick by topic, ns.
+        :param now_ns: The time, ns.
+        :return: Whether the ticks have moved, and the new ``Timetable``, None where nothing has.
+        """
+        origin_ns = self._origin_ns  # another thread may forget it
+        moves = origin_ns is None
+        if moves:
+            self._origin_ns = origin_ns = anchored_origin(self._contract, tick_ns, ages_ns)
+        if not moves and rate_hz == self.rate_hz:
+            return False, None
+        self.rate_hz = rate_hz
+        return moves, Timetable(self._contract, rate_hz, origin_ns=origin_ns, now_ns=now_ns)
+
+    def named(self) -> dict:
+        """Return what tells where the slots lie, as plan records keep it."""
+        return {'origin_ns': self._origin_ns, 'rate_hz': self.rate_hz}
+
+
 def is_multiple(command_rate_hz, rate_hz) -> bool:
     """
     Tell whether commands can be laid on the grid of the rows.

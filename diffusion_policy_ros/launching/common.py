@@ -101,7 +101,7 @@ def lifecycle_node(context, executable, parameters) -> list:
 
 
 def _autostart(node):
-    """Return the actions that configure a lifecycle node and then activate it."""
+    """Return the actions that configure a lifecycle node and then activate it, once."""
     def change(transition):
         return EmitEvent(event=ChangeState(
             lifecycle_node_matcher=matches_action(node), transition_id=transition))
@@ -109,6 +109,6 @@ def _autostart(node):
     return [
         RegisterEventHandler(OnStateTransition(
             target_lifecycle_node=node, start_state='configuring', goal_state='inactive',
-            entities=[change(Transition.TRANSITION_ACTIVATE)])),
+            entities=[change(Transition.TRANSITION_ACTIVATE)], handle_once=True)),
         change(Transition.TRANSITION_CONFIGURE),
     ]

@@ -71,12 +71,13 @@ class CommandSafety(LifecycleShell):
 
     def _listen_to_e_stop(self):
         """
-        Subscribe to the button twice, and offer the services.
+        Subscribe to the button three times, and offer the services.
 
-        Only a latched subscription hears what a latched button said before, and only one that is
-        not hears a button that is not; no warning that the other does not.
+        Only a latched subscription hears what a latched button said before, only one that is not
+        hears a button that is not, and only a reliable one is sent again what was lost; no warning
+        that the others do not match.
         """
-        for profile in (qos.STATUS, qos.VECTORS):
+        for profile in (qos.STATUS, qos.EVENTS, qos.VECTORS):
             self.create_subscription(
                 Bool, 'e_stop', self._on_e_stop, profile,
                 event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
@@ -86,18 +87,6 @@ class CommandSafety(LifecycleShell):
     def _make_runtime(self):
         """Load and check contract and limits, and connect."""
         return SafetyRuntime(self, self._settings, self._emergency, self._show)
-
-    def on_activate(self, state):
-        """Begin to hold, and to follow when that is safe."""
-        result = super().on_activate(state)
-        self._runtime.start()
-        return result
-
-    def on_deactivate(self, state):
-        """Bring the robot to rest, then be silent."""
-        self._runtime.stop()
-        self._status.start_over('inactive')
-        return super().on_deactivate(state)
 
     def _show(self):
         """Tell what the guard does; called after every tick."""

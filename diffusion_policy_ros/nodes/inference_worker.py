@@ -82,14 +82,16 @@ class InferenceWorker:
         """
         return self._executor.submit(self._warm_up, contract, settings).result()
 
-    def submit(self, request, on_done):
+    def submit(self, request, on_done, on_idle=lambda: None):
         """
         Ask for a plan.
 
         :param request: ``PlanRequest``.
         :param on_done: Called in the worker's thread with the ``FinishedPlan``.
+        :param on_idle: Called after that, without arguments, when the worker can be asked again.
         """
         self._running = self._executor.submit(self._plan, request, on_done)
+        self._running.add_done_callback(lambda running: on_idle())
 
     def wait(self, timeout_s):
         """

@@ -13,6 +13,8 @@
 # limitations under the License.
 """A lifecycle node around a runtime: what exists from configure to cleanup."""
 
+from contextlib import contextmanager
+
 from diffusion_policy_ros.nodes import reasons
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
@@ -23,7 +25,6 @@ class LifecycleShell(LifecycleNode):
 
     A node says how its runtime is made, and in ``_status`` keeps what tells people of its state:
     ``start_over`` for a state in which it does nothing, ``refuse`` where that is a fault.
-    ``on_activate`` and ``on_deactivate`` are its own.
     """
 
     def __init__(self, name, **node_options):
@@ -37,7 +38,7 @@ class LifecycleShell(LifecycleNode):
         super().__init__(name, **node_options)
 
     def _make_runtime(self):
-        """Load, check and connect; return what has a method ``close``."""
+        """Load, check and connect; return what has the methods start, stop and close."""
         raise NotImplementedError
 
     def on_configure(self, state):
@@ -51,6 +52,20 @@ class LifecycleShell(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._status.start_over('inactive')
         return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state):
+        """Open the publishers and begin."""
+        with self._told_in_the_log():
+            result = super().on_activate(state)
+            self._runtime.start()
+            return result
+
+    def on_deactivate(self, state):
+        """End, and close the publishers; what was loaded stays."""
+        with self._told_in_the_log():
+            self._runtime.stop()
+            self._status.start_over('inactive')
+            return super().on_deactivate(state)
 
     def on_cleanup(self, state):
         """Let go of everything that configure made."""
@@ -81,5 +96,15 @@ class LifecycleShell(LifecycleNode):
         """Close the runtime, if there is one, and tell the state."""
         runtime, self._runtime = self._runtime, None
         if runtime is not None:
-            runtime.close()
+            with self._told_in_the_log():
+                runtime.close()
         self._status.start_over(state)
+
+    @contextmanager
+    def _told_in_the_log(self):
+        """Log an error, which rclpy would turn into a transition without a word."""
+        try:
+            yield
+        except Exception as error:
+            self.get_logger().error(f'unexpected error in a transition: {error!r}')
+            raise

@@ -140,14 +140,17 @@ class PlanFollower:
         :param now_ns: Its slot, ns.
         :return: Whether it was the first one since a plan was taken over.
         """
-        begun = False
-        while self._unsent and self._unsent[0].chunk.due_ns(0) <= now_ns:
-            self._unshown.append(self._unsent.popleft()._replace(
-                sent_ns=now_ns, sent_s=time.monotonic()))
-            begun = True
+        begun, unsent, unshown = False, self._unsent, self._unshown  # ``drop`` puts new ones there
+        while unsent and unsent[0].chunk.due_ns(0) <= now_ns:
+            following = unsent.popleft()
+            # One that was dropped while it was taken over has no part in the command.
+            if following.plan.request.epoch == self._horizon.epoch:
+                unshown.append(following._replace(sent_ns=now_ns, sent_s=time.monotonic()))
+                begun = True
         return begun
 
     def unshown(self):
         """Yield the plans that have got their first command since the last call."""
-        while self._unshown:
-            yield self._unshown.popleft()
+        unshown = self._unshown  # ``drop`` puts a new one there
+        while unshown:
+            yield unshown.popleft()

@@ -13,12 +13,12 @@
 # limitations under the License.
 """The loop of a running policy: look at ticks, ask for plans, send what is due."""
 
-import math
 import time
 
+from diffusion_policy_ros.control.delay import expected_rows
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.control.telemetry import Telemetry
-from diffusion_policy_ros.control.timetable import anchored_origin, Timetable
+from diffusion_policy_ros.control.timetable import CommandGrid
 from diffusion_policy_ros.nodes import policy_parameters as chosen
 from diffusion_policy_ros.nodes import reasons
 from diffusion_policy_ros.nodes.command_publisher import CommandPublisher
@@ -54,14 +54,16 @@ class PlanLoop:
         """
         self._node, self._contract = node, policy.contract
         self._settings, self._status = settings, status
+        # First, because a prefix may be no name, and what was made before would stay.
+        self._commands = CommandPublisher(node, self._contract,
+                                          prefix=settings['command_prefix'])
         self.telemetry = self._new_telemetry()
         self._seeds = PlanSeeds()
-        self._pacer = self._tick_ns = self._seen_tick_ns = self._origin_ns = None
+        self._pacer = self._tick_ns = self._seen_tick_ns = None
+        self._grid = CommandGrid(self._contract)
         self._gone = ''  # why the plan that is shown is followed no more
         self._wake = node.create_guard_condition(self._on_wake)
         self._controllers = ControllerCheck(node, self._contract)
-        self._commands = CommandPublisher(node, self._contract,
-                                          prefix=settings['command_prefix'])
         self._views = PlanViews(node, self._contract, tip_link=settings['tip_link'])
         self.serve(policy)
 
@@ -73,10 +75,10 @@ class PlanLoop:
         """
         self.worker, self._config = policy.worker, policy.config
         values, contract = self._settings.values(), policy.contract
-        delay_ms = contract.settle_ms + policy.plan_ms + values['inference_delay_ms']
         self._horizon = RecedingHorizon(
             contract, chosen.choose_replan(values, policy.config), chosen.choose_join(values),
-            expected_delay_rows=math.ceil(delay_ms * contract.rate_hz / 1e3))
+            expected_delay_rows=expected_rows(
+                contract, policy.plan_ms + values['inference_delay_ms']))
         self.builder = WindowBuilder(contract, policy.config.n_obs_steps)
         self._plans = PlanFollower(self._horizon, contract.rate_hz)
         self._views.about = {'weights': policy.worker.digest, 'device': policy.worker.device,
@@ -101,9 +103,9 @@ class PlanLoop:
         self.telemetry = self._new_telemetry()
         self._status.clear('inference')  # of a plan that failed after the last stop
         self.reset()
-        self._command_rate_hz = self._wanted_rate_hz()
         self._pacer = Pacer(
-            self._node.get_clock(), self._first_timetable, on_command=self._command,
+            self._node.get_clock(), lambda ns: self._grid.first(self._wanted_rate_hz(), ns),
+            on_command=self._command,
             on_tick=self._tick, on_clock_back=self._clock_went_back, on_error=self._failed)
         self._pacer.start()
 
@@ -127,7 +129,7 @@ class PlanLoop:
         """Drop plan and history, and start the noise again from its seed."""
         self.builder.clear()
         self._seeds.start_over(self._settings['seed'])
-        self._origin_ns = None
+        self._grid.forget()
         self._drop_plan()
 
     def facts(self) -> dict:
@@ -156,10 +158,6 @@ class PlanLoop:
         """Return the commands per second that the parameters ask for now."""
         return chosen.choose_command_rate(self._settings['command_rate_hz'], self._contract)
 
-    def _first_timetable(self, now_ns):
-        """Lay the first grid; it moves once the streams are known."""
-        return Timetable(self._contract, self._command_rate_hz, origin_ns=now_ns, now_ns=now_ns)
-
     def _tick(self, tick_ns):
         """Pass a tick to the executor's thread; the pacer must not wait for pictures."""
         self._tick_ns = tick_ns
@@ -181,6 +179,7 @@ class PlanLoop:
     def _look(self, tick_ns):
         """Look at the robot at a tick; ask for a plan when it is time."""
         epoch, started_s = self._horizon.epoch, time.monotonic()
+        self._status.clear('clock')  # it runs, or there would be no tick
         objection = self._controllers.look()
         if objection:
             self._lost('controller', objection)
@@ -191,14 +190,17 @@ class PlanLoop:
         except Exception as error:
             self._lost('observation', reasons.of_error(error))
             return
-        self._status.clear('clock')
         self._status.clear('observation')
         self._seen_tick_ns = tick_ns
         self._horizon.observed(tick_ns)
         ages_ns = {stream.topic: sample.age_ns for stream, sample in samples[-1].items()}
         self.telemetry.saw_ages(ages_ns)
         self._views.saw(window, ages_ns, tick_ns)
-        if not self._retime(tick_ns, ages_ns):
+        moved, timetable = self._grid.adapt(self._wanted_rate_hz(), tick_ns, ages_ns,
+                                            self._now_ns())
+        if timetable is not None:
+            self._pacer.replace(timetable)
+        if not moved:
             try:
                 self._ask(window, samples, tick_ns, epoch, started_s)
             except RuntimeError as error:  # the inference thread takes nothing more
@@ -206,24 +208,8 @@ class PlanLoop:
 
     def _lost(self, source, reason):
         """Stop commanding because the robot cannot be observed or must not be commanded."""
-        self._origin_ns = None
+        self._grid.forget()
         self._drop_plan(source, reason)
-
-    def _retime(self, tick_ns, ages_ns):
-        """
-        Lay the slots anew where that is due; tell whether the ticks have moved.
-
-        They move once, to right after the slowest stream's samples; another rate of the commands
-        keeps the grid.
-        """
-        rate_hz, moves = self._wanted_rate_hz(), self._origin_ns is None
-        if moves:
-            self._origin_ns = anchored_origin(self._contract, tick_ns, ages_ns)
-        if moves or rate_hz != self._command_rate_hz:
-            self._command_rate_hz = rate_hz
-            self._pacer.replace(Timetable(self._contract, rate_hz, origin_ns=self._origin_ns,
-                                          now_ns=self._node.get_clock().now().nanoseconds))
-        return moves
 
     def _ask(self, window, samples, tick_ns, epoch, started_s):
         """Ask for a plan when it is time."""
@@ -239,34 +225,42 @@ class PlanLoop:
             self._horizon.promise(tick_ns, self._config.horizon, self._config.n_obs_steps - 1),
             self._seeds.next(is_shared=values['join'] == 'shared_noise'),
             chosen.plan_settings(values), asked_s=now_s, decode_s=now_s - started_s,
-            looked_ns=self._node.get_clock().now().nanoseconds), self._planned)
+            looked_ns=self._now_ns()), self._planned, self._go_on)
 
     def _planned(self, plan):
-        """Take over a plan, or stop commanding because there is none; in the worker's thread."""
+        """Take a plan over, at once or when it is time; in the worker's thread."""
+        delay_ns = round(self._settings['inference_delay_ms'] * 1e6)
         if plan.request.epoch != self._horizon.epoch:
             return
-        error, delay_ns = plan.error, round(self._settings['inference_delay_ms'] * 1e6)
-        if error is None and delay_ns:  # an experiment: the pacer takes over when it is time
-            self._plans.hold_back(plan, self._node.get_clock().now().nanoseconds + delay_ns)
-        elif error is None:
-            try:
-                self._take_over(plan)
-            except Exception as failure:
-                error = failure
-        if error is not None:
-            self._drop_plan('inference', reasons.of_error(error, 'inference failed: '))
-        if self._horizon.replan.trigger == 'continuous' and self._tick_ns is None:
+        if delay_ns and plan.error is None:  # an experiment: the pacer takes over
+            self._plans.hold_back(plan, self._now_ns() + delay_ns)
+        else:
+            self._take_over(plan)
+
+    def _go_on(self):
+        """Start from the same observation again where plans never pause; in that thread too."""
+        is_doubted = self._status.blocked_by('inference', 'confidence')
+        if self._horizon.replan.trigger == 'continuous' and not is_doubted \
+                and self._tick_ns is None:
             self._tick(self._seen_tick_ns)
 
     def _take_over(self, plan):
+        """Follow a plan from now on, or stop commanding because there is none."""
+        try:
+            if plan.error is not None:
+                raise plan.error
+            self._follow(plan)
+        except BaseException as error:  # whatever it is: nobody else hears of it
+            self._drop_plan('inference', reasons.of_error(error, 'inference failed: '))
+
+    def _follow(self, plan):
         """Follow a plan from now on, unless it is in doubt."""
         self.telemetry.planned(plan.evaluations, plan.is_complete, plan.spread)
         self._views.judge(plan)
         doubt = reasons.doubt(plan, self._settings)
         if doubt:
             self._drop_plan('confidence', doubt)
-        elif self._plans.take_over(plan, self._node.get_clock().now().nanoseconds, grid={
-                'origin_ns': self._origin_ns, 'rate_hz': self._command_rate_hz}):
+        elif self._plans.take_over(plan, self._now_ns(), self._grid.named()):
             self._status.clear('inference')
             self._status.clear('confidence')
 
@@ -275,7 +269,7 @@ class PlanLoop:
         held = self._plans.release(now_ns)
         if held is not None:
             self._take_over(held)
-        if self._commands.send(self._horizon, now_ns, round(1e9 / self._command_rate_hz)):
+        if self._commands.send(self._horizon, now_ns, round(1e9 / self._grid.rate_hz)):
             self.telemetry.commands.add(time.monotonic())
             self._status.clear('command')
             self._status.clear('plan')
@@ -287,8 +281,10 @@ class PlanLoop:
             return
         shortage = self._horizon.shortage(now_ns)
         self.telemetry.missed += shortage == 'plan'
-        self._status.block('observation' if shortage == 'observation' else 'plan',
-                           reasons.SHORTAGES[shortage])
+        if shortage == 'observation':  # the rows that are due by the next look would be a jump
+            self._drop_plan('observation', reasons.SHORTAGES[shortage])
+        else:
+            self._status.block('plan', reasons.SHORTAGES[shortage])
 
     def _clock_went_back(self):
         """Forget what belongs to a time that is yet to come."""
@@ -298,3 +294,7 @@ class PlanLoop:
     def _failed(self, error):
         """Report an error in the pacer's thread."""
         self._status.block('command', reasons.of_error(error, 'cannot publish: '))
+
+    def _now_ns(self):
+        """Return the ROS time, ns."""
+        return self._node.get_clock().now().nanoseconds

@@ -105,6 +105,7 @@ class PolicyRuntime:
             self._status.block('swap', f'swapping the model: {self._loading} is being loaded')
         else:
             self._loop.start()
+        self._status.clear('lifecycle')
 
     def stop(self):
         """Stop commanding; nothing is published after this."""

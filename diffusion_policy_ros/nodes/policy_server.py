@@ -72,19 +72,6 @@ class PolicyServer(LifecycleShell):
         """Load, validate, warm up and connect."""
         return PolicyRuntime(self, self._settings, self._status)
 
-    def on_activate(self, state):
-        """Start to plan and to command."""
-        result = super().on_activate(state)
-        self._runtime.start()
-        self._status.clear('lifecycle')
-        return result
-
-    def on_deactivate(self, state):
-        """Stop commanding and keep the policy."""
-        self._runtime.stop()
-        self._status.start_over('inactive')
-        return super().on_deactivate(state)
-
     def _on_reset(self, request, response):
         """Drop plan and history."""
         del request

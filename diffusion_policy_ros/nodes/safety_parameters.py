@@ -16,14 +16,17 @@
 
 from diffusion_policy_ros.nodes.parameters import ParameterSpec
 
+WATCHDOG_ROWS = 3
+LEAST_WATCHDOG_MS = 200.0
 SPECS = (
     ParameterSpec('contract', '', 'Robot contract (YAML file); must be set', fixed=True),
     ParameterSpec('input_prefix', 'policy', 'Commands for <topic> are taken from <this>/<topic>',
                   fixed=True),
     ParameterSpec('rate_hz', 100.0, 'Commands to the controllers per second, Hz', 10.0, 500.0,
                   fixed=True),
-    ParameterSpec('watchdog_ms', 200.0, 'Longest silence of an output before the robot is '
-                  'stopped, ms', 10.0, 5000.0, fixed=True),
+    ParameterSpec('watchdog_ms', 0.0, 'Longest silence of an output before the robot is stopped, '
+                  f"ms; 0 for {WATCHDOG_ROWS} of the contract's rows, at least "
+                  f'{LEAST_WATCHDOG_MS:g}', 0.0, 5000.0, fixed=True),
     ParameterSpec('max_jump_s', 0.5, 'The first command of a motion may be as far from the robot '
                   "as each joint's velocity limit goes in this time, s", 0.01, 10.0, fixed=True),
     ParameterSpec('ramp_in_s', 1.0, 'Every motion reaches the full speed scale after this time, s',
@@ -35,3 +38,13 @@ SPECS = (
     ParameterSpec('dry_run', False, 'Compute and report everything, and publish nothing to the '
                   'controllers'),
 )
+
+
+def choose_watchdog_ms(wanted_ms, contract) -> float:
+    """
+    Return the longest silence of an output before the robot is stopped, ms.
+
+    :param wanted_ms: The parameter; 0 for one that a single lost command does not set off.
+    :param contract: ``RobotContract``.
+    """
+    return wanted_ms or max(WATCHDOG_ROWS * 1e3 / contract.rate_hz, LEAST_WATCHDOG_MS)

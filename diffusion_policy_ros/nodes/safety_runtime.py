@@ -26,6 +26,7 @@ from diffusion_policy_ros.control.timetable import Series
 from diffusion_policy_ros.errors import ConfigError, DecodeError, SafetyError
 from diffusion_policy_ros.message_types import TWIST, TWIST_STAMPED
 from diffusion_policy_ros.nodes.clockwork import Clockwork
+from diffusion_policy_ros.nodes.safety_parameters import choose_watchdog_ms
 from diffusion_policy_ros.nodes.safety_topics import SafetyTopics
 from diffusion_policy_ros.observation.decode import decode
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
@@ -99,7 +100,8 @@ class SafetyRuntime:
         wanted = self._parameters
         return build_guard(
             self._contract, self._limits, self._emergency, period_s=self._period_s,
-            watchdog_s=wanted['watchdog_ms'] / 1e3, max_jump_s=wanted['max_jump_s'],
+            watchdog_s=choose_watchdog_ms(wanted['watchdog_ms'], self._contract) / 1e3,
+            max_jump_s=wanted['max_jump_s'],
             ramp_in_s=wanted['ramp_in_s'], source=self._source)
 
     def start(self):
@@ -198,6 +200,7 @@ class SafetyRuntime:
         if self._loop is not None:
             with self._lock:
                 self._guard, self._measured = self._build()
+            self.watch()
 
     def _on_wake(self):
         """Tick when it is time, whatever became of the last one; return the pause, s."""

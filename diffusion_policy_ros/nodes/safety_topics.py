@@ -40,12 +40,13 @@ class SafetyTopics:
         :raises ConfigError: if commands would come from where they go to.
         """
         self._node, self._contract, self._types = node, contract, {}
-        self._outputs = [
-            node.create_lifecycle_publisher(MESSAGE_CLASSES[output.type], output.topic,
-                                            qos.COMMANDS) for output in contract.actions]
+        # First, because a prefix may be no name, and publishers made before would stay.
         self._inputs = [
             self._subscribe(output.type, f'{prefix}/{output.topic}', partial(on_command, number))
             for number, output in enumerate(contract.actions)]
+        self._outputs = [
+            node.create_lifecycle_publisher(MESSAGE_CLASSES[output.type], output.topic,
+                                            qos.COMMANDS) for output in contract.actions]
         measuring = {s.topic for s in contract.observations if s.type == JOINT_STATE}
         self._others = [self._subscribe(JOINT_STATE, topic, partial(on_joints, topic))
                         for topic in sorted(measuring)]

@@ -43,6 +43,21 @@ for entity in source.get_launch_description(context).entities:
         entity.execute(context)
 print(context.environment['FASTDDS_DEFAULT_PROFILES_FILE'])
 """
+LEFT_BEHIND = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import EmitEvent, IncludeLaunchDescription, OpaqueFunction
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+service = LaunchService()
+service.include_launch_description(LaunchDescription([
+    IncludeLaunchDescription(PythonLaunchDescriptionSource(sys.argv[1]),
+                             launch_arguments=[('model', sys.argv[2])]),
+    OpaqueFunction(function=lambda context: print('LEFT', [
+        context.launch_configurations[name] for name in ('params_file', 'contract')])),
+    EmitEvent(event=Shutdown())]))
+service.run()
+"""
 
 
 @pytest.fixture(scope='module')
@@ -73,6 +88,14 @@ def test_safety_launch_holds_and_leads_a_robot(colcon_workspace):
 def test_two_robots_are_driven_and_do_not_hear_each_other(colcon_workspace, tiny_model):
     pytest.importorskip('gym_pusht')
     run_scenario(colcon_workspace, 'two_robots', 65, TINY_MODEL=str(tiny_model))
+
+
+def test_the_safety_node_leaves_no_arguments_of_its_own_to_a_second_robot(
+        colcon_workspace, tiny_model):
+    share = colcon_workspace.prefix / 'share/diffusion_policy_ros'
+    done = colcon_workspace.run('python3', '-c', LEFT_BEHIND, share / 'launch/policy.launch.py',
+                                tiny_model, ROS_DOMAIN_ID='69')
+    assert f"LEFT ['{share}/config/policy_server.yaml', '']" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize('arguments, words', [

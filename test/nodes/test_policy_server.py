@@ -270,8 +270,8 @@ def test_every_option_of_the_sampler_can_change_while_commands_go_out(peer, serv
             ('sampler.then', 'adaptive', 'leave then out')):
         assert words in server.set(name, value).reason
     worker, seen = peer.server_node._runtime._policy.worker, []
-    submit, worker.submit = worker.submit, lambda request, done: (
-        seen.append(request), submit(request, done))
+    submit, worker.submit = worker.submit, lambda request, *done: (
+        seen.append(request), submit(request, *done))
     peer.until(lambda: seen, 'a plan')
     assert seen[0].settings.sampler_changes == {
         'solver': 'sde_dpm_solver++', 'order': 2, 'spacing': 'karras', 'temperature': 0.0,
