@@ -93,6 +93,11 @@ def _replay_run(args, bag, topic, policy, contract):
     records = [parse_record(message.data)
                for _, message, _ in bag.messages({topic: RECORD_TYPE})]
     records.sort(key=lambda record: record.first_command_ns)
+    served = list(dict.fromkeys(record.weights[:16] for record in records))
+    if len(served) > 1:
+        raise ConfigError(f'the plans in {bag.path} were made with the weights '
+                          f'{" and then ".join(served)}; the model was swapped during the run, '
+                          'which cannot be replayed. Record a bag for each model')
     if records[0].weights != weights_digest(args.model):
         raise ConfigError(f'the plans in {bag.path} were made with the weights '
                           f'{records[0].weights[:16]}, {args.model} has others '

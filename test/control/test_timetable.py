@@ -17,7 +17,7 @@ from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.timetable import (
-    anchored_origin, is_multiple, Series, Timetable)
+    anchored_origin, CommandGrid, is_multiple, Series, Timetable)
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -82,3 +82,25 @@ def test_anchored_ticks_come_right_after_a_picture(phase_ms, tick_ms):
     (-10, 10, False)])
 def test_a_command_rate_must_be_a_multiple(command_hz, rate_hz, fits):
     assert is_multiple(command_hz, rate_hz) is fits
+
+
+def test_a_grid_moves_to_the_pictures_once_and_again_when_they_were_lost():
+    grid, ages_ns = CommandGrid(PUSHT), {'camera/image_raw': 70_000_000}
+    assert grid.first(20.0, T0).commands.next_ns == T0 + 50_000_000
+    moved, timetable = grid.adapt(20.0, T0, ages_ns, T0)
+    origin_ns = anchored_origin(PUSHT, T0, ages_ns)
+    assert moved and (timetable.ticks.take(origin_ns + 125_000_000)) == origin_ns + 100_000_000
+    assert grid.named() == {'origin_ns': origin_ns, 'rate_hz': 20.0}
+    assert grid.adapt(20.0, T0, {'camera/image_raw': 0}, T0) == (False, None)
+    grid.forget()
+    moved, timetable = grid.adapt(20.0, T0, {'camera/image_raw': 0}, T0)
+    assert moved and grid.named()['origin_ns'] != origin_ns
+
+
+def test_another_rate_of_the_commands_keeps_the_ticks():
+    grid, ages_ns = CommandGrid(PUSHT), {'camera/image_raw': 70_000_000}
+    grid.first(10.0, T0)
+    _, before = grid.adapt(10.0, T0, ages_ns, T0)
+    moved, after = grid.adapt(30.0, T0 + 10**9, {'camera/image_raw': 0}, T0)
+    assert not moved and after.ticks.next_ns == before.ticks.next_ns
+    assert after.commands.next_ns < before.commands.next_ns and grid.rate_hz == 30.0

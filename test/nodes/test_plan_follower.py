@@ -85,6 +85,25 @@ def test_plans_that_are_out_of_date_or_dropped_are_never_shown():
     assert not follower.sent(T0) and not list(follower.unshown())
 
 
+def test_a_plan_that_was_dropped_while_it_was_taken_over_is_never_shown():
+    follower, horizon = _follower()
+    assert follower.take_over(_plan(T0), T0, grid={})
+    horizon.reset()  # the other thread has not come to drop() yet
+    assert not follower.sent(T0) and not list(follower.unshown())
+
+
+def test_plans_may_be_dropped_while_they_are_shown():
+    follower, _ = _follower()
+    for tick in range(2):
+        assert follower.take_over(_plan(T0 + tick * PERIOD), T0 + tick * PERIOD, grid={})
+    assert follower.sent(T0 + PERIOD)
+    seen = []
+    for following in follower.unshown():
+        follower.drop()
+        seen.append(following.plan.request.tick_ns)
+    assert seen == [T0, T0 + PERIOD] and not list(follower.unshown())
+
+
 def test_a_plan_that_is_held_back_comes_out_once_when_its_time_has_come():
     follower, _ = _follower()
     plan = _plan(T0)

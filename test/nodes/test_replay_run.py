@@ -116,6 +116,14 @@ def test_commands_without_stamps_are_found_on_the_grid(peer, server, model, tmp_
     assert commands['same'] == commands['all'] >= 30
 
 
+def _change_record(tape, index, **changes):
+    """Change fields of a recorded plan."""
+    topic, kind, data, receive_ns = tape.messages[index]
+    fields = {**json.loads(deserialize_message(data, String).data), **changes}
+    tape.messages[index] = (topic, kind, serialize_message(String(data=json.dumps(fields))),
+                            receive_ns)
+
+
 def test_another_checkpoint_and_missing_pictures_are_refused(
         peer, server, model, save_tiny_policy, tmp_path, capsys):
     contract = load_contract(CONTRACT)
@@ -131,15 +139,21 @@ def test_another_checkpoint_and_missing_pictures_are_refused(
     assert 'camera/image_raw stamped' in capsys.readouterr().err
 
 
+def test_a_run_with_two_models_is_refused(peer, server, model, tmp_path, capsys):
+    contract = load_contract(CONTRACT)
+    tape = _record(peer, server, contract, plans=3)
+    index = max(k for k, message in enumerate(tape.messages) if message[0] == '/' + RECORD)
+    _change_record(tape, index, weights='f' * 64)
+    assert main(['replay', str(tape.save(tmp_path / 'bag', contract)), str(model)]) == 1
+    assert f'and then {"f" * 16}; the model was swapped' in capsys.readouterr().err
+
+
 def test_a_changed_plan_is_noticed(peer, server, model, tmp_path, capsys):
     contract = load_contract(CONTRACT)
     tape = _record(peer, server, contract, plans=3)
     index = next(k for k, message in enumerate(tape.messages) if message[0] == '/' + RECORD)
-    topic, kind, data, receive_ns = tape.messages[index]
-    fields = json.loads(deserialize_message(data, String).data)
-    fields['seed'] += 1
-    tape.messages[index] = (topic, kind, serialize_message(String(data=json.dumps(fields))),
-                            receive_ns)
+    seed = json.loads(deserialize_message(tape.messages[index][2], String).data)['seed']
+    _change_record(tape, index, seed=seed + 1)
     bag = tape.save(tmp_path / 'bag', contract)
     assert main(['replay', str(bag), str(model), '--device', 'cpu']) == 3
     assert '2 of 3 the same bit for bit' in capsys.readouterr().out

@@ -13,13 +13,16 @@
 # limitations under the License.
 """The parameters of the safety node: the file in config/ is complete."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from diffusion_policy_ros.contract import load_contract
 import pytest
 import yaml
 
 pytest.importorskip('rclpy')
-from diffusion_policy_ros.nodes.safety_parameters import SPECS  # noqa: E402,I100
+from diffusion_policy_ros.nodes.safety_parameters import (  # noqa: E402,I100
+    choose_watchdog_ms, SPECS)
 
 CONFIG = Path(__file__).parents[2] / 'config'
 
@@ -29,3 +32,11 @@ def test_the_shipped_file_has_every_parameter_with_its_default():
     shipped = document['/**/command_safety']['ros__parameters']
     assert shipped == {spec.name: spec.default for spec in SPECS}
     assert all(spec.refusal(spec.default) == '' for spec in SPECS)
+
+
+@pytest.mark.parametrize('wanted_ms, rate_hz, chosen_ms', [
+    (0.0, 10.0, 300.0), (0.0, 5.0, 600.0), (0.0, 15.0, 200.0), (0.0, 30.0, 200.0),
+    (150.0, 10.0, 150.0)])
+def test_a_single_lost_command_does_not_set_the_watchdog_off(wanted_ms, rate_hz, chosen_ms):
+    contract = replace(load_contract(CONFIG / 'robots/pusht.yaml'), rate_hz=rate_hz)
+    assert choose_watchdog_ms(wanted_ms, contract) == pytest.approx(chosen_ms)
