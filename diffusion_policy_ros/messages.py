@@ -185,6 +185,16 @@ def twist(types, linear, angular):
                             angular=types[VECTOR3](**_components('xyz', angular)))
 
 
+def nanoseconds(time) -> int:
+    """
+    Join the two parts of a time or duration message.
+
+    :param time: The message.
+    :return: ns.
+    """
+    return time.sec * 1_000_000_000 + time.nanosec
+
+
 def _seconds(cls, time_ns):
     """Split a time or duration."""
     sec, nanosec = divmod(int(time_ns), 1_000_000_000)

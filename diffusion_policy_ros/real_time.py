@@ -16,10 +16,12 @@
 
 from contextlib import contextmanager, suppress
 import os
+import sys
 
 # The lowest real-time priority: before everything ordinary, after everything on the robot that
 # asked for real time with a purpose, such as the motor drivers' loop.
 PRIORITY = 1
+SWITCH_INTERVAL_S = 0.0005
 
 
 def claim_real_time() -> bool:
@@ -76,6 +78,15 @@ def _threads():
     with suppress(OSError):
         return [int(name) for name in os.listdir('/proc/self/task')]
     return []
+
+
+def switch_quickly():
+    """
+    Let the threads of this process take the interpreter from each other after half a millisecond.
+
+    Python's own 5 ms are half a period of a 100 Hz loop.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
 def _claim(flags):

@@ -25,6 +25,7 @@ from launch.actions import (
     DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
+import yaml
 
 NODE = 'policy_server'
 PREFIX = 'policy'
@@ -62,7 +63,8 @@ def start_nodes(context):
     if LaunchConfiguration('safety').perform(context) == 'false':
         return lifecycle_node(context, NODE, parameters)
     contract = parameters.get('contract') or contract_of(parameters.get('model'))
-    check_limits(contract)
+    if not has_other_limits(LaunchConfiguration('safety_params_file').perform(context)):
+        check_limits(contract)
     return [*lifecycle_node(context, NODE, {**parameters, 'command_prefix': PREFIX}),
             include_safety(contract)]
 
@@ -73,6 +75,13 @@ def contract_of(model):
         raise RuntimeError('safety:=true needs model:= or contract:=, to know the limits that '
                            'commands are to be held to; or give safety:=false')
     return str(Path(model) / 'contract.yaml')
+
+
+def has_other_limits(params_file):
+    """Tell whether the safety node will ask the robot's description for limits as well."""
+    nodes = yaml.safe_load(Path(params_file).read_text(encoding='utf-8')) or {}
+    return any(parameters.get('ros__parameters', {}).get('use_robot_description')
+               for parameters in nodes.values())
 
 
 def check_limits(path):

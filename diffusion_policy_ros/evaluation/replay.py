@@ -19,6 +19,7 @@ from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.errors import BagError
 from diffusion_policy_ros.message_types import HEADERLESS_TYPES, JOINT_TRAJECTORY
+from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.observation.decode import decode
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 from diffusion_policy_ros.observation.window import stack_rows
@@ -134,7 +135,7 @@ class CommandReplay:
             first plan.
         """
         if output.type not in HEADERLESS_TYPES and output.type != JOINT_TRAJECTORY:
-            return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            return nanoseconds(message.header.stamp)
         begun = [record for record in self._records if record.first_command_ns <= receive_ns]
         if not begun:
             return None

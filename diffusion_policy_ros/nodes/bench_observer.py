@@ -26,6 +26,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.evaluation.process_usage import read_usage
 from diffusion_policy_ros.message_types import HEADERLESS_TYPES, JOINT_TRAJECTORY
+from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes.conductor import conduct, Conductor, tell
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
@@ -105,7 +106,7 @@ class BenchObserver(Conductor):
         stamp = message.header.stamp if self._is_dated else None
         self._commands.append((
             info['received_timestamp'], info['source_timestamp'],
-            stamp and stamp.sec * 1_000_000_000 + stamp.nanosec))
+            stamp and nanoseconds(stamp)))
 
     def _on_latency(self, message, info):
         """Note the latency of a plan, by the names of its parts."""

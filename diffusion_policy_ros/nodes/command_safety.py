@@ -21,7 +21,6 @@ why, when commands or measurements are missing, wrong or too far away. ``e_stop`
 ``/diagnostics`` tell the state, its reason and what was refused.
 """
 
-import sys
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -33,7 +32,7 @@ from diffusion_policy_ros.nodes.safety_parameters import SPECS
 from diffusion_policy_ros.nodes.safety_runtime import SafetyRuntime
 from diffusion_policy_ros.nodes.safety_status import activity, guard_facts, SafetyStatus
 from diffusion_policy_ros.nodes.spinning import run
-from diffusion_policy_ros.real_time import claim_real_time
+from diffusion_policy_ros.real_time import claim_real_time, switch_quickly
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from std_msgs.msg import Bool
@@ -41,8 +40,6 @@ from std_srvs.srv import Trigger
 
 WATCH_PERIOD_S = 0.5
 DIAGNOSTICS_PERIOD_S = 1.0
-# Python lets a thread keep the interpreter for 5 ms by default, half a period of 100 Hz.
-SWITCH_INTERVAL_S = 0.0005
 
 
 class CommandSafety(LifecycleShell):
@@ -155,6 +152,6 @@ def main(args=None) -> int:
     :param args: Command line arguments for ROS.
     :return: Exit code.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    switch_quickly()
     claim_real_time()
     return run(CommandSafety, args)

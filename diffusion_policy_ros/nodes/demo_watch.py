@@ -19,6 +19,7 @@ import math
 import time
 
 from diffusion_policy_ros.evaluation.demo_record import EpisodeRecord
+from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.observation.decode import decode
@@ -173,8 +174,8 @@ class DemoWatch:
 
     def _on_plan(self, message, info):
         """Note a plan's rows and when they are due."""
-        start_ns = _stamp_ns(message.header.stamp)
-        due_ns = [start_ns + _stamp_ns(p.time_from_start) for p in message.points]
+        start_ns = nanoseconds(message.header.stamp)
+        due_ns = [start_ns + nanoseconds(p.time_from_start) for p in message.points]
         rows = [point.positions for point in message.points]
         self._plans.append((info['received_timestamp'], due_ns, rows))
 
@@ -182,11 +183,6 @@ class DemoWatch:
         """Note which episode is on the table."""
         del info
         self.episode = json.loads(message.data)
-
-
-def _stamp_ns(stamp):
-    """Return a time or duration message in ns."""
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
 def _column(rows, index, dtype=np.int64):

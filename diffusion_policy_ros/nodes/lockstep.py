@@ -23,6 +23,7 @@ no latency but the contract's settling time and the injected delay. Started by `
 import time
 
 from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.conductor import conduct, tell
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
@@ -114,8 +115,8 @@ class Lockstep(Node):
         end_ns = start_ns + round(self._settings['max_seconds'] * 1e9)
         while self._now_ns < end_ns and not table.success:
             self._advance()
-        stamps_ns = [_stamp_ns(command) for command in self._commands]
-        begun_ns = [_stamp_ns(plan) for plan in self._plans]
+        stamps_ns = [nanoseconds(command.header.stamp) for command in self._commands]
+        begun_ns = [nanoseconds(plan.header.stamp) for plan in self._plans]
         tell('episode', seed=seed, score=table.score(), success=table.success,
              seconds=(self._now_ns - start_ns) / 1e9,
              commands=[list(command.position) for command in self._commands],
@@ -145,11 +146,6 @@ class Lockstep(Node):
 def _overrides(**values):
     """Return parameter overrides."""
     return [Parameter(name, value=value) for name, value in values.items()]
-
-
-def _stamp_ns(message):
-    """Return a header's stamp, ns."""
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
 
 
 def main(args=None) -> int:

@@ -14,7 +14,6 @@
 """A policy that is loaded and wired to the robot's topics: from configure to cleanup."""
 
 import gc
-import sys
 from threading import Thread
 import time
 
@@ -25,12 +24,10 @@ from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.plan_loop import PlanLoop
 from diffusion_policy_ros.nodes.ready_policy import prepare_policy
 from diffusion_policy_ros.nodes.topic_watch import TopicWatch
+from diffusion_policy_ros.real_time import switch_quickly
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.task import Future
 from rclpy.utilities import get_rmw_implementation_identifier
-
-# Python lets a thread keep the interpreter for 5 ms by default, a seventh of a 30 Hz period.
-SWITCH_INTERVAL_S = 0.0005
 
 
 class PolicyRuntime:
@@ -70,7 +67,7 @@ class PolicyRuntime:
 
     def _settle(self):
         """Make the interpreter's pauses short, and tell people what is served from now on."""
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        switch_quickly()
         # What lives now lives long: the collector need not walk through all of torch again
         # while it holds up the thread that publishes commands.
         gc.unfreeze()

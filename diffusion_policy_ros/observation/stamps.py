@@ -15,6 +15,7 @@
 """When a sample was taken: the one rule that both bags and live topics use."""
 
 from diffusion_policy_ros.errors import DecodeError
+from diffusion_policy_ros.messages import nanoseconds
 
 # Clocks of machines that were set together differ by milliseconds; beyond this one is wrong.
 MAX_AHEAD_NS = 1_000_000_000
@@ -38,7 +39,7 @@ def sample_stamp_ns(message, stream, receive_ns) -> int:
     except AttributeError as error:
         raise DecodeError(f'topic {stream.topic}: a {type(message).__name__} message has no '
                           f'header, the contract expects {stream.type}') from error
-    stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+    stamp_ns = nanoseconds(stamp)
     if stamp_ns == 0:
         raise DecodeError(f'topic {stream.topic}: the header has no time (stamp 0); let the '
                           'driver stamp its messages, or write "stamp: receive" in the contract')

@@ -52,7 +52,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 service = LaunchService()
 service.include_launch_description(LaunchDescription([
     IncludeLaunchDescription(PythonLaunchDescriptionSource(sys.argv[1]),
-                             launch_arguments=[('model', sys.argv[2])]),
+                             launch_arguments=[a.split(':=') for a in sys.argv[2:]]),
     OpaqueFunction(function=lambda context: print('LEFT', [
         context.launch_configurations[name] for name in ('params_file', 'contract')])),
     EmitEvent(event=Shutdown())]))
@@ -94,8 +94,27 @@ def test_the_safety_node_leaves_no_arguments_of_its_own_to_a_second_robot(
         colcon_workspace, tiny_model):
     share = colcon_workspace.prefix / 'share/diffusion_policy_ros'
     done = colcon_workspace.run('python3', '-c', LEFT_BEHIND, share / 'launch/policy.launch.py',
-                                tiny_model, ROS_DOMAIN_ID='69')
+                                f'model:={tiny_model}', ROS_DOMAIN_ID='69')
     assert f"LEFT ['{share}/config/policy_server.yaml', '']" in done.stdout, done.stderr
+
+
+def test_limits_may_be_left_to_the_robot_description(colcon_workspace, tiny_model, tmp_path):
+    (tmp_path / 'safety.yaml').write_text(
+        '/**/command_safety: {ros__parameters: {use_robot_description: true}}')
+    done = colcon_workspace.run(
+        'python3', '-c', LEFT_BEHIND,
+        colcon_workspace.prefix / 'share/diffusion_policy_ros/launch/policy.launch.py',
+        f'model:={tiny_model}', f'contract:={without_limits(tiny_model, tmp_path)}',
+        f'safety_params_file:={tmp_path}/safety.yaml', ROS_DOMAIN_ID='69')
+    assert 'LEFT' in done.stdout, done.stderr
+
+
+def without_limits(model, folder):
+    """Write the contract of a model without its limits; the file."""
+    text = (model / 'contract.yaml').read_text('utf-8')
+    contract = folder / 'unlimited.yaml'
+    contract.write_text(text[:text.index('limits:')])
+    return contract
 
 
 @pytest.mark.parametrize('arguments, words', [
@@ -103,9 +122,7 @@ def test_the_safety_node_leaves_no_arguments_of_its_own_to_a_second_robot(
     ('', ('needs model:= or contract:=', 'safety:=false'))])
 def test_what_cannot_be_guarded_is_not_launched_and_the_way_out_is_named(
         colcon_workspace, tiny_model, tmp_path, arguments, words):
-    text = (tiny_model / 'contract.yaml').read_text('utf-8')
-    contract = tmp_path / 'unlimited.yaml'
-    contract.write_text(text[:text.index('limits:')])
+    contract = without_limits(tiny_model, tmp_path)
     launch = colcon_workspace.prefix / 'share/diffusion_policy_ros/launch/policy.launch.py'
     code = ('import sys; from launch import LaunchDescription, LaunchService; '
             'from launch.actions import IncludeLaunchDescription as Include; '

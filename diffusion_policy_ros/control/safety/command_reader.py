@@ -20,6 +20,7 @@ from typing import Optional
 from diffusion_policy_ros import message_types as ros
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.errors import SafetyError
+from diffusion_policy_ros.messages import nanoseconds
 import numpy as np
 
 # What is wrong with a command, as it is counted.
@@ -131,7 +132,7 @@ def _joint_trajectory(message, output, now_ns):
     places = _places(output, message.joint_names)
     field = ros.TRAJECTORY_FIELDS[output.field]
     rows = [_numbers(output, getattr(point, field), len(places)) for point in points]
-    due_s = np.array([_nanoseconds(point.time_from_start) for point in points]) / 1e9
+    due_s = np.array([nanoseconds(point.time_from_start) for point in points]) / 1e9
     return Command(np.array(rows)[:, places], _due(output, message.header.stamp, due_s, now_ns))
 
 
@@ -140,7 +141,7 @@ def _due(output, start, due_s, now_ns):
     if due_s[0] < 0 or not (np.diff(due_s) > 0).all():
         raise CommandRefused('times', f'topic {output.topic}: time_from_start must increase from '
                              f'0 s on, got {shown(due_s.tolist())}')
-    start_ns = _nanoseconds(start)
+    start_ns = nanoseconds(start)
     delay_s = (start_ns - now_ns) / 1e9 if start_ns else 0.0  # 0: it starts on arrival
     if delay_s + due_s[-1] < 0:
         raise CommandRefused('times', f'topic {output.topic}: the trajectory ended '
@@ -191,11 +192,6 @@ def _numbers(output, values, count):
                              f'{numbers[~usable][0]}; only finite numbers up to {LARGEST:g} are '
                              'followed')
     return numbers
-
-
-def _nanoseconds(time):
-    """Join a time or duration."""
-    return time.sec * 1_000_000_000 + time.nanosec
 
 
 READERS = {
