@@ -95,14 +95,19 @@ class PlanFollower:
         """Tell whether a finished plan waits for its time."""
         return self._held is not None
 
-    def hold_back(self, plan, until_ns):
+    def holds_back(self, plan, now_ns, delay_ms) -> bool:
         """
         Let a plan wait, as if it had taken longer.
 
         :param plan: ``FinishedPlan``.
-        :param until_ns: When it may be taken over, ns.
+        :param now_ns: The time, ns.
+        :param delay_ms: How long, ms; 0 for not at all.
+        :return: Whether it waits; an error never does.
         """
-        self._held = until_ns, plan
+        if not delay_ms or plan.error is not None:
+            return False
+        self._held = now_ns + round(delay_ms * 1e6), plan
+        return True
 
     def release(self, now_ns):
         """

@@ -15,6 +15,7 @@
 
 import time
 
+from diffusion_policy_ros.control.confidence import ConfidenceGate
 from diffusion_policy_ros.control.delay import expected_rows
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.control.telemetry import Telemetry
@@ -60,7 +61,7 @@ class PlanLoop:
         self.telemetry = self._new_telemetry()
         self._seeds = PlanSeeds()
         self._pacer = self._tick_ns = self._seen_tick_ns = None
-        self._grid = CommandGrid(self._contract)
+        self._grid, self._gate = CommandGrid(self._contract), ConfidenceGate()
         self._gone = ''  # why the plan that is shown is followed no more
         self._wake = node.create_guard_condition(self._on_wake)
         self._controllers = ControllerCheck(node, self._contract)
@@ -130,6 +131,7 @@ class PlanLoop:
         self.builder.clear()
         self._seeds.start_over(self._settings['seed'])
         self._grid.forget()
+        self._gate.start_over()
         self._drop_plan()
 
     def facts(self) -> dict:
@@ -229,12 +231,7 @@ class PlanLoop:
 
     def _planned(self, plan):
         """Take a plan over, at once or when it is time; in the worker's thread."""
-        delay_ns = round(self._settings['inference_delay_ms'] * 1e6)
-        if plan.request.epoch != self._horizon.epoch:
-            return
-        if delay_ns and plan.error is None:  # an experiment: the pacer takes over
-            self._plans.hold_back(plan, self._now_ns() + delay_ns)
-        else:
+        if not self._plans.holds_back(plan, self._now_ns(), self._settings['inference_delay_ms']):
             self._take_over(plan)
 
     def _go_on(self):
@@ -246,6 +243,8 @@ class PlanLoop:
 
     def _take_over(self, plan):
         """Follow a plan from now on, or stop commanding because there is none."""
+        if plan.request.epoch != self._horizon.epoch:
+            return
         try:
             if plan.error is not None:
                 raise plan.error
@@ -257,9 +256,10 @@ class PlanLoop:
         """Follow a plan from now on, unless it is in doubt."""
         self.telemetry.planned(plan.evaluations, plan.is_complete, plan.spread)
         self._views.judge(plan)
-        doubt = reasons.doubt(plan, self._settings)
-        if doubt:
-            self._drop_plan('confidence', doubt)
+        objection = self._gate.objection(reasons.doubt(plan, self._settings),
+                                         self._settings['confident_plans'])
+        if objection:
+            self._drop_plan('confidence', objection)
         elif self._plans.take_over(plan, self._now_ns(), self._grid.named()):
             self._status.clear('inference')
             self._status.clear('confidence')

@@ -82,6 +82,8 @@ SPECS = (
     ParameterSpec('min_log_likelihood', NO_LIMIT, 'Log-likelihood of the plan, in nats per entry '
                   f'in normalized units, below which the robot is held; {NO_LIMIT:g} for no limit',
                   NO_LIMIT, -NO_LIMIT),
+    ParameterSpec('confident_plans', 5, 'Plans in a row within these limits that end a hold', 1,
+                  1000),
     ParameterSpec('deadline_ms', 0.0, 'Time for a plan, ms, encoding included: takes as many '
                   'steps as fit, at most num_inference_steps, and the best estimate so far where '
                   'time runs out; 0 for as long as it takes', 0.0, 60000.0),

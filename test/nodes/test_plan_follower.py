@@ -37,8 +37,8 @@ actions:
 """)
 
 
-def _plan(tick_ns, epoch=0):
-    return SimpleNamespace(rows=np.zeros((5, 1)),
+def _plan(tick_ns, epoch=0, error=None):
+    return SimpleNamespace(rows=np.zeros((5, 1)), error=error,
                            request=SimpleNamespace(tick_ns=tick_ns, epoch=epoch))
 
 
@@ -107,7 +107,10 @@ def test_plans_may_be_dropped_while_they_are_shown():
 def test_a_plan_that_is_held_back_comes_out_once_when_its_time_has_come():
     follower, _ = _follower()
     plan = _plan(T0)
-    follower.hold_back(plan, T0 + 5)
+    assert not follower.holds_back(plan, T0, 0.0)
+    assert not follower.holds_back(_plan(T0, error=RuntimeError()), T0, 1.0)
+    assert not follower.is_holding_back
+    assert follower.holds_back(plan, T0, 5e-6)
     assert follower.is_holding_back and follower.release(T0 + 4) is None
     assert follower.release(T0 + 5) is plan
     assert not follower.is_holding_back and follower.release(T0 + 6) is None
