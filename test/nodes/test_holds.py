@@ -82,17 +82,20 @@ def test_one_observation_is_planned_from_once_however_doubtful_the_plan(
     assert len(asked) == len(set(asked))
 
 
-def test_one_plan_within_the_limits_does_not_end_a_hold(peer, server):
+def test_one_plan_within_the_limits_does_not_end_a_hold(peer, server, monkeypatch):
     server.activate()
     server.until_commands(3)
     assert server.set('num_candidates', 2).successful
     assert server.set('max_spread', 1e-6).successful
     server.until_status('the policy is not sure:')
-    told = len(server.status)
+    gate, said = peer.server_node.loop._gate, []
+    judge = gate.objection
+    monkeypatch.setattr(gate, 'objection', lambda *plan: said.append(judge(*plan)) or said[-1])
     assert server.set('max_spread', 1000.0).successful
     server.until_status('commanding')
-    messages = [status.message for status in server.status[told:]]
-    assert any(message.endswith('still needed: 4') for message in messages)
+    waiting = [text for text in said if 'still needed' in text]
+    assert [text[-1] for text in waiting] == ['4', '3', '2', '1']
+    assert said[said.index(waiting[-1]) + 1] == ''
 
 
 def test_an_error_while_a_plan_is_taken_over_is_told(peer, server, monkeypatch):
