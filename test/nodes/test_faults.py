@@ -11,12 +11,12 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""One test for each fault that the table in docs/faults.md names, on the policy server's side."""
+"""Faults of docs/faults.md at the policy server; test_faults_guarded.py has those of clocks."""
 
 from dataclasses import replace
 import os
+import shutil
 import threading
-import time
 
 import pytest
 
@@ -25,10 +25,10 @@ pytest.importorskip('torch')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
-from diffusion_policy_ros.nodes.policy_server import PolicyServer  # noqa: E402
+from diffusion_policy_ros.nodes.command_publisher import CommandPublisher  # noqa: E402
+from diffusion_policy_ros.nodes.pacer import Pacer  # noqa: E402
 from diffusion_policy_ros.policy import Policy  # noqa: E402
-from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import JointState  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
 
 DOMAIN_ID = 57
 CONTRACT = os.path.join(os.path.dirname(__file__), '../../config/robots/pusht.yaml')
@@ -38,10 +38,6 @@ CONTRACT = os.path.join(os.path.dirname(__file__), '../../config/robots/pusht.ya
 def model(save_tiny_policy):
     """Save a small untrained policy; its folder."""
     return save_tiny_policy(n_action_steps=4)
-
-
-def _stamp_ns(message):
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
 
 
 def _comes_back(server):
@@ -59,26 +55,38 @@ def test_a_stale_stream_stops_the_commands(server, peer):
     _comes_back(server)
 
 
-def test_a_frozen_camera_stops_the_commands(server, peer, tmp_path):
+def test_a_stream_that_never_came_is_waited_for(server, peer):
+    image, peer.robot.image = peer.robot.image, None
+    server.activate()
+    server.until_status('no message yet', 'camera/image_raw')
+    assert server.stays_silent() and not server.commands
+    peer.robot.image = image
+    _comes_back(server)
+
+
+@pytest.mark.parametrize('name, topic', [('image', 'camera/image_raw'),
+                                         ('joints', 'joint_states')])
+def test_a_frozen_stream_stops_the_commands(server, peer, tmp_path, name, topic):
     contract = load_contract(CONTRACT)
-    camera, state, truth = contract.observations
     path = tmp_path / 'noisy.yaml'
-    path.write_text(replace(contract, observations=(
-        replace(camera, frozen_after=5), state, truth)).to_yaml())
+    path.write_text(replace(contract, observations=tuple(
+        replace(stream, frozen_after=5) if stream.topic == topic else stream
+        for stream in contract.observations)).to_yaml())
     assert server.set('contract', str(path)).successful
-    number = iter(range(10**9))
-    still = dict(peer.robot.image)
+    still, number = dict(getattr(peer.robot, name)), iter(range(10**9))
 
     def alive():
-        return {**still, 'data': bytes([next(number) % 256]) * len(still['data'])}
+        count = next(number) % 256
+        return {**still, **({'data': bytes([count]) * len(still['data'])} if name == 'image'
+                            else {'position': [0.2 + count / 10**6, 0.3]})}
 
-    peer.robot.image = alive
+    setattr(peer.robot, name, alive)
     server.activate()
     server.until_commands(3)
-    peer.robot.image = still
-    server.until_status('frozen', 'camera/image_raw', 'limit 5')
+    setattr(peer.robot, name, still)
+    server.until_status('frozen: ', topic, 'limit 5')
     assert server.stays_silent()
-    peer.robot.image = alive
+    setattr(peer.robot, name, alive)
     _comes_back(server)
 
 
@@ -93,13 +101,16 @@ def test_a_malformed_message_stops_the_commands(server, peer):
     _comes_back(server)
 
 
-def test_messages_out_of_order_change_nothing(server, peer):
+@pytest.mark.parametrize('kind, topic', [(Image, 'camera/image_raw'),
+                                         (JointState, 'joint_states')])
+def test_messages_out_of_order_change_nothing(server, peer, kind, topic):
     server.activate()
     server.until_commands(3)
-    late = peer.node.create_publisher(JointState, 'joint_states', qos.ROBOT_STATE)
+    late = peer.node.create_publisher(kind, topic, qos.ROBOT_STATE)
+    peer.until(late.get_subscription_count, 'the server to listen')
 
     def show_old():
-        message = JointState(name=['finger_x', 'finger_y'], position=[0.5, 0.5])
+        message = kind(**(peer.robot.image if kind is Image else peer.robot.joints))
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(
             peer.robot.now_ns() - 150_000_000, 10**9)
         late.publish(message)
@@ -115,54 +126,20 @@ def test_messages_out_of_order_change_nothing(server, peer):
         assert all(sample.age_ns < 100_000_000 for sample in samples[-1].values())
 
 
-def _clocked(peer, model, make_robot, make_server_client):
-    """Start a server on simulated time that the test may stop; return it and the switch."""
-    clock = peer.node.create_publisher(Clock, '/clock', qos.EVENTS)
-    robot, runs = make_robot(), [True]
-    state = {'ns': 1000 * 10**9, 'at': time.monotonic_ns()}
-
-    def now_ns():
-        now = time.monotonic_ns()
-        if runs[0]:
-            state['ns'] += now - state['at']
-        state['at'] = now
-        return state['ns']
-
-    def show():
-        message = Clock()
-        message.clock.sec, message.clock.nanosec = divmod(now_ns(), 10**9)
-        clock.publish(message)
-
-    robot.now_ns = now_ns
-    peer.node.create_timer(0.005, show)
-    peer.server_node = peer.start(PolicyServer, model=str(model), num_threads=1,
-                                  use_sim_time=True)
-    return make_server_client(), runs, state
-
-
-def test_a_clock_that_jumps_back_holds_until_new_observations(
-        peer, model, make_robot, make_server_client):
-    server, _, state = _clocked(peer, model, make_robot, make_server_client)
+def test_a_checkpoint_destroyed_while_it_is_served_counts_only_at_the_next_load(
+        peer, server, model, tmp_path):
+    served = shutil.copytree(model, tmp_path / 'served')
+    assert server.set('model', str(served)).successful
     server.activate()
     server.until_commands(3)
-    state['ns'] -= 300 * 10**9
-    peer.until(lambda: _stamp_ns(server.commands[-1]) < 900 * 10**9, 'commands in the new time')
-    assert any('jumped backwards' in status.message for status in server.status)
-
-
-def test_a_clock_that_stops_holds_until_it_runs_again(
-        peer, model, make_robot, make_server_client):
-    server, runs, _ = _clocked(peer, model, make_robot, make_server_client)
-    server.activate()
-    server.until_commands(3)
-    runs[0] = False
-    server.until_status('the ROS clock stands still')
-    before = len(server.commands)
-    seen = peer.hear(Clock, '/clock', qos.EVENTS)
-    peer.until(lambda: len(seen) > 100, 'more messages of the standing clock')
-    assert len(server.commands) == before
-    runs[0] = True
+    (served / 'model.safetensors').write_bytes(b'')
+    server.until_commands(10)
+    success, reason = peer.ask('policy_server/swap_model')
+    assert not success and 'model.safetensors' in reason
     _comes_back(server)
+    assert server.change('DEACTIVATE') and server.change('CLEANUP')
+    assert not server.change('CONFIGURE')
+    server.until_status('unconfigured: ', 'model.safetensors')
 
 
 def test_a_policy_that_fails_during_the_run_stops_the_commands(peer, server, monkeypatch):
@@ -197,7 +174,7 @@ def test_an_inference_thread_that_is_told_to_exit_stops_the_commands(peer, serve
 def test_an_inference_thread_that_is_gone_stops_the_commands(peer, server):
     server.activate()
     server.until_commands(3)
-    peer.server_node._runtime._worker._executor.shutdown(wait=True)
+    peer.server_node._runtime._policy.worker._executor.shutdown(wait=True)
     server.until_status('inference ended')
     assert server.stays_silent()
     assert server.change('DEACTIVATE') and server.change('CLEANUP')
@@ -216,6 +193,36 @@ def test_an_inference_that_never_returns_ends_the_commands_with_the_plan(
         server.until_status('the next plan is not finished')
         assert server.stays_silent()
         free.set()
+    _comes_back(server)
+
+
+def test_a_command_that_cannot_be_published_is_reported_and_the_next_one_tried(
+        peer, server, monkeypatch):
+    server.activate()
+    server.until_commands(3)
+
+    def fail(self, *arguments, **options):
+        raise RuntimeError('no such publisher')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CommandPublisher, 'send', fail)
+        server.until_status('cannot publish: ', 'no such publisher')
+        assert server.stays_silent()
+    _comes_back(server)
+
+
+def test_a_thread_of_commands_that_is_gone_is_reported(peer, server, monkeypatch):
+    server.activate()
+    server.until_commands(3)
+
+    def end(self, now_ns):
+        raise RuntimeError('no time')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pacer, '_fire', end)
+        server.until_status('cannot publish: ', 'no time')
+    assert server.stays_silent()
+    assert server.change('DEACTIVATE') and server.change('ACTIVATE')
     _comes_back(server)
 
 
