@@ -111,7 +111,7 @@ class SafetyRuntime:
         with self._lock:
             if self._limits is not None:
                 self._guard, self._measured = self._build()
-        self.watch()
+        self._stop_for_rivals()
         now_ns = time.monotonic_ns()
         self._slots = Series(now_ns, 1 / self._period_s, now_ns=now_ns)
         self._loop = Clockwork(self._on_wake, self._failed, name='safety')
@@ -141,11 +141,15 @@ class SafetyRuntime:
 
         :return: Who commands the controllers past this node, empty where nobody does.
         """
+        self._stop_for_rivals()
+        return self._topics.bypass()
+
+    def _stop_for_rivals(self):
+        """Look who else is on the topics that commands come from."""
         objection = self._topics.objection()
         with self._lock:
             if self._guard is not None:
                 self._guard.block('publishers', objection)
-        return self._topics.bypass()
 
     def with_guard(self, look):
         """
@@ -158,6 +162,8 @@ class SafetyRuntime:
 
     def _on_command(self, number, message):
         """Hand a command over, or count why it is none."""
+        if self.with_guard(lambda guard: not guard.moving):
+            self._stop_for_rivals()  # before it moves, and not up to half a second later
         now_s, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         with self._lock:
             if self._guard is None:
@@ -200,7 +206,7 @@ class SafetyRuntime:
         if self._loop is not None:
             with self._lock:
                 self._guard, self._measured = self._build()
-            self.watch()
+            self._stop_for_rivals()
 
     def _on_wake(self):
         """Tick when it is time, whatever became of the last one; return the pause, s."""

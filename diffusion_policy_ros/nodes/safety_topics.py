@@ -22,7 +22,11 @@ from diffusion_policy_ros.message_types import JOINT_STATE
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.topic_watch import wrong_type
+from rclpy.duration import Duration
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+# Whoever has not acknowledged a command by then is dead.
+ACKNOWLEDGED_S = 0.5
 
 
 class SafetyTopics:
@@ -98,7 +102,9 @@ class SafetyTopics:
                          in self._publishers(self._outputs) if len(publishers) > 1)
 
     def destroy(self):
-        """Destroy all publishers and subscriptions."""
+        """Let the last command arrive, then destroy all publishers and subscriptions."""
+        for publisher in self._outputs:
+            publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
         for subscription in self._inputs + self._others:
             self._node.destroy_subscription(subscription)
         for publisher in self._outputs:
