@@ -17,6 +17,7 @@ import time
 
 from diffusion_policy_ros.control.confidence import ConfidenceGate
 from diffusion_policy_ros.control.delay import expected_rows
+from diffusion_policy_ros.control.plan_seeds import PlanSeeds
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.control.telemetry import Telemetry
 from diffusion_policy_ros.control.timetable import CommandGrid
@@ -25,11 +26,10 @@ from diffusion_policy_ros.nodes import reasons
 from diffusion_policy_ros.nodes.command_publisher import CommandPublisher
 from diffusion_policy_ros.nodes.controller_check import ControllerCheck
 from diffusion_policy_ros.nodes.pacer import Pacer
-from diffusion_policy_ros.nodes.plan_follower import PlanFollower
-from diffusion_policy_ros.nodes.plan_request import PlanRequest
-from diffusion_policy_ros.nodes.plan_seeds import PlanSeeds
 from diffusion_policy_ros.nodes.plan_views import PlanViews
 from diffusion_policy_ros.observation.window import WindowBuilder
+from diffusion_policy_ros.serving.plan_follower import PlanFollower
+from diffusion_policy_ros.serving.plan_request import PlanRequest
 
 
 class PlanLoop:

@@ -20,8 +20,8 @@ from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.timetable import is_multiple
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
 from diffusion_policy_ros.nodes.parameters import ParameterSpec
-from diffusion_policy_ros.nodes.plan_request import PlanSettings
 from diffusion_policy_ros.sampler_options import OPTIONS
+from diffusion_policy_ros.serving.plan_request import PlanSettings
 
 NO_LIMIT = -1e9
 # The sampler's options that are asked for most; the others have names in a group of their own.

@@ -19,7 +19,7 @@ from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import RobotContract
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.nodes import policy_parameters as chosen
-from diffusion_policy_ros.nodes.inference_worker import InferenceWorker
+from diffusion_policy_ros.serving.inference_worker import InferenceWorker
 
 
 class ReadyPolicy(NamedTuple):

@@ -28,12 +28,12 @@ from diffusion_policy_ros.cli.main import build_parser
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.evaluation.calibration import measure_simulated
 from diffusion_policy_ros.evaluation.rollout import LoopSettings
-from diffusion_policy_ros.nodes.inference_worker import InferenceWorker
-from diffusion_policy_ros.nodes.plan_request import PlanRequest, PlanSettings
 from diffusion_policy_ros.policy import Policy
 from diffusion_policy_ros.policy.action_chunk import Promise
 from diffusion_policy_ros.policy.latent_space import confidence
 from diffusion_policy_ros.policy.planner import PlanOptions
+from diffusion_policy_ros.serving.inference_worker import InferenceWorker
+from diffusion_policy_ros.serving.plan_request import PlanRequest, PlanSettings
 import numpy as np
 import pytest
 import torch

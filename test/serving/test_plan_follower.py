@@ -11,19 +11,15 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Seeds that repeat with the run, and plans on their way to being shown."""
+"""Plans on their way to being shown."""
 
 from types import SimpleNamespace
 
+from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.control.replan import ReplanSettings
+from diffusion_policy_ros.control.scheduler import RecedingHorizon
+from diffusion_policy_ros.serving.plan_follower import PlanFollower
 import numpy as np
-import pytest
-
-pytest.importorskip('rclpy')
-from diffusion_policy_ros.contract import parse_contract  # noqa: E402,I100
-from diffusion_policy_ros.control.replan import ReplanSettings  # noqa: E402
-from diffusion_policy_ros.control.scheduler import RecedingHorizon  # noqa: E402
-from diffusion_policy_ros.nodes.plan_follower import PlanFollower  # noqa: E402
-from diffusion_policy_ros.nodes.plan_seeds import PlanSeeds  # noqa: E402
 
 T0, PERIOD = 10**18, 10**8
 CONTRACT = parse_contract("""
@@ -46,22 +42,6 @@ def _follower():
     horizon = RecedingHorizon(CONTRACT, ReplanSettings(2))
     horizon.observed(T0)
     return PlanFollower(horizon, 10.0), horizon
-
-
-def test_a_seed_gives_the_same_sequence_and_plans_that_share_one_do_not_use_it_up():
-    seeds = PlanSeeds()
-    seeds.start_over(7)
-    shared = seeds.next(is_shared=True)
-    first = [seeds.next(is_shared=False) for _ in range(5)]
-    assert seeds.next(is_shared=True) == shared and len({shared, *first}) == 6
-    seeds.start_over(7)
-    assert [seeds.next(is_shared=False) for _ in range(5)] == first
-    seeds.start_over(8)
-    assert seeds.next(is_shared=False) != first[0]
-    seeds.start_over(-1)
-    other = seeds.next(is_shared=False)
-    seeds.start_over(-1)
-    assert seeds.next(is_shared=False) != other
 
 
 def test_every_plan_is_shown_once_with_its_first_command():

@@ -25,11 +25,11 @@ from diffusion_policy_ros.choices import SOLVERS  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.diffusion import Sampler  # noqa: E402
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, SamplingError  # noqa: E402
-from diffusion_policy_ros.nodes.inference_worker import InferenceWorker  # noqa: E402
-from diffusion_policy_ros.nodes.plan_request import PlanRequest, PlanSettings  # noqa: E402
 from diffusion_policy_ros.policy import Policy  # noqa: E402
 from diffusion_policy_ros.policy.action_chunk import Promise  # noqa: E402
 from diffusion_policy_ros.policy.latent_space import log_likelihood  # noqa: E402
+from diffusion_policy_ros.serving.inference_worker import InferenceWorker  # noqa: E402
+from diffusion_policy_ros.serving.plan_request import PlanRequest, PlanSettings  # noqa: E402
 
 CONTRACT = load_contract(Path(__file__).parents[2] / 'config/robots/pusht.yaml')
 

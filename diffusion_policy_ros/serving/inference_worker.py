@@ -22,8 +22,8 @@ import warnings
 from diffusion_policy_ros.control.budget import EvaluationBudget
 from diffusion_policy_ros.errors import CheckpointError, SamplingError
 from diffusion_policy_ros.machine import usable_cores
-from diffusion_policy_ros.nodes.plan_request import FinishedPlan, PlanRequest
 from diffusion_policy_ros.policy.action_chunk import Promise
+from diffusion_policy_ros.serving.plan_request import FinishedPlan, PlanRequest
 import numpy as np
 
 WARM_UP_PLANS = 3

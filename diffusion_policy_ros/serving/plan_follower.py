@@ -18,9 +18,9 @@ import time
 from typing import NamedTuple
 
 from diffusion_policy_ros.control.joins import JoinSettings
-from diffusion_policy_ros.nodes.plan_request import FinishedPlan
 from diffusion_policy_ros.policy.action_chunk import TimedChunk
 from diffusion_policy_ros.policy.plan_record import PlanRecord
+from diffusion_policy_ros.serving.plan_request import FinishedPlan
 
 
 class Following(NamedTuple):
