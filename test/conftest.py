@@ -15,8 +15,10 @@
 """What every test may need: the demonstration data, a colcon workspace, a quiet ROS graph."""
 
 import importlib.util
+import math
 import os
 from pathlib import Path
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +31,11 @@ SHARED_DATA = ROOT.parent / 'shared' / 'data'
 # What colcon and pip need to install the package.
 INSTALLED = ('package.xml', 'setup.py', 'setup.cfg', 'pyproject.toml', 'colcon.pkg',
              'resource', 'diffusion_policy_ros', 'launch', 'config', 'models')
+# What a field of a message may become, by what it holds.
+NUMBERS = (math.nan, math.inf, -math.inf, 1e308, -1e308, 3e38, 1e13, -1e12, 5e-324, -0.0, 0.7)
+WORDS = ('', 'a', 'g', 'finger_x', 'rgb8', 'bgr8', 'mono8', 'mono16', '16UC1', '32FC1', 'uyvy',
+         'bayer_rggb8', 'RGB8', 'jpeg', 'x' * 5000, 'ä\n\t\0')
+WHOLE = (0, 1, -1, 6, 95, 97, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, -2**31)
 
 # Two cores are shared by the test, its nodes and the physics; one thread each is fastest there.
 # Set before the first import of torch or numpy reads it.
@@ -67,6 +74,104 @@ def shared_data():
     if not SHARED_DATA.is_dir():
         pytest.skip(f'needs the demonstration data in {SHARED_DATA}')
     return SHARED_DATA
+
+
+@pytest.fixture(scope='session')
+def limits_of():
+    """
+    Return a function that reads the limits of all commands from a contract and nothing else.
+
+    It returns a row each of least and greatest values, and of the limits of three derivatives.
+    """
+    import numpy as np
+
+    def limits(contract):
+        rows = []
+        for name in contract.action_names:
+            entry = dict(contract.limits[name])
+            entry.setdefault('acceleration', 5 * entry['velocity'])
+            entry.setdefault('jerk', 20 * entry['acceleration'])
+            rates = [entry['velocity'], entry['acceleration'], entry['jerk']]
+            # A velocity's own limits are one derivative down; it has no limit of position.
+            is_velocity = name.startswith(('linear.', 'angular.'))
+            rows.append([-rates[0], *rates, np.inf] if is_velocity
+                        else [*entry['position'], *rates])
+        return np.array(rows).T  # (5, n)
+
+    return limits
+
+
+@pytest.fixture(scope='session')
+def assert_limits_kept():
+    """
+    Return a check of samples against the limits of their values and of their derivatives.
+
+    The m-th difference of a curve's samples, over the m-th power of the period, is a weighted
+    mean of its m-th derivative (the weight is a B-spline), and cannot exceed its bound.
+    """
+    import numpy as np
+
+    def check(samples, period_s, low, high, *bounds):
+        samples = np.asarray(samples)
+        assert np.isfinite(samples).all()
+        assert (samples >= low).all() and (samples <= high).all()
+        rounding = 8 * np.finfo(float).eps * np.abs(samples).max(axis=0)
+        for order, bound in enumerate(bounds, start=1):
+            found = np.abs(np.diff(samples, order, axis=0)).max(axis=0, initial=0)
+            allowed = bound * period_s**order * (1 + 1e-6) + rounding
+            assert (found <= allowed).all(), f'difference {order}: {found} over {allowed}'
+
+    return check
+
+
+def _mutate(message, choose):
+    """Change one field of a message, however deep; ``choose`` takes one of some options."""
+    name, kind = choose(sorted(message.get_fields_and_field_types().items()))
+    value = getattr(message, name)
+    if hasattr(value, 'get_fields_and_field_types'):
+        _mutate(value, choose)
+    elif kind.startswith('sequence'):
+        setattr(message, name, _sequence(kind[len('sequence<'):-1], value, choose))
+    elif not kind.endswith(']'):  # covariances, which nobody reads
+        setattr(message, name, _scalar(kind, value, choose))
+
+
+def _scalar(kind, value, choose):
+    """Return what a number or a word may become."""
+    if kind in ('double', 'float'):
+        return choose([number for number in NUMBERS if kind == 'double' or not abs(number) > 3e38])
+    if kind == 'string':
+        return choose(WORDS)
+    if kind == 'boolean':
+        return choose((True, False))
+    bits = int(re.search(r'\d+', kind)[0])
+    low, high = (0, 2**bits - 1) if kind[0] == 'u' else (-2**(bits - 1), 2**(bits - 1) - 1)
+    return choose([whole for whole in (*WHOLE, value - 1) if low <= whole <= high])
+
+
+def _sequence(kind, values, choose):
+    """Return what a sequence may become."""
+    act = choose(('none', 'fewer', 'twice', 'backwards', 'many', 'another', 'another'))
+    if act != 'another' or not len(values):
+        return {'none': values[:0], 'fewer': values[:-1], 'twice': values + values,
+                'backwards': values[::-1], 'many': values[:1] * 1001}.get(act, values)
+    place, changed = choose(range(len(values))), values[:]
+    if '/' in kind:
+        _mutate(changed[place], choose)
+    else:
+        changed[place] = _scalar(kind, changed[place], choose)
+    return changed
+
+
+@pytest.fixture(scope='session')
+def any_message():
+    """Return a function that leaves a ROS message as it is, or changes it a little, or a lot."""
+    def change(message, choose):
+        for _ in range(choose((0, 1, 1, 2, 4))):
+            _mutate(message, choose)
+        return message
+
+    return change
 
 
 @pytest.fixture(scope='session')

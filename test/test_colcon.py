@@ -41,7 +41,7 @@ def test_node_executable_starts(colcon_workspace, name):
     executable = colcon_workspace.prefix / 'lib' / 'diffusion_policy_ros' / name
     # rclpy refuses a broken rule at once; the node's imports and main() have run by then.
     ended = colcon_workspace.run(
-        executable, '--ros-args', '--remap', 'no rule', ROS_DOMAIN_ID='60')
+        executable, '--ros-args', '--remap', 'no rule', ROS_DOMAIN_ID='72')
     assert ended.returncode != 0
     assert 'no rule' in ended.stderr
 

@@ -12,25 +12,41 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A second node on a domain of the test file's own, a robot, and what is asked of a server."""
+"""A second node on a domain of the test file's own, robots, and what is asked of the nodes."""
 
+import math
 import os
 import time
 
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
+from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 
 DEADLINE_S = 60.0
 ANSWER_S = 20.0
+ARM = """
+robot: test
+rate_hz: 20
+observations:
+  - {key: observation.state, topic: joint_states, type: sensor_msgs/msg/JointState,
+     joints: [a, b, g], max_age_ms: 300}
+actions:
+  - {topic: arm, type: sensor_msgs/msg/JointState, joints: [a, b]}
+limits:
+  a: {position: [-1, 1], velocity: 1.0, acceleration: 4.0, jerk: 40.0}
+  b: {position: [-1, 1], velocity: 1.0, acceleration: 4.0, jerk: 40.0}
+"""
 
 
 class Peer:
@@ -66,7 +82,8 @@ class Peer:
         """Spin until the condition holds; fail, naming what was awaited, when it never does."""
         end_s = time.monotonic() + deadline_s
         while not condition():
-            assert time.monotonic() < end_s, f'{what} did not happen within {deadline_s:g} s'
+            assert time.monotonic() < end_s, \
+                f'{what() if callable(what) else what} did not happen within {deadline_s:g} s'
             self.executor.spin_once(timeout_sec=0.05)
 
     def hear(self, message_type, topic, profile):
@@ -84,21 +101,22 @@ class Peer:
         self.until(future.done, f'answer of {service}', deadline_s)
         return future.result().success, future.result().message
 
-    def call(self, service_type, name, request, changed=lambda: False):
+    def call(self, service_type, name, request, changed=lambda: False, answer_s=ANSWER_S):
         """
-        Call a service; again when no answer comes and nothing has ``changed``.
+        Call a service; again, as a new client, when no answer comes and nothing has ``changed``.
 
         DDS may lose a request or an answer while the two sides are still discovering each other.
         """
-        if name not in self._clients:
-            self._clients[name] = self.node.create_client(service_type, name)
-        client = self._clients[name]
-        self.until(client.service_is_ready, name, deadline_s=120.0)
-        for _ in range(6):
-            future, end_s = client.call_async(request), time.monotonic() + ANSWER_S
+        for _ in range(round(120.0 / answer_s)):
+            if name not in self._clients:
+                self._clients[name] = self.node.create_client(service_type, name)
+            client = self._clients[name]
+            self.until(client.service_is_ready, name, deadline_s=120.0)
+            future, end_s = client.call_async(request), time.monotonic() + answer_s
             self.until(lambda: future.done() or time.monotonic() > end_s, 'time')
             if future.done():
                 return future.result()
+            self.node.destroy_client(self._clients.pop(name))
             if changed():
                 return None
         raise AssertionError(f'{name} never answered')
@@ -114,7 +132,8 @@ class Peer:
 
     def state(self, node):
         """Return the label of a lifecycle node's state."""
-        return self.call(GetState, f'{node}/get_state', GetState.Request()).current_state.label
+        return self.call(GetState, f'{node}/get_state', GetState.Request(),
+                         answer_s=2.0).current_state.label
 
     def close(self):
         """End everything."""
@@ -156,11 +175,146 @@ class Robot:
     def _show(self):
         for publisher, cls, content in ((self._images, Image, self.image),
                                         (self._joints, JointState, self.joints)):
+            content = content() if callable(content) else content
             if content is not None:
-                message = cls(**(content() if callable(content) else content))
+                message = cls(**content)
                 sec, nanosec = divmod(self.now_ns(), 10**9)
                 message.header.stamp.sec, message.header.stamp.nanosec = sec, nanosec
                 publisher.publish(message)
+
+
+class Arm(Robot):
+    """
+    The robot of the contract ``ARM``, which goes where it is told, and what commands it.
+
+    :ivar at: Position of each joint that it shows, or None for nothing.
+    :ivar follows: Whether it goes where it is told.
+    :ivar wanted: What is commanded 30 times per second: positions of a and b, a function that
+        returns them, or None for nothing.
+    """
+
+    STOPPING_S = 0.45  # v / a + 2 a / j
+
+    def __init__(self, peer):
+        super().__init__(peer)
+        self.at, self.follows, self.wanted = {'a': 0.0, 'b': 0.0, 'g': 0.5}, True, None
+        self.image, self.joints = None, self._measured
+        self._commands = None  # unless somebody else commands, which two must not
+        peer.node.create_subscription(JointState, 'arm', self._move, qos.COMMANDS)
+
+    def send(self, position, name=('a', 'b'), age_s=0.0):
+        """Publish one command."""
+        if self._commands is None:
+            self._commands = self._node.create_publisher(JointState, 'policy/arm', qos.COMMANDS)
+        message = JointState(name=list(name), position=list(position))
+        stamp = message.header.stamp
+        stamp.sec, stamp.nanosec = divmod(self.now_ns() - round(age_s * 1e9), 10**9)
+        self._commands.publish(message)
+
+    def _measured(self):
+        """Return the fields of a joint state."""
+        return self.at and {'name': list(self.at), 'position': list(self.at.values())}
+
+    def _move(self, message):
+        """Be where it was told to be."""
+        if self.at is not None and self.follows:
+            self.at.update(zip(message.name, message.position))
+
+    def _show(self):
+        """Publish the joints, and what is wanted now."""
+        super()._show()
+        if self.wanted is not None:
+            self.send(self.wanted() if callable(self.wanted) else self.wanted)
+
+
+class Guarded:
+    """
+    The safety node, and what a test asks of it.
+
+    :ivar arm: The ``Arm`` behind it, if any.
+    :ivar rows: All numbers of each command to the controllers.
+    :ivar stamps_s: When each was sent, on the ROS clock.
+    :ivar status: What the node says.
+    """
+
+    PERIOD_S, PAUSE_S = 0.01, 0.2
+
+    def __init__(self, peer, path, monkeypatch, limits_of, check, *, arm, **parameters):
+        from diffusion_policy_ros.nodes.command_safety import CommandSafety
+        from diffusion_policy_ros.nodes.safety_topics import SafetyTopics
+        self.peer, self.arm, self.rows, self.stamps_s = peer, arm, [], []
+        self._limits, self._check = lambda: limits_of(load_contract(path)), check
+        publish = SafetyTopics.publish
+
+        def recorded(topics, rows, stamp_ns, *arguments):
+            self.stamps_s.append(stamp_ns / 1e9)
+            self.rows.append(np.concatenate(rows))
+            publish(topics, rows, stamp_ns, *arguments)
+
+        monkeypatch.setattr(SafetyTopics, 'publish', recorded)
+        self.status = peer.hear(DiagnosticStatus, 'command_safety/status', qos.STATUS)
+        self.node = peer.start(CommandSafety, **{'contract': str(path), 'ramp_in_s': 0.2,
+                                                 **parameters})
+
+    def activate(self):
+        """Configure and activate."""
+        assert self.node.trigger_configure() == TransitionCallbackReturn.SUCCESS, self.said()
+        assert self.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+
+    def set(self, name, value):
+        """Set a parameter; return whether that was accepted."""
+        return self.node.set_parameters([Parameter(name, value=value)])[0].successful
+
+    def said(self):
+        """Return the newest status."""
+        return self.status[-1].message if self.status else ''
+
+    def until(self, *words):
+        """Wait for a status with the words."""
+        self.peer.until(lambda: all(word in self.said() for word in words),
+                        lambda: f'after {self.said()!r}, a status with {words}', 20.0)
+
+    def facts(self):
+        """Wait for the next status and return its facts."""
+        before = len(self.status)
+        self.peer.until(lambda: len(self.status) > before, 'a status')
+        return {item.key: item.value for item in self.status[-1].values}
+
+    def until_rows(self, count=30):
+        """Wait for so many more commands to the controller."""
+        count += len(self.rows)
+        self.peer.until(lambda: len(self.rows) >= count, 'commands to the controller', 20.0)
+
+    def listen(self, duration_s):
+        """Let time pass, with all that happens in it; return how many commands went out."""
+        before, end_s = len(self.rows), time.monotonic() + duration_s
+        self.peer.until(lambda: time.monotonic() > end_s, 'time')
+        return len(self.rows) - before
+
+    def follow(self, position=(0.45, -0.45)):
+        """Activate and let the arm follow."""
+        self.activate()
+        self.until('HOLDING', 'no command yet')
+        self.arm.wanted = position
+        self.until('FOLLOWING')
+
+    def wave(self):
+        """Ask for more than the limits allow, and let the arm follow."""
+        begin_s = time.monotonic()
+        self.follow(lambda: [math.sin(4 * (time.monotonic() - begin_s))] * 2)
+        self.until_rows(60)
+
+    def assert_limits_kept(self, since=0):
+        """Check the commands from one on, which began at rest, and anew after each silence."""
+        cuts = np.diff(self.stamps_s[since:]) > self.PAUSE_S
+        rows = [self.rows[since]] * 3 + self.rows[since:]
+        for motion in np.split(rows, np.flatnonzero(cuts) + 4):
+            self._check(motion, self.PERIOD_S, *self._limits())
+
+    def assert_at_rest(self):
+        """Check that the last step is no longer than one to rest under the jerk limit."""
+        step = np.abs(self.rows[-1] - self.rows[-2])
+        assert (step <= self._limits()[-1] * self.PERIOD_S**3 / 6 * (1 + 1e-6)).all()
 
 
 class Server:
@@ -227,3 +381,27 @@ def server(peer, model, make_robot, make_server_client):
     make_robot()
     peer.server_node = peer.start(PolicyServer, model=str(model), num_threads=1)
     return make_server_client()
+
+
+@pytest.fixture
+def arm_contract():
+    """Return the text of the contract of an ``Arm``."""
+    return ARM
+
+
+@pytest.fixture
+def make_arm(peer):
+    """Return a function that starts an ``Arm``."""
+    return lambda: Arm(peer)
+
+
+@pytest.fixture
+def guarded(peer, tmp_path, monkeypatch, limits_of, assert_limits_kept):
+    """Return a function that starts the safety node: before an arm, or with a contract alone."""
+    def start(text='', **parameters):
+        path = tmp_path / 'contract.yaml'
+        path.write_text(text or ARM)
+        return Guarded(peer, path, monkeypatch, limits_of, assert_limits_kept,
+                       arm=None if text else Arm(peer), **parameters)
+
+    return start

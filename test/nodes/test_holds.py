@@ -21,7 +21,7 @@ pytest.importorskip('torch')
 from diffusion_policy_ros.nodes import qos, reasons  # noqa: E402,I100
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 
-DOMAIN_ID = 70
+DOMAIN_ID = 71
 
 
 @pytest.fixture(scope='module')

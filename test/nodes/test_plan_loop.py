@@ -117,13 +117,17 @@ def test_a_deadline_takes_fewer_evaluations_and_counts_plans_that_were_cut_short
     heard = peer.hear(DiagnosticArray, '/diagnostics', qos.EVENTS)
     assert server.set('num_inference_steps', 100).successful
     assert server.set('solver', 'ddim').successful
-    assert server.set('deadline_ms', 30.0).successful
-    server.activate()
+    assert server.set('deadline_ms', 0.1).successful
+    assert server.change('CONFIGURE')
+    # Learnt from plans that took no time but 0.01 ms per evaluation: 10 fit, it seems.
+    for _ in range(40):
+        peer.server_node._runtime.loop.worker._budget.add(0.0, 1e-4, 10)
+    assert server.change('ACTIVATE')
     server.until_commands(10)
     heard.clear()
     peer.until(lambda: heard, 'diagnostics')
-    assert 1 <= int(_fact(heard, 'inference', 'evaluations of the last plan')) < 100
-    assert int(_fact(heard, 'inference', 'plans cut short by the deadline')) >= 0
+    assert int(_fact(heard, 'inference', 'evaluations of the last plan')) == 1
+    assert int(_fact(heard, 'inference', 'plans cut short by the deadline')) >= 1
     assert server.set('deadline_ms', 0.0).successful
     heard.clear()
     peer.until(lambda: heard and _fact(heard, 'inference', 'evaluations of the last plan')
@@ -193,12 +197,16 @@ def test_other_triggers_plan_too(peer, server, trigger):
     plans = peer.hear(JointTrajectory, 'policy_server/chunk', qos.EVENTS)
     assert server.set('replan', trigger).successful
     server.activate()
-    server.until_commands(25)
+
+    def rows_between():
+        return np.diff([_ns(plan.header.stamp) for plan in plans]) / PERIOD_NS
+
+    # low plans with 4 of 15 rows left, continuous at the next observation if the last is done
+    usual = 11 if trigger == 'low' else 1
+    peer.until(lambda: np.isclose(rows_between(), usual, atol=0.01).sum() >= 3, 'three such plans')
+    if trigger == 'low':
+        assert np.median(rows_between()) == pytest.approx(11, abs=0.01)
     server.until_status('commanding')
-    seconds = (_ns(plans[-1].header.stamp) - _ns(plans[0].header.stamp)) / 1e9
-    rate_hz = (len(plans) - 1) / seconds
-    # low plans with 4 of 15 rows left, continuous at nearly every observation
-    assert (0.5 <= rate_hz <= 1.3) if trigger == 'low' else rate_hz > 3
 
 
 def test_a_prefix_moves_the_commands_to_where_the_safety_node_listens(peer, server):

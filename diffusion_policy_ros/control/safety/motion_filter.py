@@ -40,11 +40,10 @@ class _LimitedFilter:
         :param high: Greatest command, same shape.
         """
         self.limits = limits
-        self._low, self._high, self._period_s = low, high, period_s
+        self._low, self._high = low, high
         bounds = zip(limits.low, limits.high, limits.velocity, limits.acceleration, limits.jerk)
         self._joints = [JointFilter(JointLimits(*map(float, each)), period_s) for each in bounds]
         self._intervened = np.zeros(low.shape, bool)
-        self._target_velocity = None  # of the step before, if it had a target
 
     @property
     def engaged(self) -> bool:
@@ -92,7 +91,7 @@ class _LimitedFilter:
                     f'joint {name} is measured at {self.QUANTITY} {value:.6g}, outside its limits '
                     f'[{low:.6g}, {high:.6g}]; bring it inside by other means, or correct the '
                     'limits')
-        self._intervened, self._target_velocity = np.zeros(start.shape, bool), None
+        self._intervened = np.zeros(start.shape, bool)
         for joint, value in zip(self._joints, start.tolist()):
             state = [0.0, 0.0, 0.0]
             state[self.ORDER] = value
@@ -107,7 +106,6 @@ class _LimitedFilter:
 
     def _brake(self):
         """Move all joints by one period of their stop."""
-        self._target_velocity = None
         return self._advance([()] * len(self._joints), False)
 
     def _states(self):
@@ -146,35 +144,26 @@ class MotionFilter(_LimitedFilter):
         """Return the commanded positions, float64 ``(n,)``, units."""
         return self._states()[:, 0]
 
-    def step(self, target, target_velocity=None, *, speed_scale=1.0) -> np.ndarray:
+    def step(self, target, *, speed_scale=1.0) -> np.ndarray:
         """
         Advance by one period; no input makes it raise or leave the limits.
 
         :param target: Positions to go to, ``(n,)``, units; outside the limits, their nearest
             position counts. None, or anything but n finite numbers, brakes and holds.
-        :param target_velocity: Velocities there, ``(n,)``, units/s; None is 0. With them a stream
-            that is smooth is followed closely; one that is not gives less jerk without.
         :param speed_scale: Share of the velocity limits to use, in [0, 1]; 0 brakes and holds.
         :return: Positions to command now, float64 ``(n,)``, units.
         :raises SafetyError: before ``engage``.
         """
         self._check_engaged()
-        shape = self._low.shape
-        target = _numbers(target, shape)
-        velocity = np.zeros(shape) if target_velocity is None else _numbers(target_velocity, shape)
+        target = _numbers(target, self._low.shape)
         fastest = self.limits.velocity * _share(speed_scale)
-        if target is None or velocity is None or not fastest.all():
+        if target is None or not fastest.all():
             return self._brake()
         reachable = np.clip(target, self._low, self._high)
-        as_asked = reachable == target
-        velocity = np.where(as_asked, np.clip(velocity, -fastest, fastest), 0.0)
-        before = velocity if self._target_velocity is None else self._target_velocity
-        self._target_velocity = velocity
-        goals = np.stack([reachable, velocity, (velocity - before) / self._period_s, fastest],
-                         axis=1).tolist()
-        candidates = [to_position(joint.state, Goal(*goal), joint.limits, self._period_s)
+        goals = map(Goal, reachable.tolist(), fastest.tolist())
+        candidates = [to_position(joint.state, goal, joint.limits)
                       for joint, goal in zip(self._joints, goals)]
-        return self._advance(candidates, as_asked)
+        return self._advance(candidates, reachable == target)
 
 
 class VelocityFilter(_LimitedFilter):

@@ -22,32 +22,23 @@ from ruckig import ControlInterface, InputParameter, Result, Ruckig, RuckigError
 
 class Goal(NamedTuple):
     """
-    How a joint should pass a position, floats.
+    Where a joint should come to rest, and how fast it may go there, floats.
 
     :ivar position: Units.
-    :ivar velocity: Velocity there, units/s, at most ``max_velocity`` either way.
-    :ivar acceleration: Acceleration there, units/s^2; taken as far as the limits allow, and as 0
-        for a goal that does not move.
     :ivar max_velocity: Largest speed on the way, units/s. A joint that is faster brakes to it.
     """
 
     position: float
-    velocity: float
-    acceleration: float
     max_velocity: float
 
 
-def to_position(state, goal, limits, period_s) -> list:
+def to_position(state, goal, limits) -> list:
     """
     Plan the quickest way to a position. Its limits are not known here: Ruckig ignores them.
-
-    A goal that moves is met after one period at the earliest: so an even stream of goals gives an
-    even motion, where the quickest way would be early each time and run on.
 
     :param state: Present position, velocity and acceleration, floats.
     :param goal: ``Goal``.
     :param limits: ``JointLimits``.
-    :param period_s: Time from one goal to the next, s.
     :return: Phases ``(jerk, duration_s)`` from ``state`` on, without end; empty if there is no
         way.
     """
@@ -55,13 +46,6 @@ def to_position(state, goal, limits, period_s) -> list:
     problem.max_velocity = [goal.max_velocity]
     # Seen from where the joint is: far from 0 it would lose digits.
     problem.target_position = [goal.position - state[0]]
-    problem.target_velocity = [goal.velocity]
-    if goal.velocity:
-        # More acceleration could not be let go before the velocity is over its limit.
-        most = min(limits.acceleration,
-                   math.sqrt(2 * limits.jerk * (goal.max_velocity - abs(goal.velocity))))
-        problem.target_acceleration = [min(max(goal.acceleration, -most), most)]
-        problem.minimum_duration = period_s
     return _solved(problem)
 
 

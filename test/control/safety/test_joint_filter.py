@@ -95,7 +95,7 @@ def test_rounding_takes_it_nowhere_beyond_its_limits():
         joint = JointFilter(limits, 0.05)
         joint.engage((random.uniform(0, high), 0.0, 0.0))
         for _ in range(200):
-            joint.step(to_position(joint.state, Goal(high, 0.0, 0.0, 1.5), limits, 0.05))
+            joint.step(to_position(joint.state, Goal(high, 1.5), limits))
             assert 0 <= joint.state[0] <= high
         assert joint.state == (pytest.approx(high, abs=1e-12), 0.0, 0.0)
 

@@ -19,7 +19,7 @@ from unittest import mock
 from diffusion_policy_ros.control.safety import motion_filter
 from diffusion_policy_ros.control.safety.limits import MotionLimits
 from diffusion_policy_ros.control.safety.motion_filter import MotionFilter, VelocityFilter
-from diffusion_policy_ros.control.safety.stopping import stopping_time
+from diffusion_policy_ros.control.safety.stopping import fastest_stop, stopping_time
 from diffusion_policy_ros.errors import SafetyError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,30 +60,29 @@ def motion_limits(draw):
 
 
 def run(joints, requests):
-    """Step through (target, target velocity, scale, repetitions); return all commands."""
-    return [joints.step(target, velocity, speed_scale=scale)
-            for target, velocity, scale, count in requests for _ in range(count)]
+    """Step through (target, scale, repetitions); return all commands."""
+    return [joints.step(target, speed_scale=scale)
+            for target, scale, count in requests for _ in range(count)]
 
 
-REQUESTS = st.lists(st.tuples(WILD, WILD, SCALE, st.integers(1, 40)), max_size=12)
+REQUESTS = st.lists(st.tuples(WILD, SCALE, st.integers(1, 40)), max_size=12)
 
 
 @given(motion_limits(), PERIOD, REQUESTS, st.booleans())
 @settings(deadline=None)
-def test_no_request_takes_a_position_or_its_derivatives_over_a_limit(assert_smooth, limits,
-                                                                     period_s, requests, bounce):
+def test_no_request_takes_a_position_or_its_derivatives_over_a_limit(
+        assert_limits_kept, limits, period_s, requests, bounce):
     joints = MotionFilter(limits, period_s)
     start = np.where(np.isfinite(limits.low), limits.low, 0.0)
     joints.engage(start)
     if bounce:  # from one end of everything to the other
         ends = [np.where(np.isfinite(end), end, 0) + sign * limits.velocity
                 for end, sign in ((limits.low, -1), (limits.high, 1))]
-        requests = [r for target, velocity, scale, count in requests for r in (
-            (ends[0], limits.velocity, 1.0, count), (ends[1], -limits.velocity, scale, count),
-            (target, velocity, scale, count))]
+        requests = [r for target, scale, count in requests for r in (
+            (ends[0], 1.0, count), (ends[1], scale, count), (target, scale, count))]
     commands = [start] * 3 + run(joints, requests)
-    assert_smooth(commands, period_s, limits.velocity, limits.acceleration, limits.jerk)
-    assert (np.array(commands) >= limits.low).all() and (np.array(commands) <= limits.high).all()
+    assert_limits_kept(commands, period_s, limits.low, limits.high, limits.velocity,
+                       limits.acceleration, limits.jerk)
     assert (commands[-1] == joints.position).all()
 
 
@@ -95,11 +94,11 @@ def test_without_a_target_it_rests_in_the_stated_time_and_stays(limits, period_s
     run(joints, requests)
     stop_s = stopping_time(limits).max()
     steps = min(math.ceil(stop_s / period_s), 2000)
-    run(joints, [(None, None, 1.0, steps)])
+    run(joints, [(None, 1.0, steps)])
     if steps * period_s >= stop_s:
         assert joints.at_rest and not joints.velocity.any() and not joints.acceleration.any()
         held = joints.position
-        assert all((command == held).all() for command in run(joints, [(None, None, 1.0, 3)]))
+        assert all((command == held).all() for command in run(joints, [(None, 1.0, 3)]))
 
 
 @given(st.lists(st.tuples(st.floats(-2, 2), st.integers(1, 60)), max_size=5), st.floats(-1, 1),
@@ -109,7 +108,7 @@ def test_a_target_is_reached_exactly_and_as_fast_as_can_be(before, first, second
     joints = MotionFilter(ARM, period_s)
     joints.engage([0.0, 0.0])
     for target, count in before:
-        run(joints, [([target, target], None, 1.0, count)])
+        run(joints, [([target, target], 1.0, count)])
     problem, trajectory = ruckig.InputParameter(2), ruckig.Trajectory(2)
     problem.synchronization = ruckig.Synchronization.No
     problem.current_position = joints.position
@@ -118,7 +117,7 @@ def test_a_target_is_reached_exactly_and_as_fast_as_can_be(before, first, second
     problem.max_velocity, problem.max_acceleration = ARM.velocity, ARM.acceleration
     problem.max_jerk = ARM.jerk
     ruckig.Ruckig(2).calculate(problem, trajectory)
-    commands = run(joints, [([first, second], None, 1.0,
+    commands = run(joints, [([first, second], 1.0,
                              math.ceil(trajectory.duration / period_s) + 3)])
     assert joints.at_rest
     assert commands[-1] == pytest.approx([first, second], rel=1e-12, abs=1e-12)
@@ -126,7 +125,7 @@ def test_a_target_is_reached_exactly_and_as_fast_as_can_be(before, first, second
 
 @pytest.mark.parametrize('rate_hz', [30, 50, 100])
 @pytest.mark.parametrize('turns_hz', [0.1, 0.3, 0.7, 1.5])
-def test_a_smooth_stream_within_half_the_limits_is_followed_with_a_small_lag(rate_hz, turns_hz):
+def test_a_smooth_stream_within_half_the_limits_is_followed_a_stop_behind(rate_hz, turns_hz):
     rate = 2 * math.pi * turns_hz
     size = 0.5 * np.min([ARM.velocity / rate, ARM.acceleration / rate**2, ARM.jerk / rate**3,
                          [1.0, 2.0]], axis=0)
@@ -135,15 +134,16 @@ def test_a_smooth_stream_within_half_the_limits_is_followed_with_a_small_lag(rat
     phases = rate * np.arange(1, round(3 * rate_hz / turns_hz)) / rate_hz
     wanted = np.outer(-np.cos(phases), size)
     commands = []
-    for position, phase in zip(wanted, phases):
-        commands.append(joints.step(position, size * rate * math.sin(phase)))
+    for position in wanted:
+        commands.append(joints.step(position))
         assert not joints.intervened.any()
     settled = slice(round(rate_hz / turns_hz), None)  # a sine starts with a jump, to be caught up
     errors = np.abs(commands - wanted)[settled].max(axis=0)
-    # A tenth of the time in which the jerk builds up full acceleration, at the greatest speed.
-    assert (errors <= 0.1 * ARM.acceleration / ARM.jerk * size * rate).all()
-    jerks = np.diff(commands[settled], 3, axis=0) * rate_hz**3
-    assert (np.sqrt(np.mean(jerks**2, axis=0)) <= 1.2 * size * rate**3 / math.sqrt(2)).all()
+    # The way to a stop from the greatest speed, whose halves mirror each other.
+    stops = [fastest_stop(speed, 0.0, *bounds) for speed, *bounds in zip(
+        size * rate, ARM.acceleration, ARM.jerk)]
+    stop_s = np.array([sum(duration_s for _, duration_s in stop) for stop in stops])
+    assert (errors <= size * rate * stop_s / 2).all()
 
 
 @given(st.floats(0.01, 1), st.floats(-1, 1))
@@ -151,19 +151,17 @@ def test_a_smooth_stream_within_half_the_limits_is_followed_with_a_small_lag(rat
 def test_a_speed_scale_slows_a_motion_down_to_its_share(scale, target):
     joints = MotionFilter(ARM, 0.01)
     joints.engage([0.0, 0.0])
-    positions = run(joints, [([target, target], None, scale, 200)])
+    positions = run(joints, [([target, target], scale, 200)])
     assert (np.abs(np.diff(positions, axis=0)) / 0.01 <= ARM.velocity * scale + 1e-6).all()
-    run(joints, [([target, target], None, 1.0, 200)])
+    run(joints, [([target, target], 1.0, 200)])
     assert joints.position == pytest.approx([target, target])
 
 
-@pytest.mark.parametrize('target, velocity', [
-    *((garbage, None) for garbage in GARBAGE),
-    *(([0.9, 9.0], garbage) for garbage in GARBAGE if garbage is not None)])
-def test_what_is_not_a_finite_number_for_each_joint_stops_it(target, velocity):
+@pytest.mark.parametrize('target', GARBAGE)
+def test_what_is_not_a_finite_number_for_each_joint_stops_it(target):
     joints = MotionFilter(ARM, 0.01)
     joints.engage([0.0, 0.0])
-    run(joints, [([0.9, 9.0], None, 1.0, 20), (target, velocity, 1.0, 100)])
+    run(joints, [([0.9, 9.0], 1.0, 20), (target, 1.0, 100)])
     assert joints.at_rest and joints.intervened.all()
 
 
@@ -171,16 +169,16 @@ def test_what_is_not_a_finite_number_for_each_joint_stops_it(target, velocity):
 def test_without_a_usable_speed_scale_it_stands(scale):
     joints = MotionFilter(ARM, 0.01)
     joints.engage([0.0, 0.0])
-    run(joints, [([1.0, 1.0], None, 1.0, 30), ([1.0, 1.0], None, scale, 100)])
+    run(joints, [([1.0, 1.0], 1.0, 30), ([1.0, 1.0], scale, 100)])
     assert joints.at_rest and joints.intervened.all()
 
 
 def test_a_lower_speed_scale_slows_down_what_moves():
     joints = MotionFilter(ARM, 0.01)
     joints.engage([-1.0, 0.0])
-    run(joints, [([1.0, 9.0], None, 1.0, 60)])
+    run(joints, [([1.0, 9.0], 1.0, 60)])
     assert joints.velocity == pytest.approx(ARM.velocity)
-    run(joints, [([1.0, 9.0], None, 0.2, 60)])
+    run(joints, [([1.0, 9.0], 0.2, 60)])
     assert joints.velocity == pytest.approx(ARM.velocity * 0.2)
 
 
@@ -193,18 +191,15 @@ def test_it_tells_which_joints_did_not_go_to_their_target():
     assert joints.intervened.tolist() == [True, False]
     joints.step(None)
     assert joints.intervened.tolist() == [True, True]
-    # Inside the limits, at a velocity that leads out of them: it is asked for in vain.
-    intervened = []
-    for _ in range(200):
-        joints.step([0.99, 5.0], [1.5, 0.0])
-        intervened.append(joints.intervened)
-    assert np.any(intervened, axis=0).tolist() == [True, False]
+    with mock.patch.object(motion_filter, 'to_position', return_value=[]):  # there is no way
+        joints.step([0.5, 5.0])
+    assert joints.intervened.tolist() == [True, True]
 
 
 def test_a_target_outside_the_limits_is_their_nearest_position():
     joints = MotionFilter(ARM, 0.01)
     joints.engage([0.0, 0.0])
-    run(joints, [([7.0, 0.0], [1.5, 0.0], 1.0, 300)])
+    run(joints, [([7.0, 0.0], 1.0, 300)])
     assert joints.position == pytest.approx([1.0, 0.0]) and joints.at_rest
 
 
@@ -241,15 +236,15 @@ def test_what_it_returns_can_be_changed_without_harm():
 
 @given(motion_limits(), PERIOD, REQUESTS)
 @settings(max_examples=50, deadline=None)
-def test_velocities_keep_the_limits_of_a_base_one_order_lower(assert_smooth, limits, period_s,
-                                                              requests):
+def test_velocities_keep_the_limits_of_a_base_one_order_lower(
+        assert_limits_kept, limits, period_s, requests):
     base = VelocityFilter(limits, period_s)
     base.engage([0.0, 0.0])
     commands = [np.zeros(2)] * 2
-    for target, _, scale, count in requests:
+    for target, scale, count in requests:
         commands += [base.step(target, speed_scale=scale) for _ in range(count)]
-    assert (np.abs(commands) <= limits.velocity).all()
-    assert_smooth(commands, period_s, limits.acceleration, limits.jerk)
+    assert_limits_kept(commands, period_s, -limits.velocity, limits.velocity,
+                       limits.acceleration, limits.jerk)
     steps = min(math.ceil(stopping_time(limits).max() / period_s), 2000)
     stop = [base.step(None) for _ in range(steps)]
     if steps < 2000:
