@@ -175,6 +175,7 @@ class PolicyRuntime:
         if self._loop is not None:
             self._loop.close()
         gc.unfreeze()
+        gc.collect()
         self._status.about({})
 
     def reset(self):
