@@ -43,7 +43,7 @@ START_NS = 1_000_000_000
 # Pictures and joint states per second: what the policy looks at, and no more to compute.
 RATE_HZ = 10.0
 # What is sent is there within this time; a picture that is lost must not stop the clock.
-PATIENCE_S = 0.5
+PATIENCE_S = 5.0
 PARAMETERS = (
     ParameterSpec('model', '', 'Checkpoint folder', read_only=True),
     ParameterSpec('join', 'none', 'How a plan follows the one before it', read_only=True),
@@ -135,6 +135,9 @@ class Lockstep(Node):
             self._executor.spin_once(timeout_sec=0.001)
             self._server.loop.worker.wait(PATIENCE_S)
             quiet = quiet + 1 if self._is_settled() else 0
+        if quiet < 2:
+            self.get_logger().warning(f'not all that was due at {self._now_ns / 1e9:.3f} s was '
+                                      f'done within {PATIENCE_S:g} s; time goes on without it')
 
     def _is_settled(self):
         """Tell whether nothing is left to do at this time."""
