@@ -14,6 +14,8 @@
 
 """Rotations as the first two columns of their matrix, and as quaternions in ROS order."""
 
+import math
+
 import numpy as np
 
 
@@ -64,7 +66,7 @@ def unit_quaternion(quaternion):
 
     :param quaternion: x, y, z, w, any finite numbers ``(4,)``.
     :return: Unit quaternion, float64 ``(4,)``.
-    :raises ValueError: where all entries are zero.
+    :raises ValueError: where all entries are zero, or too large for their length to be a number.
     """
     unit = _unit(np.asarray(quaternion, dtype=np.float64))
     return -unit if unit[3] < 0 else unit
@@ -72,7 +74,7 @@ def unit_quaternion(quaternion):
 
 def _unit(vector):
     """Scale a vector to length one."""
-    length = np.linalg.norm(vector)
-    if not length > 1e-9:
-        raise ValueError(f'{vector.tolist()} has no direction')
+    length = math.hypot(*vector)
+    if not 1e-9 < length < math.inf:
+        raise ValueError(f'{vector.tolist()} has no direction, or no finite length')
     return vector / length

@@ -175,6 +175,19 @@ def any_message():
 
 
 @pytest.fixture(scope='session')
+def broken_bytes():
+    """Return a function that serializes a ROS message, cut short or with bytes overwritten."""
+    def break_off(message, choose):
+        from rclpy.serialization import serialize_message
+        data = serialize_message(message)
+        place = choose(range(4, len(data)))
+        return choose((data[:place],
+                       (data[:place] + b'\xff\xfe\xc3' + data[place + 3:])[:len(data)]))
+
+    return break_off
+
+
+@pytest.fixture(scope='session')
 def save_tiny_policy(tmp_path_factory):
     """Return a function that saves a small untrained Push-T policy and returns its folder."""
     torch = pytest.importorskip('torch')

@@ -62,5 +62,10 @@ def test_what_has_no_direction_is_no_rotation():
     for columns in ([0] * 6, [1, 0, 0, 0, 0, 0], [0, 2, 0, 0, -3, 0]):
         with pytest.raises(ValueError, match='has no direction'):
             rot6d_to_quaternion(columns)
-    with pytest.raises(ValueError, match='has no direction'):
-        unit_quaternion([0, 0, 0, 0])
+    for raw in ([0, 0, 0, 0], [1e-12, 0, 0, 0], [1.7e308] * 4):
+        with pytest.raises(ValueError, match='has no direction'):
+            unit_quaternion(raw)
+
+
+def test_a_quaternion_may_be_long():
+    np.testing.assert_allclose(unit_quaternion([0, 0, 3e200, -4e200]), [0, 0, -0.6, 0.8])

@@ -35,7 +35,6 @@ from diffusion_policy_ros.errors import (  # noqa: E402
     AlignmentError, DecodeError, SafetyError)
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES  # noqa: E402
-from rclpy.serialization import serialize_message  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 
 DOMAIN_ID = 62
@@ -229,14 +228,7 @@ def test_no_robot_description_widens_the_limits(start):
     healthy.assert_it_follows_within_its_limits()
 
 
-def _broken(message, choose):
-    """Return the bytes of a message as no node of ROS would send them."""
-    data = serialize_message(message)
-    place = choose(range(4, len(data)))
-    return choose((data[:place], (data[:place] + b'\xff\xfe\xc3' + data[place + 3:])[:len(data)]))
-
-
-def test_over_dds_no_message_kills_the_safety_node(start, any_message):
+def test_over_dds_no_message_kills_the_safety_node(start, any_message, broken_bytes):
     (world, healthy), choose = start(), chooser(4)
     node, executor = world.peer.node, world.peer.executor
     publishers = [node.create_publisher(MESSAGE_CLASSES[output.type], f'policy/{output.topic}',
@@ -248,7 +240,7 @@ def test_over_dds_no_message_kills_the_safety_node(start, any_message):
     for number in range(ROUNDS_OVER_DDS):
         for publisher, message in zip(publishers, [*healthy.commands(), healthy.joints()]):
             message = any_message(message, choose)
-            publisher.publish(_broken(message, choose) if number % 3 == 2 else message)
+            publisher.publish(broken_bytes(message, choose) if number % 3 == 2 else message)
             executor.spin_once(timeout_sec=0)
     channels = healthy.of_guard('channels')
     assert min(channel.refused.total() for channel in channels) > ROUNDS_OVER_DDS / 20
@@ -318,7 +310,8 @@ def test_no_message_kills_the_policy_server_or_makes_it_command_nonsense(
     _assert_commands_sane(server)
 
 
-def test_over_dds_no_message_kills_the_policy_server(peer, server, any_message):
+def test_over_dds_no_message_kills_the_policy_server(
+        peer, server, any_message, broken_bytes):
     server.activate()
     server.until_commands(3)
     healthy = peer.robot.image, peer.robot.joints
@@ -327,7 +320,7 @@ def test_over_dds_no_message_kills_the_policy_server(peer, server, any_message):
     for number in range(ROUNDS_OVER_DDS):
         for publisher, message in zip(publishers, _pictures_and_joints(peer.robot.now_ns())):
             message = any_message(message, choose)
-            publisher.publish(_broken(message, choose) if number % 3 == 2 else message)
+            publisher.publish(broken_bytes(message, choose) if number % 3 == 2 else message)
             peer.executor.spin_once(timeout_sec=0)
     counts = [meter.count for meter in peer.server_node._runtime.loop.telemetry.inputs.values()]
     assert min(counts) > ROUNDS_OVER_DDS / 3

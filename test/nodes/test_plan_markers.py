@@ -206,6 +206,24 @@ def test_why_nothing_is_seen_is_logged_once_and_ends_with_a_description():
     assert len(wire.logged) == 3 and wire.sent[0][0] == ('plan', 0, Marker.ADD)
 
 
+def test_no_description_kills_the_markers():
+    rng, wire = np.random.default_rng(0), Wire()
+    markers = PlanMarkers(wire, contract(), tip_link='tool')
+    urdf, found = ARM.format('finger_x'), set()
+    for _ in range(10_000):
+        text = urdf
+        for _ in range(rng.integers(4)):
+            start, reach = rng.integers(len(text) + 1), rng.integers(12)
+            new = rng.choice(['', '"', '<', '>', '/', '&x;', 'nan', 'base', 'tool', urdf])
+            text = text[:start] + str(new) + text[start + reach:]
+        wire.describe(String(data=text))
+        found.add(markers._path is None)
+    assert found == {False, True}
+    wire.describe(String(data=urdf))
+    markers.show(CHUNK, [], START_NS)
+    assert wire.sent
+
+
 class Shower(LifecycleNode):
     """A lifecycle node that shows markers and nothing else."""
 
