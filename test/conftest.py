@@ -197,10 +197,10 @@ def save_tiny_policy(tmp_path_factory):
     from diffusion_policy_ros.diffusion import Sampler
     from diffusion_policy_ros.policy import Policy
 
-    def save(num_inference_steps=4, **changes):
+    def save(num_inference_steps=4, contract=ROOT / 'config' / 'robots' / 'pusht.yaml', **changes):
         torch.set_num_threads(1)
         torch.manual_seed(0)
-        contract = load_contract(ROOT / 'config' / 'robots' / 'pusht.yaml')
+        contract = load_contract(contract)
         config = PolicyConfig.from_contract(
             contract, vision_backbone='light_cnn', down_dims=(16, 32),
             diffusion_step_embed_dim=16, **changes)

@@ -37,7 +37,7 @@ REQUIRED = (
     'checkpoint missing', 'checkpoint destroyed', 'cuda error', 'inference thread is gone',
     'inference thread is told to exit', 'inference hangs', 'plan that is not finite',
     'dds peer loss', 'two publishers on the command topic', 'two publishers on the controller',
-    'kill -9 of the policy server', 'kill -9 of the simulator', 'kill -9 of a camera',
+    'kill -9 of the policy server', 'kill -9 of the simulator', 'kill -9 of either of two cameras',
     'kill -9 of the safety node', 'nan', 'wrong size', 'wrong names', 'wrong stamp',
     'times of a trajectory', 'first command far', 'no commands', 'e-stop: ', 'late tick',
     'error inside', 'controller with other joints')

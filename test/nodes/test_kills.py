@@ -44,14 +44,15 @@ TICK_S, SETTLE_S = 0.1, 0.025
 TRANSIT_S = 0.1
 # A message may wait for this process, but must not be lost.
 LOSSLESS = QoSProfile(depth=10000)
-# A robot in two processes: the first shows pictures, the second follows its commands at once.
+# A robot in three processes: two show pictures, the other one follows its commands at once.
 CAMERA = """
 import array
+import sys
 import rclpy
 from sensor_msgs.msg import Image
 rclpy.init()
 node = rclpy.create_node('camera')
-publisher = node.create_publisher(Image, 'camera/image_raw', 10)
+publisher = node.create_publisher(Image, sys.argv[1], 10)
 pixels = array.array('B', bytes(range(256)) * 108)
 def show():
     image = Image(height=96, width=96, encoding='rgb8', step=288, data=pixels)
@@ -78,10 +79,28 @@ rclpy.spin(node)
 """
 
 
+SECOND_CAMERA = """observations:
+  - key: observation.images.wrist
+    topic: wrist/image_raw
+    type: sensor_msgs/msg/Image
+    image: {height: 96, width: 96, encoding: rgb8, resize: exact}
+    stamp: header
+    max_age_ms: 250
+"""
+
+
 @pytest.fixture(scope='module')
 def model(save_tiny_policy):
     """Save a small untrained policy, whose plans go far; its folder."""
     return save_tiny_policy(n_action_steps=4)
+
+
+@pytest.fixture(scope='module')
+def two_camera_model(save_tiny_policy, tmp_path_factory):
+    """Save such a policy for a robot with two cameras; its folder."""
+    contract = tmp_path_factory.mktemp('contract') / 'two_cameras.yaml'
+    contract.write_text(CONTRACT.read_text().replace('observations:\n', SECOND_CAMERA))
+    return save_tiny_policy(n_action_steps=4, contract=contract)
 
 
 def stamp_ns(message):
@@ -95,7 +114,9 @@ class World:
         self._peer, self._children, self._limits, self._check = peer, children, limits, check
         self._commands = {
             'pusht_sim': node_command('pusht_sim', {}),
-            'camera': [sys.executable, '-c', CAMERA], 'joints': [sys.executable, '-c', JOINTS],
+            'joints': [sys.executable, '-c', JOINTS],
+            **{name: [sys.executable, '-c', CAMERA, f'{name}/image_raw']
+               for name in ('camera', 'wrist')},
             'policy_server': node_command('policy_server', {
                 'model': model, 'num_threads': 1, 'command_prefix': 'policy',
                 'command_rate_hz': 30.0}),
@@ -184,10 +205,17 @@ class World:
 
 
 @pytest.fixture
-def world(peer, model, tmp_path, limits_of, assert_limits_kept):
+def make_world(peer, tmp_path, limits_of, assert_limits_kept):
+    """Return a function that makes the world of a policy."""
     environment = node_environment(DOMAIN_ID, ROOT / 'config' / 'fastdds.xml')
     with Children(tmp_path, environment) as children:
-        yield World(peer, children, model, limits_of(load_contract(CONTRACT)), assert_limits_kept)
+        yield lambda model: World(peer, children, model, limits_of(load_contract(CONTRACT)),
+                                  assert_limits_kept)
+
+
+@pytest.fixture
+def world(make_world, model):
+    return make_world(model)
 
 
 def rest_s(sent, since_s):
@@ -235,18 +263,21 @@ def test_a_killed_robot_is_sent_to_rest_and_followed_again_when_it_is_back(world
 
 
 @pytest.mark.slow
-def test_a_killed_camera_stops_the_policy_and_with_it_the_robot(world):
-    world.start('camera', 'joints', 'command_safety', 'policy_server')
+@pytest.mark.parametrize('camera', ['camera', 'wrist'])
+def test_a_killed_camera_stops_the_policy_and_with_it_the_robot(
+        make_world, two_camera_model, camera):
+    world = make_world(two_camera_model)
+    world.start('camera', 'wrist', 'joints', 'command_safety', 'policy_server')
     world.until_it_follows()
-    killed_s = world.kill('camera')
-    world.until('policy_server', 'camera/image_raw', 'old, limit 0.250 s')
+    killed_s = world.kill(camera)
+    world.until('policy_server', f'{camera}/image_raw', 'old, limit 0.250 s')
     world.until('command_safety', 'HOLDING: joint_commands: no acceptable command for', '0.30 s')
     world.until_more(world.sent)
     assert world.step() < 1e-9
     asked_s = stamp_ns(world.asked[-1]) / 1e9
     assert asked_s - killed_s <= MAX_AGE_S + TICK_S + SETTLE_S + TRANSIT_S
     assert rest_s(world.sent, asked_s) <= WATCHDOG_S + STOPPING_S + TRANSIT_S
-    world.start('camera')
+    world.start(camera)
     world.until_it_follows()
     world.assert_limits_kept()
 
