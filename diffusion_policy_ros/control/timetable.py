@@ -16,6 +16,8 @@
 import math
 
 ANCHOR_MARGIN = 0.1
+# A beat that is later than this share of a period moves the ones after it.
+LATE_SHARE = 0.1
 
 
 class Series:
@@ -70,6 +72,40 @@ class Series:
         since_ns = now_ns - self._delay_ns - self._origin_ns
         index = round(since_ns * self._rate_hz / 1e9)
         return index if self._nominal_ns(index) <= now_ns - self._delay_ns else index - 1
+
+
+class Beat:
+    """
+    Beats a period apart, never much closer: a late one moves all after it, and none is made up.
+
+    For steps of a motion, which must not follow each other faster than they are long.
+
+    :ivar next_ns: When the next one is due, ns.
+    """
+
+    def __init__(self, rate_hz, now_ns):
+        """
+        Let the first one be due a period from now.
+
+        :param rate_hz: Beats per second.
+        :param now_ns: The time, ns.
+        """
+        self._period_ns = 1e9 / rate_hz
+        self.next_ns = now_ns + self._period_ns
+
+    def take(self, now_ns) -> bool:
+        """
+        Take the beat that is due.
+
+        :param now_ns: The time, ns.
+        :return: Whether one was due.
+        """
+        late_ns = now_ns - self.next_ns
+        if late_ns < 0:
+            return False
+        is_late = late_ns > LATE_SHARE * self._period_ns
+        self.next_ns = (now_ns if is_late else self.next_ns) + self._period_ns
+        return True
 
 
 class Timetable:

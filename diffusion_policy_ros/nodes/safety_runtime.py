@@ -22,7 +22,7 @@ from diffusion_policy_ros.control.safety.assembly import build_guard
 from diffusion_policy_ros.control.safety.channel import is_velocity
 from diffusion_policy_ros.control.safety.command_reader import CommandRefused
 from diffusion_policy_ros.control.safety.limits import assumed, limits_from_urdf, merged
-from diffusion_policy_ros.control.timetable import Series
+from diffusion_policy_ros.control.timetable import Beat
 from diffusion_policy_ros.errors import ConfigError, DecodeError, SafetyError
 from diffusion_policy_ros.message_types import TWIST, TWIST_STAMPED
 from diffusion_policy_ros.nodes.clockwork import Clockwork
@@ -33,6 +33,7 @@ from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 
 # How much longer than the slowest stop to wait for it: threads are late on a busy computer.
 PATIENCE_S = 1.0
+URDF_UNITS = ('', 'rad', 'm')
 WAITING = 'waiting for the topic robot_description'
 
 
@@ -81,6 +82,10 @@ class SafetyRuntime:
         self._contract = load_contract(path)
         for output in self._contract.actions:
             is_velocity(output)  # or refuse it, whatever its limits
+            if self._parameters['use_robot_description'] and output.unit not in URDF_UNITS:
+                raise ConfigError(f'action (topic {output.topic!r}) is in {output.unit}, a robot '
+                                  'description in rad and m; set use_robot_description to false '
+                                  'and write the limits into the contract')
         if not self._parameters['use_robot_description']:
             self._take_limits(self._contract.limits, path)
 
@@ -112,8 +117,7 @@ class SafetyRuntime:
             if self._limits is not None:
                 self._guard, self._measured = self._build()
         self._stop_for_rivals()
-        now_ns = time.monotonic_ns()
-        self._slots = Series(now_ns, 1 / self._period_s, now_ns=now_ns)
+        self._beat = Beat(1 / self._period_s, time.monotonic_ns())
         self._loop = Clockwork(self._on_wake, self._failed, name='safety')
         self._loop.start()
 
@@ -210,12 +214,12 @@ class SafetyRuntime:
 
     def _on_wake(self):
         """Tick when it is time, whatever became of the last one; return the pause, s."""
-        if self._slots.take(time.monotonic_ns()) is not None:
+        if self._beat.take(time.monotonic_ns()):
             try:
                 self._tick(time.monotonic())
             except Exception as error:
                 self._failed(error)
-        return max(self._slots.next_ns - time.monotonic_ns(), 0) / 1e9
+        return max(self._beat.next_ns - time.monotonic_ns(), 0) / 1e9
 
     def _tick(self, now_s):
         """Go on by one period, publish it and tell about it."""
@@ -242,6 +246,7 @@ class SafetyRuntime:
         if is_new and guard.at_rest:
             guard.disengage()
             self.is_dry = not self.is_dry
+        guard.obeyed = not self.is_dry
 
     def _failed(self, error):
         """Brake because of an error in the clockwork's thread, and tell it."""

@@ -91,6 +91,12 @@ class SafetyTopics:
             wrong = wrong_type(topic, publishers, self._types[topic])
             if wrong:
                 return f'{wrong}; correct the contract, or remap the topic'
+        # The node listens to the button itself, in every lifecycle state.
+        button = self._node.resolve_topic_name('e_stop')
+        wrong = wrong_type(button, self._node.get_publishers_info_by_topic(button),
+                           'std_msgs/msg/Bool', said_by=self._node.get_name())
+        if wrong:
+            return f'{wrong}; correct the button, or remap the topic'
         for topic, publishers in self._publishers(self._inputs):
             if len(publishers) > 1:
                 return f'{_crowd(topic, publishers)}; only one may command'

@@ -117,7 +117,12 @@ def _spin(node, stop):
     executor.add_node(node)
     try:
         while not stop.is_set() and rclpy.ok():
-            executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
+            try:
+                executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
+            except ValueError as error:
+                # What rclpy makes of a time below 0 on /clock.
+                node.get_logger().error(f'a message was dropped: {error}',
+                                        throttle_duration_sec=1.0)
     except ExternalShutdownException:
         node.get_logger().info('the ROS context was shut down from outside')
     finally:

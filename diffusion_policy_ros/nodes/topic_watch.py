@@ -59,13 +59,14 @@ class TopicWatch:
         return ''
 
 
-def wrong_type(topic, publishers, wanted) -> str:
+def wrong_type(topic, publishers, wanted, *, said_by='the contract') -> str:
     """
     Say that a topic carries another type, an empty text when it does not.
 
     :param topic: Full name of the topic.
     :param publishers: What ROS knows about its publishers.
-    :param wanted: The type that the contract says.
+    :param wanted: The type that it should be.
+    :param said_by: Who says so.
     """
     others = sorted({publisher.topic_type for publisher in publishers} - {wanted})
-    return f'{topic} carries {others[0]}, the contract says {wanted}' if others else ''
+    return f'{topic} carries {others[0]}, {said_by} says {wanted}' if others else ''

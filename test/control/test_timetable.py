@@ -17,9 +17,10 @@ from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.timetable import (
-    anchored_origin, CommandGrid, is_multiple, Series, Timetable)
+    anchored_origin, Beat, CommandGrid, is_multiple, Series, Timetable)
 from hypothesis import given
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 
 PUSHT = load_contract(Path(__file__).parents[2] / 'config/robots/pusht.yaml')
@@ -40,6 +41,28 @@ def test_slots_are_taken_once_in_order_and_never_in_a_burst(rate_hz, pauses):
     slots = [round((slot - T0) * rate_hz / 1e9) for slot in taken]
     assert [T0 + round(i * 1e9 / rate_hz) for i in slots] == taken
     assert series.skipped == (slots[-1] - len(slots) if slots else 0)
+
+
+@given(st.floats(1.0, 500.0), st.lists(st.floats(0.0, 3.0), min_size=1, max_size=60))
+def test_beats_are_never_made_up_for(rate_hz, pauses):
+    now_ns, taken = 10**9, []
+    beat = Beat(rate_hz, now_ns)
+    for pause in pauses:
+        now_ns += round(pause * 1e9 / rate_hz)
+        due_ns = beat.next_ns
+        if beat.take(now_ns):
+            taken.append(now_ns)
+        assert (due_ns <= now_ns) == (beat.next_ns > due_ns)
+    gaps = np.diff(taken)
+    assert (gaps >= 0.9 * 1e9 / rate_hz - 1).all()
+
+
+def test_punctual_beats_do_not_drift():
+    beat, now_ns = Beat(30.0, 0), 0
+    for _ in range(3000):
+        now_ns = round(beat.next_ns) + 1000
+        assert beat.take(now_ns)
+    assert now_ns == pytest.approx(100 * 10**9, abs=2000)
 
 
 def test_slots_do_not_drift():

@@ -143,6 +143,8 @@ def test_topics_of_another_type_are_named(guarded):
         world.until(f'HOLDING: /{topic} carries std_msgs/msg/Float64MultiArray, the contract says')
         stranger.destroy_publisher(publisher)
         world.until('no command yet')
+    stranger.create_publisher(String, 'e_stop', qos.EVENTS)
+    world.until('HOLDING: /e_stop carries std_msgs/msg/String, command_safety says')
     stranger.destroy_node()
     rclpy.shutdown(context=context)
 
@@ -204,6 +206,8 @@ def test_a_robot_description_that_does_not_fit_is_named(guarded):
 @pytest.mark.parametrize('parameters, change, words', [
     ({'contract': ''}, {}, 'contract is empty'),
     ({'input_prefix': ''}, {}, 'input_prefix is empty'),
+    ({'use_robot_description': True}, {'joints: [a, b]}': 'joints: [a, b], unit: deg}'},
+     'in deg, a robot description in rad and m'),
     ({}, {'limits:': GRIPPER + 'limits:'}, 'joint g has no velocity limit'),
     ({}, {'limits:': GRIPPER + 'limits:' + GRIPPER_LIMIT, ', g]': ']'},
      'no stream measures the position of g')])

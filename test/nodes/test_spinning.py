@@ -28,12 +28,13 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import signal, sys, time
 from diffusion_policy_ros.nodes import spinning
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 class Subject(Node):
     def __init__(self):
         super().__init__('subject')
-        self.create_timer(0.01, self.on_timer)
+        self.create_timer(0.01, self.on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def on_timer(self):
         {callback}
@@ -69,6 +70,20 @@ def test_a_signal_ends_the_node_cleanly(name):
 def test_signals_interrupt_neither_a_callback_nor_the_end_nor_the_exit():
     assert _end(f'{EVERY_SIGNAL}; print("called back")', ending=f'{EVERY_SIGNAL}; print("closed")',
                 after=EVERY_SIGNAL) == (0, ['called back', 'closed', 'destroyed'], '')
+
+
+def test_a_time_below_0_on_the_clock_ends_no_node():
+    code, lines, errors = _end(
+        'self.clock.publish(self.negative); self.count += 1; '
+        'self.count > 20 and signal.raise_signal(signal.SIGINT)',
+        before='from rosgraph_msgs.msg import Clock as Time\n'
+               'Subject.count = 0\n'
+               'Subject.negative = Time()\n'
+               'Subject.negative.clock.sec = -5\n'
+               'Subject.clock = property(lambda self: self.create_publisher(Time, "/clock", 1))',
+        arguments=['--ros-args', '-p', 'use_sim_time:=true'])
+    assert (code, lines) == (0, ['destroyed'])
+    assert 'a message was dropped' in errors and 'Traceback' not in errors
 
 
 def test_a_late_signal_interrupts_a_callback_that_hangs_but_not_the_end():

@@ -36,7 +36,7 @@ def build_guard(contract, limits, emergency, *, period_s, watchdog_s, max_jump_s
     :param source: Where the limits come from, for error messages.
     :return: ``Guard`` and its ``MeasuredJoints``.
     :raises SafetyError: for an output that cannot be limited, a joint without limits, and one
-        whose position is commanded and not measured.
+        whose position is commanded and not measured, or measured in another unit.
     """
     channels = [Channel(output, limits, period_s, watchdog_s=watchdog_s, max_jump_s=max_jump_s,
                         source=source) for output in contract.actions]
@@ -44,4 +44,6 @@ def build_guard(contract, limits, emergency, *, period_s, watchdog_s, max_jump_s
              for name in output.names]
     velocity = motion_limits(limits, names, source).velocity if names else ()
     measured = MeasuredJoints(contract.observations, names, velocity)
+    for output in contract.actions:
+        measured.check_unit(output)
     return Guard(channels, measured, emergency, ramp_in_s=ramp_in_s), measured

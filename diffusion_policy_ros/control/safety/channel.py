@@ -78,6 +78,10 @@ class Channel:
         self.reader = CommandReader(output, watchdog_s)
         self._watchdog_s = watchdog_s
         self._max_jump = self._limits.velocity * max_jump_s
+        # A gripper is blocked by whatever it holds, and velocities are not measured.
+        self._is_compared = not self.is_velocity and output.interpolation != 'hold'
+        self._seen = self._sent_then = None
+        self._sent_since = np.zeros(len(output.names))
         self._slack = self._limits.velocity * period_s
         self._reference = Reference()
         self._heard_s = self._interval_s = None
@@ -112,6 +116,7 @@ class Channel:
         inside = np.clip(measured, self._limits.low, self._limits.high)
         is_near = np.abs(measured - inside) <= self._slack
         self._filter.engage(np.where(is_near, inside, measured))
+        self._seen, self._sent_then = measured, self._filter.position
 
     def accept(self, command, now_s, *, moving):
         """
@@ -189,8 +194,38 @@ class Channel:
 
         :param measured: Measured positions, ``(n,)``; not read for velocities.
         """
-        return not self.is_velocity and bool(
+        return self._is_compared and bool(
             (np.abs(measured - self._filter.position) > self._max_jump).any())
+
+    def see(self, measured, *, obeyed):
+        """
+        Note how far each joint has been sent since its measurement last changed.
+
+        :param measured: Newest measured positions, ``(n,)``; not read for velocities.
+        :param obeyed: Whether the robot was really sent there.
+        """
+        if not self._is_compared or not self._filter.engaged:
+            return
+        sent = self._filter.position
+        same = (measured == self._seen) & obeyed
+        self._sent_then = np.where(same, self._sent_then, sent)
+        self._sent_since, self._seen = np.abs(sent - self._sent_then), measured
+
+    def unanswered(self, reach_s) -> str:
+        """
+        Say that a joint was sent on, and its measurement did not change in a single bit.
+
+        :param reach_s: What is too far, as time at the velocity limit, s.
+        :return: One sentence, empty where all measurements answer.
+        """
+        ratios = self._sent_since / (self._limits.velocity * reach_s)
+        worst = int(np.argmax(ratios))
+        if ratios[worst] <= 1:
+            return ''
+        return (f'{self.output.topic}: {self.output.names[worst]} was sent '
+                f'{self._sent_since[worst]:.3g} further, and its measurement stayed at exactly '
+                f'{self._seen[worst]:.6g}: joint states that are frozen, or a robot that is '
+                'blocked; nothing moves until it changes')
 
     def step(self, now_s, speed_scale):
         """

@@ -26,6 +26,9 @@ STATES = ('HOLDING', 'RAMPING', 'FOLLOWING', 'STOPPING', 'ESTOP')
 BLOCKS = ('failure', 'end', 'dry_run', 'publishers')
 # Why the robot does not follow, in the order in which people are told.
 SOURCES = ('e_stop', 'measured', 'limits', *BLOCKS, 'speed_scale', 'command', 'jump')
+# Joint states are frozen that do not change while a joint is sent as far as its velocity limit
+# goes in this time, s: no robot lags that far behind. One that is at rest does not lag at all.
+FROZEN_S, FROZEN_AT_REST_S = 0.5, 0.05
 
 
 class Reason(NamedTuple):
@@ -45,11 +48,12 @@ class EmergencyStop:
     The latch of the emergency stop; it outlives every activation of the node.
 
     :ivar reason: Who tripped it, empty while it is armed.
+    :ivar trips: How often it was tripped.
     """
 
     def __init__(self):
         """Start armed."""
-        self.reason = ''
+        self.reason, self.trips = '', 0
         self._is_pressed = False
 
     def button(self, pressed):
@@ -69,6 +73,7 @@ class EmergencyStop:
         :param who: Who wants that.
         """
         self.reason = self.reason or who
+        self.trips += 1
 
     def rearm(self) -> str:
         """
@@ -91,6 +96,7 @@ class Guard:
 
     :ivar channels: The ``Channel`` of each output, in the order of the contract.
     :ivar speed_scale: Share of the velocity limits that may be used, in [0, 1]; 0 stops.
+    :ivar obeyed: Whether the robot gets what is sent; it does not in a dry run.
     :ivar engaged: Whether the outputs hold a position that was measured. Without that nothing
         is to be sent.
     :ivar stops: How often each source stopped a motion.
@@ -108,8 +114,9 @@ class Guard:
         self.channels, self._measured, self._emergency = channels, measured, emergency
         self._ramp_in_s = ramp_in_s
         self.speed_scale = 1.0
-        self.engaged = False
+        self.engaged, self.obeyed = False, True
         self.stops = Counter()
+        self._seen_updates, self._served_trips = 0, emergency.trips
         self._blocks = {}
         self._reason = Reason('measured', 'has not looked at the robot yet')
         self._since_s = None  # when the motion began; None while the robot does not follow
@@ -163,6 +170,7 @@ class Guard:
         """Forget the held position: the next one is measured. Only at rest."""
         assert self.at_rest
         self.engaged = False
+        self._measured.look_anew()
 
     def tick(self, now_s):
         """
@@ -171,22 +179,39 @@ class Guard:
         :param now_s: The time, s.
         :return: What to send to each channel, float64 ``(n,)`` each, or None for nothing.
         """
+        self._compare()
         obstacle = (self._emergency_reason() or self._keep_engaged(now_s)
                     or self._obstacle(now_s))
         if obstacle is None:
             self._begin(now_s)
         else:
             self._stop(obstacle)
-        if self._emergency.reason and self.at_rest:
-            self.engaged = False  # the robot's power may be off: look anew when it is armed
+        if self._served_trips != self._emergency.trips and self.at_rest:
+            self._served_trips = self._emergency.trips
+            self.disengage()  # the robot's power may be off: look anew when it is armed
         if not self.engaged:
             return None
         return [channel.step(now_s, self._scale or None) for channel in self.channels]
 
     def _emergency_reason(self):
         """Return why the emergency stop holds the robot, None while it is armed."""
-        return Reason('e_stop', f'emergency stop by {self._emergency.reason}; call ~/rearm when '
-                      'it is safe to move') if self._emergency.reason else None
+        if self._emergency.reason:
+            return Reason('e_stop', f'emergency stop by {self._emergency.reason}; call ~/rearm '
+                          'when it is safe to move')
+        if self._served_trips != self._emergency.trips:
+            return Reason('e_stop', 'brakes after an emergency stop that is armed again')
+        return None
+
+    def _compare(self):
+        """Let every channel see a new measurement beside where it was sent."""
+        if self._seen_updates != self._measured.updates:
+            self._seen_updates = self._measured.updates
+            for channel in self.channels:
+                channel.see(self._position(channel), obeyed=self.obeyed)
+
+    def _frozen(self, reach_s):
+        """Say that measurements do not answer to the commands, empty when they do."""
+        return next(filter(None, (channel.unanswered(reach_s) for channel in self.channels)), '')
 
     def _keep_engaged(self, now_s):
         """
@@ -201,9 +226,13 @@ class Guard:
         if self.engaged and not stale and not any(
                 channel.is_astray(self._position(channel)) for channel in self.channels):
             return None
-        self.engaged = False
+        if self.engaged:
+            self.disengage()
         if stale or not self._measured.at_rest(now_s):
             return Reason('measured', stale or 'waiting until the robot stands still')
+        frozen = self._frozen(FROZEN_AT_REST_S)
+        if frozen:
+            return Reason('measured', frozen)
         try:
             for channel in self.channels:
                 channel.engage(self._position(channel))
@@ -217,9 +246,9 @@ class Guard:
         for source in BLOCKS:
             if self._blocks.get(source):
                 return Reason(source, self._blocks[source])
-        stale = self._measured.staleness(now_s)
-        if stale:
-            return Reason('measured', stale)
+        unseen = self._measured.staleness(now_s) or self._frozen(FROZEN_S)
+        if unseen:
+            return Reason('measured', unseen)
         if not self.speed_scale > 0:
             return Reason('speed_scale', 'speed_scale is 0; raise it to move')
         for channel in self.channels:

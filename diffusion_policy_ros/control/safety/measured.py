@@ -32,6 +32,7 @@ class _Source:
     """A topic that measures some of the joints; ``places`` are theirs among all of them."""
 
     topic: str
+    unit: str
     max_age_s: float
     names: list
     places: list
@@ -40,7 +41,11 @@ class _Source:
 
 
 class MeasuredJoints:
-    """Keeps the measured positions of the joints that are commanded."""
+    """
+    Keeps the measured positions of the joints that are commanded.
+
+    :ivar updates: How many measurements have come.
+    """
 
     def __init__(self, streams, names, velocity):
         """
@@ -54,7 +59,8 @@ class MeasuredJoints:
         """
         self.names = tuple(names)
         self._position = np.full(len(names), np.nan)
-        self._anchor, self._anchor_s = self._position, inf
+        self.updates = 0
+        self.look_anew()
         self._reach = REST_SPEED * REST_S * np.asarray(velocity)
         self._sources = {}
         left = list(names)
@@ -63,13 +69,32 @@ class MeasuredJoints:
             left = [name for name in left if name not in mine]
             if mine:
                 self._sources[stream] = _Source(
-                    stream.topic, stream.max_age_ms / 1e3, mine,
+                    stream.topic, stream.unit, stream.max_age_ms / 1e3, mine,
                     [self.names.index(name) for name in mine])
         if left:
             raise SafetyError(f'no stream measures the position of {", ".join(left)}: add an '
                               f'observation of type {JOINT_STATE} that does (role: auxiliary if '
                               'the policy does not need it), or take the output out of the '
                               'contract given to command_safety')
+
+    def check_unit(self, output):
+        """
+        Refuse an output whose numbers cannot be compared with the measured ones.
+
+        :param output: ``ActionOutput`` that commands positions of these joints.
+        :raises SafetyError: where the contract gives them different units.
+        """
+        for source in self._sources.values():
+            shared = [name for name in output.names if name in source.names]
+            if shared and output.unit and source.unit and output.unit != source.unit:
+                raise SafetyError(
+                    f'action (topic {output.topic!r}) commands {shared[0]} in {output.unit}, '
+                    f'topic {source.topic!r} measures it in {source.unit}: they must be the same, '
+                    'because the robot is held where it is measured')
+
+    def look_anew(self):
+        """Forget for how long the robot has stood still."""
+        self._anchor, self._anchor_s = np.full(len(self.names), np.nan), inf
 
     def streams(self, topic) -> list:
         """
@@ -92,6 +117,7 @@ class MeasuredJoints:
         self._position = self._position.copy()  # others may still look at the last one
         self._position[source.places] = [found[name] for name in source.names]
         source.heard_s, source.refusal = now_s, ''
+        self.updates += 1
         if not (np.abs(self._position - self._anchor) <= self._reach).all():
             self._anchor, self._anchor_s = self._position, now_s
 

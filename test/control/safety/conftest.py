@@ -128,6 +128,17 @@ def make_world(limits_of):
     return make
 
 
+@pytest.fixture
+def following(make_world):
+    """Return a function that makes a world whose robot follows commands."""
+    def make():
+        world = make_world()
+        world.until('FOLLOWING', ([0.0, 0.0], [0.5], [0.0]))
+        return world
+
+    return make
+
+
 @pytest.fixture(scope='session')
 def guard_contract():
     """Return the text of the contract of ``make_world``."""

@@ -35,17 +35,6 @@ def base_alone(contract):
     return contract
 
 
-@pytest.fixture
-def following(make_world):
-    """Return a function that makes a world whose robot follows commands."""
-    def make():
-        world = make_world()
-        world.until('FOLLOWING', HERE)
-        return world
-
-    return make
-
-
 def test_nothing_is_sent_before_the_robot_was_seen_at_rest(make_world):
     world = make_world()
     world.seen = False
@@ -360,11 +349,12 @@ def test_a_base_alone_starts_from_standing_and_brakes_to_standing(
     (('  - {topic: gripper, type: std_msgs/msg/Float64MultiArray, names: [g], stamp: receive,',
       '  - {topic: gripper, type: geometry_msgs/msg/PoseStamped,'), 'PoseStamped cannot be'),
     (('joints: [b, a]}', 'joints: [b, a], field: effort}'), 'efforts cannot be limited'),
+    (('max_age_ms: 100', 'unit: rad, max_age_ms: 100'), 'commands b in deg, topic .* it in rad'),
     (('  g: {position: [0, 1], velocity: 3.0}', '  g: {position: [0, 1]}'),
      'joint g has no velocity limit')])
 def test_what_cannot_be_guarded_is_refused_with_the_reason(
         make_world, guard_contract, change, words):
-    contract = guard_contract.replace(*change)
+    contract = guard_contract.replace(*change).replace('[b, a]}', '[b, a], unit: deg}')
     if 'PoseStamped' in words:
         contract = contract.replace('  g: {position: [0, 1], velocity: 3.0}\n', '')
     with pytest.raises(SafetyError, match=words):

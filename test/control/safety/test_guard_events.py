@@ -14,6 +14,7 @@
 """Whatever happens to a guard, in whatever order: the limits are kept, and every stop ends."""
 
 from diffusion_policy_ros.control.safety.command_reader import Command
+from diffusion_policy_ros.control.safety.measured import REST_S
 from hypothesis import given, settings, strategies as st
 import numpy as np
 
@@ -67,7 +68,8 @@ def _happen(world, kind, *values):
 
 class Recorder:
     """
-    Keeps each motion from one engagement to the next; no stop may take longer than it should.
+    Keeps each motion from one engagement to the next, a pause before each; no stop takes longer
+    than it should.
 
     :ivar motions: What was sent in each.
     """
@@ -75,6 +77,7 @@ class Recorder:
     def __init__(self, world):
         self._world, self._tick = world, world.guard.tick
         self.motions, self._braking, self._engaged = [], 0, False
+        self._sent_s = -np.inf
         world.guard.tick = self._sort
         for channel in world.guard.channels:
             channel.engage = self._noting(channel.engage)
@@ -91,8 +94,10 @@ class Recorder:
         guard, period_s, self._engaged = self._world.guard, self._world.PERIOD_S, False
         rows = self._tick(now_s)
         if self._engaged:
+            assert now_s - self._sent_s > REST_S - 1e-6
             self.motions.append([])
         if rows is not None:
+            self._sent_s = now_s
             self.motions[-1].append(np.concatenate(rows))
         is_braking = not guard.moving and not guard.at_rest
         self._braking = self._braking + 1 if is_braking else 0

@@ -1,0 +1,141 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A guard that cannot believe what it is told of the robot, and a stop that is taken back."""
+
+from diffusion_policy_ros.control.safety.measured import REST_S
+import numpy as np
+import pytest
+
+
+def away(now_s):
+    """Lead all of the arm far away, as fast as it goes."""
+    return [1.9, 0.95], [0.5], [0.0]
+
+
+def held(rows):
+    """Return what was sent last, or None."""
+    return next((row for row in reversed(rows) if row is not None), None)
+
+
+def silence_s(world):
+    """Return for how long nothing was sent after the first command."""
+    was_sent = [row is not None for row in world.sent]
+    return was_sent[was_sent.index(True):].count(False) * world.PERIOD_S
+
+
+@pytest.fixture
+def frozen(following):
+    """Return a world whose joint states froze while the robot went on."""
+    world = following()
+    real, world.follows = world.robot.copy(), False
+    world.until('STOPPING', away)
+    world.until('HOLDING', away)
+    real[:2] = held(world.sent)[:2]
+    return world, real
+
+
+def test_joint_states_that_freeze_stop_the_robot_and_say_which(frozen, assert_limits_kept):
+    world, real = frozen
+    assert world.guard.reason.source == 'measured'
+    assert 'arm: ' in world.guard.reason.text and 'stayed at exactly' in world.guard.reason.text
+    far = np.abs(held(world.sent)[:2] - world.robot[:2])
+    # Half a second at full speed, and the way to rest.
+    assert 0.4 < far.max() < 1.0 + 0.5
+    assert_limits_kept(world.sent_in_one_go()[:-1], *world.limits)
+
+
+def test_a_frozen_measurement_is_never_sent(frozen, assert_limits_kept):
+    world, real = frozen
+    world.run(2.0, away)
+    world.emergency.trip('a test')
+    world.run(1.0, away)
+    world.emergency.rearm()
+    world.run(1.0, away)
+    assert world.sent[-1] is None and 'stayed at exactly' in world.guard.reason.text
+    before = held(world.sent)
+    world.robot, world.follows = real, True
+    here = list(real[:2]), [real[2]], [0.0]
+    world.until('FOLLOWING', here)
+    assert_limits_kept(world.sent_at_all(), *world.limits)
+    assert held(world.sent)[:2] == pytest.approx(before[:2])
+
+
+def test_an_emergency_stop_right_after_a_freeze_does_not_take_the_robot_back(following):
+    world = following()
+    world.run(0.2, away)
+    world.follows = False
+    world.run(0.2, away)
+    world.emergency.trip('a test')
+    world.run(1.0, away)
+    assert np.abs(held(world.sent)[:2] - world.robot[:2]).max() > 0.1
+    world.emergency.rearm()
+    world.run(1.0, away)
+    assert world.sent[-1] is None and 'stayed at exactly' in world.guard.reason.text
+
+
+def test_a_robot_that_lags_is_not_frozen(following):
+    world = following()
+    world.follows = False
+    for step in range(300):
+        world.run(world.PERIOD_S, away)
+        past = world.sent[max(len(world.sent) - 25, 0)]  # a quarter of a second ago
+        world.robot[:2] = past[:2]
+    assert world.guard.state == 'FOLLOWING' and not world.guard.stops
+
+
+def test_a_blocked_robot_is_held_where_it_is_after_a_pause(following):
+    world, rng = following(), np.random.default_rng(0)
+    world.follows = False
+    for _ in range(60):  # blocked, and measured by encoders that are never quite silent
+        world.robot[:2] += rng.normal(0, 1e-6, 2)
+        world.run(world.PERIOD_S, away)
+    assert world.guard.state == 'FOLLOWING'
+    while len(world.sent) < 400:
+        world.robot[:2] += rng.normal(0, 1e-6, 2)
+        world.tick()
+    assert silence_s(world) >= REST_S
+    assert world.sent[-1][:2] == pytest.approx(world.robot[:2], abs=1e-4)
+
+
+def test_a_robot_that_gets_nothing_need_not_answer(following):
+    world = following()
+    world.follows, world.guard.obeyed = False, False
+    world.run(2.0, away)
+    assert world.guard.state == 'FOLLOWING'
+
+
+def test_a_gripper_keeps_its_grip_on_what_blocks_it(following):
+    world = following()
+    for _ in range(400):
+        world.run(world.PERIOD_S, ([0.0, 0.0], [0.0], [0.0]))
+        world.robot[2] = 0.5
+    assert world.guard.state == 'FOLLOWING'
+    world.until('HOLDING')
+    world.run(1.0)
+    assert world.sent[-1][2] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize('braking_s', [0.0, 0.05])
+def test_a_stop_that_is_armed_again_at_once_is_served_all_the_same(
+        following, assert_limits_kept, braking_s):
+    world = following()
+    world.run(0.4, away)
+    world.emergency.trip('a test')
+    world.run(braking_s, away)
+    world.emergency.rearm()
+    world.run(0.02, away)
+    assert world.guard.state == 'STOPPING' and world.guard.reason.source == 'e_stop'
+    world.until('RAMPING', lambda now_s: (world.robot[:2], world.robot[2:], [0.0]))
+    assert_limits_kept(world.sent_at_all(), *world.limits)
+    assert silence_s(world) >= REST_S
