@@ -106,16 +106,21 @@ def _replay_run(args, bag, topic, policy, contract):
     for name, message, receive_ns in bag.messages(
             {stream.topic: stream.type for stream in store.streams}):
         store.add(name, message, receive_ns)
+    before = next((number for number, record in enumerate(records) if store.holds(record)), 0)
+    records = records[before:]
     plans = [replay_plan(policy, record, store.window(record))
              for record in tqdm(records, desc='plans', unit='plan', disable=None)]
     apart = [float(abs(plan - record.rows).max()) for plan, record in zip(plans, records)]
-    commands = _replay_commands(bag, contract, records, plans)
+    commands, unknown = _replay_commands(bag, contract, records, plans)
     same = sum(distance == 0 for distance in apart)
     lines = [f'plans: {same} of {len(plans)} the same bit for bit, largest difference '
              f'{max(apart):.3g} (robot units); made on {records[0].device}, here on '
              f'{policy.device}']
     lines += [f'commands on {name}: {equal} of {count} the same bit for bit'
               for name, (equal, count) in commands.items()]
+    if before or unknown:
+        lines.append(f'the recording began while the policy was commanding: {before} plans and '
+                     f'{unknown} commands follow from what is not in the bag, and do not count')
     return {'plans': len(plans), 'same_plans': same, 'largest_difference': max(apart),
             'commands': {name: {'same': equal, 'all': count}
                          for name, (equal, count) in commands.items()},
@@ -124,7 +129,12 @@ def _replay_run(args, bag, topic, policy, contract):
 
 
 def _replay_commands(bag, contract, records, plans):
-    """Return, for each recorded topic of commands, how many came out the same, of how many."""
+    """
+    Compute the commands again.
+
+    :return: How many came out the same, of how many, by topic; and how many more follow from
+        what is not in the bag.
+    """
     from diffusion_policy_ros.evaluation.replay import CommandReplay
 
     replay = CommandReplay(contract, records, plans)
@@ -135,19 +145,22 @@ def _replay_commands(bag, contract, records, plans):
         for topic, message, receive_ns in bag.messages(
             {topic: output.type for topic, (_, output) in outputs.items()})]
     counts = {topic: [0, 0] for topic in outputs}
-    slots = {}
+    slots, unknown = {}, 0
     for slot_ns, topic, message in recorded:
         slots.setdefault(slot_ns, []).append((topic, message))
     for slot_ns in sorted(slot for slot in slots if slot is not None):
         if slot_ns < records[0].first_command_ns:
             continue  # of a plan before the bag began
         messages = replay.messages(slot_ns, bag.types)
+        if slot_ns < replay.known_from_ns:
+            unknown += len(slots[slot_ns])
+            continue
         for topic, message in slots[slot_ns]:
             index, output = outputs[topic]
             counts[topic][1] += 1
             counts[topic][0] += messages is not None and bag.are_equal(
                 message, messages[index], output.type)
-    return {topic: tuple(count) for topic, count in counts.items()}
+    return {topic: tuple(count) for topic, count in counts.items()}, unknown
 
 
 def _compare_demonstration(args, bag, policy, contract):

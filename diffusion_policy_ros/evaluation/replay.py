@@ -64,6 +64,15 @@ class SampleStore:
                 if key[0] == index and apart_ns < self._apart_ns.get(key, float('inf')):
                     self._apart_ns[key], self._messages[key] = apart_ns, message
 
+    def holds(self, record) -> bool:
+        """
+        Tell whether all that a plan was made of is in the bag.
+
+        :param record: ``PlanRecord``.
+        """
+        return all(self._messages[index, stamp_ns] is not None for row in record.stamps_ns
+                   for index, stamp_ns in enumerate(row))
+
     def window(self, record):
         """
         Return the window of a plan.
@@ -80,7 +89,7 @@ class SampleStore:
                 if message is None:
                     raise BagError(f'the plan at {record.tick_ns} was made of a message of '
                                    f'{stream.topic} stamped {stamp_ns}, which the bag does not '
-                                   'hold; record that topic from before the first plan on')
+                                   'hold; it was lost by the recorder, or not recorded at all')
                 row[stream] = decode(message, stream)
             rows.append(row)
         return {key: value[None] for key, value in stack_rows(rows).items()}
@@ -123,6 +132,20 @@ class CommandReplay:
         self._records, self._coming = records, list(zip(records, plans))
         self._record = None
         self._horizon = RecedingHorizon(contract, ReplanSettings(1))
+
+    @property
+    def known_from_ns(self) -> int:
+        """
+        Return from when on commands follow from nothing but the plans in the bag, ns.
+
+        Where the first one took over from another plan, that is when both must have ended.
+        """
+        first = self._records[0]
+        if not np.isfinite(first.promise.rows).any():
+            return first.first_command_ns
+        offset_ms = max(output.offset_ms for output in self._contract.actions)
+        return first.accepted_ns + round(
+            len(first.rows) * self._contract.period_ns + offset_ms * 1e6)
 
     def slot_ns(self, output, message, receive_ns):
         """

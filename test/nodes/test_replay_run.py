@@ -99,6 +99,28 @@ def test_plans_and_commands_come_out_the_same_bit_for_bit(
     assert 'the same bit for bit' in said
 
 
+@pytest.mark.parametrize('settings', [
+    {}, {'join': 'naive', 'inference_delay_ms': 120.0},
+    {'join': 'ensemble', 'replan': 'continuous', 'command_rate_hz': 20.0}],
+    ids=['default', 'naive', 'ensemble'])
+def test_a_recording_that_began_during_the_run_counts_what_it_can_know(
+        peer, server, model, tmp_path, capsys, settings):
+    for name, value in settings.items():
+        assert server.set(name, value).successful
+    contract = load_contract(CONTRACT)
+    tape = _record(peer, server, contract, plans=60 if 'replan' in settings else 12)
+    records = [k for k, message in enumerate(tape.messages) if message[0] == '/' + RECORD]
+    tape.messages = tape.messages[records[2] - 5:]
+    code = main(['replay', str(tape.save(tmp_path / 'bag', contract)), str(model),
+                 '--device', 'cpu', '--out', str(tmp_path / 'replay.json')])
+    figures, said = json.loads((tmp_path / 'replay.json').read_text()), capsys.readouterr().out
+    assert code == 0, said
+    assert len(records) - 2 > figures['plans'] == figures['same_plans'] >= 5
+    commands, = figures['commands'].values()
+    assert commands['same'] == commands['all'] >= 5
+    assert 'the recording began while the policy was commanding' in said
+
+
 def test_commands_without_stamps_are_found_on_the_grid(peer, server, model, tmp_path):
     robot = load_contract(CONTRACT)
     output, = robot.actions
@@ -132,9 +154,9 @@ def test_another_checkpoint_and_missing_pictures_are_refused(
     other = save_tiny_policy(n_action_steps=4, spatial_softmax_num_keypoints=8)
     assert main(['replay', str(bag), str(other)]) == 1
     assert 'were made with the weights' in capsys.readouterr().err
-    first = next(k for k, message in enumerate(tape.messages) if message[0] == '/' + RECORD)
+    records = [k for k, message in enumerate(tape.messages) if message[0] == '/' + RECORD]
     tape.messages = [m for k, m in enumerate(tape.messages)
-                     if m[0] != '/camera/image_raw' or k > first]
+                     if m[0] != '/camera/image_raw' or k < records[0] or k > records[-1]]
     assert main(['replay', str(tape.save(tmp_path / 'cut', contract)), str(model)]) == 1
     assert 'camera/image_raw stamped' in capsys.readouterr().err
 
