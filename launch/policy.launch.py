@@ -19,7 +19,8 @@ from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.safety.limits import motion_limits
 from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.launching.common import (
-    common_arguments, fast_dds_profile, given, lifecycle_arguments, lifecycle_node, share, TRUTH)
+    common_arguments, fast_dds_profile, from_params_file, given, lifecycle_arguments,
+    lifecycle_node, share, TRUTH)
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction)
@@ -31,7 +32,7 @@ NODE = 'policy_server'
 PREFIX = 'policy'
 NODE_ARGUMENTS = {
     'model': 'Checkpoint folder; empty: the one that params_file names',
-    'contract': "Robot contract (YAML file); empty: the checkpoint's own",
+    'contract': 'Robot contract (YAML file); empty: that of params_file, else that of the model',
     'device': 'Where to run the policy: auto, cpu, cuda or cuda:<n>; empty: auto',
     'command_rate_hz': "Commands per second, Hz, a multiple of the contract's rate; empty: that "
                        'rate'}
@@ -62,7 +63,8 @@ def start_nodes(context):
     parameters = given(context, NODE_ARGUMENTS)
     if LaunchConfiguration('safety').perform(context) == 'false':
         return lifecycle_node(context, NODE, parameters)
-    contract = parameters.get('contract') or contract_of(parameters.get('model'))
+    known = {**from_params_file(context, NODE), **parameters}
+    contract = known.get('contract') or contract_of(known.get('model'))
     if not has_other_limits(LaunchConfiguration('safety_params_file').perform(context)):
         check_limits(contract)
     return [*lifecycle_node(context, NODE, {**parameters, 'command_prefix': PREFIX}),
@@ -72,9 +74,14 @@ def start_nodes(context):
 def contract_of(model):
     """Return the contract inside a checkpoint."""
     if not model:
-        raise RuntimeError('safety:=true needs model:= or contract:=, to know the limits that '
-                           'commands are to be held to; or give safety:=false')
-    return str(Path(model) / 'contract.yaml')
+        raise RuntimeError('neither model:= nor params_file names a model')
+    path = Path(model) / 'contract.yaml'
+    if not path.parent.is_dir():
+        raise RuntimeError(f'model:={model}: there is no such folder')
+    if not path.is_file():
+        raise RuntimeError(f'model:={model}: the folder holds no contract.yaml, so it is another '
+                           "package's checkpoint, or none: give the robot's with contract:=")
+    return str(path)
 
 
 def has_other_limits(params_file):
@@ -86,8 +93,8 @@ def has_other_limits(params_file):
 
 def check_limits(path):
     """Refuse to start where the safety node would refuse to pass anything on."""
+    contract = load_contract(path)
     try:
-        contract = load_contract(path)
         motion_limits(contract.limits, contract.action_names, source=path)
     except DiffusionPolicyError as error:
         raise RuntimeError(f'{error}. To command the robot without command_safety, give '

@@ -13,6 +13,9 @@
 # limitations under the License.
 """What the launch files have in common: arguments, the DDS profile, lifecycle nodes."""
 
+from pathlib import Path
+import re
+
 from ament_index_python.packages import get_package_share_directory
 from diffusion_policy_ros.dds_profile import profile_variable
 from launch.actions import (
@@ -79,6 +82,24 @@ def given(context, names) -> dict:
     texts = {name: LaunchConfiguration(name).perform(context) for name in names}
     return {name: yaml.safe_load(text) if name in NOT_TEXTS else text
             for name, text in texts.items() if text}
+
+
+def from_params_file(context, node) -> dict:
+    """
+    Return the parameters that ``params_file`` has for a node in the namespace of this launch.
+
+    :param context: ``LaunchContext`` with the arguments of ``lifecycle_arguments``.
+    :param node: Name of the node.
+    """
+    namespace = LaunchConfiguration('namespace').perform(context).strip('/')
+    name, found = f'/{namespace}/{node}' if namespace else f'/{node}', {}
+    path = Path(LaunchConfiguration('params_file').perform(context))
+    for key, values in (yaml.safe_load(path.read_text(encoding='utf-8')) or {}).items():
+        # As rcl: ** stands for any number of namespaces, * for one name.
+        pattern = re.escape(f'/{key.lstrip("/")}').replace(r'/\*\*', '(/[^/]+)*')
+        if re.fullmatch(pattern.replace(r'\*', '[^/]+'), name):
+            found.update(values.get('ros__parameters', {}))
+    return found
 
 
 def lifecycle_node(context, executable, parameters) -> list:

@@ -93,8 +93,10 @@ class CommandSafety(LifecycleShell):
         key, level, text = runtime.with_guard(activity) or (
             ('no guard', runtime.refusal), DiagnosticStatus.ERROR, f'HOLDING: {runtime.refusal}')
         if runtime.is_dry:
-            level, text = max(level, DiagnosticStatus.WARN), f'dry run, {text}'
-        self._status.update((*key, runtime.is_dry), level, text)
+            text = f'dry run, {text}'
+        if runtime.is_dry or self._bypass:
+            level = max(level, DiagnosticStatus.WARN)
+        self._status.update((*key, runtime.is_dry, self._bypass), level, text)
 
     def _facts(self):
         """Return what the status says besides the state's text."""

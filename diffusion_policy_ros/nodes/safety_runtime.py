@@ -45,7 +45,6 @@ class SafetyRuntime:
     publishes. Ticks and watchdogs follow the steady clock, only stamps the ROS clock.
 
     :ivar refusal: Why there is no guard yet.
-    :ivar is_dry: Whether nothing is published at present.
     """
 
     def __init__(self, node, parameters, emergency, tell):
@@ -63,7 +62,7 @@ class SafetyRuntime:
         self._lock = threading.Lock()
         self._rested = threading.Event()
         self._guard = self._measured = self._loop = self._limits = None
-        self.refusal, self.is_dry = WAITING, False
+        self.refusal, self._is_dry = WAITING, False
         self._period_s = 1 / parameters['rate_hz']
         self._load()
         self._topics = SafetyTopics(node, self._contract, parameters['input_prefix'],
@@ -112,7 +111,7 @@ class SafetyRuntime:
     def start(self):
         """Begin to hold, and to follow when that is safe."""
         self._ending = False
-        self.is_dry = self._parameters['dry_run']
+        self._is_dry = self._parameters['dry_run']
         with self._lock:
             if self._limits is not None:
                 self._guard, self._measured = self._build()
@@ -138,6 +137,11 @@ class SafetyRuntime:
         """Bring the robot to rest and let go of the topics."""
         self.stop()
         self._topics.destroy()
+
+    @property
+    def is_dry(self) -> bool:
+        """Tell whether nothing is published, or would be once active."""
+        return self._is_dry if self._loop is not None else self._parameters['dry_run']
 
     def watch(self) -> str:
         """
@@ -227,7 +231,7 @@ class SafetyRuntime:
             rows = self._advance(self._guard, now_s) if self._guard is not None else None
             if self._ending and (self._guard is None or self._guard.at_rest):
                 self._rested.set()
-        if rows is not None and not self.is_dry:
+        if rows is not None and not self._is_dry:
             self._topics.publish(rows, self._node.get_clock().now().nanoseconds,
                                  round(self._period_s * 1e9))
         self._tell()
@@ -241,12 +245,12 @@ class SafetyRuntime:
 
     def _switch_dry_run(self, guard):
         """Let the outputs begin and end at rest, and begin where the robot is."""
-        is_new = self._parameters['dry_run'] != self.is_dry
+        is_new = self._parameters['dry_run'] != self._is_dry
         guard.block('dry_run', 'dry_run changes' if is_new else '')
         if is_new and guard.at_rest:
             guard.disengage()
-            self.is_dry = not self.is_dry
-        guard.obeyed = not self.is_dry
+            self._is_dry = not self._is_dry
+        guard.obeyed = not self._is_dry
 
     def _failed(self, error):
         """Brake because of an error in the clockwork's thread, and tell it."""

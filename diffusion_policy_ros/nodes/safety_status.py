@@ -19,8 +19,9 @@ import threading
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.nodes.status_topics import StatusTopics
 
-# What holds a robot that is in order: nobody commands it, or somebody wants it to wait.
-HARMLESS = ('end', 'dry_run', 'speed_scale', 'command')
+# What holds a robot that is in order: it moves by hand, nobody commands it, somebody wants it to
+# wait.
+HARMLESS = ('rest', 'end', 'dry_run', 'speed_scale', 'command')
 
 
 class SafetyStatus:

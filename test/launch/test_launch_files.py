@@ -119,10 +119,16 @@ def without_limits(model, folder):
 
 @pytest.mark.parametrize('arguments, words', [
     ('model:={model} contract:={contract}', ('finger_x', 'velocity', 'safety:=false')),
-    ('', ('needs model:= or contract:=', 'safety:=false'))])
+    ('params_file:={params}', ('finger_x', 'velocity', 'safety:=false')),
+    ('', ('neither model:= nor params_file names a model',)),
+    ('model:={model}_absent', ('_absent: there is no such folder',)),
+    ('model:={folder}', ('holds no contract.yaml', 'contract:='))])
 def test_what_cannot_be_guarded_is_not_launched_and_the_way_out_is_named(
         colcon_workspace, tiny_model, tmp_path, arguments, words):
     contract = without_limits(tiny_model, tmp_path)
+    params = tmp_path / 'params.yaml'
+    params.write_text('/**/policy_server: {ros__parameters: '
+                      f'{{model: {tiny_model}, contract: {contract}}}}}')
     launch = colcon_workspace.prefix / 'share/diffusion_policy_ros/launch/policy.launch.py'
     code = ('import sys; from launch import LaunchDescription, LaunchService; '
             'from launch.actions import IncludeLaunchDescription as Include; '
@@ -132,10 +138,25 @@ def test_what_cannot_be_guarded_is_not_launched_and_the_way_out_is_named(
             'sys.exit(service.run())')
     done = colcon_workspace.run(
         'python3', '-c', code, launch, *arguments.format(
-            model=tiny_model, contract=contract).split())
+            model=tiny_model, contract=contract, params=params, folder=tmp_path).split())
     assert done.returncode != 0
     for word in words:
         assert word in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize('key, namespace, is_meant', [
+    ('policy_server', '', True), ('/policy_server', '', True), ('/**', 'left', True),
+    ('/**/policy_server', '', True), ('/**/policy_server', '/cell/left', True),
+    ('/left/policy_server', 'left', True), ('/*/policy_server', 'left', True),
+    ('/left/policy_server', 'right', False), ('policy_server', 'left', False),
+    ('/*/policy_server', 'cell/left', False), ('/**/command_safety', '', False)])
+def test_a_params_file_is_read_as_ros_reads_it(tmp_path, key, namespace, is_meant):
+    from diffusion_policy_ros.launching.common import from_params_file
+    from launch import LaunchContext
+    path, context = tmp_path / 'params.yaml', LaunchContext()
+    path.write_text(f'{key}: {{ros__parameters: {{model: m}}}}')
+    context.launch_configurations.update(params_file=str(path), namespace=namespace)
+    assert from_params_file(context, 'policy_server') == ({'model': 'm'} if is_meant else {})
 
 
 def test_record_launch_writes_a_bag(colcon_workspace, tmp_path):

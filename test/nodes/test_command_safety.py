@@ -155,6 +155,7 @@ def test_somebody_who_commands_the_controller_directly_is_named(guarded):
     world.peer.node.create_publisher(JointState, 'arm', qos.COMMANDS)
     world.peer.until(lambda: '/arm has 2 publishers' in world.facts()['commands past this node'],
                      'the name')
+    world.peer.until(lambda: world.status[-1].level == DiagnosticStatus.WARN, 'a warning')
 
 
 def test_stale_joints_stop_the_robot_and_leave_it_alone(guarded):

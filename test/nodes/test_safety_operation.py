@@ -153,6 +153,10 @@ def test_the_speed_scale_changes_while_the_robot_moves(guarded):
 
 def test_a_dry_run_tells_everything_and_sends_nothing(guarded):
     world = guarded(dry_run=True)
+    assert world.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    world.until('inactive')
+    assert world.facts()['dry run'] == 'true'
+    assert world.node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
     heard = world.peer.hear(JointState, 'arm', qos.EVENTS)
     world.activate()
     world.arm.wanted = [0.1, -0.1]

@@ -25,7 +25,7 @@ STATES = ('HOLDING', 'RAMPING', 'FOLLOWING', 'STOPPING', 'ESTOP')
 # What others may object to.
 BLOCKS = ('failure', 'end', 'dry_run', 'publishers')
 # Why the robot does not follow, in the order in which people are told.
-SOURCES = ('e_stop', 'measured', 'limits', *BLOCKS, 'speed_scale', 'command', 'jump')
+SOURCES = ('e_stop', 'measured', 'rest', 'limits', *BLOCKS, 'speed_scale', 'command', 'jump')
 # Joint states are frozen that do not change while a joint is sent as far as its velocity limit
 # goes in this time, s: no robot lags that far behind. One that is at rest does not lag at all.
 FROZEN_S, FROZEN_AT_REST_S = 0.5, 0.05
@@ -228,8 +228,10 @@ class Guard:
             return None
         if self.engaged:
             self.disengage()
-        if stale or not self._measured.at_rest(now_s):
-            return Reason('measured', stale or 'waiting until the robot stands still')
+        if stale:
+            return Reason('measured', stale)
+        if not self._measured.at_rest(now_s):
+            return Reason('rest', 'waiting until the robot stands still')
         frozen = self._frozen(FROZEN_AT_REST_S)
         if frozen:
             return Reason('measured', frozen)

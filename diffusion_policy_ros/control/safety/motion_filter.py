@@ -23,6 +23,9 @@ from diffusion_policy_ros.control.safety.planner import Goal, to_position, to_ve
 from diffusion_policy_ros.errors import SafetyError
 import numpy as np
 
+# A joint within this share of its greatest speed is taken to be held back by it.
+SPEED_ROUNDING = 1e-6
+
 
 class _LimitedFilter:
     """What both filters share: joints that keep their limits, and distrust of all that comes."""
@@ -70,7 +73,8 @@ class _LimitedFilter:
         """
         Tell which joints did not go where the last step asked them to, bool ``(n,)``.
 
-        There was no target, or it lies outside the limits, or the joint had to be braked.
+        There was no target, or it lies outside the limits, or the joint had to be braked, or it
+        goes as fast as it may.
         """
         return self._intervened.copy()
 
@@ -163,7 +167,9 @@ class MotionFilter(_LimitedFilter):
         goals = map(Goal, reachable.tolist(), fastest.tolist())
         candidates = [to_position(joint.state, goal, joint.limits)
                       for joint, goal in zip(self._joints, goals)]
-        return self._advance(candidates, reachable == target)
+        sent = self._advance(candidates, reachable == target)
+        self._intervened |= np.abs(self.velocity) >= fastest * (1 - SPEED_ROUNDING)
+        return sent
 
 
 class VelocityFilter(_LimitedFilter):

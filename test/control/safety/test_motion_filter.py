@@ -196,6 +196,18 @@ def test_it_tells_which_joints_did_not_go_to_their_target():
     assert joints.intervened.tolist() == [True, True]
 
 
+@pytest.mark.parametrize('scale', [0.1, 1.0])
+def test_it_tells_while_the_speed_holds_a_joint_back(scale):
+    joints = MotionFilter(ARM, 0.01)
+    joints.engage([-1.0, 0.0])
+    told = []
+    while not told or not joints.at_rest:
+        joints.step([1.0, 0.0], speed_scale=scale)
+        told.append(joints.intervened[0])
+        assert told[-1] == (joints.velocity[0] > ARM.velocity[0] * scale * 0.99999)
+    assert sum(told) > 0.5 * len(told) and not joints.intervened[1]
+
+
 def test_a_target_outside_the_limits_is_their_nearest_position():
     joints = MotionFilter(ARM, 0.01)
     joints.engage([0.0, 0.0])
