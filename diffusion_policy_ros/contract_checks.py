@@ -133,6 +133,7 @@ def _check_limits(limits, action_names):
             if not (isinstance(bounds, list) and len(bounds) == 2
                     and all(is_number(bound) for bound in bounds)
                     and bounds[0] < bounds[1]):
-                wanted = '[low, high] with low < high' if name == 'position' else 'above 0'
+                wanted = ('[low, high] with finite low < high' if name == 'position' else
+                          'a finite number above 0; to YAML 1e7 is a text, 1.0e+7 a number')
                 raise ContractError(
                     f'limits.{joint}.{name} is {shown(value)}; it must be {wanted}')

@@ -24,6 +24,8 @@ from diffusion_policy_ros.cli.eval import (
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.sampler_options import BY_NAME
 
+SIMULATED = range(100)  # the episodes of a simulation where none are named
+
 
 def add_arguments(parser):
     """
@@ -96,7 +98,8 @@ def _episodes(text):
 
 def _check(args):
     """Refuse what cannot be calibrated, before anything that takes long."""
-    from diffusion_policy_ros.evaluation.conformal import needed_episodes
+    from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+    from diffusion_policy_ros.evaluation.conformal import conformal_threshold, needed_episodes
 
     check_run_arguments(args)
     check_range('likelihood-steps', args.likelihood_steps, 0, 100)
@@ -109,6 +112,9 @@ def _check(args):
     if args.episodes and len(args.episodes) < needed:
         raise ConfigError(f'--episodes names {len(args.episodes)}; --false-alarms '
                           f'{args.false_alarms:g} takes {needed} good ones at least')
+    if not args.episodes:
+        episodes = SIMULATED if args.sim else LeRobotReader(args.dataset).episodes
+        conformal_threshold([0.0] * len(episodes), args.false_alarms)  # or too few, whatever comes
 
 
 def _measure(args, policy, how):
@@ -119,7 +125,7 @@ def _measure(args, policy, how):
     from diffusion_policy_ros.policy.device import memory_guard
     from tqdm import tqdm
 
-    numbers = args.episodes or (range(100) if args.sim else None)
+    numbers = args.episodes or (SIMULATED if args.sim else None)
     with memory_guard('lower --batch'), tqdm(
             total=numbers and len(numbers), desc='calibrate', unit='episode') as bar:
         how.update(likelihood_steps=args.likelihood_steps, batch_size=args.batch,

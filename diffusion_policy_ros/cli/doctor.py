@@ -15,7 +15,6 @@
 """The ``dpr doctor`` command: what this machine has, or what a robot contract says."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 import importlib
 import importlib.metadata
 import os
@@ -26,13 +25,13 @@ import shutil
 import subprocess
 import sys
 
+from diffusion_policy_ros.cli.finding import Finding, summary
 from diffusion_policy_ros.dds_profile import (
     NEW_VARIABLE, OLD_VARIABLE, profile_variable, uses_large_data)
 from diffusion_policy_ros.real_time import claim_real_time
 from diffusion_policy_ros.requirements import SERVING
 from diffusion_policy_ros.share import share_path
 
-LEVELS = ('OK', 'WARN', 'ERROR')
 DISCOVERY_RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
 SHARED_MEMORY_MIB = 256
 RMW_VARIABLE, DEFAULT_RMW = 'RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'
@@ -62,54 +61,39 @@ ROS_MODULES = {
 }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """
-    One line of the report.
-
-    :ivar level: ``OK``, ``WARN`` (works, but not all of it) or ``ERROR`` (will not work).
-    :ivar name: What was looked at.
-    :ivar value: What was found.
-    :ivar remedy: What to do about it; empty when the level is OK.
-    """
-
-    level: str
-    name: str
-    value: str
-    remedy: str = ''
-
-    def __str__(self):
-        """Return the line as it is printed."""
-        remedy = f'\n{"":24}-> {self.remedy}' if self.level != 'OK' and self.remedy else ''
-        return f'{self.level:<6}{self.name:<18}{self.value}{remedy}'
-
-
 def add_arguments(parser):
     """Declare the arguments of ``dpr doctor``."""
     parser.add_argument('--contract', type=Path, metavar='YAML',
-                        help='check this robot contract and show what it says, in place of the '
-                             'machine; no robot is needed')
+                        help='check this robot contract, in place of the machine: show what it '
+                             'says and the limits of every joint, and warn of what '
+                             'command_safety, dpr convert or dpr train would refuse later; no '
+                             'robot is needed')
     parser.epilog = ('Exit code: 0 when nothing is in the way, 1 when a line says ERROR or the '
-                     'contract is refused.')
+                     'contract is refused. A line that says WARN leaves it at 0: not all of it '
+                     'will work.')
 
 
 def run(args) -> int:
     """
-    Print one line for everything that was looked at, or a contract's summary.
+    Print one line for everything that was looked at, after a contract's summary if one is given.
 
     :param args: Parsed arguments.
     :return: 1 if any line says ERROR, else 0.
     :raises ContractError: if the contract is refused; ``dpr`` exits with 1.
     """
-    if args.contract:
-        from diffusion_policy_ros.contract import load_contract  # needs what is looked for below
-        print('\n'.join(contract_lines(load_contract(args.contract))))
-        return 0
-    findings = find_all()
+    findings = _report_contract(args.contract) if args.contract else find_all()
     print('\n'.join(str(finding) for finding in findings))
-    counts = {level: sum(f.level == level for f in findings) for level in LEVELS}
-    print(', '.join(f'{count} {level}' for level, count in counts.items()))
-    return 1 if counts['ERROR'] else 0
+    print(summary(findings))
+    return 1 if any(finding.level == 'ERROR' for finding in findings) else 0
+
+
+def _report_contract(path):
+    """Print what a contract says, and return what was found out about it."""
+    from diffusion_policy_ros.cli import doctor_contract as report  # needs what find_all looks for
+    from diffusion_policy_ros.contract import load_contract
+    contract = load_contract(path)
+    print('\n'.join([*report.contract_lines(contract), *report.limit_lines(contract)]))
+    return report.find_refusals(contract, str(path))
 
 
 def find_all() -> list:
@@ -237,32 +221,6 @@ def check_real_time() -> Finding:
                    else 'not permitted; on a busy machine commands may be some ms late',
                    '`<user> - rtprio 1` in /etc/security/limits.d/diffusion_policy_ros.conf, then '
                    'log in again')
-
-
-def contract_lines(contract) -> list:
-    """
-    Describe a robot contract for the person who wrote it.
-
-    :param contract: RobotContract.
-    :return: Lines of text: robot, times, observations, and the action vector in order.
-    """
-    whole = contract.rate_hz == int(contract.rate_hz)
-    remark = '' if whole else ' (a dataset needs a whole number)'
-    lines = [f'robot {contract.robot}', f'rate_hz {contract.rate_hz:g}{remark}',
-             f'settle_ms {contract.settle_ms:g}', 'observations:']
-    for stream in contract.observations:
-        content = ', '.join(stream.names)
-        if stream.is_image:
-            image = stream.image
-            content = f'height {image.height} x width {image.width} px, {image.encoding}'
-        role = '' if stream.role == 'policy' else '; recorded, not seen by the policy'
-        lines += [f'  {stream.key} <- {stream.topic} ({stream.type})',
-                  f'      {content}; at most {stream.max_age_ms:g} ms old{role}']
-    entries = [(name, output) for output in contract.actions for name in output.names]
-    lines.append(f'action vector ({len(entries)} entries):')
-    lines += [f'  {index} {name}{f" [{output.unit}]" if output.unit else ""} -> {output.topic} '
-              f'({output.type})' for index, (name, output) in enumerate(entries)]
-    return lines
 
 
 def _import_failure(name, variables=None) -> str:

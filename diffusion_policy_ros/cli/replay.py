@@ -59,6 +59,8 @@ def run(args) -> int:
     if contract is None:
         raise ConfigError(f'{args.model} holds no contract.yaml; name the contract of the robot '
                           'with --contract')
+    if args.out and not args.out.absolute().parent.is_dir():
+        raise ConfigError(f'--out {args.out}: its folder does not exist; create it first')
     with open_bag(args.bag) as bag:
         topic = _record_topic(bag)
         figures = _replay_run(args, bag, topic, policy, contract) if topic else \
@@ -83,12 +85,10 @@ def _record_topic(bag):
     return found[0] if found else None
 
 
-def _replay_run(args, bag, topic, policy, contract):
-    """Compute the plans of a running policy again, and its commands."""
-    from diffusion_policy_ros.evaluation.replay import replay_plan, SampleStore
+def _records(bag, topic, model):
+    """Return the recorded plans in the order of their commands; all were made by one model."""
     from diffusion_policy_ros.policy.checkpoint import weights_digest
     from diffusion_policy_ros.policy.plan_record import parse_record
-    from tqdm import tqdm
 
     records = [parse_record(message.data)
                for _, message, _ in bag.messages({topic: RECORD_TYPE})]
@@ -98,10 +98,19 @@ def _replay_run(args, bag, topic, policy, contract):
         raise ConfigError(f'the plans in {bag.path} were made with the weights '
                           f'{" and then ".join(served)}; the model was swapped during the run, '
                           'which cannot be replayed. Record a bag for each model')
-    if records[0].weights != weights_digest(args.model):
+    if records[0].weights != weights_digest(model):
         raise ConfigError(f'the plans in {bag.path} were made with the weights '
-                          f'{records[0].weights[:16]}, {args.model} has others '
-                          f'({weights_digest(args.model)[:16]}); name the checkpoint that ran')
+                          f'{records[0].weights[:16]}, {model} has others '
+                          f'({weights_digest(model)[:16]}); name the checkpoint that ran')
+    return records
+
+
+def _replay_run(args, bag, topic, policy, contract):
+    """Compute the plans of a running policy again, and its commands."""
+    from diffusion_policy_ros.evaluation.replay import replay_plan, SampleStore
+    from tqdm import tqdm
+
+    records = _records(bag, topic, args.model)
     store = SampleStore(contract, records)
     for name, message, receive_ns in bag.messages(
             {stream.topic: stream.type for stream in store.streams}):
@@ -118,6 +127,9 @@ def _replay_run(args, bag, topic, policy, contract):
              f'{policy.device}']
     lines += [f'commands on {name}: {equal} of {count} the same bit for bit'
               for name, (equal, count) in commands.items()]
+    if not any(count for _, count in commands.values()):
+        lines.append('no command of this run is in the bag: '
+                     f'record {", ".join(records[0].topics)} to compare them')
     if before or unknown:
         lines.append(f'the recording began while the policy was commanding: {before} plans and '
                      f'{unknown} commands follow from what is not in the bag, and do not count')

@@ -32,6 +32,8 @@ STORAGE_SUFFIXES = ('.mcap', '.db3')
 REMEDY = ('It is truncated, corrupt or of an unsupported kind. If its recorder was killed or the '
           'disk was full, run `mcap recover FILE.mcap -o RECOVERED.mcap` and convert that with '
           '--contract; else record it again')
+DATASET_FILE = 'meta/info.json'  # what no LeRobot dataset lacks
+MOST_NAMED = 3  # bags in an error
 
 
 def find_bags(path) -> list:
@@ -41,7 +43,7 @@ def find_bags(path) -> list:
     :param path: A bag (folder with ``metadata.yaml``, or one ``.mcap`` or ``.db3`` file), or a
         folder that holds bags at any depth.
     :return: Paths of the bags, sorted by name.
-    :raises BagError: if the path does not exist or holds no bag.
+    :raises BagError: if the path does not exist, is a dataset or holds no bag.
     """
     path = Path(path)
     if not os.path.exists(path):
@@ -51,6 +53,9 @@ def find_bags(path) -> list:
     files = [file for file in path.rglob('*') if file.suffix in STORAGE_SUFFIXES]
     bags = {file.parent if (file.parent / 'metadata.yaml').is_file() else file for file in files}
     bags |= {file.parent for file in path.rglob('metadata.yaml')}
+    if not bags and (path / DATASET_FILE).is_file():
+        raise BagError(f'{path} is a dataset (it holds {DATASET_FILE}), not a bag; name a bag, '
+                       'such as one that it was converted from')
     if not bags:
         raise BagError(f'{path} holds no bag: neither metadata.yaml nor a file ending in '
                        f'{" or ".join(STORAGE_SUFFIXES)} was found')
@@ -63,8 +68,15 @@ def open_bag(path):
 
     :param path: Folder with ``metadata.yaml``, or one ``.mcap`` or ``.db3`` file.
     :return: An open ``Bag``; use it as a context manager.
-    :raises BagError: if the bag is missing, truncated, corrupt or of an unknown kind.
+    :raises BagError: if the path does not exist, is a dataset or a folder of bags, or if the bag
+        is truncated, corrupt or of an unknown kind.
     """
+    found = find_bags(path)
+    if found != [Path(path)]:
+        names = [str(bag.relative_to(path)) for bag in found[:MOST_NAMED]]
+        more = f' and {len(found) - MOST_NAMED} more' if found[MOST_NAMED:] else ''
+        raise BagError(f'{path} is no bag itself (it has no metadata.yaml), but holds '
+                       f'{", ".join(names)}{more}; name one, such as {found[0]}')
     return Bag(path)
 
 

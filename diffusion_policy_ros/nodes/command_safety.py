@@ -24,7 +24,7 @@ why, when commands or measurements are missing, wrong or too far away. ``e_stop`
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from diffusion_policy_ros.control.safety.guard import EmergencyStop
+from diffusion_policy_ros.control.safety.emergency import EmergencyStop
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.lifecycle_shell import LifecycleShell
 from diffusion_policy_ros.nodes.parameters import Parameters
@@ -105,6 +105,7 @@ class CommandSafety(LifecycleShell):
         if runtime is not None:
             facts['dry run'] = str(runtime.is_dry).lower()
             facts['commands past this node'] = self._bypass or 'none'
+            facts.update(runtime.controllers())
             facts.update(runtime.with_guard(
                 lambda guard: guard_facts(guard, time.monotonic())) or {})
         return facts

@@ -19,13 +19,14 @@ import time
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.safety.assembly import build_guard
-from diffusion_policy_ros.control.safety.channel import is_velocity
+from diffusion_policy_ros.control.safety.channel import is_velocity, unkept
 from diffusion_policy_ros.control.safety.command_reader import CommandRefused
 from diffusion_policy_ros.control.safety.limits import assumed, limits_from_urdf, merged
 from diffusion_policy_ros.control.timetable import Beat
 from diffusion_policy_ros.errors import ConfigError, DecodeError, SafetyError
 from diffusion_policy_ros.message_types import TWIST, TWIST_STAMPED
 from diffusion_policy_ros.nodes.clockwork import Clockwork
+from diffusion_policy_ros.nodes.controller_check import ControllerCheck
 from diffusion_policy_ros.nodes.safety_parameters import choose_watchdog_ms
 from diffusion_policy_ros.nodes.safety_topics import SafetyTopics
 from diffusion_policy_ros.observation.decode import decode
@@ -33,7 +34,7 @@ from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 
 # How much longer than the slowest stop to wait for it: threads are late on a busy computer.
 PATIENCE_S = 1.0
-URDF_UNITS = ('', 'rad', 'm')
+URDF_UNITS = ('', 'rad', 'm', 'rad/s', 'm/s')
 WAITING = 'waiting for the topic robot_description'
 
 
@@ -67,6 +68,7 @@ class SafetyRuntime:
         self._load()
         self._topics = SafetyTopics(node, self._contract, parameters['input_prefix'],
                                     on_command=self._on_command, on_joints=self._on_joints)
+        self._controllers = ControllerCheck(node, self._contract)
         if parameters['use_robot_description']:
             self._topics.wait_for_description(self._on_description)
 
@@ -81,10 +83,13 @@ class SafetyRuntime:
         self._contract = load_contract(path)
         for output in self._contract.actions:
             is_velocity(output)  # or refuse it, whatever its limits
-            if self._parameters['use_robot_description'] and output.unit not in URDF_UNITS:
+            if (self._parameters['use_robot_description'] and output.unit not in URDF_UNITS
+                    and output.type not in (TWIST, TWIST_STAMPED)):
                 raise ConfigError(f'action (topic {output.topic!r}) is in {output.unit}, a robot '
                                   'description in rad and m; set use_robot_description to false '
                                   'and write the limits into the contract')
+        for sentence in unkept(self._contract, self._contract.limits):
+            raise SafetyError(sentence)
         if not self._parameters['use_robot_description']:
             self._take_limits(self._contract.limits, path)
 
@@ -96,7 +101,8 @@ class SafetyRuntime:
         except SafetyError:
             self._limits = None
             raise
-        for sentence in assumed(limits, self._contract.action_names):
+        for sentence in (*assumed(limits, self._contract.action_names),
+                         *unkept(self._contract, limits)):
             self._node.get_logger().warning(sentence)
 
     def _build(self):
@@ -115,7 +121,7 @@ class SafetyRuntime:
         with self._lock:
             if self._limits is not None:
                 self._guard, self._measured = self._build()
-        self._stop_for_rivals()
+        self._look_around()
         self._beat = Beat(1 / self._period_s, time.monotonic_ns())
         self._loop = Clockwork(self._on_wake, self._failed, name='safety')
         self._loop.start()
@@ -136,6 +142,7 @@ class SafetyRuntime:
     def close(self):
         """Bring the robot to rest and let go of the topics."""
         self.stop()
+        self._controllers.destroy()
         self._topics.destroy()
 
     @property
@@ -145,19 +152,24 @@ class SafetyRuntime:
 
     def watch(self) -> str:
         """
-        Look who is on the topics; stop the robot while commands could mix.
+        Look who is on the topics; stop the robot while commands could mix or be taken wrongly.
 
         :return: Who commands the controllers past this node, empty where nobody does.
         """
-        self._stop_for_rivals()
+        self._look_around()
         return self._topics.bypass()
 
-    def _stop_for_rivals(self):
-        """Look who else is on the topics that commands come from."""
-        objection = self._topics.objection()
+    def controllers(self) -> dict:
+        """Return what is known of each controller: name to sentence."""
+        return self._controllers.facts()
+
+    def _look_around(self):
+        """Look who else is on the topics that commands come from, and who takes them."""
+        objection, unsuited = self._topics.objection(), self._controllers.look()
         with self._lock:
             if self._guard is not None:
                 self._guard.block('publishers', objection)
+                self._guard.block('controller', unsuited)
 
     def with_guard(self, look):
         """
@@ -171,7 +183,7 @@ class SafetyRuntime:
     def _on_command(self, number, message):
         """Hand a command over, or count why it is none."""
         if self.with_guard(lambda guard: not guard.moving):
-            self._stop_for_rivals()  # before it moves, and not up to half a second later
+            self._look_around()  # before it moves, and not up to half a second later
         now_s, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         with self._lock:
             if self._guard is None:
@@ -214,7 +226,7 @@ class SafetyRuntime:
         if self._loop is not None:
             with self._lock:
                 self._guard, self._measured = self._build()
-            self._stop_for_rivals()
+            self._look_around()
 
     def _on_wake(self):
         """Tick when it is time, whatever became of the last one; return the pause, s."""

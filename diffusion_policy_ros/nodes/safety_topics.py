@@ -54,11 +54,12 @@ class SafetyTopics:
         measuring = {s.topic for s in contract.observations if s.type == JOINT_STATE}
         self._others = [self._subscribe(JOINT_STATE, topic, partial(on_joints, topic))
                         for topic in sorted(measuring)]
-        for source, target in zip(self._inputs, self._outputs):
-            if source.topic_name == target.topic_name:
+        heard = {each.topic_name for each in self._inputs + self._others}
+        for target in self._outputs:
+            if target.topic_name in heard:
                 self.destroy()
-                raise ConfigError(f'commands would come from {source.topic_name}, where they go '
-                                  'to; correct input_prefix or the remapping')
+                raise ConfigError(f'{target.topic_name} would be heard and commanded; correct '
+                                  'input_prefix, the remapping, or the topics of the contract')
 
     def wait_for_description(self, on_description):
         """

@@ -20,6 +20,7 @@ import sys
 import time
 
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
+from diffusion_policy_ros.nodes.console import Console
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -38,6 +39,18 @@ NOISE = re.compile(r', at \S+:\d+|\. Error: error not set')
 
 
 def run(node_class, args=None) -> int:
+    """
+    Spin a node until a signal or the end of its context; nothing it prints can hold it up.
+
+    :param node_class: Callable without arguments that makes the node.
+    :param args: Command line arguments for ROS; None takes those of the process.
+    :return: Exit code, as of ``_run``.
+    """
+    with Console():
+        return _run(node_class, args)
+
+
+def _run(node_class, args) -> int:
     """
     Spin a node in a single-threaded executor until a signal or the end of its context.
 

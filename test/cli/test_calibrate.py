@@ -33,6 +33,29 @@ def model(save_tiny_policy):
     return save_tiny_policy()
 
 
+@pytest.fixture(scope='module')
+def dataset(model, tmp_path_factory):
+    """Write nine short demonstrations for that policy; their folder."""
+    from diffusion_policy_ros.contract import load_contract
+    from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
+    folder = tmp_path_factory.mktemp('demonstrations') / 'dataset'
+    contract = load_contract(model / 'contract.yaml')
+    random, rows = np.random.default_rng(0), 3
+    with LeRobotWriter(folder, contract) as writer:
+        for _ in range(9):
+            for row in range(rows):
+                writer.add_row(
+                    {'observation.images.camera': random.integers(
+                        0, 256, (96, 96, 3), dtype=np.uint8),
+                     'observation.state': random.random(2, np.float32) / 2,
+                     'observation.environment_state': np.zeros(9, np.float32),
+                     'action': random.random(2, np.float32) / 2},
+                    tick_ns=row * 100_000_000 + 1,
+                    ages_ns={s.topic: 0 for s in (*contract.observations, *contract.actions)})
+            writer.save_episode('Push.')
+    return folder
+
+
 @pytest.fixture
 def measured(monkeypatch):
     """Stand in for what is measured: 40 solved and 10 unsolved episodes; remember the calls."""
@@ -88,11 +111,13 @@ def test_all_that_a_limit_depends_on_is_printed_and_written(model, measured, cap
 
 @pytest.mark.parametrize('text, numbers', [
     ('30', range(30)), ('180-205', range(180, 206)), (None, None)])
-def test_episodes_of_a_dataset_are_counted_or_named(model, measured, capsys, text, numbers):
+def test_episodes_of_a_dataset_are_counted_or_named(model, dataset, measured, capsys, text,
+                                                    numbers):
     named = () if text is None else ('--episodes', text)
-    said = calibrated(capsys, model, '--dataset', 'folder', *named, '--cache', 'elsewhere')
+    said = calibrated(capsys, model, '--dataset', dataset, *named, '--cache', 'elsewhere',
+                      '--false-alarms', 0.1)
     (_, folder, asked), how = measured[0]
-    assert (str(folder), asked, str(how['cache_dir'])) == ('folder', numbers, 'elsewhere')
+    assert (folder, asked, str(how['cache_dir'])) == (dataset, numbers, 'elsewhere')
     assert 'episodes count: what was demonstrated is good' in said
 
 
@@ -132,24 +157,21 @@ def test_wrong_usage_exits_with_two(arguments, complaint, capsys):
     assert ended.value.code == 2 and complaint in capsys.readouterr().err
 
 
-def test_a_real_policy_is_measured_along_real_demonstrations(model, tmp_path, capsys):
-    from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
-    contract = load_contract(model / 'contract.yaml')
-    random, rows = np.random.default_rng(0), 3
-    with LeRobotWriter(tmp_path / 'dataset', contract) as writer:
-        for _ in range(9):
-            for row in range(rows):
-                writer.add_row(
-                    {'observation.images.camera': random.integers(
-                        0, 256, (96, 96, 3), dtype=np.uint8),
-                     'observation.state': random.random(2, np.float32) / 2,
-                     'observation.environment_state': np.zeros(9, np.float32),
-                     'action': random.random(2, np.float32) / 2},
-                    tick_ns=row * 100_000_000 + 1,
-                    ages_ns={s.topic: 0 for s in (*contract.observations, *contract.actions)})
-            writer.save_episode('Push.')
-    said = calibrated(capsys, model, '--dataset', tmp_path / 'dataset', '--candidates', 2,
+def test_a_real_policy_is_measured_along_real_demonstrations(model, dataset, capsys):
+    said = calibrated(capsys, model, '--dataset', dataset, '--candidates', 2,
                       '--likelihood-steps', 1, '--false-alarms', 0.1, '--batch', 4)
     assert '9 of 9 episodes count' in said
     assert 'max_spread' in said and 'min_log_likelihood' in said
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--dataset'], '9 episodes are too few for a share of 0.05 false alarms, which takes at '
+     'least 19; measure more episodes, or allow 0.1'),
+    (['--sim', 'pusht', '--false-alarms', '0.005'], '100 episodes are too few for a share of '
+     '0.005 false alarms, which takes at least 199')])
+def test_too_few_episodes_are_refused_before_anything_is_measured(model, dataset, measured,
+                                                                  capsys, arguments, message):
+    where = [str(dataset)] if arguments == ['--dataset'] else []
+    assert dpr.main(['calibrate', str(model), *arguments, *where]) == 1
+    said = capsys.readouterr().err
+    assert message in said and len(said.splitlines()) == 1 and not measured

@@ -21,6 +21,7 @@ import threading
 from types import SimpleNamespace
 
 from diffusion_policy_ros.cli import doctor
+from diffusion_policy_ros.cli.finding import LEVELS
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.requirements import SERVING
 import pytest
@@ -143,7 +144,7 @@ def test_the_exit_code_tells_whether_something_is_in_the_way(level, code, monkey
 
 def test_every_level_in_the_table_is_a_known_one():
     tables = (*doctor.MODULES.values(), *doctor.ROS_MODULES.values())
-    assert {level for level, _ in tables} <= set(doctor.LEVELS)
+    assert {level for level, _ in tables} <= set(LEVELS)
 
 
 def test_real_time_is_tried_in_a_thread_that_ends(monkeypatch):
@@ -191,15 +192,6 @@ def test_what_only_the_recorder_sees_is_marked(capsys):
     marked = [lines[i - 1] for i, line in enumerate(lines) if 'not seen by the policy' in line]
     assert marked == [
         '  observation.environment_state <- block_pose (geometry_msgs/msg/PoseStamped)']
-
-
-@pytest.mark.parametrize('rate, shown', [
-    ('12.5', 'rate_hz 12.5 (a dataset needs a whole number)'), ('12.0', 'rate_hz 12')])
-def test_a_rate_that_no_dataset_can_have_is_told(tmp_path, rate, shown, capsys):
-    text = (ROBOTS / 'arm6.yaml').read_text().replace('rate_hz: 15', f'rate_hz: {rate}')
-    (tmp_path / 'robot.yaml').write_text(text)
-    assert main(['doctor', '--contract', str(tmp_path / 'robot.yaml')]) == 0
-    assert shown in capsys.readouterr().out.splitlines()
 
 
 def test_a_contract_that_is_refused_is_one_line_and_exit_code_one(tmp_path, capsys):

@@ -196,3 +196,48 @@ def test_a_place_without_bags_is_refused(tmp_path):
         find_bags(tmp_path)
     with pytest.raises(BagError, match='does not exist'):
         find_bags(tmp_path / 'nowhere')
+
+
+def test_a_bag_that_does_not_exist_is_not_called_corrupt(tmp_path):
+    """Nor is one whose link leads nowhere."""
+    (tmp_path / 'link').symlink_to(tmp_path / 'nowhere')
+    for name in ('nowhere', 'nowhere.mcap', 'link'):
+        with pytest.raises(BagError) as refused:
+            open_bag(tmp_path / name)
+        assert str(refused.value) == f'{tmp_path / name} does not exist'
+
+
+def test_a_folder_of_bags_in_place_of_one_is_refused_with_some_of_their_names(
+        tmp_path, demonstration):
+    """Whoever opens it can copy the name of one, and that is a bag."""
+    for name in ('b/two', 'a', 'd', 'c'):
+        demonstration.write_bag(tmp_path / name, range(1))
+    with pytest.raises(BagError, match=r'but holds a, b/two, c and 1 more; name one') as refused:
+        open_bag(str(tmp_path))
+    assert 'corrupt' not in str(refused.value)
+    assert count(str(refused.value).rpartition('such as ')[2], JOINTS) == 1
+
+
+def test_the_folder_of_a_killed_recorder_is_refused_with_the_name_of_its_file(
+        tmp_path, demonstration):
+    """It has no metadata, but the file by itself may be readable."""
+    bag = demonstration.write_bag(tmp_path / 'bag', range(1))
+    (bag / 'metadata.yaml').unlink()
+    with pytest.raises(BagError, match='no metadata.yaml.*, but holds bag.mcap; name one'):
+        open_bag(bag)
+
+
+@pytest.mark.parametrize('look', [open_bag, find_bags])
+def test_a_dataset_in_place_of_a_bag_is_called_one(tmp_path, look):
+    """It is neither corrupt nor an empty folder."""
+    (tmp_path / 'meta').mkdir()
+    (tmp_path / 'meta/info.json').write_text('{}')
+    with pytest.raises(BagError, match='is a dataset .*, not a bag; name a bag') as refused:
+        look(tmp_path)
+    assert 'corrupt' not in str(refused.value)
+
+
+def test_a_folder_without_bags_is_not_called_corrupt(tmp_path):
+    """It is told what a bag would be."""
+    with pytest.raises(BagError, match='holds no bag: neither metadata.yaml nor'):
+        open_bag(tmp_path)

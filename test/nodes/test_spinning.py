@@ -72,6 +72,23 @@ def test_signals_interrupt_neither_a_callback_nor_the_end_nor_the_exit():
                 after=EVERY_SIGNAL) == (0, ['called back', 'closed', 'destroyed'], '')
 
 
+def test_output_that_nobody_reads_holds_no_node_up(tmp_path):
+    done = tmp_path / 'done'
+    program = PROGRAM.format(
+        callback='[self.get_logger().error("x" * 1000) for _ in range(1000)]; '
+                 'signal.raise_signal(signal.SIGINT)',
+        ending=f'open({str(done)!r}, "w").close()', before='', after='')
+    node = subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, env={
+                                **os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID), 'PYTHONPATH':
+                                os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])})
+    try:
+        assert node.wait(timeout=60) == 0 and done.exists()
+    finally:
+        node.kill()
+        node.communicate()
+
+
 def test_a_time_below_0_on_the_clock_ends_no_node():
     code, lines, errors = _end(
         'self.clock.publish(self.negative); self.count += 1; '

@@ -45,6 +45,20 @@ def is_velocity(output) -> bool:
     return output.type in (ros.TWIST, ros.TWIST_STAMPED) or output.field == 'velocity'
 
 
+def unkept(contract, limits) -> list:
+    """
+    Name the position limits that nobody keeps, because velocities are commanded.
+
+    :param contract: ``RobotContract``.
+    :param limits: Limits of its outputs as for ``motion_limits``.
+    :return: One sentence for each.
+    """
+    return [f'limits: the position limit of {name} cannot be kept, because topic {output.topic!r} '
+            'commands its velocity; command positions, or take the limit out and rely on the '
+            "controller's" for output in contract.actions if is_velocity(output)
+            for name in output.names if 'position' in limits.get(name, {})]
+
+
 class Channel:
     """
     One output of the contract with its filter.
@@ -117,6 +131,11 @@ class Channel:
         is_near = np.abs(measured - inside) <= self._slack
         self._filter.engage(np.where(is_near, inside, measured))
         self._seen, self._sent_then = measured, self._filter.position
+
+    def stand(self):
+        """Take it that the robot has come to rest where it was last sent; velocities go on."""
+        if not self.is_velocity:
+            self._filter.engage(self._filter.position)
 
     def accept(self, command, now_s, *, moving):
         """

@@ -17,13 +17,14 @@
 from collections import Counter
 from typing import NamedTuple
 
+from diffusion_policy_ros.control.safety.measured import REST_S
 from diffusion_policy_ros.errors import SafetyError
 
 # HOLDING: at rest. RAMPING: moving, not yet at full speed. STOPPING: braking. ESTOP: braking, then
 # at rest and silent, until somebody re-arms.
 STATES = ('HOLDING', 'RAMPING', 'FOLLOWING', 'STOPPING', 'ESTOP')
-# What others may object to.
-BLOCKS = ('failure', 'end', 'dry_run', 'publishers')
+# What others may object to. A controller that takes joints wrongly is sent no position at all.
+BLOCKS = ('failure', 'end', 'dry_run', 'publishers', 'controller')
 # Why the robot does not follow, in the order in which people are told.
 SOURCES = ('e_stop', 'measured', 'rest', 'limits', *BLOCKS, 'speed_scale', 'command', 'jump')
 # Joint states are frozen that do not change while a joint is sent as far as its velocity limit
@@ -41,50 +42,6 @@ class Reason(NamedTuple):
 
     source: str
     text: str
-
-
-class EmergencyStop:
-    """
-    The latch of the emergency stop; it outlives every activation of the node.
-
-    :ivar reason: Who tripped it, empty while it is armed.
-    :ivar trips: How often it was tripped.
-    """
-
-    def __init__(self):
-        """Start armed."""
-        self.reason, self.trips = '', 0
-        self._is_pressed = False
-
-    def button(self, pressed):
-        """
-        Take over the state of the button: pressing trips, releasing changes nothing else.
-
-        :param pressed: Whether it is pressed.
-        """
-        self._is_pressed = pressed
-        if pressed:
-            self.trip('the e_stop topic')
-
-    def trip(self, who):
-        """
-        Stop the robot until ``rearm``.
-
-        :param who: Who wants that.
-        """
-        self.reason = self.reason or who
-        self.trips += 1
-
-    def rearm(self) -> str:
-        """
-        Let the robot move again.
-
-        :return: Why that is refused, empty when it is done.
-        """
-        if self._is_pressed:
-            return 'the e_stop topic still says true; release the button first'
-        self.reason = ''
-        return ''
 
 
 class Guard:
@@ -117,6 +74,7 @@ class Guard:
         self.engaged, self.obeyed = False, True
         self.stops = Counter()
         self._seen_updates, self._served_trips = 0, emergency.trips
+        self._ticked_s = None
         self._blocks = {}
         self._reason = Reason('measured', 'has not looked at the robot yet')
         self._since_s = None  # when the motion began; None while the robot does not follow
@@ -180,6 +138,10 @@ class Guard:
         :return: What to send to each channel, float64 ``(n,)`` each, or None for nothing.
         """
         self._compare()
+        if self.engaged and now_s - self._ticked_s > REST_S:
+            for channel in self.channels:  # by now the robot stands where it was sent, or fell
+                channel.stand()
+        self._ticked_s = now_s
         obstacle = (self._emergency_reason() or self._keep_engaged(now_s)
                     or self._obstacle(now_s))
         if obstacle is None:
@@ -222,12 +184,14 @@ class Guard:
         """
         if self.moving or not self.at_rest:
             return None
-        stale = self._measured.staleness(now_s)
-        if self.engaged and not stale and not any(
+        stale, unsuited = self._measured.staleness(now_s), self._blocks.get('controller')
+        if self.engaged and not stale and not unsuited and not any(
                 channel.is_astray(self._position(channel)) for channel in self.channels):
             return None
         if self.engaged:
             self.disengage()
+        if unsuited:
+            return Reason('controller', unsuited)
         if stale:
             return Reason('measured', stale)
         if not self._measured.at_rest(now_s):

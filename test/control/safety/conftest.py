@@ -16,7 +16,7 @@
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.control.safety.assembly import build_guard
 from diffusion_policy_ros.control.safety.command_reader import Command
-from diffusion_policy_ros.control.safety.guard import EmergencyStop
+from diffusion_policy_ros.control.safety.emergency import EmergencyStop
 import numpy as np
 import pytest
 

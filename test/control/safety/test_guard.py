@@ -14,7 +14,7 @@
 """The guard: when a robot holds, follows and stops, and that it keeps its limits throughout."""
 
 from diffusion_policy_ros.control.safety.command_reader import Command
-from diffusion_policy_ros.control.safety.guard import EmergencyStop
+from diffusion_policy_ros.control.safety.emergency import EmergencyStop
 from diffusion_policy_ros.errors import SafetyError
 import numpy as np
 import pytest

@@ -115,6 +115,34 @@ def test_a_robot_that_gets_nothing_need_not_answer(following):
     assert world.guard.state == 'FOLLOWING'
 
 
+def test_after_a_sleep_a_robot_that_may_have_moved_is_sent_nowhere_else(following):
+    world = following()
+    world.run(0.3, lambda now_s: ([1.9, 0.95], [0.5], [0.0]))
+    world.seen, world.follows, before = False, False, len(world.sent)
+    world.tick(pause_s=3.0)
+    world.seen, world.robot[:2] = True, (-0.5, -0.9)
+    world.run(0.2, away)
+    last = held(world.sent[:before])[:2]
+    assert all(row is None or (row[:2] == last).all() for row in world.sent[before:])
+    assert world.sent[before + 1:] == [None] * 20
+    world.run(0.5)
+    assert world.sent[-1][:2] == pytest.approx([-0.5, -0.9])
+
+
+@pytest.mark.parametrize('base', [0.0, 0.4])
+def test_nothing_is_sent_to_a_controller_that_takes_it_wrongly(
+        following, assert_limits_kept, base):
+    world = following()
+    world.run(0.3, ([1.9, 0.95], [0.5], [base]))
+    world.guard.block('controller', 'takes them in another order')
+    world.until('HOLDING', away)
+    world.run(1.0, away)
+    assert world.sent[-1] is None and world.guard.reason.source == 'controller'
+    assert_limits_kept(world.sent_at_all(), *world.limits)
+    world.guard.block('controller', '')
+    world.until('FOLLOWING', lambda now_s: (world.robot[:2], world.robot[2:], [0.0]))
+
+
 def test_a_gripper_keeps_its_grip_on_what_blocks_it(following):
     world = following()
     for _ in range(400):
