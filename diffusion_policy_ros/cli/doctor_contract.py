@@ -19,7 +19,7 @@ from dataclasses import replace
 from diffusion_policy_ros.cli.finding import Finding
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.control.safety.assembly import build_guard
-from diffusion_policy_ros.control.safety.channel import is_velocity
+from diffusion_policy_ros.control.safety.channel import is_velocity, unkept
 from diffusion_policy_ros.control.safety.emergency import EmergencyStop
 from diffusion_policy_ros.control.safety.limits import assumed, motion_limits
 from diffusion_policy_ros.errors import ConfigError, DatasetError, SafetyError
@@ -122,8 +122,9 @@ def guard_refusals(contract, source) -> list:
         found = [*unlimited.values(), *found]
     elif unlimited:
         found = [f'{source} has no limits, and nothing moves without: add limits.NAME.velocity '
-                 f'for each of {", ".join(unlimited)}, or give a robot_description (URDF) that '
-                 'has them', *found]
+                 f'for each of {", ".join(unlimited)}, or set use_robot_description of '
+                 'command_safety and give a URDF that has them', *found]
+    found += unkept(contract, contract.limits)
     return found or _guard_refusal(contract, contract.limits, source)
 
 

@@ -41,7 +41,7 @@ class SafetyTopics:
         :param prefix: Commands for <topic> are taken from <prefix>/<topic>.
         :param on_command: Called with the number of an output and a message for it.
         :param on_joints: Called with a topic of joint states and a message.
-        :raises ConfigError: if commands would come from where they go to.
+        :raises ConfigError: if what is heard would come from where commands go to.
         """
         self._node, self._contract, self._types = node, contract, {}
         # First, because a prefix may be no name, and publishers made before would stay.
@@ -55,10 +55,10 @@ class SafetyTopics:
         self._others = [self._subscribe(JOINT_STATE, topic, partial(on_joints, topic))
                         for topic in sorted(measuring)]
         heard = {each.topic_name for each in self._inputs + self._others}
-        for target in self._outputs:
-            if target.topic_name in heard:
+        for name in [target.topic_name for target in self._outputs]:
+            if name in heard:
                 self.destroy()
-                raise ConfigError(f'{target.topic_name} would be heard and commanded; correct '
+                raise ConfigError(f'{name} would be heard and commanded; correct '
                                   'input_prefix, the remapping, or the topics of the contract')
 
     def wait_for_description(self, on_description):

@@ -79,7 +79,8 @@ def test_a_position_limit_of_a_commanded_velocity_is_not_told_as_one_in_force(ex
         raw['limits']['linear.x'] = {'position': [0, 1], 'velocity': 1.0}
     lines = examine(change)
     assert '  linear.x: position any, velocity 1, acceleration 5, jerk 100' in lines
-    assert not warnings(lines)
+    told, = warnings(lines)
+    assert 'command_safety refuses: limits: the position limit of linear.x cannot be kept' in told
 
 
 def test_joints_without_a_velocity_limit_are_warned_of_one_by_one(examine):
@@ -89,8 +90,8 @@ def test_joints_without_a_velocity_limit_are_warned_of_one_by_one(examine):
     assert '  elbow [rad]: none that can be kept, see below' in lines
     assert warnings(lines) == [
         f'command_safety refuses: joint {name} has no velocity limit in my_arm.yaml, and nothing '
-        f'moves without: add limits.{name}.velocity to the contract, or give a robot_description '
-        '(URDF) that has it' for name in ('elbow', 'wrist_2')]
+        f'moves without: add limits.{name}.velocity to the contract, or set use_robot_description '
+        'of command_safety and give a URDF that has it' for name in ('elbow', 'wrist_2')]
     assert lines[-1] == '2 OK, 2 WARN, 0 ERROR'
 
 

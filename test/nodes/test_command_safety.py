@@ -24,6 +24,7 @@ from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.safety_topics import SafetyTopics  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
+from rclpy.node import Node  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 
@@ -211,7 +212,10 @@ def test_a_robot_description_that_does_not_fit_is_named(guarded):
      'in deg, a robot description in rad and m'),
     ({}, {'limits:': GRIPPER + 'limits:'}, 'joint g has no velocity limit'),
     ({}, {'limits:': GRIPPER + 'limits:' + GRIPPER_LIMIT, ', g]': ']'},
-     'no stream measures the position of g')])
+     'no stream measures the position of g'),
+    ({}, {'joints: [a, b]}': 'joints: [a, b], field: velocity}'},
+     'the position limit of a cannot be kept'),
+    ({}, {'topic: arm,': 'topic: joint_states,'}, 'would be heard and commanded')])
 def test_what_cannot_be_guarded_is_refused_at_configure(
         guarded, arm_contract, parameters, change, words):
     for part, other in change.items():
@@ -220,6 +224,30 @@ def test_what_cannot_be_guarded_is_refused_at_configure(
     assert world.node.trigger_configure() == TransitionCallbackReturn.FAILURE
     world.until('unconfigured: ', words)
     assert world.status[-1].level == DiagnosticStatus.ERROR
+
+
+def test_a_controller_of_another_joint_order_is_not_even_sent_a_held_position(
+        guarded, make_arm, arm_contract):
+    make_arm()
+
+    def controller(joints, **options):
+        node = Node('fwd', **options)
+        node.declare_parameter('joints', joints)
+        node.declare_parameter('interface_name', 'position')
+        return node
+
+    world = guarded(arm_contract.replace(
+        '{topic: arm, type: sensor_msgs/msg/JointState,',
+        '{topic: fwd/commands, type: std_msgs/msg/Float64MultiArray, stamp: receive,'))
+    wrong = world.peer.start(lambda **options: controller(['b', 'a'], **options))
+    world.activate()
+    world.until('HOLDING: /fwd takes its joints in the order (b, a)')
+    assert world.listen(0.5) == 0 and not world.rows
+    assert 'in the order (b, a)' in world.facts()['/fwd']
+    world.peer.stop(wrong)
+    world.peer.start(lambda **options: controller(['a', 'b'], **options))
+    world.until('no command yet')
+    world.until_rows()
 
 
 def test_an_error_in_the_loop_brakes_and_is_told(guarded, monkeypatch):

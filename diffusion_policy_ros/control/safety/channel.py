@@ -42,6 +42,11 @@ def is_velocity(output) -> bool:
     if output.field == 'effort':
         raise SafetyError(f'action (topic {output.topic!r}): efforts cannot be limited; command '
                           'positions or velocities')
+    return _commands_velocity(output)
+
+
+def _commands_velocity(output):
+    """Tell whether an output commands velocities."""
     return output.type in (ros.TWIST, ros.TWIST_STAMPED) or output.field == 'velocity'
 
 
@@ -55,7 +60,7 @@ def unkept(contract, limits) -> list:
     """
     return [f'limits: the position limit of {name} cannot be kept, because topic {output.topic!r} '
             'commands its velocity; command positions, or take the limit out and rely on the '
-            "controller's" for output in contract.actions if is_velocity(output)
+            "controller's" for output in contract.actions if _commands_velocity(output)
             for name in output.names if 'position' in limits.get(name, {})]
 
 

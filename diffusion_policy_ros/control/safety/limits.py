@@ -114,8 +114,8 @@ def _complete(entry, name, source):
     """Return all four limits of a joint."""
     if 'velocity' not in entry:
         raise SafetyError(f'joint {name} has no velocity limit in {source}, and nothing moves '
-                          f'without: add limits.{name}.velocity to the contract, or give a '
-                          'robot_description (URDF) that has it')
+                          f'without: add limits.{name}.velocity to the contract, or set '
+                          'use_robot_description of command_safety and give a URDF that has it')
     acceleration = entry.get('acceleration', entry['velocity'] / SECONDS_TO_VELOCITY)
     return {'position': (-math.inf, math.inf), 'acceleration': acceleration,
             'jerk': acceleration / SECONDS_TO_ACCELERATION, **entry}
