@@ -19,7 +19,8 @@ from diffusion_policy_ros.rotations import (
     quaternion_to_rot6d, rot6d_to_quaternion, unit_quaternion)
 import numpy as np
 
-PARALLEL = 1e-6
+# Below this angle, rad, the sphere is as good as flat, and its sine too small to divide by.
+PARALLEL = 1e-4
 
 
 def interpolate(output, before, after, fraction):
@@ -71,7 +72,7 @@ def _turn_quaternion(before, after, fraction):
         after, cosine = -after, -cosine
     angle = np.arccos(min(cosine, 1.0))
     if angle < PARALLEL:
-        return before
+        return unit_quaternion(before + fraction * (after - before))
     return (np.sin((1 - fraction) * angle) * before
             + np.sin(fraction * angle) * after) / np.sin(angle)
 

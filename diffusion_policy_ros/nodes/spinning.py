@@ -32,6 +32,9 @@ SIGNAL_CHECK_S = 0.1
 # A callback that has not returned so long after the first signal hangs. `ros2 launch`, which
 # sends SIGTERM 5 s after SIGINT, kills at 10 s: closing a bag on a slow disk has all that time.
 PATIENCE_S = 10.0
+HELP = ('usage: --ros-args [-p PARAMETER:=VALUE] [-r NAME:=OTHER] [--params-file FILE]\n'
+        'A ROS 2 node. The files in config/ list the parameters of each, docs/parameters.md '
+        'explains them.')
 USAGE = ('usage: --ros-args [-p PARAMETER:=VALUE] [-r NAME:=OTHER] [--params-file FILE], got: '
          '{wrong}. The files in config/ list the parameters of each node')
 # What rcl's sentences hold that tells users nothing.
@@ -62,6 +65,9 @@ def _run(node_class, args) -> int:
     :param args: Command line arguments for ROS; None takes those of the process.
     :return: Exit code: 0 after a clean end, 1 when the node could not start or hung.
     """
+    if {'-h', '--help'} & set(sys.argv[1:] if args is None else args):
+        print(HELP)
+        return 0
     stop = _StopSignals()
     node = None
     try:

@@ -91,6 +91,23 @@ def parse_record(text) -> PlanRecord:
         fields['promise'] = Promise(np.array(promise['rows'], dtype=np.float64),
                                     promise['frozen'], promise['first_row'])
         fields['rows'] = np.array(fields['rows'], dtype=np.float64)
-        return PlanRecord(**fields)
+        return _checked(PlanRecord(**fields))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ChunkError(f'{shown(text)} is no record of a plan: {error!r}') from error
+
+
+def _checked(record):
+    """Return a record whose fields are of their types; else raise a ValueError."""
+    for name, kind in PlanRecord.__annotations__.items():
+        value = getattr(record, name)
+        if kind in (str, int, bool, dict, list) and type(value) is not kind:
+            raise ValueError(f'{name} is {shown(value)}')
+    wanted = {'settings': ('sampler_changes', 'join', 'num_candidates', 'warm_start_level'),
+              'grid': ('origin_ns', 'rate_hz'),
+              'blending': ('name', 'blend_rows', 'ensemble_decay')}
+    for name, keys in wanted.items():
+        if set(getattr(record, name)) != set(keys):
+            raise ValueError(f'{name} holds {shown(getattr(record, name))}')
+    if record.rows.ndim != 2 or record.promise.rows.ndim != 2 or record.evaluations < 1:
+        raise ValueError('no rows, or no evaluations')
+    return record

@@ -176,6 +176,8 @@ def test_every_launch_argument_is_described(colcon_workspace, name):
     described = dict(line.split('|', 1) for line in shown.stdout.splitlines() if '|' in line)
     assert {'namespace', 'use_sim_time', 'log_level'} <= set(described)
     assert all(text and text != 'no description given' for text in described.values())
+    table = (HERE.parents[1] / 'docs' / 'lifecycle.md').read_text(encoding='utf-8')
+    assert not [name for name in described if f'`{name}`' not in table]
 
 
 @pytest.mark.parametrize('name', LAUNCH_FILES)

@@ -129,7 +129,14 @@ def test_arguments_that_ros_refuses_are_named_in_one_sentence(arguments, named):
     assert 'correct what follows --ros-args' in sentence and '.c:' not in sentence
 
 
-@pytest.mark.parametrize('argument', ['--help', 'my_arm.yaml'])
+@pytest.mark.parametrize('argument', ['-h', '--help'])
+def test_help_is_given_without_a_node(argument):
+    code, lines, errors = _end('pass', arguments=[argument])
+    assert (code, errors) == (0, '') and lines[0].startswith('usage: --ros-args')
+    assert 'config/' in lines[1]
+
+
+@pytest.mark.parametrize('argument', ['--helping', 'my_arm.yaml'])
 def test_arguments_for_nobody_are_answered_with_the_usage(argument):
     code, lines, errors = _end('pass', arguments=[argument])
     assert (code, lines) == (1, [])

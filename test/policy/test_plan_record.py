@@ -51,7 +51,11 @@ def test_a_record_comes_back_bit_for_bit(rows, known):
 
 @pytest.mark.parametrize('text', [
     '', '[]', 'null', '{', '{"format": 1}', '{"format": 2}', '[' * 100_000,
-    RECORD.to_json().replace('"seed"', '"sead"'), RECORD.to_json().replace('[0.0, 0.0]', '"x"')])
+    RECORD.to_json().replace('"seed"', '"sead"'), RECORD.to_json().replace('[0.0, 0.0]', '"x"'),
+    *(json.dumps({**json.loads(RECORD.to_json()), name: value}) for name, value in (
+        ('seed', '7'), ('settings', {}), ('grid', {'rate_hz': 30.0}), ('blending', []),
+        ('stamps_ns', 5), ('epoch', None), ('rows', [1.0, 2.0]), ('evaluations', 0),
+        ('is_complete', 1), ('weights', None)))])
 def test_what_is_no_record_is_refused_in_one_sentence(text):
     with pytest.raises(ChunkError, match='is no record of a plan'):
         parse_record(text)
