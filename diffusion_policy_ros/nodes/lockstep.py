@@ -30,12 +30,13 @@ from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.policy_server import PolicyServer
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC
+from diffusion_policy_ros.policy.plan_record import parse_record
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from trajectory_msgs.msg import JointTrajectory
+from std_msgs.msg import String
 
 # The pictures, the settling time and the slots of the commands all lie on this grid.
 STEP_NS = 25_000_000
@@ -73,7 +74,7 @@ class Lockstep(Node):
         self._commands, self._plans = [], []
         self.create_subscription(JointState, COMMAND_TOPIC, self._commands.append,
                                  qos.ROBOT_STATE)
-        self.create_subscription(JointTrajectory, 'policy_server/chunk', self._plans.append,
+        self.create_subscription(String, 'policy_server/plan_record', self._plans.append,
                                  qos.EVENTS)
         seed = self._settings['seed']
         self._sim = PushTSim(use_global_arguments=False, parameter_overrides=_overrides(
@@ -116,7 +117,7 @@ class Lockstep(Node):
         while self._now_ns < end_ns and not table.success:
             self._advance()
         stamps_ns = [nanoseconds(command.header.stamp) for command in self._commands]
-        begun_ns = [nanoseconds(plan.header.stamp) for plan in self._plans]
+        begun_ns = [parse_record(plan.data).first_command_ns for plan in self._plans]
         tell('episode', seed=seed, score=table.score(), success=table.success,
              seconds=(self._now_ns - start_ns) / 1e9,
              commands=[list(command.position) for command in self._commands],
