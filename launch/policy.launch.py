@@ -26,7 +26,6 @@ from launch.actions import (
     DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
-import yaml
 
 NODE = 'policy_server'
 PREFIX = 'policy'
@@ -65,7 +64,9 @@ def start_nodes(context):
         return lifecycle_node(context, NODE, parameters)
     known = {**from_params_file(context, NODE), **parameters}
     contract = known.get('contract') or contract_of(known.get('model'))
-    if not has_other_limits(LaunchConfiguration('safety_params_file').perform(context)):
+    # Else the safety node asks the robot's description for limits as well.
+    if not from_params_file(context, 'command_safety', 'safety_params_file').get(
+            'use_robot_description'):
         check_limits(contract)
     return [*lifecycle_node(context, NODE, {**parameters, 'command_prefix': PREFIX}),
             include_safety(contract)]
@@ -82,13 +83,6 @@ def contract_of(model):
         raise RuntimeError(f'model:={model}: the folder holds no contract.yaml, so it is another '
                            "package's checkpoint, or none: give the robot's with contract:=")
     return str(path)
-
-
-def has_other_limits(params_file):
-    """Tell whether the safety node will ask the robot's description for limits as well."""
-    nodes = yaml.safe_load(Path(params_file).read_text(encoding='utf-8')) or {}
-    return any(parameters.get('ros__parameters', {}).get('use_robot_description')
-               for parameters in nodes.values())
 
 
 def check_limits(path):

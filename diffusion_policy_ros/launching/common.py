@@ -84,21 +84,22 @@ def given(context, names) -> dict:
             for name, text in texts.items() if text}
 
 
-def from_params_file(context, node) -> dict:
+def from_params_file(context, node, argument='params_file') -> dict:
     """
-    Return the parameters that ``params_file`` has for a node in the namespace of this launch.
+    Return the parameters that a file has for a node in the namespace of this launch.
 
     :param context: ``LaunchContext`` with the arguments of ``lifecycle_arguments``.
     :param node: Name of the node.
+    :param argument: Launch argument that names the file.
     """
     namespace = LaunchConfiguration('namespace').perform(context).strip('/')
     name, found = f'/{namespace}/{node}' if namespace else f'/{node}', {}
-    path = Path(LaunchConfiguration('params_file').perform(context))
+    path = Path(LaunchConfiguration(argument).perform(context))
     for key, values in (yaml.safe_load(path.read_text(encoding='utf-8')) or {}).items():
         # As rcl: ** stands for any number of namespaces, * for one name.
         pattern = re.escape(f'/{key.lstrip("/")}').replace(r'/\*\*', '(/[^/]+)*')
         if re.fullmatch(pattern.replace(r'\*', '[^/]+'), name):
-            found.update(values.get('ros__parameters', {}))
+            found.update((values or {}).get('ros__parameters') or {})
     return found
 
 

@@ -14,6 +14,7 @@
 
 """Output that never waits: a terminal that is stopped must not stop the robot's brakes with it."""
 
+import faulthandler
 import fcntl
 import os
 import sys
@@ -38,6 +39,7 @@ class Console:
         os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', str(int(os.isatty(2))))
         self._flush()
         self._threads, self._originals = [], [os.dup(number) for number in OUTPUTS]
+        faulthandler.enable(self._originals[1])  # a crash takes the threads with it
         for number, original in zip(OUTPUTS, self._originals):
             reader, writer = os.pipe()
             fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
@@ -52,6 +54,7 @@ class Console:
     def __exit__(self, *error):
         """Put the outputs back, when what was written has been read."""
         self._flush()
+        faulthandler.disable()
         for number, original in zip(OUTPUTS, self._originals):
             os.dup2(original, number)
         for thread in self._threads:
@@ -59,7 +62,7 @@ class Console:
 
     def _flush(self):
         """Let go of what Python still holds."""
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
             try:
                 stream.flush()
             except OSError:  # nobody reads it
@@ -73,6 +76,8 @@ def _pass_on(reader, original):
         while chunk and is_open:
             try:
                 chunk = chunk[os.write(original, chunk):]
+            except BlockingIOError:  # one that does not wait either
+                break
             except OSError:  # the terminal is gone
                 is_open = False
     os.close(reader)

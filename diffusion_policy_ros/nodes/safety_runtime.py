@@ -88,8 +88,9 @@ class SafetyRuntime:
                 raise ConfigError(f'action (topic {output.topic!r}) is in {output.unit}, a robot '
                                   'description in rad and m; set use_robot_description to false '
                                   'and write the limits into the contract')
-        for sentence in unkept(self._contract, self._contract.limits):
-            raise SafetyError(sentence)
+        lost = unkept(self._contract, self._contract.limits)
+        if lost:
+            raise SafetyError('; '.join(lost))
         if not self._parameters['use_robot_description']:
             self._take_limits(self._contract.limits, path)
 
@@ -118,13 +119,18 @@ class SafetyRuntime:
         """Begin to hold, and to follow when that is safe."""
         self._ending = False
         self._is_dry = self._parameters['dry_run']
-        with self._lock:
-            if self._limits is not None:
-                self._guard, self._measured = self._build()
-        self._look_around()
+        if self._limits is not None:
+            self._begin_guard()
         self._beat = Beat(1 / self._period_s, time.monotonic_ns())
         self._loop = Clockwork(self._on_wake, self._failed, name='safety')
         self._loop.start()
+
+    def _begin_guard(self):
+        """Put a guard that knows nothing yet in charge, but who is around."""
+        guard, measured = self._build()
+        self._look_around(guard)
+        with self._lock:
+            self._guard, self._measured = guard, measured
 
     def stop(self):
         """Bring the robot to rest, and then be silent."""
@@ -156,20 +162,20 @@ class SafetyRuntime:
 
         :return: Who commands the controllers past this node, empty where nobody does.
         """
-        self._look_around()
+        self._look_around(self._guard)
         return self._topics.bypass()
 
     def controllers(self) -> dict:
         """Return what is known of each controller: name to sentence."""
         return self._controllers.facts()
 
-    def _look_around(self):
-        """Look who else is on the topics that commands come from, and who takes them."""
+    def _look_around(self, guard):
+        """Tell a guard who else is on the topics that commands come from, and who takes them."""
         objection, unsuited = self._topics.objection(), self._controllers.look()
-        with self._lock:
-            if self._guard is not None:
-                self._guard.block('publishers', objection)
-                self._guard.block('controller', unsuited)
+        if guard is not None:
+            with self._lock:
+                guard.block('publishers', objection)
+                guard.block('controller', unsuited)
 
     def with_guard(self, look):
         """
@@ -183,7 +189,7 @@ class SafetyRuntime:
     def _on_command(self, number, message):
         """Hand a command over, or count why it is none."""
         if self.with_guard(lambda guard: not guard.moving):
-            self._look_around()  # before it moves, and not up to half a second later
+            self._look_around(self._guard)  # before it moves, and not up to half a second later
         now_s, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         with self._lock:
             if self._guard is None:
@@ -205,7 +211,7 @@ class SafetyRuntime:
         with self._lock:
             for stream in self._measured.streams(topic) if self._guard is not None else ():
                 try:
-                    self._measured.update(stream, decode(message, stream), now_s)
+                    self._guard.measure(stream, decode(message, stream), now_s)
                 except DecodeError as error:
                     self._measured.refuse(stream, str(error))
 
@@ -224,9 +230,7 @@ class SafetyRuntime:
             self.refusal = f'{WAITING} that fits: {error}'
             return
         if self._loop is not None:
-            with self._lock:
-                self._guard, self._measured = self._build()
-            self._look_around()
+            self._begin_guard()
 
     def _on_wake(self):
         """Tick when it is time, whatever became of the last one; return the pause, s."""

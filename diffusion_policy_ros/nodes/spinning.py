@@ -89,7 +89,7 @@ def _run(node_class, args) -> int:
 
 
 class _StopSignals:
-    """The first signal asks for the end; see ``run`` for the others."""
+    """The first signal asks for the end; see ``_run`` for the others."""
 
     def __init__(self):
         """Take over the signals, but for a SIGHUP that ``nohup`` has switched off."""
@@ -139,6 +139,8 @@ def _spin(node, stop):
             try:
                 executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
             except ValueError as error:
+                if 'must not be negative' not in str(error):
+                    raise
                 # What rclpy makes of a time below 0 on /clock.
                 node.get_logger().error(f'a message was dropped: {error}',
                                         throttle_duration_sec=1.0)

@@ -97,10 +97,8 @@ class Channel:
         self.reader = CommandReader(output, watchdog_s)
         self._watchdog_s = watchdog_s
         self._max_jump = self._limits.velocity * max_jump_s
-        # A gripper is blocked by whatever it holds, and velocities are not measured.
-        self._is_compared = not self.is_velocity and output.interpolation != 'hold'
-        self._seen = self._sent_then = None
-        self._sent_since = np.zeros(len(output.names))
+        # How far it was sent since the measurement last changed: by now, and when it last came.
+        self._ahead, self._unanswered = np.zeros((2, len(output.names)))
         self._slack = self._limits.velocity * period_s
         self._reference = Reference()
         self._heard_s = self._interval_s = None
@@ -135,7 +133,7 @@ class Channel:
         inside = np.clip(measured, self._limits.low, self._limits.high)
         is_near = np.abs(measured - inside) <= self._slack
         self._filter.engage(np.where(is_near, inside, measured))
-        self._seen, self._sent_then = measured, self._filter.position
+        self._ahead, self._unanswered = np.zeros((2, len(inside)))
 
     def stand(self):
         """Take it that the robot has come to rest where it was last sent; velocities go on."""
@@ -218,53 +216,56 @@ class Channel:
 
         :param measured: Measured positions, ``(n,)``; not read for velocities.
         """
-        return self._is_compared and bool(
+        return not self.is_velocity and bool(
             (np.abs(measured - self._filter.position) > self._max_jump).any())
 
-    def see(self, measured, *, obeyed):
+    def compare(self, fresh, has_changed):
         """
-        Note how far each joint has been sent since its measurement last changed.
+        Note a measurement beside how far the robot was sent since the last one that differed.
 
-        :param measured: Newest measured positions, ``(n,)``; not read for velocities.
-        :param obeyed: Whether the robot was really sent there.
+        :param fresh: Which entries were measured, bool ``(n,)``.
+        :param has_changed: Whether anything in the message differs from the last one.
         """
-        if not self._is_compared or not self._filter.engaged:
-            return
-        sent = self._filter.position
-        same = (measured == self._seen) & obeyed
-        self._sent_then = np.where(same, self._sent_then, sent)
-        self._sent_since, self._seen = np.abs(sent - self._sent_then), measured
+        if has_changed:
+            self._ahead = np.where(fresh, 0.0, self._ahead)
+        self._unanswered = np.where(fresh, np.abs(self._ahead), self._unanswered)
 
     def unanswered(self, reach_s) -> str:
         """
-        Say that a joint was sent on, and its measurement did not change in a single bit.
+        Say that a joint was sent on, and the joint states did not change in a single bit.
 
         :param reach_s: What is too far, as time at the velocity limit, s.
-        :return: One sentence, empty where all measurements answer.
+        :return: One sentence, empty where the measurements answer. A gripper need not move for
+            them to change, and velocities are not measured.
         """
-        ratios = self._sent_since / (self._limits.velocity * reach_s)
+        ratios = self._unanswered / (self._limits.velocity * reach_s)
         worst = int(np.argmax(ratios))
-        if ratios[worst] <= 1:
+        if ratios[worst] <= 1 or self.is_velocity or self.output.interpolation == 'hold':
             return ''
         return (f'{self.output.topic}: {self.output.names[worst]} was sent '
-                f'{self._sent_since[worst]:.3g} further, and its measurement stayed at exactly '
-                f'{self._seen[worst]:.6g}: joint states that are frozen, or a robot that is '
-                'blocked; nothing moves until it changes')
+                f'{self._unanswered[worst]:.3g} further, and not a bit of the joint states has '
+                'changed: they are frozen, or the robot is blocked. Move it a little by its own '
+                'means; if it is where they say, deactivate and activate')
 
-    def step(self, now_s, speed_scale):
+    def step(self, now_s, speed_scale, *, obeyed):
         """
         Follow the commands for one period, or brake and hold.
 
         :param now_s: The time, s.
         :param speed_scale: Share of the velocity limits that may be used, in (0, 1]; None brakes.
+        :param obeyed: Whether the robot gets what is returned.
         :return: What to send, float64 ``(n,)``.
         """
+        before = None if self.is_velocity else self._filter.position
         if speed_scale is None:
-            return self._filter.step(None)
-        sent = self._filter.step(self._reference.at(now_s), speed_scale=speed_scale)
-        self.steps += 1
-        self.interventions += self._filter.intervened
-        self.any_intervention += bool(np.any(self._filter.intervened))
+            sent = self._filter.step(None)
+        else:
+            sent = self._filter.step(self._reference.at(now_s), speed_scale=speed_scale)
+            self.steps += 1
+            self.interventions += self._filter.intervened
+            self.any_intervention += bool(np.any(self._filter.intervened))
+        if obeyed and not self.is_velocity:
+            self._ahead = self._ahead + sent - before
         return sent
 
     def _too_far(self, wanted, where, here):

@@ -19,13 +19,14 @@ from typing import NamedTuple
 
 from diffusion_policy_ros.control.safety.measured import REST_S
 from diffusion_policy_ros.errors import SafetyError
+import numpy as np
 
 # HOLDING: at rest. RAMPING: moving, not yet at full speed. STOPPING: braking. ESTOP: braking, then
 # at rest and silent, until somebody re-arms.
 STATES = ('HOLDING', 'RAMPING', 'FOLLOWING', 'STOPPING', 'ESTOP')
 # What others may object to. A controller that takes joints wrongly is sent no position at all.
 BLOCKS = ('failure', 'end', 'dry_run', 'publishers', 'controller')
-# Why the robot does not follow, in the order in which people are told.
+# Why the robot does not follow.
 SOURCES = ('e_stop', 'measured', 'rest', 'limits', *BLOCKS, 'speed_scale', 'command', 'jump')
 # Joint states are frozen that do not change while a joint is sent as far as its velocity limit
 # goes in this time, s: no robot lags that far behind. One that is at rest does not lag at all.
@@ -73,8 +74,7 @@ class Guard:
         self.speed_scale = 1.0
         self.engaged, self.obeyed = False, True
         self.stops = Counter()
-        self._seen_updates, self._served_trips = 0, emergency.trips
-        self._ticked_s = None
+        self._looks_anew, self._seen_trips, self._ticked_s = False, emergency.trips, None
         self._blocks = {}
         self._reason = Reason('measured', 'has not looked at the robot yet')
         self._since_s = None  # when the motion began; None while the robot does not follow
@@ -92,7 +92,7 @@ class Guard:
     @property
     def reason(self):
         """Return the ``Reason`` not to follow, None while the robot follows."""
-        return self._emergency_reason() or self._reason
+        return self._interruption() or self._reason
 
     @property
     def scale(self) -> float:
@@ -127,8 +127,20 @@ class Guard:
     def disengage(self):
         """Forget the held position: the next one is measured. Only at rest."""
         assert self.at_rest
-        self.engaged = False
+        self.engaged = self._looks_anew = False
         self._measured.look_anew()
+
+    def measure(self, stream, values, now_s):
+        """
+        Take over a measurement.
+
+        :param stream: One of the streams of ``MeasuredJoints``.
+        :param values: Finite numbers, one per entry of the stream.
+        :param now_s: When it arrived, s.
+        """
+        has_changed = self._measured.update(stream, values, now_s)
+        for channel in self.channels:
+            channel.compare(np.isin(channel.output.names, stream.names), has_changed)
 
     def tick(self, now_s):
         """
@@ -137,42 +149,40 @@ class Guard:
         :param now_s: The time, s.
         :return: What to send to each channel, float64 ``(n,)`` each, or None for nothing.
         """
-        self._compare()
-        if self.engaged and now_s - self._ticked_s > REST_S:
-            for channel in self.channels:  # by now the robot stands where it was sent, or fell
-                channel.stand()
-        self._ticked_s = now_s
-        obstacle = (self._emergency_reason() or self._keep_engaged(now_s)
-                    or self._obstacle(now_s))
+        self._notice(now_s)
+        obstacle = self._interruption() or self._keep_engaged(now_s) or self._obstacle(now_s)
         if obstacle is None:
             self._begin(now_s)
         else:
             self._stop(obstacle)
-        if self._served_trips != self._emergency.trips and self.at_rest:
-            self._served_trips = self._emergency.trips
-            self.disengage()  # the robot's power may be off: look anew when it is armed
+        if self._looks_anew and self.at_rest:
+            self.disengage()
         if not self.engaged:
             return None
-        return [channel.step(now_s, self._scale or None) for channel in self.channels]
+        return [channel.step(now_s, self._scale or None, obeyed=self.obeyed)
+                for channel in self.channels]
 
-    def _emergency_reason(self):
-        """Return why the emergency stop holds the robot, None while it is armed."""
+    def _notice(self, now_s):
+        """Find out whether the robot may be elsewhere, or without power, once it is at rest."""
+        if self.engaged and now_s - self._ticked_s > REST_S:
+            self._looks_anew = True
+            for channel in self.channels:  # by now the robot stands where it was sent, or fell
+                channel.stand()
+        if self._emergency.trips != self._seen_trips or self._blocks.get('controller'):
+            self._looks_anew = True
+        self._ticked_s, self._seen_trips = now_s, self._emergency.trips
+
+    def _interruption(self):
+        """Return why the robot is to come to rest and be measured anew, None when it is not."""
         if self._emergency.reason:
             return Reason('e_stop', f'emergency stop by {self._emergency.reason}; call ~/rearm '
                           'when it is safe to move')
-        if self._served_trips != self._emergency.trips:
-            return Reason('e_stop', 'brakes after an emergency stop that is armed again')
-        return None
-
-    def _compare(self):
-        """Let every channel see a new measurement beside where it was sent."""
-        if self._seen_updates != self._measured.updates:
-            self._seen_updates = self._measured.updates
-            for channel in self.channels:
-                channel.see(self._position(channel), obeyed=self.obeyed)
+        if self._blocks.get('controller'):
+            return Reason('controller', self._blocks['controller'])
+        return Reason('rest', 'comes to rest, to be measured anew') if self._looks_anew else None
 
     def _frozen(self, reach_s):
-        """Say that measurements do not answer to the commands, empty when they do."""
+        """Say that measurements do not answer to what was sent, empty when they do."""
         return next(filter(None, (channel.unanswered(reach_s) for channel in self.channels)), '')
 
     def _keep_engaged(self, now_s):
@@ -184,14 +194,12 @@ class Guard:
         """
         if self.moving or not self.at_rest:
             return None
-        stale, unsuited = self._measured.staleness(now_s), self._blocks.get('controller')
-        if self.engaged and not stale and not unsuited and not any(
+        stale = self._measured.staleness(now_s)
+        if self.engaged and not stale and not any(
                 channel.is_astray(self._position(channel)) for channel in self.channels):
             return None
         if self.engaged:
             self.disengage()
-        if unsuited:
-            return Reason('controller', unsuited)
         if stale:
             return Reason('measured', stale)
         if not self._measured.at_rest(now_s):

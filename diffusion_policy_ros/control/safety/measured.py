@@ -38,14 +38,11 @@ class _Source:
     places: list
     heard_s: float = -inf
     refusal: str = ''
+    values: object = None
 
 
 class MeasuredJoints:
-    """
-    Keeps the measured positions of the joints that are commanded.
-
-    :ivar updates: How many measurements have come.
-    """
+    """Keeps the measured positions of the joints that are commanded."""
 
     def __init__(self, streams, names, velocity):
         """
@@ -59,7 +56,6 @@ class MeasuredJoints:
         """
         self.names = tuple(names)
         self._position = np.full(len(names), np.nan)
-        self.updates = 0
         self.look_anew()
         self._reach = REST_SPEED * REST_S * np.asarray(velocity)
         self._sources = {}
@@ -104,22 +100,24 @@ class MeasuredJoints:
         """
         return [stream for stream in self._sources if stream.topic == topic]
 
-    def update(self, stream, values, now_s):
+    def update(self, stream, values, now_s) -> bool:
         """
         Take over a measurement.
 
         :param stream: One of ``streams``.
         :param values: Finite numbers, one per entry of the stream.
         :param now_s: When it arrived, s on a clock that never steps.
+        :return: Whether anything in it differs from the last one.
         """
         source = self._sources[stream]
-        found = dict(zip(stream.names, values))
+        found, before = dict(zip(stream.names, values)), source.values
+        source.values = np.array(values)
         self._position = self._position.copy()  # others may still look at the last one
         self._position[source.places] = [found[name] for name in source.names]
         source.heard_s, source.refusal = now_s, ''
-        self.updates += 1
         if not (np.abs(self._position - self._anchor) <= self._reach).all():
             self._anchor, self._anchor_s = self._position, now_s
+        return not np.array_equal(source.values, before)
 
     def refuse(self, stream, text):
         """

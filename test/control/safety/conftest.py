@@ -73,7 +73,7 @@ class World:
         """Show the robot as it is."""
         for stream in self.measured.streams('joint_states'):
             b, a, g = self.robot
-            self.measured.update(stream, [a, b, g], self.now_s)
+            self.guard.measure(stream, [a, b, g], self.now_s)
 
     def tick(self, pause_s=PERIOD_S):
         """Let one period pass."""

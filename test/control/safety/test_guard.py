@@ -287,12 +287,12 @@ def test_a_late_tick_moves_the_robot_by_one_period_only(following, assert_limits
     assert_limits_kept(world.sent_in_one_go(), *world.limits)
 
 
-def test_a_tick_after_a_long_sleep_finds_everything_stale(following):
+def test_a_tick_after_a_long_sleep_ends_the_motion(following):
     world = following()
     world.run(0.2, wave)
     world.seen = False
     world.tick(pause_s=60.0)
-    assert world.guard.state == 'STOPPING' and world.guard.reason.source == 'measured'
+    assert world.guard.state == 'STOPPING' and world.guard.reason.source == 'rest'
 
 
 def test_a_command_without_a_time_is_reached_when_the_next_one_is_expected(following):

@@ -47,8 +47,8 @@ def frozen(following):
 
 def test_joint_states_that_freeze_stop_the_robot_and_say_which(frozen, assert_limits_kept):
     world, real = frozen
-    assert world.guard.reason.source == 'measured'
-    assert 'arm: ' in world.guard.reason.text and 'stayed at exactly' in world.guard.reason.text
+    text = world.guard.reason.text
+    assert text.startswith('arm: ') and 'not a bit of the joint states' in text
     far = np.abs(held(world.sent)[:2] - world.robot[:2])
     # Half a second at full speed, and the way to rest.
     assert 0.4 < far.max() < 1.0 + 0.5
@@ -62,7 +62,7 @@ def test_a_frozen_measurement_is_never_sent(frozen, assert_limits_kept):
     world.run(1.0, away)
     world.emergency.rearm()
     world.run(1.0, away)
-    assert world.sent[-1] is None and 'stayed at exactly' in world.guard.reason.text
+    assert world.sent[-1] is None and 'not a bit of the joint states' in world.guard.reason.text
     before = held(world.sent)
     world.robot, world.follows = real, True
     here = list(real[:2]), [real[2]], [0.0]
@@ -81,7 +81,7 @@ def test_an_emergency_stop_right_after_a_freeze_does_not_take_the_robot_back(fol
     assert np.abs(held(world.sent)[:2] - world.robot[:2]).max() > 0.1
     world.emergency.rearm()
     world.run(1.0, away)
-    assert world.sent[-1] is None and 'stayed at exactly' in world.guard.reason.text
+    assert world.sent[-1] is None and 'not a bit of the joint states' in world.guard.reason.text
 
 
 def test_a_robot_that_lags_is_not_frozen(following):
@@ -106,6 +106,41 @@ def test_a_blocked_robot_is_held_where_it_is_after_a_pause(following):
         world.tick()
     assert silence_s(world) >= REST_S
     assert world.sent[-1][:2] == pytest.approx(world.robot[:2], abs=1e-4)
+
+
+def test_one_joint_that_is_blocked_does_not_make_the_joint_states_frozen(following):
+    world = following()
+    for _ in range(150):
+        world.run(world.PERIOD_S, lambda now_s: ([0.8 * np.sin(now_s), 0.95], [0.5], [0.0]))
+        world.robot[1] = 0.0
+    assert world.guard.state == 'FOLLOWING' and world.sent[-1][1] > 0.9
+    world.follows = False
+    world.until('HOLDING')
+    world.run(1.0)
+    assert world.sent[-1][1] == 0.0 and silence_s(world) >= REST_S
+
+
+def test_a_dry_run_makes_frozen_joint_states_no_more_credible(frozen):
+    world, real = frozen
+    for obeyed in (False, True):
+        world.guard.disengage()
+        world.guard.obeyed = obeyed
+        world.run(1.0, away)
+    assert world.sent[-1] is None and 'not a bit of the joint states' in world.guard.reason.text
+
+
+def test_after_a_sleep_no_motion_goes_on_whatever_came_meanwhile(following):
+    world = following()
+    world.run(0.3, away)
+    before = len(world.sent)
+    world.now_s += 3.0
+    world.measure()
+    world.command(*away(world.now_s))
+    world.tick(pause_s=0.0)
+    assert world.guard.state == 'HOLDING' and world.guard.reason.source == 'rest'
+    world.run(0.2, away)
+    assert world.sent[before:] == [None] * 21
+    world.until('RAMPING', lambda now_s: (world.robot[:2], world.robot[2:], [0.0]))
 
 
 def test_a_robot_that_gets_nothing_need_not_answer(following):
@@ -163,7 +198,7 @@ def test_a_stop_that_is_armed_again_at_once_is_served_all_the_same(
     world.run(braking_s, away)
     world.emergency.rearm()
     world.run(0.02, away)
-    assert world.guard.state == 'STOPPING' and world.guard.reason.source == 'e_stop'
+    assert world.guard.state == 'STOPPING' and world.guard.reason.source == 'rest'
     world.until('RAMPING', lambda now_s: (world.robot[:2], world.robot[2:], [0.0]))
     assert_limits_kept(world.sent_at_all(), *world.limits)
     assert silence_s(world) >= REST_S
