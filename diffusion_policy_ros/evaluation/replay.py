@@ -144,8 +144,9 @@ class CommandReplay:
         if not np.isfinite(first.promise.rows).any():
             return first.first_command_ns
         offset_ms = max(output.offset_ms for output in self._contract.actions)
+        # Without the plan before it, its first row is taken to be due at the next slot.
         return first.accepted_ns + round(
-            len(first.rows) * self._contract.period_ns + offset_ms * 1e6)
+            (len(first.rows) + 1) * self._contract.period_ns + offset_ms * 1e6)
 
     def slot_ns(self, output, message, receive_ns):
         """
