@@ -15,6 +15,7 @@
 """Safety node and policy server under a manager that knows their names only, such as nav2's."""
 
 from functools import partial
+import gc
 from pathlib import Path
 import re
 import time
@@ -145,6 +146,8 @@ def model(save_tiny_policy):
 @pytest.fixture
 def stand(peer, model, make_robot, make_server_client, monkeypatch):
     """Return a stand whose nodes are unconfigured."""
+    # In a process of its own the server's garbage collection holds no safety node up.
+    monkeypatch.setattr(gc, 'collect', lambda: 0)
     stand = Stand(peer, model, make_robot(), make_server_client())
     publish = SafetyTopics.publish
 
