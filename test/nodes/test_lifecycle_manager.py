@@ -15,10 +15,10 @@
 """Safety node and policy server under a manager that knows their names only, such as nav2's."""
 
 from functools import partial
-import gc
 from pathlib import Path
 import re
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ import yaml
 pytest.importorskip('rclpy')
 pytest.importorskip('torch')
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
-from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.nodes import policy_runtime, qos  # noqa: E402
 from diffusion_policy_ros.nodes.command_safety import CommandSafety  # noqa: E402
 from diffusion_policy_ros.nodes.policy_server import PolicyServer  # noqa: E402
 from diffusion_policy_ros.nodes.safety_topics import SafetyTopics  # noqa: E402
@@ -147,7 +147,8 @@ def model(save_tiny_policy):
 def stand(peer, model, make_robot, make_server_client, monkeypatch):
     """Return a stand whose nodes are unconfigured."""
     # In a process of its own the server's garbage collection holds no safety node up.
-    monkeypatch.setattr(gc, 'collect', lambda: 0)
+    monkeypatch.setattr(policy_runtime, 'gc', SimpleNamespace(
+        collect=lambda: 0, freeze=lambda: None, unfreeze=lambda: None))
     stand = Stand(peer, model, make_robot(), make_server_client())
     publish = SafetyTopics.publish
 
