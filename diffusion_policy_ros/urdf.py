@@ -26,6 +26,9 @@ from diffusion_policy_ros.errors import ConfigError
 ROTATING = ('revolute', 'continuous')
 MOVABLE = (*ROTATING, 'prismatic')
 JOINT_TYPES = (*MOVABLE, 'fixed', 'floating', 'planar')
+# What contracts call the units of a URDF; without a name they are taken for those.
+POSITION_UNITS = ('', 'rad', 'm')
+VELOCITY_UNITS = ('rad/s', 'm/s')
 MAX_CHARACTERS = 20_000_000
 # Expanded files still declare the namespace, but no element of theirs is in it.
 XACRO_NAMESPACES = ('{http://www.ros.org/wiki/xacro}', '{http://ros.org/wiki/xacro}')

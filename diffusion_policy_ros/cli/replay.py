@@ -54,13 +54,13 @@ def run(args) -> int:
     from diffusion_policy_ros.data.bag_reader import open_bag
     from diffusion_policy_ros.policy.policy import Policy
 
+    if args.out and not args.out.absolute().parent.is_dir():
+        raise ConfigError(f'--out {args.out}: its folder does not exist; create it first')
     policy = Policy.load(args.model, args.device)
     contract = load_contract(args.contract) if args.contract else policy.contract
     if contract is None:
         raise ConfigError(f'{args.model} holds no contract.yaml; name the contract of the robot '
                           'with --contract')
-    if args.out and not args.out.absolute().parent.is_dir():
-        raise ConfigError(f'--out {args.out}: its folder does not exist; create it first')
     with open_bag(args.bag) as bag:
         topic = _record_topic(bag)
         figures = _replay_run(args, bag, topic, policy, contract) if topic else \
@@ -157,14 +157,14 @@ def _replay_commands(bag, contract, records, plans):
         for topic, message, receive_ns in bag.messages(
             {topic: output.type for topic, (_, output) in outputs.items()})]
     counts = {topic: [0, 0] for topic in outputs}
-    slots, unknown = {}, 0
+    slots, unknown, known_from_ns = {}, 0, replay.known_from_ns
     for slot_ns, topic, message in recorded:
         slots.setdefault(slot_ns, []).append((topic, message))
     for slot_ns in sorted(slot for slot in slots if slot is not None):
         if slot_ns < records[0].first_command_ns:
             continue  # of a plan before the bag began
         messages = replay.messages(slot_ns, bag.types)
-        if slot_ns < replay.known_from_ns:
+        if slot_ns < known_from_ns:
             unknown += len(slots[slot_ns])
             continue
         for topic, message in slots[slot_ns]:

@@ -21,6 +21,7 @@ from functools import partial
 from diffusion_policy_ros import message_types as ros
 from diffusion_policy_ros.control.kinematics import Chain
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.urdf import POSITION_UNITS
 import numpy as np
 
 # Of a mobile base (REP-105), and of whatever names no frame of its own.
@@ -28,8 +29,6 @@ BASE_FRAME = 'base_link'
 PLANAR = ('linear.x', 'linear.y', 'angular.z')
 COORDINATES = ('_x', '_y', '_z')
 ARM_WIDTH_M, BASE_WIDTH_M = 0.005, 0.03
-# A URDF counts in these.
-URDF_UNITS = ('', 'rad', 'm')
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _tip(contract, urdf, tip_link):
         (name, output) for output in contract.actions for name in output.names)}
     for name in chain.joint_names:
         output = joints[name][1] if name in joints else None
-        if output is None or output.field != 'position' or output.unit not in URDF_UNITS:
+        if output is None or output.field != 'position' or output.unit not in POSITION_UNITS:
             raise ConfigError(f'the position of the joint {name}, which moves {tip_link}, is not '
                               'commanded in rad or m')
     if not chain.joint_names:

@@ -37,7 +37,7 @@ class Console:
         """Put pipes in place of the outputs."""
         # A pipe is no terminal; colours are kept where there were some.
         os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', str(int(os.isatty(2))))
-        self._flush()
+        _flush()
         self._threads, self._originals = [], [os.dup(number) for number in OUTPUTS]
         faulthandler.enable(self._originals[1])  # a crash takes the threads with it
         for number, original in zip(OUTPUTS, self._originals):
@@ -53,20 +53,21 @@ class Console:
 
     def __exit__(self, *error):
         """Put the outputs back, when what was written has been read."""
-        self._flush()
+        _flush()
         faulthandler.disable()
         for number, original in zip(OUTPUTS, self._originals):
             os.dup2(original, number)
         for thread in self._threads:
             thread.join(LAST_WORDS_S)
 
-    def _flush(self):
-        """Let go of what Python still holds."""
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            try:
-                stream.flush()
-            except OSError:  # nobody reads it
-                pass
+
+def _flush():
+    """Let go of what Python still holds."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:  # nobody reads it
+            pass
 
 
 def _pass_on(reader, original):

@@ -31,10 +31,10 @@ from diffusion_policy_ros.nodes.safety_parameters import choose_watchdog_ms
 from diffusion_policy_ros.nodes.safety_topics import SafetyTopics
 from diffusion_policy_ros.observation.decode import decode
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
+from diffusion_policy_ros.urdf import POSITION_UNITS, VELOCITY_UNITS
 
 # How much longer than the slowest stop to wait for it: threads are late on a busy computer.
 PATIENCE_S = 1.0
-URDF_UNITS = ('', 'rad', 'm', 'rad/s', 'm/s')
 WAITING = 'waiting for the topic robot_description'
 
 
@@ -83,7 +83,8 @@ class SafetyRuntime:
         self._contract = load_contract(path)
         for output in self._contract.actions:
             is_velocity(output)  # or refuse it, whatever its limits
-            if (self._parameters['use_robot_description'] and output.unit not in URDF_UNITS
+            if (self._parameters['use_robot_description']
+                    and output.unit not in POSITION_UNITS + VELOCITY_UNITS
                     and output.type not in (TWIST, TWIST_STAMPED)):
                 raise ConfigError(f'action (topic {output.topic!r}) is in {output.unit}, a robot '
                                   'description in rad and m; set use_robot_description to false '

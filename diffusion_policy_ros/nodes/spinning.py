@@ -32,11 +32,9 @@ SIGNAL_CHECK_S = 0.1
 # A callback that has not returned so long after the first signal hangs. `ros2 launch`, which
 # sends SIGTERM 5 s after SIGINT, kills at 10 s: closing a bag on a slow disk has all that time.
 PATIENCE_S = 10.0
-HELP = ('usage: --ros-args [-p PARAMETER:=VALUE] [-r NAME:=OTHER] [--params-file FILE]\n'
-        'A ROS 2 node. The files in config/ list the parameters of each, docs/parameters.md '
-        'explains them.')
-USAGE = ('usage: --ros-args [-p PARAMETER:=VALUE] [-r NAME:=OTHER] [--params-file FILE], got: '
-         '{wrong}. The files in config/ list the parameters of each node')
+USAGE = 'usage: --ros-args [-p PARAMETER:=VALUE] [-r NAME:=OTHER] [--params-file FILE]'
+HELP = (f'{USAGE}\nA ROS 2 node. The files in config/ list the parameters of each, '
+        'docs/parameters.md explains them.')
 # What rcl's sentences hold that tells users nothing.
 NOISE = re.compile(r', at \S+:\d+|\. Error: error not set')
 
@@ -127,7 +125,8 @@ def _join_ros(args):
                           '--ros-args, or the ROS variables of the environment') from error
     wrong = remove_ros_args(sys.argv[1:] if args is None else args)
     if wrong:
-        raise ConfigError(USAGE.format(wrong=' '.join(wrong)))
+        raise ConfigError(f'{USAGE}, got: {" ".join(wrong)}. The files in config/ list the '
+                          'parameters of each node')
 
 
 def _spin(node, stop):

@@ -52,12 +52,16 @@ sys.exit(code)
 EVERY_SIGNAL = '[signal.raise_signal(number) for number in spinning.SIGNALS * 2]'
 
 
+def _environment(domain=DOMAIN_ID):
+    """Return the environment of a process with this package on a domain."""
+    return {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONPATH': os.pathsep.join(
+        [str(ROOT), os.environ.get('PYTHONPATH', '')])}
+
+
 def _end(callback, ending='pass', before='', after='', arguments=(), domain=DOMAIN_ID):
     """Run a node whose timer calls back; return (exit code, lines printed, errors)."""
     program = PROGRAM.format(callback=callback, ending=ending, before=before, after=after)
-    environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONPATH': os.pathsep.join(
-        [str(ROOT), os.environ.get('PYTHONPATH', '')])}
-    done = subprocess.run([sys.executable, '-c', program, *arguments], env=environment,
+    done = subprocess.run([sys.executable, '-c', program, *arguments], env=_environment(domain),
                           capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout.split('\n')[:-1], done.stderr
 
@@ -79,9 +83,7 @@ def test_output_that_nobody_reads_holds_no_node_up(tmp_path):
                  'signal.raise_signal(signal.SIGINT)',
         ending=f'open({str(done)!r}, "w").close()', before='', after='')
     node = subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, env={
-                                **os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID), 'PYTHONPATH':
-                                os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])})
+                            stderr=subprocess.PIPE, env=_environment())
     try:
         assert node.wait(timeout=60) == 0 and done.exists()
     finally:

@@ -71,6 +71,9 @@ class Guard:
         """
         self.channels, self._measured, self._emergency = channels, measured, emergency
         self._ramp_in_s = ramp_in_s
+        # Which entries of each channel a stream measures.
+        self._fresh = {stream: [np.isin(channel.output.names, names) for channel in channels]
+                       for stream, names in measured.names_by_stream().items()}
         self.speed_scale = 1.0
         self.engaged, self.obeyed = False, True
         self.stops = Counter()
@@ -139,8 +142,8 @@ class Guard:
         :param now_s: When it arrived, s.
         """
         has_changed = self._measured.update(stream, values, now_s)
-        for channel in self.channels:
-            channel.compare(np.isin(channel.output.names, stream.names), has_changed)
+        for channel, fresh in zip(self.channels, self._fresh[stream]):
+            channel.compare(fresh, has_changed)
 
     def tick(self, now_s):
         """

@@ -73,6 +73,10 @@ class MeasuredJoints:
                               'the policy does not need it), or take the output out of the '
                               'contract given to command_safety')
 
+    def names_by_stream(self) -> dict:
+        """Return the joints that are taken from each stream."""
+        return {stream: source.names for stream, source in self._sources.items()}
+
     def check_unit(self, output):
         """
         Refuse an output whose numbers cannot be compared with the measured ones.
