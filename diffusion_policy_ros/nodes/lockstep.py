@@ -14,10 +14,11 @@
 """
 The node ``lockstep``: the policy server and Push-T over ROS, on a clock that waits for both.
 
-All messages go over DDS, as between processes. The clock advances by a step when all that is due
-has been done, planning included, so that simulated time is as fast as the machine allows and holds
-no latency but the contract's settling time and the injected delay. Started by ``dpr bench joins
---ros``; tells each episode on standard output.
+All messages go over DDS, as between processes. The clock advances to the server's next slot when
+all that is due has been done, planning included, and no message is under way. So simulated time is
+as fast as the machine allows, holds no latency but the contract's settling time and the injected
+delay, and a run gives the same commands every time. Started by ``dpr bench joins --ros``; tells
+each episode on standard output.
 """
 
 import time
@@ -29,7 +30,8 @@ from diffusion_policy_ros.nodes.conductor import conduct, tell
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.policy_server import PolicyServer
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim
-from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC
+from diffusion_policy_ros.nodes.pusht_topics import (
+    CAMERA_TOPIC, COMMAND_TOPIC, JOINTS_TOPIC)
 from diffusion_policy_ros.policy.plan_record import parse_record
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -38,13 +40,17 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-# The pictures, the settling time and the slots of the commands all lie on this grid.
-STEP_NS = 25_000_000
+# Until the server has laid its slots.
+FIRST_STEP_NS = 25_000_000
 START_NS = 1_000_000_000
+# Not counted: the first plans show how many rows plans take on this clock, which what they take to
+# warm up on the other one does not tell.
+REHEARSAL_NS = 3_000_000_000
 # Pictures and joint states per second: what the policy looks at, and no more to compute.
 RATE_HZ = 10.0
 # What is sent is there within this time; a picture that is lost must not stop the clock.
 PATIENCE_S = 5.0
+DISCOVERY_S = 30.0
 PARAMETERS = (
     ParameterSpec('model', '', 'Checkpoint folder', read_only=True),
     ParameterSpec('join', 'none', 'How a plan follows the one before it', read_only=True),
@@ -72,13 +78,14 @@ class Lockstep(Node):
         self._clock = self.create_publisher(Clock, '/clock', qos.EVENTS)
         self._now_ns = START_NS
         self._commands, self._plans = [], []
-        self.create_subscription(JointState, COMMAND_TOPIC, self._commands.append,
-                                 qos.ROBOT_STATE)
+        self._heard, self._lost = 0, [0] * 4
+        self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.ROBOT_STATE)
         self.create_subscription(String, 'policy_server/plan_record', self._plans.append,
                                  qos.EVENTS)
         seed = self._settings['seed']
+        # The table of the rehearsal is another one: its seed has to change for the first episode.
         self._sim = PushTSim(use_global_arguments=False, parameter_overrides=_overrides(
-            use_sim_time=True, seed=seed, camera_rate_hz=RATE_HZ, state_rate_hz=RATE_HZ))
+            use_sim_time=True, seed=seed ^ 1, camera_rate_hz=RATE_HZ, state_rate_hz=RATE_HZ))
         self._server = PolicyServer(use_global_arguments=False, parameter_overrides=_overrides(
             use_sim_time=True, seed=seed, num_threads=1,
             inference_delay_ms=self._settings['delay_ms'],
@@ -100,16 +107,33 @@ class Lockstep(Node):
         if self._server.loop is None:
             raise DiffusionPolicyError('policy_server could not be configured; the log tells why')
         self._server.trigger_activate()
+        self._wait_for_each_other()
+        while self._now_ns < START_NS + REHEARSAL_NS:
+            self._advance()
         for number in range(self._settings['episodes']):
-            if number:
-                self._sim.start_episode()
-                seed = self._settings['seed'] + number
-                self._server.set_parameters([Parameter('seed', value=seed)])
-                self._server.loop.reset()
             self._run_episode(self._settings['seed'] + number)
 
+    def _wait_for_each_other(self):
+        """Wait until every node has found the others; nothing has been sent yet."""
+        listeners = {'/clock': 2, CAMERA_TOPIC: 1, JOINTS_TOPIC: 1, COMMAND_TOPIC: 2}
+        give_up_s = time.monotonic() + DISCOVERY_S
+        while any(self.count_subscribers(topic) < count for topic, count in listeners.items()):
+            if time.monotonic() > give_up_s:
+                raise DiffusionPolicyError('the nodes did not find each other; is ROS traffic on '
+                                           'loopback possible?')
+            self._executor.spin_once(timeout_sec=0.01)
+
+    def _on_command(self, command):
+        """Keep a command."""
+        self._heard += 1
+        self._commands.append(command)
+
     def _run_episode(self, seed):
-        """Let time pass until the task is solved or the time is over."""
+        """Start an episode, and let time pass until the task is solved or the time is over."""
+        for node in (self._sim, self._server):
+            node.set_parameters([Parameter('seed', value=seed)])
+        self._sim.start_episode()
+        self._server.loop.reset()
         self._commands.clear()
         self._plans.clear()
         table, start_ns = self._sim.table, self._now_ns
@@ -117,15 +141,15 @@ class Lockstep(Node):
         while self._now_ns < end_ns and not table.success:
             self._advance()
         stamps_ns = [nanoseconds(command.header.stamp) for command in self._commands]
-        begun_ns = [parse_record(plan.data).first_command_ns for plan in self._plans]
+        begun_ns = (parse_record(plan.data).first_command_ns for plan in self._plans)
         tell('episode', seed=seed, score=table.score(), success=table.success,
              seconds=(self._now_ns - start_ns) / 1e9,
              commands=[list(command.position) for command in self._commands],
-             borders=[sum(stamp < begun for stamp in stamps_ns) for begun in begun_ns])
+             borders=[stamps_ns.index(begun) for begun in begun_ns if begun in stamps_ns[:-1]])
 
     def _advance(self):
-        """Move the clock by one step, and wait until all that is due has been done."""
-        self._now_ns += STEP_NS
+        """Set the clock to what the server does next, and wait until all that is due is done."""
+        self._now_ns = self._server.loop.next_ns or self._now_ns + FIRST_STEP_NS
         message = Clock()
         message.clock.sec, message.clock.nanosec = divmod(self._now_ns, 10**9)
         self._clock.publish(message)
@@ -137,14 +161,25 @@ class Lockstep(Node):
             self._server.loop.worker.wait(PATIENCE_S)
             quiet = quiet + 1 if self._is_settled() else 0
         if quiet < 2:
+            self._lost = self._under_way()
             self.get_logger().warning(f'not all that was due at {self._now_ns / 1e9:.3f} s was '
                                       f'done within {PATIENCE_S:g} s; time goes on without it')
 
     def _is_settled(self):
         """Tell whether nothing is left to do at this time."""
+        if self._under_way() != self._lost:
+            return False
         clocks = (node.get_clock().now().nanoseconds for node in (self._sim, self._server))
         return all(ns >= self._now_ns for ns in clocks) \
-            and self._sim.is_settled(self._now_ns) and self._server.loop.is_settled(self._now_ns)
+            and self._sim.is_settled(self._now_ns) and self._server.loop.next_ns > self._now_ns
+
+    def _under_way(self):
+        """Return how many pictures, joint states and commands were sent and have not come."""
+        telemetry, shown = self._server.loop.telemetry, self._sim.shown
+        sent = telemetry.commands.count
+        return [*(shown[topic] - telemetry.inputs[topic].count
+                  for topic in (CAMERA_TOPIC, JOINTS_TOPIC)),
+                sent - self._heard, sent - self._sim.commands]
 
 
 def _overrides(**values):

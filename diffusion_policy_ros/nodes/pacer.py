@@ -78,14 +78,11 @@ class Pacer:
         with self._lock:
             return self._skipped + (self._timetable.commands.skipped if self._timetable else 0)
 
-    def is_past(self, now_ns) -> bool:
-        """
-        Tell whether all slots up to a time have been taken.
-
-        :param now_ns: The time, ns.
-        """
+    @property
+    def next_ns(self) -> int:
+        """Return when the next slot is to be taken, ns; 0 while no slots are known."""
         with self._lock:
-            return self._timetable is not None and self._timetable.next_ns > now_ns
+            return self._timetable.next_ns if self._timetable else 0
 
     def _on_wake(self):
         """Fire what has come; return how long to sleep, in s, until the next slot."""

@@ -90,14 +90,11 @@ class PlanLoop:
         """Tell whether it has been started."""
         return self._pacer is not None
 
-    def is_settled(self, now_ns) -> bool:
-        """
-        Tell whether all that is due by a time has been done: for a clock that waits for it.
-
-        :param now_ns: The time, ns.
-        """
-        return (self._pacer is None or self._pacer.is_past(now_ns)) \
-            and self._tick_ns is None and not self.worker.busy
+    @property
+    def next_ns(self) -> int:
+        """Return when there is something to do while it runs, ns; 0 for now or not known yet."""
+        is_busy = self._tick_ns is not None or self.worker.busy
+        return 0 if is_busy else self._pacer.next_ns
 
     def start(self):
         """Begin to plan and to command."""

@@ -27,6 +27,7 @@ import threading
 import time
 
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
+from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.clockwork import Clockwork
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
@@ -40,7 +41,10 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 STEP_RATE_HZ = 100.0
+SUBSTEP_NS = round(SUBSTEP_S * 1e9)
 COVERAGE_RATE_HZ = 10.0
+# How far ahead of this node's time the stamp of a command can be where both follow one clock.
+AHEAD_NS = 100_000_000
 CLOCK_READINGS = 10
 CLOCK_TOLERANCE_NS = 200_000
 # How often to look for a simulated clock that has not begun, and at one that runs or stands: it
@@ -67,7 +71,11 @@ PARAMETERS = (
 
 
 class PushTSim(Node):
-    """A Push-T robot that moves in real time, whoever watches."""
+    """
+    A Push-T robot that moves in real time, whoever watches.
+
+    :ivar commands: How many commands have come.
+    """
 
     def __init__(self, **node_options):
         """
@@ -85,7 +93,7 @@ class PushTSim(Node):
         self._lock = threading.Lock()  # of the table: the clockwork moves it, callbacks reset it
         self._sim = PushT()
         self._topics = PushTTopics(self, self._sim)
-        self._episode = -1
+        self.commands, self._episode = 0, -1
         self._seed = self._base_seed = None
         self.start_episode()
         self._replay = self._make_replay()
@@ -112,6 +120,11 @@ class PushTSim(Node):
     def table(self) -> PushT:
         """Return the table with finger and block."""
         return self._sim
+
+    @property
+    def shown(self) -> dict:
+        """Return how many pictures and joint states were published, by topic."""
+        return self._topics.shown
 
     def is_settled(self, now_ns) -> bool:
         """
@@ -153,7 +166,7 @@ class PushTSim(Node):
         self._base_seed = base_seed
         self._episode += 1
         self._sim.reset(self._seed)
-        self._target = tuple(self._sim.state()[:2])
+        self._target, self._ordered = tuple(self._sim.state()[:2]), None
         self._topics.show_episode(
             number=self._episode, seed=self._seed, demonstration=None, phase='live')
 
@@ -178,11 +191,20 @@ class PushTSim(Node):
         return response
 
     def _on_command(self, message):
-        """Take a new target, or say why not."""
+        """
+        Take a new target, or say why not.
+
+        It counts from its stamp on, so that it does not matter whether it or the time on /clock
+        came first; at once where its stamp is of another clock.
+        """
+        self.commands += 1
         if self._is_replaying:
             return
         try:
-            self._target = tuple(finger_target(message.name, message.position))
+            target = tuple(finger_target(message.name, message.position))
+            since_ns = nanoseconds(message.header.stamp)
+            is_far = since_ns > self.get_clock().now().nanoseconds + AHEAD_NS
+            self._ordered = 0 if is_far else since_ns, target
         except DiffusionPolicyError as error:
             self.get_logger().warning(
                 f'command ignored: {error}', throttle_duration_sec=2.0)
@@ -210,7 +232,7 @@ class PushTSim(Node):
 
     def _begin_steps(self, now_ns):
         """Count steps from now on, on the steady clock or on the simulated one."""
-        self._steps = StepCounter(round(SUBSTEP_S * 1e9), now_ns,
+        self._steps = StepCounter(SUBSTEP_NS, now_ns,
                                   speed=self._settings['real_time_factor'])
         self._dropped_ns = 0
 
@@ -242,7 +264,10 @@ class PushTSim(Node):
         """Move the world by one step and publish what falls due at it."""
         if self._is_replaying:
             self._replay.begin_step(stamp_ns)
-            self._target = self._replay.target
+            self._target, self._ordered = self._replay.target, None
+        ordered = self._ordered
+        if ordered is not None and ordered[0] <= stamp_ns - SUBSTEP_NS:
+            self._target = ordered[1]
         self._sim.advance(self._target, SUBSTEP_S)
         if self._replay is not None and not self._replay.is_live:
             return

@@ -14,6 +14,7 @@
 
 """What the simulated Push-T robot says on ROS topics."""
 
+from collections import Counter
 import json
 
 from diffusion_policy_ros import messages
@@ -26,13 +27,18 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, String
 
 COMMAND_TOPIC = 'joint_commands'
+CAMERA_TOPIC, JOINTS_TOPIC = 'camera/image_raw', 'joint_states'
 # x right, y down, z away from the viewer: a right-handed frame on the table.
 TABLE_FRAME = 'table'
 CAMERA_FRAME = 'camera_optical_frame'
 
 
 class PushTTopics:
-    """The publishers of the robot, and the messages that they send."""
+    """
+    The publishers of the robot, and the messages that they send.
+
+    :ivar shown: How many pictures and joint states were published, by topic.
+    """
 
     def __init__(self, node, sim):
         """
@@ -41,9 +47,9 @@ class PushTTopics:
         :param node: The node that publishes.
         :param sim: The ``PushT`` whose state is told.
         """
-        self._sim = sim
-        self._camera = node.create_publisher(Image, 'camera/image_raw', qos.ROBOT_STATE)
-        self._joints = node.create_publisher(JointState, 'joint_states', qos.ROBOT_STATE)
+        self._sim, self.shown = sim, Counter()
+        self._camera = node.create_publisher(Image, CAMERA_TOPIC, qos.ROBOT_STATE)
+        self._joints = node.create_publisher(JointState, JOINTS_TOPIC, qos.ROBOT_STATE)
         self._block = node.create_publisher(PoseStamped, 'block_pose', qos.ROBOT_STATE)
         self._coverage = node.create_publisher(Float64MultiArray, '~/coverage', qos.EVENTS)
         self._episode = node.create_publisher(String, '~/episode', qos.STATUS)
@@ -52,11 +58,13 @@ class PushTTopics:
         """Publish the camera's picture."""
         self._camera.publish(messages.image(
             MESSAGE_CLASSES, self._sim.picture(), stamp_ns, CAMERA_FRAME))
+        self.shown[CAMERA_TOPIC] += 1
 
     def show_joints(self, stamp_ns):
         """Publish where the finger and the block are."""
         state = self._sim.state()  # finger x, y, block x, y, angle
         self._joints.publish(joint_message(state[:2], stamp_ns))
+        self.shown[JOINTS_TOPIC] += 1
         self._block.publish(messages.planar_pose_stamped(
             MESSAGE_CLASSES, *state[2:], stamp_ns, TABLE_FRAME))
 
