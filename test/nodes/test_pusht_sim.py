@@ -180,6 +180,33 @@ def test_without_a_clock_it_waits_and_with_one_its_stamps_are_that_clocks(peer):
         range(220_000_000, 400_000_001, 20_000_000))
 
 
+@pytest.mark.parametrize('stamp_ns, begins_ns', [
+    (140_000_000, 140_000_000), (60_000_000, 100_000_000), (1_700_000_000 * 10**9, 100_000_000),
+    (0, 100_000_000)])
+def test_a_command_counts_from_its_stamp_on_unless_that_is_of_another_clock(
+        peer, stamp_ns, begins_ns):
+    robot = peer.start(PushTSim, use_sim_time=True)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    clock = peer.node.create_publisher(Clock, '/clock', 10)
+    peer.until(lambda: clock.get_subscription_count() > 0, 'the robot listening to the clock')
+    commands = _commander(peer)
+
+    def set_clock(now_ns):
+        """Let time pass until now, and wait for the steps of it."""
+        clock.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
+        peer.until(lambda: robot.get_clock().now().nanoseconds == now_ns
+                   and robot.is_settled(now_ns), 'the steps until now')
+
+    set_clock(20_000_000)
+    set_clock(100_000_000)
+    commands.publish(joint_message((0.05, 0.06), stamp_ns))
+    peer.until(lambda: robot.commands == 1, 'the command')
+    set_clock(300_000_000)
+    peer.until(lambda: joints and _stamp_ns(joints[-1]) == 300_000_000, 'the last joint state')
+    moved = [message for message in joints if message.position != joints[0].position]
+    assert begins_ns < _stamp_ns(moved[0]) <= begins_ns + 20_000_000
+
+
 def test_coverage_is_told_with_its_maximum(peer):
     peer.start(PushTSim, seed=3)
     heard = peer.hear(Float64MultiArray, 'pusht_sim/coverage', qos.EVENTS)
