@@ -98,8 +98,7 @@ def _episodes(text):
 
 def _check(args):
     """Refuse what cannot be calibrated, before anything that takes long."""
-    from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
-    from diffusion_policy_ros.evaluation.conformal import conformal_threshold, needed_episodes
+    from diffusion_policy_ros.evaluation.conformal import check_count
 
     check_run_arguments(args)
     check_range('likelihood-steps', args.likelihood_steps, 0, 100)
@@ -108,13 +107,15 @@ def _check(args):
     if args.candidates == 1 and not args.likelihood_steps:
         raise ConfigError('--candidates is 1, which has no spread, and --likelihood-steps is 0; '
                           'set one of them')
-    needed = needed_episodes(args.false_alarms)
-    if args.episodes and len(args.episodes) < needed:
-        raise ConfigError(f'--episodes names {len(args.episodes)}; --false-alarms '
-                          f'{args.false_alarms:g} takes {needed} good ones at least')
-    if not args.episodes:
-        episodes = SIMULATED if args.sim else LeRobotReader(args.dataset).episodes
-        conformal_threshold([0.0] * len(episodes), args.false_alarms)  # or too few, whatever comes
+    check_count(len(_named_episodes(args)), args.false_alarms)
+
+
+def _named_episodes(args):
+    """Return the numbers of the episodes to measure; of a dataset they may not exist."""
+    from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+
+    everything = SIMULATED if args.sim else range(len(LeRobotReader(args.dataset).episodes))
+    return args.episodes or everything
 
 
 def _measure(args, policy, how):
@@ -125,9 +126,9 @@ def _measure(args, policy, how):
     from diffusion_policy_ros.policy.device import memory_guard
     from tqdm import tqdm
 
-    numbers = args.episodes or (SIMULATED if args.sim else None)
+    numbers = _named_episodes(args)
     with memory_guard('lower --batch'), tqdm(
-            total=numbers and len(numbers), desc='calibrate', unit='episode') as bar:
+            total=len(numbers), desc='calibrate', unit='episode') as bar:
         how.update(likelihood_steps=args.likelihood_steps, batch_size=args.batch,
                    progress=bar.update)
         if args.dataset:

@@ -201,7 +201,7 @@ def measure_recorded(policy, dataset_dir, numbers, *, options, loop, likelihood_
 
     :param policy: The ``Policy``, on its device.
     :param dataset_dir: Folder of a LeRobotDataset v3.0.
-    :param numbers: Numbers of the episodes; None for all.
+    :param numbers: Numbers of the episodes.
     :param options: ``PlanOptions``.
     :param loop: ``LoopSettings``; what is planned is promised to the next plan, but not done.
     :param likelihood_steps: As for ``ScoreWatch``.
@@ -217,7 +217,6 @@ def measure_recorded(policy, dataset_dir, numbers, *, options, loop, likelihood_
     windows = TrainingWindows(cache.arrays, cache.episode_ends, n_obs_steps=config.n_obs_steps,
                               horizon=config.horizon)
     ends = [0, *cache.episode_ends.tolist()]
-    numbers = range(len(ends) - 1) if numbers is None else numbers
     if max(numbers) >= len(ends) - 1:
         raise ConfigError(f'{dataset_dir} has no episode {max(numbers)}; its {len(ends) - 1} '
                           'episodes count from 0')

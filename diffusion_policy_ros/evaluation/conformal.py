@@ -50,13 +50,23 @@ def conformal_threshold(scores, false_alarms) -> float:
     :return: The threshold, in the scores' unit.
     :raises ConfigError: if there are too few scores for such a share, or it is none.
     """
-    count, allowed = len(scores), _allowed(len(scores), false_alarms)
-    if not allowed:
+    check_count(len(scores), false_alarms)
+    return float(np.sort(scores)[len(scores) - _allowed(len(scores), false_alarms)])
+
+
+def check_count(count, false_alarms):
+    """
+    Refuse too few episodes for a threshold.
+
+    :param count: How many good episodes there are.
+    :param false_alarms: As for ``conformal_threshold``.
+    :raises ConfigError: saying how many it takes, or that the share is none.
+    """
+    if not _allowed(count, false_alarms):
         raise ConfigError(
             f'{count} episodes are too few for a share of {false_alarms:g} false alarms, which '
             f'takes at least {needed_episodes(false_alarms)}; measure more episodes, or allow '
             f'{rounded_up(1 / (count + 1), 2):g}')
-    return float(np.sort(scores)[count - allowed])
 
 
 def false_alarm_range(count, false_alarms, probability=0.95):

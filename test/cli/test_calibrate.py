@@ -110,7 +110,7 @@ def test_all_that_a_limit_depends_on_is_printed_and_written(model, measured, cap
 
 
 @pytest.mark.parametrize('text, numbers', [
-    ('30', range(30)), ('180-205', range(180, 206)), (None, None)])
+    ('30', range(30)), ('180-205', range(180, 206)), (None, range(9))])
 def test_episodes_of_a_dataset_are_counted_or_named(model, dataset, measured, capsys, text,
                                                     numbers):
     named = () if text is None else ('--episodes', text)
@@ -130,7 +130,7 @@ def test_without_enough_successes_it_says_how_many_are_needed(model, monkeypatch
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--episodes', '18'], '--episodes names 18; --false-alarms 0.05 takes 19'),
+    (['--episodes', '18'], '18 episodes are too few for a share of 0.05 false alarms'),
     (['--candidates', '1'], 'has no spread'),
     (['--candidates', '257'], 'num_candidates is 257'),
     (['--likelihood-steps', '101'], '--likelihood-steps is 101; it must be from 0 to 100'),

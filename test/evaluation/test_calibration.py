@@ -130,7 +130,7 @@ def states(policy):
 def test_along_a_demonstration_plans_start_from_what_was_demonstrated(unsure, dataset):
     dataset()
     policy = unsure()
-    scores = measure_recorded(policy, 'folder', None, options=OPTIONS, loop=LOOP)
+    scores = measure_recorded(policy, 'folder', range(2), options=OPTIONS, loop=LOOP)
     assert [(score.number, score.success, len(score.spreads)) for score in scores] == [
         (0, True, 3), (1, True, 2)]
     # Rows 0, 4, 8 of the first episode and 9, 13 of the second, which begins with row 9.
@@ -165,7 +165,7 @@ def test_along_a_demonstration_the_next_plan_is_promised_what_the_last_one_says(
 def test_a_dataset_of_another_robot_is_refused(unsure, dataset):
     dataset(replace(unsure().contract, rate_hz=15))
     with pytest.raises(ConfigError, match='rate_hz: trained at 10, the dataset has 15'):
-        measure_recorded(unsure(), 'folder', None, options=OPTIONS, loop=LOOP)
+        measure_recorded(unsure(), 'folder', range(2), options=OPTIONS, loop=LOOP)
 
 
 def episodes(spreads, success=True, nats=None):
