@@ -27,7 +27,7 @@ from diffusion_policy_ros.message_types import JOINT_STATE
 from diffusion_policy_ros.streams import ObservationStream
 
 # The defaults of command_safety, on which no refusal depends.
-SETTINGS = {'period_s': 0.01, 'watchdog_s': 0.2, 'max_jump_s': 0.5, 'ramp_in_s': 1.0}
+SETTINGS = {'period_s': 0.01, 'watchdog_s': 0.2, 'max_jump_s': 0.2, 'ramp_in_s': 1.0}
 # Limits that nobody refuses, in place of those of a joint that is not looked at.
 ENOUGH = {'velocity': 1.0}
 

@@ -67,10 +67,10 @@ class FollowedPlan:
 
         :param now_ns: The time, ns.
         """
-        if now_ns >= self._joined_by_ns:
+        length_ns = self._joined_by_ns - self._joined_ns
+        if not length_ns or now_ns >= self._joined_by_ns:
             return 1.0
-        passed_ns = now_ns - self._joined_ns
-        return max(passed_ns / (self._joined_by_ns - self._joined_ns), 0.0)
+        return max((now_ns - self._joined_ns) / length_ns, 0.0)
 
     def due(self, index, now_ns):
         """

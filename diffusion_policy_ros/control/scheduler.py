@@ -22,6 +22,7 @@ from diffusion_policy_ros.control.delay import DelayForecast
 from diffusion_policy_ros.control.followed_plan import followed_from, FollowedPlan
 from diffusion_policy_ros.control.interpolate import interpolate
 from diffusion_policy_ros.control.joins import JoinSettings
+from diffusion_policy_ros.errors import ChunkError
 from diffusion_policy_ros.policy.action_chunk import Promise
 import numpy as np
 
@@ -126,10 +127,18 @@ class RecedingHorizon:
         :param now_ns: The time of arrival, ns.
         :return: The ``TimedChunk`` with the due times that are followed; None if the plan is out
             of date and was discarded.
+        :raises ChunkError: if it took longer than it lasts: even at rest nothing moves on an
+            observation of such an age.
         """
         with self._lock:
             if epoch != self.epoch or (self._plans and chunk.obs_ns <= self._plans[0].obs_ns):
                 return None
+            if now_ns >= chunk.end_ns:
+                raise ChunkError(
+                    f'the plan came {(now_ns - chunk.obs_ns) / 1e9:.2f} s after its observation, '
+                    f'and its {chunk.rows} rows are for '
+                    f'{(chunk.end_ns - chunk.obs_ns) / 1e9:.2f} s from then on: what it answers '
+                    'is too old. Set deadline_ms, or lower num_inference_steps or num_candidates')
             is_followed = self._at(now_ns) is not None
             if not is_followed or self.join.ignores_delay:
                 late = self._rows_between(chunk.due_ns(0), now_ns) - GRID_ERROR

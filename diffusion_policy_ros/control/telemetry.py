@@ -122,6 +122,7 @@ class Telemetry:
     :ivar missed: Command slots, after a first command, at which nothing could be sent although
         nothing was wrong with the observations: the next plan was late.
     :ivar unfinished: Plans for which there was no time for all evaluations.
+    :ivar late: Plans that were sampled after their deadline all the same.
     """
 
     def __init__(self, topics):
@@ -133,7 +134,7 @@ class Telemetry:
         self.inputs = {topic: RateMeter() for topic in topics}
         self.commands = RateMeter()
         self.plans = RateMeter()
-        self.missed = self.unfinished = 0
+        self.missed = self.unfinished = self.late = 0
         self._evaluations = deque(maxlen=SAMPLES_KEPT)
         self._spreads = deque(maxlen=SAMPLES_KEPT)
         self._ages_ms = {}
@@ -149,16 +150,18 @@ class Telemetry:
         with self._lock:
             self._ages_ms = {topic: age / 1e6 for topic, age in ages_ns.items()}
 
-    def planned(self, evaluations, is_complete, spread):
+    def planned(self, evaluations, is_complete, is_late, spread):
         """
         Count a plan.
 
         :param evaluations: Denoiser calls that it took.
         :param is_complete: Whether there was time for all of them.
+        :param is_late: Whether it was sampled after its deadline.
         :param spread: How far its candidates are apart, normalized units.
         """
         with self._lock:
             self.unfinished += not is_complete
+            self.late += is_late
             self._evaluations.append(evaluations)
             self._spreads.append(spread)
 
@@ -194,7 +197,8 @@ class Telemetry:
         """Return rate and latency of the plans by name, as text."""
         facts = {'plans per second (Hz)': f'{self.plans.rate_hz(now_s):.2f}',
                  'plans': str(self.plans.count),
-                 'plans cut short by the deadline': str(self.unfinished)}
+                 'plans cut short by the deadline': str(self.unfinished),
+                 'plans after the deadline': str(self.late)}
         with self._lock:
             rows = [latency.named() for latency in self._latencies]
             if self._evaluations:

@@ -13,6 +13,7 @@
 # limitations under the License.
 """The loop of a running policy: look at ticks, ask for plans, send what is due."""
 
+from collections import deque
 import time
 
 from diffusion_policy_ros.control.confidence import ConfidenceGate
@@ -60,7 +61,8 @@ class PlanLoop:
                                           prefix=settings['command_prefix'])
         self.telemetry = self._new_telemetry()
         self._seeds = PlanSeeds()
-        self._pacer = self._tick_ns = self._seen_tick_ns = None
+        self._pacer = self._seen_tick_ns = None
+        self._ticks = deque(maxlen=1)  # the newest one that nobody has looked at
         self._grid, self._gate = CommandGrid(self._contract), ConfidenceGate()
         self._gone = ''  # why the plan that is shown is followed no more
         self._wake = node.create_guard_condition(self._on_wake)
@@ -93,7 +95,7 @@ class PlanLoop:
     @property
     def next_ns(self) -> int:
         """Return when there is something to do while it runs, ns; 0 for now or not known yet."""
-        is_busy = self._tick_ns is not None or self.worker.busy
+        is_busy = self._ticks or self.worker.busy
         return 0 if is_busy else self._pacer.next_ns
 
     def start(self):
@@ -112,7 +114,8 @@ class PlanLoop:
         if self._pacer is not None:
             self._pacer.stop()
             self._horizon.reset()
-            self._pacer = self._tick_ns = None
+            self._pacer = None
+            self._ticks.clear()
             self._views.clear('stopped')
 
     def close(self):
@@ -159,7 +162,7 @@ class PlanLoop:
 
     def _tick(self, tick_ns):
         """Pass a tick to the executor's thread; the pacer must not wait for pictures."""
-        self._tick_ns = tick_ns
+        self._ticks.append(tick_ns)
         self._wake.trigger()
 
     def _on_wake(self):
@@ -171,9 +174,8 @@ class PlanLoop:
             latency = following.plan.latency(following.sent_s)
             self.telemetry.answered(latency, following.sent_s)
             self._views.show(following, latency, self._status.reason)
-        tick_ns, self._tick_ns = self._tick_ns, None
-        if tick_ns is not None and self.is_running:
-            self._look(tick_ns)
+        if self._ticks and self.is_running:
+            self._look(self._ticks.pop())
 
     def _look(self, tick_ns):
         """Look at the robot at a tick; ask for a plan when it is time."""
@@ -202,8 +204,8 @@ class PlanLoop:
         if not moved:
             try:
                 self._ask(window, samples, tick_ns, epoch, started_s)
-            except RuntimeError as error:  # the inference thread takes nothing more
-                self._drop_plan('inference', reasons.of_error(error, 'inference ended: '))
+            except Exception as error:  # such as that of a thread that takes nothing more
+                self._drop_plan('inference', reasons.of_error(error, 'cannot ask for a plan: '))
 
     def _lost(self, source, reason):
         """Stop commanding because the robot cannot be observed or must not be commanded."""
@@ -233,9 +235,10 @@ class PlanLoop:
 
     def _go_on(self):
         """Start from the same observation again where plans never pause; in that thread too."""
-        is_doubted = self._status.blocked_by('inference', 'confidence')
+        is_doubted = self._status.blocked_by('clock', 'controller', 'observation', 'inference',
+                                             'confidence')
         if self._horizon.replan.trigger == 'continuous' and not is_doubted \
-                and self._tick_ns is None:
+                and not self._ticks:
             self._tick(self._seen_tick_ns)
 
     def _take_over(self, plan):
@@ -251,7 +254,7 @@ class PlanLoop:
 
     def _follow(self, plan):
         """Follow a plan from now on, unless it is in doubt."""
-        self.telemetry.planned(plan.evaluations, plan.is_complete, plan.spread)
+        self.telemetry.planned(plan.evaluations, plan.is_complete, plan.is_late, plan.spread)
         self._views.judge(plan)
         objection = self._gate.objection(reasons.doubt(plan, self._settings),
                                          self._settings['confident_plans'])

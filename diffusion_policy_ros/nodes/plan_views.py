@@ -61,8 +61,8 @@ class PlanViews:
         :param tick_ns: Tick of the newest row, ns.
         """
         self._ages_ns = ages_ns
-        self._overlay.saw(window, tick_ns)
-        self._markers.follow(self._now_ns())
+        self._draw(self._overlay.saw, window, tick_ns)
+        self._draw(self._markers.follow, self._now_ns())
 
     def judge(self, plan):
         """
@@ -88,9 +88,9 @@ class PlanViews:
         self._latency.publish(_named_message(latency.named()))
         self._record.publish(String(data=following.record(self.about).to_json()))
         others = plan.candidates if len(plan.candidates) > 1 else ()
-        self._markers.show(chunk, others, now_ns)
-        self._overlay.show(now_ns, ages_ns=self._ages_ns, chunk=chunk,
-                           latency_ms=latency.total_ms, reason=reason)
+        self._draw(self._markers.show, chunk, others, now_ns)
+        self._draw(self._overlay.show, now_ns, ages_ns=self._ages_ns, chunk=chunk,
+                   latency_ms=latency.total_ms, reason=reason)
 
     def clear(self, reason):
         """
@@ -98,8 +98,9 @@ class PlanViews:
 
         :param reason: Why.
         """
-        self._markers.clear()
-        self._overlay.show(self._now_ns(), ages_ns={}, chunk=None, latency_ms=None, reason=reason)
+        self._draw(self._markers.clear)
+        self._draw(self._overlay.show, self._now_ns(), ages_ns={}, chunk=None, latency_ms=None,
+                   reason=reason)
 
     def destroy(self):
         """Destroy the publishers."""
@@ -107,6 +108,13 @@ class PlanViews:
             self._node.destroy_lifecycle_publisher(publisher)
         self._markers.destroy()
         self._overlay.destroy()
+
+    def _draw(self, draw, *arguments, **named):
+        """Draw; a picture that fails must not end the thread that commands."""
+        try:
+            draw(*arguments, **named)
+        except Exception as error:
+            self._node.get_logger().error(f'cannot draw: {error!r}', throttle_duration_sec=5.0)
 
     def _now_ns(self):
         """Return the ROS time, ns."""

@@ -27,10 +27,10 @@ SPECS = (
     ParameterSpec('watchdog_ms', 0.0, 'Longest silence of an output before the robot is stopped, '
                   f"ms; 0 for {WATCHDOG_ROWS} of the contract's rows, at least "
                   f'{LEAST_WATCHDOG_MS:g}', 0.0, 5000.0, fixed=True),
-    ParameterSpec('max_jump_s', 0.5, 'The first command of a motion may be as far from the robot '
+    ParameterSpec('max_jump_s', 0.2, 'The first command of a motion may be as far from the robot '
                   "as each joint's velocity limit goes in this time, s", 0.01, 10.0, fixed=True),
-    ParameterSpec('ramp_in_s', 1.0, 'Every motion reaches the full speed scale after this time, s',
-                  0.0, 60.0, fixed=True),
+    ParameterSpec('ramp_in_s', 1.0, 'From rest, and when speed_scale is raised, the speed grows '
+                  'to the full velocity limits in this time, s', 0.0, 60.0, fixed=True),
     ParameterSpec('use_robot_description', False, 'Wait for the topic robot_description, and keep '
                   'its limits too: the tighter ones count', fixed=True),
     ParameterSpec('speed_scale', 1.0, 'Share of the velocity limits that may be used; 0 stops',

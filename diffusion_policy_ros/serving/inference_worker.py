@@ -15,6 +15,7 @@
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
+import math
 from pathlib import Path
 import time
 import warnings
@@ -170,12 +171,13 @@ class InferenceWorker:
         import torch
         from diffusion_policy_ros.policy.planner import make_plans
         settings, start_s = request.settings, time.monotonic()
-        options, is_late = self._options(settings), None
+        options, is_late, deadline_s = self._options(settings), None, math.inf
         if settings.deadline_ms:
             budget_s = settings.deadline_ms / 1e3
+            deadline_s = request.asked_s + budget_s
             options = options.within(self._budget.evaluations(budget_s), request.promise,
                                      self._policy.process)
-            is_late = self._lateness(request.asked_s + budget_s)
+            is_late = self._lateness(deadline_s)
         with torch.inference_mode():
             cond = self._policy.encode({key: value[None]
                                         for key, value in request.window.items()})
@@ -186,11 +188,12 @@ class InferenceWorker:
                            is_late=is_late)
         first = self._policy.config.n_obs_steps - 1
         candidates = plans.candidates[0, :, first:].double().cpu().numpy()
-        self._budget.add(encoded_s - start_s, time.monotonic() - encoded_s, plans.evaluations)
+        sampled_s = time.monotonic()
+        self._budget.add(encoded_s - start_s, sampled_s - encoded_s, plans.evaluations)
         log_likelihood = self._log_likelihood(cond, plans.chunks, settings, generator)
         return FinishedPlan(
             request, None, plans.chunks[0, first:].double().cpu().numpy(), candidates,
-            float(plans.spread[0]), plans.evaluations, plans.is_complete,
+            float(plans.spread[0]), plans.evaluations, plans.is_complete, sampled_s > deadline_s,
             options.sampler.num_inference_steps, log_likelihood, encoded_s, time.monotonic())
 
     def _log_likelihood(self, cond, chunks, settings, generator):

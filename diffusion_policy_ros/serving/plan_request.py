@@ -82,6 +82,7 @@ class FinishedPlan:
     :ivar spread: How far they are apart, see ``policy.planner.Plans``.
     :ivar evaluations: Denoiser calls.
     :ivar is_complete: Whether there was time for all of them.
+    :ivar is_late: Whether it was sampled after its deadline.
     :ivar num_inference_steps: Steps that were to be taken, as many as the deadline allowed.
     :ivar log_likelihood: How likely the policy finds the plan, nats per entry, see
         ``policy.latent_space.confidence``; None where nobody asked.
@@ -96,6 +97,7 @@ class FinishedPlan:
     spread: float = 0.0
     evaluations: int = 0
     is_complete: bool = True
+    is_late: bool = False
     num_inference_steps: int = 0
     log_likelihood: float = None
     encoded_s: float = 0.0

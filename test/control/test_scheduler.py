@@ -17,6 +17,7 @@ from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
+from diffusion_policy_ros.errors import ChunkError
 from diffusion_policy_ros.policy.action_chunk import TimedChunk
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +84,29 @@ def test_a_plan_that_finds_nothing_followed_begins_with_its_first_row():
     assert horizon.command(T0 + 2 * PERIOD) is None
     assert horizon.command(T0 + 3 * PERIOD).tolist() == [0, 0]
     assert [horizon.wants_plan(T0 + k * PERIOD) for k in (6, 7)] == [False, True]
+
+
+@pytest.mark.parametrize('join', ['none', 'naive'])
+def test_a_plan_that_took_longer_than_it_lasts_moves_nothing_not_even_from_rest(join):
+    horizon = _horizon(join=join)
+    with pytest.raises(ChunkError, match=r'came 0.80 s after its observation, and its 8 rows'):
+        horizon.accept(_clock_chunk(T0), 0, T0 + 8 * PERIOD)
+    horizon.observed(T0 + 8 * PERIOD)
+    assert all(horizon.command(T0 + k * PERIOD) is None for k in range(8, 20))
+    assert horizon.wants_plan(T0 + 8 * PERIOD)
+    assert horizon.accept(_clock_chunk(T0), 0, T0 + 8 * PERIOD - 1) is not None
+
+
+@pytest.mark.parametrize('offset_ms', [-150, 0, 150])
+def test_from_rest_there_is_nothing_to_blend_with_before_or_after(offset_ms):
+    horizon = _horizon(join='blend', offset_ms=offset_ms)
+    horizon.accept(_clock_chunk(T0), 0, T0 + 50_000_000)
+    known = horizon.promise(T0, 8, 0).rows
+    assert np.isfinite(known[4]).all()
+    for k in range(3, 6):
+        horizon.observed(T0 + k * PERIOD)
+        command = horizon.command(T0 + k * PERIOD)
+        assert command.tolist() == pytest.approx([k - 1 - offset_ms / 100, k - 1])
 
 
 def test_a_late_plan_is_entered_at_the_row_that_is_due_and_its_delay_is_learnt():

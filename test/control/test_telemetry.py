@@ -48,13 +48,13 @@ def test_facts_name_their_units():
         telemetry.commands.add(k / 10)
     telemetry.saw_ages({'camera': 12_500_000})
     telemetry.answered(Latency(10.0, 10.0, 0.0, 20.0, 40.0, 10.0), 1.0)
-    telemetry.planned(7, False, 0.25)
+    telemetry.planned(7, False, True, 0.25)
     assert telemetry.input_facts(1.0) == {
         'camera rate (Hz)': '10.0', 'camera age at the tick (ms)': '12.5'}
     assert telemetry.command_facts(1.0)['interval p99 (ms)'] == '100.00'
     facts = telemetry.plan_facts(1.0)
     assert facts['total p50 (ms)'] == '90.0' and facts['sample p95 (ms)'] == '40.0'
-    assert facts['plans cut short by the deadline'] == '1'
+    assert facts['plans cut short by the deadline'] == facts['plans after the deadline'] == '1'
     assert facts['evaluations of the last plan'] == '7'
     assert facts['spread of the candidates p95'] == '0.250'
 

@@ -254,7 +254,7 @@ class Guarded:
         monkeypatch.setattr(SafetyTopics, 'publish', recorded)
         self.status = peer.hear(DiagnosticStatus, 'command_safety/status', qos.STATUS)
         self.node = peer.start(CommandSafety, **{'contract': str(path), 'ramp_in_s': 0.2,
-                                                 **parameters})
+                                                 'max_jump_s': 0.5, **parameters})
 
     def activate(self):
         """Configure and activate."""

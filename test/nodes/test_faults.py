@@ -175,7 +175,7 @@ def test_an_inference_thread_that_is_gone_stops_the_commands(peer, server):
     server.activate()
     server.until_commands(3)
     peer.server_node._runtime._policy.worker._executor.shutdown(wait=True)
-    server.until_status('inference ended')
+    server.until_status('cannot ask for a plan')
     assert server.stays_silent()
     assert server.change('DEACTIVATE') and server.change('CLEANUP')
     server.activate()

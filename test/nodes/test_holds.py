@@ -18,7 +18,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 pytest.importorskip('torch')
-from diffusion_policy_ros.nodes import qos, reasons  # noqa: E402,I100
+from diffusion_policy_ros.errors import ChunkError  # noqa: E402,I100
+from diffusion_policy_ros.nodes import qos, reasons  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 
 DOMAIN_ID = 71
@@ -129,3 +130,37 @@ def test_an_error_in_a_transition_is_logged_and_the_node_can_be_configured_again
     assert "ZeroDivisionError('by a transition')" in capfd.readouterr().err
     server.activate()
     server.until_commands(3)
+
+
+def test_a_plan_that_cannot_be_asked_for_stops_the_commands_and_not_the_node(
+        peer, server, monkeypatch):
+    server.activate()
+    server.until_commands(3)
+    horizon = peer.server_node.loop._horizon
+
+    def fail(*arguments):
+        raise ChunkError('row 3 names no rotation')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(horizon, 'promise', fail)
+        server.until_status('row 3 names no rotation')
+        assert server.stays_silent()
+    server.until_commands(3)
+
+
+def test_a_picture_that_cannot_be_drawn_ends_nothing(peer, server, monkeypatch):
+    server.activate()
+    server.until_commands(3)
+    views, tried = peer.server_node.loop._views, []
+
+    def fail(*arguments, **named):
+        tried.append(arguments)
+        raise ValueError('no such link')
+
+    for painter, names in ((views._markers, ('show', 'follow', 'clear')),
+                           (views._overlay, ('saw', 'show'))):
+        for name in names:
+            monkeypatch.setattr(painter, name, fail)
+    peer.until(lambda: len(tried) > 10, 'attempts to draw')
+    server.until_commands(10)
+    assert server.change('DEACTIVATE')

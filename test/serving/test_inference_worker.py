@@ -215,14 +215,15 @@ def test_a_plan_agrees_with_what_is_promised_where_it_shall(worker):
 def test_a_deadline_costs_steps_first_and_then_the_rest_of_the_plan(worker, monkeypatch):
     settings = {'deadline_ms': 60_000.0}
     worker.warm_up(CONTRACT, PlanSettings(**settings))
-    assert _ask(worker, _window(), **settings)[0].evaluations == 4
+    enough, _ = _ask(worker, _window(), **settings)
+    assert enough.evaluations == 4 and not enough.is_late
     # Learnt from slow plans: 10 ms of encoding, 20 ms each.
     for _ in range(40):
         worker._budget.add(0.01, 0.2, 10)
     slow, _ = _ask(worker, _window(), deadline_ms=55.0)
     assert slow.evaluations <= 2
     late, _ = _ask(worker, _window(), deadline_ms=0.001)
-    assert late.evaluations == 1 and late.error is None and np.isfinite(late.rows).all()
+    assert late.evaluations == 1 and late.is_late and late.error is None and np.isfinite(late.rows).all()
 
 
 def test_warm_starts_that_the_policy_cannot_make_are_refused(worker):

@@ -32,7 +32,7 @@ def build_guard(contract, limits, emergency, *, period_s, watchdog_s, max_jump_s
     :param watchdog_s: Longest silence of an output that is tolerated, s.
     :param max_jump_s: The first command may be as far from the robot as the velocity limit goes in
         this time, s.
-    :param ramp_in_s: Every motion reaches the full speed scale after this time, s.
+    :param ramp_in_s: As for ``Guard``.
     :param source: Where the limits come from, for error messages.
     :return: ``Guard`` and its ``MeasuredJoints``.
     :raises SafetyError: for an output that cannot be limited, a joint without limits, and one

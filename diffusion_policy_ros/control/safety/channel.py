@@ -22,6 +22,7 @@ from diffusion_policy_ros.control.safety.limits import motion_limits
 from diffusion_policy_ros.control.safety.motion_filter import MotionFilter, VelocityFilter
 from diffusion_policy_ros.control.safety.reference import Reference
 from diffusion_policy_ros.control.safety.stopping import stopping_time
+from diffusion_policy_ros.control.safety.tracking import Tracking
 from diffusion_policy_ros.errors import SafetyError
 import numpy as np
 
@@ -71,6 +72,7 @@ class Channel:
     :ivar output: Its ``ActionOutput``.
     :ivar is_velocity: Whether its numbers are velocities.
     :ivar reader: ``CommandReader`` of its messages.
+    :ivar tracking: ``Tracking`` of its positions, None for velocities.
     :ivar refused: How many commands were refused, by cause.
     :ivar steps: Periods in which it followed commands.
     :ivar interventions: In how many of them the limits changed what was wanted, ``(n,)``.
@@ -96,10 +98,9 @@ class Channel:
         self._filter = kind(self._limits, period_s)
         self.reader = CommandReader(output, watchdog_s)
         self._watchdog_s = watchdog_s
-        self._max_jump = self._limits.velocity * max_jump_s
-        # How far it was sent since the measurement last changed: by now, and when it last came.
-        self._ahead, self._unanswered = np.zeros((2, len(output.names)))
         self._slack = self._limits.velocity * period_s
+        self.tracking = None if self.is_velocity else Tracking(
+            output, self._limits.velocity, self._filter, max_jump_s)
         self._reference = Reference()
         self._heard_s = self._interval_s = None
         self._refusal = ''
@@ -119,7 +120,7 @@ class Channel:
 
     def engage(self, measured):
         """
-        Hold where the robot is.
+        Hold where the robot is, and a gripper that still grips at what it was last told.
 
         A joint at its stop is often measured just outside. As far as it goes in one period at full
         speed, a step such as it makes all the time, it is taken to be at its limit.
@@ -130,10 +131,13 @@ class Channel:
         if self.is_velocity:
             self._filter.engage(np.zeros(len(self.output.names)))
             return
+        if self.tracking.still_grips(measured):
+            self.stand()
+            return
         inside = np.clip(measured, self._limits.low, self._limits.high)
         is_near = np.abs(measured - inside) <= self._slack
         self._filter.engage(np.where(is_near, inside, measured))
-        self._ahead, self._unanswered = np.zeros((2, len(inside)))
+        self.tracking.start_over()
 
     def stand(self):
         """Take it that the robot has come to rest where it was last sent; velocities go on."""
@@ -155,7 +159,7 @@ class Channel:
         interval_s, before_s = 0.0, self._interval_s or 0.0
         if self._heard_s is not None and now_s - self._heard_s <= self._watchdog_s:
             interval_s = now_s - self._heard_s
-        self._heard_s, self._interval_s = now_s, interval_s
+        self._heard_s, self._interval_s, self._refusal = now_s, interval_s, ''
         if not moving:
             self._reference.clear()
         due_s = command.due_s
@@ -201,51 +205,11 @@ class Channel:
         """
         Say that the first command is too far from where the robot is, or is held.
 
-        :param measured: Measured positions, ``(n,)``; not read for velocities.
+        :param measured: Measured positions, ``(n,)``.
         :param now_s: The time, s.
         :return: One sentence, empty where motion may begin.
         """
-        if self.is_velocity:
-            return ''
-        return (self._too_far(self._reference.at(now_s), 'measured', measured)
-                or self._too_far(self._reference.at(now_s), 'held', self._filter.position))
-
-    def is_astray(self, measured) -> bool:
-        """
-        Tell whether the robot is further from where it is held than a first command may be.
-
-        :param measured: Measured positions, ``(n,)``; not read for velocities.
-        """
-        return not self.is_velocity and bool(
-            (np.abs(measured - self._filter.position) > self._max_jump).any())
-
-    def compare(self, fresh, has_changed):
-        """
-        Note a measurement beside how far the robot was sent since the last one that differed.
-
-        :param fresh: Which entries were measured, bool ``(n,)``.
-        :param has_changed: Whether anything in the message differs from the last one.
-        """
-        if has_changed:
-            self._ahead = np.where(fresh, 0.0, self._ahead)
-        self._unanswered = np.where(fresh, np.abs(self._ahead), self._unanswered)
-
-    def unanswered(self, reach_s) -> str:
-        """
-        Say that a joint was sent on, and the joint states did not change in a single bit.
-
-        :param reach_s: What is too far, as time at the velocity limit, s.
-        :return: One sentence, empty where the measurements answer. A gripper need not move for
-            them to change, and velocities are not measured.
-        """
-        ratios = self._unanswered / (self._limits.velocity * reach_s)
-        worst = int(np.argmax(ratios))
-        if ratios[worst] <= 1 or self.is_velocity or self.output.interpolation == 'hold':
-            return ''
-        return (f'{self.output.topic}: {self.output.names[worst]} was sent '
-                f'{self._unanswered[worst]:.3g} further, and not a bit of the joint states has '
-                'changed: they are frozen, or the robot is blocked. Move it a little by its own '
-                'means; if it is where they say, deactivate and activate')
+        return self.tracking.jump(self._reference.at(now_s), measured)
 
     def step(self, now_s, speed_scale, *, obeyed):
         """
@@ -256,7 +220,7 @@ class Channel:
         :param obeyed: Whether the robot gets what is returned.
         :return: What to send, float64 ``(n,)``.
         """
-        before = None if self.is_velocity else self._filter.position
+        before = self._filter.position if self.tracking else None
         if speed_scale is None:
             sent = self._filter.step(None)
         else:
@@ -264,16 +228,6 @@ class Channel:
             self.steps += 1
             self.interventions += self._filter.intervened
             self.any_intervention += bool(np.any(self._filter.intervened))
-        if obeyed and not self.is_velocity:
-            self._ahead = self._ahead + sent - before
+        if self.tracking:
+            self.tracking.send(sent - before if obeyed else 0.0, follows=speed_scale is not None)
         return sent
-
-    def _too_far(self, wanted, where, here):
-        """Name the joint that lies furthest beyond what may be bridged."""
-        ratios = np.abs(wanted - here) / self._max_jump
-        worst = int(np.argmax(ratios))
-        if ratios[worst] <= 1:
-            return ''
-        return (f'{self.output.topic}: the first command has {self.output.names[worst]} at '
-                f'{wanted[worst]:.4g}, it is {where} at {here[worst]:.4g}; at most '
-                f'{self._max_jump[worst]:.4g} apart is allowed (max_jump_s)')

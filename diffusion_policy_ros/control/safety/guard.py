@@ -27,10 +27,8 @@ STATES = ('HOLDING', 'RAMPING', 'FOLLOWING', 'STOPPING', 'ESTOP')
 # What others may object to. A controller that takes joints wrongly is sent no position at all.
 BLOCKS = ('failure', 'end', 'dry_run', 'publishers', 'controller')
 # Why the robot does not follow.
-SOURCES = ('e_stop', 'measured', 'rest', 'limits', *BLOCKS, 'speed_scale', 'command', 'jump')
-# Joint states are frozen that do not change while a joint is sent as far as its velocity limit
-# goes in this time, s: no robot lags that far behind. One that is at rest does not lag at all.
-FROZEN_S, FROZEN_AT_REST_S = 0.5, 0.05
+SOURCES = ('e_stop', 'measured', 'tracking', 'rest', 'limits', *BLOCKS, 'speed_scale', 'command',
+           'jump')
 
 
 class Reason(NamedTuple):
@@ -45,6 +43,9 @@ class Reason(NamedTuple):
     text: str
 
 
+ANEW = Reason('rest', 'comes to rest, to be measured anew')
+
+
 class Guard:
     """
     The state machine between commands and controllers; the time is passed in.
@@ -57,6 +58,7 @@ class Guard:
     :ivar obeyed: Whether the robot gets what is sent; it does not in a dry run.
     :ivar engaged: Whether the outputs hold a position that was measured. Without that nothing
         is to be sent.
+    :ivar moving: Whether the robot follows its commands.
     :ivar stops: How often each source stopped a motion.
     """
 
@@ -67,28 +69,30 @@ class Guard:
         :param channels: ``Channel`` of each output.
         :param measured: ``MeasuredJoints`` with the joints of all channels that command positions.
         :param emergency: ``EmergencyStop``.
-        :param ramp_in_s: Every motion reaches the full speed scale after this time, s.
+        :param ramp_in_s: From rest, and when the speed scale is raised, the speed grows by the
+            velocity limits in this time, s.
         """
         self.channels, self._measured, self._emergency = channels, measured, emergency
+        self._tracked = [channel for channel in channels if channel.tracking]
         self._ramp_in_s = ramp_in_s
-        # Which entries of each channel a stream measures.
-        self._fresh = {stream: [np.isin(channel.output.names, names) for channel in channels]
+        # Which entries of each output of positions a stream measures.
+        self._fresh = {stream: [np.isin(channel.output.names, names) for channel in self._tracked]
                        for stream, names in measured.names_by_stream().items()}
         self.speed_scale = 1.0
         self.engaged, self.obeyed = False, True
         self.stops = Counter()
-        self._looks_anew, self._seen_trips, self._ticked_s = False, emergency.trips, None
+        self._seen_trips, self._ticked_s, self._since_tick_s = emergency.trips, None, 0.0
+        self._looks_anew = None  # the ``Reason`` to come to rest and measure the robot anew
         self._blocks = {}
         self._reason = Reason('measured', 'has not looked at the robot yet')
-        self._since_s = None  # when the motion began; None while the robot does not follow
-        self._scale = 0.0  # above 0 only while the robot follows
+        self.moving, self._scale = False, 0.0  # the scale is above 0 only while moving
 
     @property
     def state(self) -> str:
         """Return one of ``STATES``."""
         if self._emergency.reason:
             return 'ESTOP'
-        if self._since_s is not None:
+        if self.moving:
             return 'FOLLOWING' if self._scale >= self.speed_scale else 'RAMPING'
         return 'HOLDING' if self.at_rest else 'STOPPING'
 
@@ -103,15 +107,10 @@ class Guard:
         return self._scale
 
     @property
-    def moving(self) -> bool:
-        """Tell whether the robot follows its commands."""
-        return self._since_s is not None
-
-    @property
     def at_rest(self) -> bool:
         """Tell whether nothing that was sent moves any more."""
         return not self.engaged or (
-            self._since_s is None and all(channel.at_rest for channel in self.channels))
+            not self.moving and all(channel.at_rest for channel in self.channels))
 
     @property
     def stopping_s(self) -> float:
@@ -130,8 +129,15 @@ class Guard:
     def disengage(self):
         """Forget the held position: the next one is measured. Only at rest."""
         assert self.at_rest
-        self.engaged = self._looks_anew = False
+        self._note_rest()
+        self.engaged, self._looks_anew = False, None
         self._measured.look_anew()
+
+    def _note_rest(self):
+        """Note where each output was last measured, now that it is at rest."""
+        if self.engaged and self.obeyed:
+            for channel in self._tracked:
+                channel.tracking.rest(self._position(channel))
 
     def measure(self, stream, values, now_s):
         """
@@ -142,8 +148,8 @@ class Guard:
         :param now_s: When it arrived, s.
         """
         has_changed = self._measured.update(stream, values, now_s)
-        for channel, fresh in zip(self.channels, self._fresh[stream]):
-            channel.compare(fresh, has_changed)
+        for channel, fresh in zip(self._tracked, self._fresh[stream]):
+            channel.tracking.compare(fresh, has_changed)
 
     def tick(self, now_s):
         """
@@ -155,7 +161,7 @@ class Guard:
         self._notice(now_s)
         obstacle = self._interruption() or self._keep_engaged(now_s) or self._obstacle(now_s)
         if obstacle is None:
-            self._begin(now_s)
+            self._begin()
         else:
             self._stop(obstacle)
         if self._looks_anew and self.at_rest:
@@ -167,12 +173,13 @@ class Guard:
 
     def _notice(self, now_s):
         """Find out whether the robot may be elsewhere, or without power, once it is at rest."""
-        if self.engaged and now_s - self._ticked_s > REST_S:
-            self._looks_anew = True
+        self._since_tick_s = 0.0 if self._ticked_s is None else now_s - self._ticked_s
+        if self.engaged and self._since_tick_s > REST_S:
+            self._looks_anew = ANEW
             for channel in self.channels:  # by now the robot stands where it was sent, or fell
                 channel.stand()
         if self._emergency.trips != self._seen_trips or self._blocks.get('controller'):
-            self._looks_anew = True
+            self._looks_anew = ANEW
         self._ticked_s, self._seen_trips = now_s, self._emergency.trips
 
     def _interruption(self):
@@ -182,11 +189,7 @@ class Guard:
                           'when it is safe to move')
         if self._blocks.get('controller'):
             return Reason('controller', self._blocks['controller'])
-        return Reason('rest', 'comes to rest, to be measured anew') if self._looks_anew else None
-
-    def _frozen(self, reach_s):
-        """Say that measurements do not answer to what was sent, empty when they do."""
-        return next(filter(None, (channel.unanswered(reach_s) for channel in self.channels)), '')
+        return self._looks_anew
 
     def _keep_engaged(self, now_s):
         """
@@ -198,8 +201,9 @@ class Guard:
         if self.moving or not self.at_rest:
             return None
         stale = self._measured.staleness(now_s)
+        self._note_rest()
         if self.engaged and not stale and not any(
-                channel.is_astray(self._position(channel)) for channel in self.channels):
+                channel.tracking.is_astray(self._position(channel)) for channel in self._tracked):
             return None
         if self.engaged:
             self.disengage()
@@ -207,9 +211,9 @@ class Guard:
             return Reason('measured', stale)
         if not self._measured.at_rest(now_s):
             return Reason('rest', 'waiting until the robot stands still')
-        frozen = self._frozen(FROZEN_AT_REST_S)
-        if frozen:
-            return Reason('measured', frozen)
+        frozen = [channel.tracking.unanswered() for channel in self._tracked]
+        if any(frozen):
+            return Reason('measured', next(filter(None, frozen)))
         try:
             for channel in self.channels:
                 channel.engage(self._position(channel))
@@ -223,9 +227,14 @@ class Guard:
         for source in BLOCKS:
             if self._blocks.get(source):
                 return Reason(source, self._blocks[source])
-        unseen = self._measured.staleness(now_s) or self._frozen(FROZEN_S)
+        unseen = self._measured.staleness(now_s)
         if unseen:
             return Reason('measured', unseen)
+        if self.moving and self.obeyed:
+            lags = [channel.tracking.lag(self._position(channel)) for channel in self._tracked]
+            if any(lags):
+                self._looks_anew = Reason('tracking', next(filter(None, lags)))
+                return self._looks_anew
         if not self.speed_scale > 0:
             return Reason('speed_scale', 'speed_scale is 0; raise it to move')
         for channel in self.channels:
@@ -238,22 +247,19 @@ class Guard:
 
     def _jump(self, now_s):
         """Return why no motion may begin with the newest commands."""
-        for channel in self.channels:
+        for channel in self._tracked:
             text = channel.jump(self._position(channel), now_s)
             if text:
                 return Reason('jump', text)
         return None
 
-    def _begin(self, now_s):
-        """Follow, faster and faster up to the speed scale."""
-        if not self.moving:
-            if not self.at_rest:
-                return
-            self._since_s = now_s
-        self._reason = None
-        ramp_in_s = self._ramp_in_s
-        ramp = min((now_s - self._since_s) / ramp_in_s, 1.0) if ramp_in_s > 0 else 1.0
-        self._scale = ramp * self.speed_scale
+    def _begin(self):
+        """Follow, faster and faster up to the speed scale, also after that was raised."""
+        if self.moving:
+            growth = self._since_tick_s / self._ramp_in_s if self._ramp_in_s > 0 else 1.0
+            self._scale = min(self._scale + growth, self.speed_scale)
+        elif self.at_rest:
+            self.moving, self._reason = True, None
 
     def _stop(self, obstacle):
         """Brake, or go on braking or holding."""
@@ -262,7 +268,7 @@ class Guard:
             self._reason = obstacle
         elif self.at_rest:
             self._reason = obstacle
-        self._since_s, self._scale = None, 0.0
+        self.moving, self._scale = False, 0.0
 
     def _position(self, channel):
         """Return the measured positions of a channel's joints; velocities need none."""

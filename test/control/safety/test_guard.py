@@ -117,6 +117,26 @@ def test_the_speed_scale_caps_the_speed(make_world, scale):
     assert speed >= min(2.0 * scale, 1.0) * 0.9
 
 
+def test_a_speed_scale_that_is_raised_is_ramped_and_a_lower_one_counts_at_once(
+        make_world, assert_limits_kept):
+    world = make_world()
+    world.guard.speed_scale = 0.1
+    far = [1.9, 0.95], [0.5], [0.0]
+    world.until('RAMPING', ([0.0, 0.0], [0.5], [0.0]))
+    world.run(1.0, far)
+    before = len(world.sent)
+    world.guard.speed_scale = 1.0
+    world.run(0.4, far)
+    assert world.guard.state == 'RAMPING' and world.guard.scale == pytest.approx(0.1 + 0.4 / 0.5)
+    speed = np.diff([row[0] for row in world.sent[before - 1:]]) / world.PERIOD_S
+    allowed = 2.0 * (0.1 + np.arange(1, len(speed) + 1) * world.PERIOD_S / world.RAMP_IN_S)
+    assert (speed <= allowed + 1e-9).all() and speed[-1] > 0.8
+    world.guard.speed_scale = 0.2
+    world.run(world.PERIOD_S, far)
+    assert world.guard.state == 'FOLLOWING' and world.guard.scale == 0.2
+    assert_limits_kept(world.sent_in_one_go(), *world.limits)
+
+
 def test_speed_scale_0_stops_and_going_on_is_a_new_motion(following, assert_limits_kept):
     world = following()
     world.run(0.2, THERE)
@@ -153,6 +173,9 @@ def test_a_refused_command_counts_as_silence_and_is_named(following):
     assert world.guard.state == 'HOLDING'
     assert world.guard.reason.text.endswith('last refused: who is c?')
     assert world.guard.channels[0].refused == {'names': 60}
+    world.run(1.0, ([0.0, 0.0], [0.5], [0.0]))
+    world.until('HOLDING')
+    assert 'last refused' not in world.guard.reason.text  # that was before the last good one
 
 
 def test_motion_resumes_by_itself_when_commands_are_back(following, assert_limits_kept):
