@@ -44,10 +44,6 @@ class RecedingHorizon:
     discarded: its request carries an older ``epoch``.
 
     :ivar epoch: Number of resets so far; pass the one read at the request to ``accept``.
-    :ivar rows_dropped: Rows that were already past when their chunk arrived, in total.
-    :ivar late_plans: Plans that took more rows than was expected when they were asked for.
-    :ivar replan: ``ReplanSettings``, which may be replaced at any time.
-    :ivar join: ``JoinSettings``, likewise.
     """
 
     def __init__(self, contract, replan, join=JoinSettings(), *, expected_delay_rows=1):
@@ -61,7 +57,7 @@ class RecedingHorizon:
         """
         self.replan, self.join = replan, join
         self.epoch = 0
-        self.rows_dropped = self.late_plans = 0
+        self._rows_dropped = self._late_plans = 0
         self._contract = contract
         self._lock = threading.Lock()
         self._delay = DelayForecast(expected_delay_rows)
@@ -79,6 +75,13 @@ class RecedingHorizon:
         with self._lock:
             self.epoch += 1
             self._start_over()
+
+    def facts(self) -> dict:
+        """Return what is set and what was counted since the start: name to text."""
+        return {'join': self.join.name, 'replan': self.replan.trigger,
+                'execute_horizon': str(self.replan.execute_horizon),
+                'rows past on arrival': str(self._rows_dropped),
+                'plans later than expected': str(self._late_plans)}
 
     def observed(self, tick_ns):
         """
@@ -150,7 +153,7 @@ class RecedingHorizon:
             # An output with an offset may live on several plans before the newest one is due.
             self._plans = [plan] + [old for old in self._plans if old.end_ns > now_ns]
             self._awaited = plan if is_followed else None
-            self.rows_dropped += sum(chunk.due_ns(row + 1) <= now_ns for row in range(chunk.rows))
+            self._rows_dropped += sum(chunk.due_ns(row + 1) <= now_ns for row in range(chunk.rows))
             return chunk
 
     def command(self, now_ns):
@@ -207,7 +210,7 @@ class RecedingHorizon:
         if plan is None:
             return
         rows = max(math.ceil(self._rows_between(plan.obs_ns, now_ns) - GRID_ERROR), 0)
-        self.late_plans += rows > self._delay.rows
+        self._late_plans += rows > self._delay.rows
         self._delay.add(rows)
 
     def _is_vouched_for(self, now_ns):

@@ -55,7 +55,7 @@ class CommandSafety(LifecycleShell):
         self._settings = Parameters(self, SPECS, is_locked=lambda: self._runtime is not None)
         self._emergency = EmergencyStop()
         self._bypass = ''
-        self._status = SafetyStatus(self, self._facts)
+        self._status = SafetyStatus(self, self._emergency, self._facts)
         self._status.start_over('unconfigured')
         self.get_logger().info(
             f'`ros2 lifecycle set {self.get_fully_qualified_name()} configure`, then `... '
@@ -138,12 +138,14 @@ class CommandSafety(LifecycleShell):
         """Log a trip, in every lifecycle state."""
         if was_armed and self._emergency.reason:
             self.get_logger().error(f'emergency stop by {self._emergency.reason}')
+            self._status.show_emergency()
 
     def _on_rearm(self, request, response):
         """Let the robot move again, unless the button is still pressed."""
         del request
         refusal = self._emergency.rearm()
         response.success, response.message = not refusal, refusal or 'armed'
+        self._status.show_emergency()
         self.get_logger().info(f're-arm refused: {refusal}' if refusal else 'armed')
         return response
 

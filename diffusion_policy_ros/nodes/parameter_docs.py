@@ -38,7 +38,8 @@ Written from the declarations by
 `config/` holds a file for each node with every parameter and its default. An override at start
 that a node cannot use keeps it from starting, or from being configured where it depends on the
 checkpoint; a later value that it cannot use is refused, and the old one stays. Each refusal names
-the reason: what was set, and what is possible. An unknown name at start is a warning that suggests
+the reason: what was set, and what is possible; ROS itself refuses unknown names and some wrong
+types, in its own words. An unknown name at start is a warning that suggests
 the nearest one.
 
 The column *changes* says when a new value counts:

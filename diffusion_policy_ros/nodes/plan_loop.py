@@ -139,9 +139,7 @@ class PlanLoop:
         now_s = time.monotonic()
         commands = self.telemetry.command_facts(now_s)
         commands['slots skipped'] = str(self._pacer.skipped_commands if self._pacer else 0)
-        commands['rows past on arrival'] = str(self._horizon.rows_dropped)
-        commands['plans later than expected'] = str(self._horizon.late_plans)
-        return {'commands': {**commands, **self._controllers.facts()},
+        return {'commands': {**commands, **self._horizon.facts(), **self._controllers.facts()},
                 'inference': self.telemetry.plan_facts(now_s)}
 
     def _new_telemetry(self):

@@ -172,17 +172,21 @@ def plan_settings(values) -> PlanSettings:
                         values['likelihood_steps'])
 
 
-def check_confidence(values):
+def check_measured(values):
     """
-    Refuse a limit for something that is not measured.
+    Refuse a choice among candidates, and limits, for something that there is not.
 
     :param values: All parameters by name.
-    :raises ConfigError: if there is one for the spread of a single candidate, or for a likelihood
-        that nobody asks for.
+    :raises ConfigError: if one candidate is to be chosen from or limited in its spread, or there
+        is a limit for a likelihood that nobody asks for.
     """
+    if values['join'] == 'coherent' and values['num_candidates'] < 2:
+        raise ConfigError('join is coherent, which chooses among candidates, but num_candidates '
+                          'is 1; set num_candidates to 8, say, or another join first')
     if values['max_spread'] and values['num_candidates'] < 2:
         raise ConfigError(f'max_spread is {values["max_spread"]:g}, but num_candidates is 1, '
-                          'which has no spread; set num_candidates to 8, say')
+                          'which has no spread; set num_candidates to 8, say, or max_spread to '
+                          '0 first')
     if values['min_log_likelihood'] > NO_LIMIT and not values['likelihood_steps']:
         raise ConfigError(f'min_log_likelihood is {values["min_log_likelihood"]:g}, but '
                           'likelihood_steps is 0, which measures none; set it to 10, say')

@@ -48,7 +48,7 @@ class ReadyPolicy(NamedTuple):
         """
         chosen.choose_command_rate(values['command_rate_hz'], self.contract)
         chosen.choose_replan(values, self.config)
-        chosen.check_confidence(values)
+        chosen.check_measured(values)
         self.worker.check(chosen.plan_settings(values))
 
     def facts(self) -> dict:

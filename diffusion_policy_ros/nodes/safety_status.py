@@ -17,6 +17,7 @@
 import threading
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from diffusion_policy_ros.control.safety.guard import BLOCKS
 from diffusion_policy_ros.nodes.status_topics import StatusTopics
 
 # What holds a robot that is in order: it moves by hand, nobody commands it, somebody wants it to
@@ -31,14 +32,16 @@ class SafetyStatus:
     Methods may be called from several threads.
     """
 
-    def __init__(self, node, facts):
+    def __init__(self, node, emergency, facts):
         """
         Create the publishers; they work in every lifecycle state.
 
         :param node: The node that reports.
+        :param emergency: Its ``EmergencyStop``.
         :param facts: Called without arguments; returns a dict of names and texts.
         """
-        self._topics, self._facts = StatusTopics(node), facts
+        self._topics, self._emergency, self._facts = StatusTopics(node), emergency, facts
+        self._idle = ''  # the lifecycle state in which nothing is published
         self._lock = threading.Lock()
         self._key, self._level, self._text = None, DiagnosticStatus.OK, ''
 
@@ -51,6 +54,7 @@ class SafetyStatus:
         :param text: One sentence; it may vary with every call.
         """
         with self._lock:
+            self._idle = ''
             is_news, self._key = key != self._key, key
             self._level, self._text = level, text
             if is_news:
@@ -63,7 +67,18 @@ class SafetyStatus:
 
         :param state: Its name.
         """
-        self.update((state,), DiagnosticStatus.OK, state)
+        reason = self._emergency.reason
+        if reason:
+            self.update((state, reason), DiagnosticStatus.ERROR,
+                        f'{state}, with an emergency stop by {reason}')
+        else:
+            self.update((state,), DiagnosticStatus.OK, state)
+        self._idle = state
+
+    def show_emergency(self):
+        """Tell at once of a trip or a re-arming where no guard does."""
+        if self._idle:
+            self.start_over(self._idle)
 
     def refuse(self, text):
         """
@@ -92,7 +107,9 @@ def activity(guard) -> tuple:
     if reason is None:
         return (state,), DiagnosticStatus.OK, state
     level = DiagnosticStatus.WARN if reason.source in HARMLESS else DiagnosticStatus.ERROR
-    return (state, reason.source), level, f'{state}: {reason.text}'
+    # What blocks changes with its text, which says what to do; other texts count the seconds.
+    cause = reason.text if reason.source in BLOCKS else reason.source
+    return (state, cause), level, f'{state}: {reason.text}'
 
 
 def guard_facts(guard, now_s) -> dict:

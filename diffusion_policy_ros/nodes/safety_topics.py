@@ -21,7 +21,7 @@ from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.message_types import JOINT_STATE
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
-from diffusion_policy_ros.nodes.topic_watch import wrong_type
+from diffusion_policy_ros.nodes.topic_watch import several, wrong_type
 from rclpy.duration import Duration
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
@@ -100,12 +100,12 @@ class SafetyTopics:
             return f'{wrong}; correct the button, or remap the topic'
         for topic, publishers in self._publishers(self._inputs):
             if len(publishers) > 1:
-                return f'{_crowd(topic, publishers)}; only one may command'
+                return f'{several(topic, publishers)}; only one may command'
         return ''
 
     def bypass(self) -> str:
         """Say that somebody else commands a controller, past this node."""
-        return '; '.join(_crowd(topic, publishers) for topic, publishers
+        return '; '.join(several(topic, publishers) for topic, publishers
                          in self._publishers(self._outputs) if len(publishers) > 1)
 
     def destroy(self):
@@ -129,9 +129,3 @@ class SafetyTopics:
         """Return the full name of each entity's topic, and who publishes on it."""
         return [(entity.topic_name, self._node.get_publishers_info_by_topic(entity.topic_name))
                 for entity in entities]
-
-
-def _crowd(topic, publishers):
-    """Name several publishers."""
-    names = sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
-    return f'{topic} has {len(publishers)} publishers: {", ".join(names)}'

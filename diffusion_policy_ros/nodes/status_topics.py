@@ -82,8 +82,9 @@ class StatusTopics:
 
     def _message(self, section, level, text, facts):
         """Fill a status message."""
-        name = self._node.get_name()
+        full_name = self._node.get_fully_qualified_name()
+        name = full_name.lstrip('/')  # with the namespace: viewers tell two robots by it
         return DiagnosticStatus(
             level=level, name=f'{name}: {section}' if section else name, message=text,
-            hardware_id=self._node.get_fully_qualified_name(),
+            hardware_id=full_name,
             values=[KeyValue(key=key, value=value) for key, value in facts.items()])

@@ -53,9 +53,8 @@ class TopicWatch:
         if wrong:
             return f'{wrong}; correct the contract, or remap the topic'
         if len(publishers) > 1:
-            names = sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
-            return (f'{topic} has {len(publishers)} publishers, whose messages mix unless only '
-                    f'one of them is active: {", ".join(names)}')
+            return (f'{several(topic, publishers)}; their messages mix unless only one of them '
+                    'is active')
         return ''
 
 
@@ -70,3 +69,14 @@ def wrong_type(topic, publishers, wanted, *, said_by='the contract') -> str:
     """
     others = sorted({publisher.topic_type for publisher in publishers} - {wanted})
     return f'{topic} carries {others[0]}, {said_by} says {wanted}' if others else ''
+
+
+def several(topic, publishers) -> str:
+    """
+    Say that a topic has several publishers, and which.
+
+    :param topic: Full name of the topic.
+    :param publishers: What ROS knows about its publishers.
+    """
+    names = sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
+    return f'{topic} has {len(publishers)} publishers: {", ".join(names)}'

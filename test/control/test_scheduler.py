@@ -122,7 +122,7 @@ def test_a_late_plan_is_entered_at_the_row_that_is_due_and_its_delay_is_learnt()
         assert horizon.command(slot_ns)[0] == (slot_ns - T0) // PERIOD
     # 1, 3 and 4 rows were due by then; the plan expects the slowest, beside the observed row
     assert horizon.promise(T0 + 20 * PERIOD, 16, 1).frozen == 1 + 4
-    assert horizon.late_plans == 2  # expected were 1, then 1, then 3
+    assert horizon.facts()['plans later than expected'] == '2'  # expected were 1, then 1, then 3
 
 
 def test_between_rows_one_output_moves_on_and_the_held_one_waits():
@@ -135,7 +135,7 @@ def test_rows_that_are_past_on_arrival_are_dropped_and_counted():
     horizon = _horizon()
     horizon.accept(_clock_chunk(T0), 0, T0)
     horizon.accept(_clock_chunk(T0 + PERIOD), 0, T0 + 350_000_000)
-    assert horizon.rows_dropped == 2
+    assert horizon.facts()['rows past on arrival'] == '2'
     horizon.observed(T0 + 4 * PERIOD)
     assert horizon.command(T0 + 4 * PERIOD)[0] == 4
 

@@ -19,27 +19,34 @@ from types import SimpleNamespace
 import pytest
 
 pytest.importorskip('rclpy')
-from diffusion_policy_ros.nodes.diagnostics import StatusReporter  # noqa: E402,I100
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
+from diffusion_policy_ros.control.safety.emergency import EmergencyStop  # noqa: E402
+from diffusion_policy_ros.control.safety.guard import Reason  # noqa: E402
+from diffusion_policy_ros.nodes.diagnostics import StatusReporter  # noqa: E402
+from diffusion_policy_ros.nodes.safety_status import activity, SafetyStatus  # noqa: E402
+from rclpy.clock import Clock  # noqa: E402
 
 
 class Node:
     """Stands in for a node: keeps what would be published and logged."""
 
     def __init__(self):
-        self.statuses, self.logs = [], []
+        self.statuses, self.arrays, self.logs = [], [], []
+        self.namespace = ''
 
     def create_publisher(self, message_type, topic, profile):
-        heard = self.statuses if topic == '~/status' else []
+        heard = {'~/status': self.statuses, '/diagnostics': self.arrays}[topic]
         return SimpleNamespace(publish=heard.append)
 
     def get_logger(self):
-        return SimpleNamespace(warning=self.logs.append, info=self.logs.append)
+        return SimpleNamespace(warning=self.logs.append, info=self.logs.append,
+                               error=self.logs.append)
 
-    def get_name(self):
-        return 'server'
+    def get_clock(self):
+        return Clock()
 
     def get_fully_qualified_name(self):
-        return '/server'
+        return f'{self.namespace}/server'
 
 
 @pytest.fixture
@@ -73,3 +80,41 @@ def test_a_flapping_reason_does_not_flood_the_log(node, status):
         status.clear('plan')
     assert node.logs == ['not commanding: late', 'commanding']
     assert len(node.statuses) == 100 and node.statuses[-1].message == 'commanding'
+
+
+@pytest.mark.parametrize('namespace, name', [
+    ('', 'server: inputs'), ('/left', 'left/server: inputs')])
+def test_the_names_in_diagnostics_tell_two_robots_apart(node, namespace, name):
+    node.namespace = namespace
+    StatusReporter(node).publish_diagnostics({'inputs': {}})
+    assert node.arrays[0].status[0].name == name
+
+
+@pytest.mark.parametrize('source, count', [
+    ('controller', 2), ('publishers', 2), ('measured', 1)])
+def test_the_log_tells_what_blocks_whenever_it_changes_and_counts_no_seconds(node, source, count):
+    status = SafetyStatus(node, EmergencyStop(), dict)
+    for text in ('waits for an answer', 'waits for an answer', 'takes them in another order'):
+        guard = SimpleNamespace(state='HOLDING', reason=Reason(source, text))
+        status.update(*activity(guard))
+    assert len(node.logs) == len(node.statuses) == count
+    assert ('another order' in node.logs[-1]) == (count == 2)
+
+
+def test_an_emergency_stop_shows_in_states_without_a_guard(node):
+    emergency = EmergencyStop()
+    status = SafetyStatus(node, emergency, dict)
+    status.start_over('inactive')
+    emergency.trip('a test')
+    status.show_emergency()
+    status.start_over('unconfigured')
+    emergency.rearm()
+    status.show_emergency()
+    status.update(('FOLLOWING',), DiagnosticStatus.OK, 'FOLLOWING')
+    emergency.trip('a test')
+    status.show_emergency()  # the guard tells it at its next tick
+    assert [(s.level, s.message) for s in node.statuses] == [
+        (DiagnosticStatus.OK, 'inactive'),
+        (DiagnosticStatus.ERROR, 'inactive, with an emergency stop by a test'),
+        (DiagnosticStatus.ERROR, 'unconfigured, with an emergency stop by a test'),
+        (DiagnosticStatus.OK, 'unconfigured'), (DiagnosticStatus.OK, 'FOLLOWING')]

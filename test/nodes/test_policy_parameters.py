@@ -24,7 +24,7 @@ from diffusion_policy_ros.choices import SOLVERS  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError  # noqa: E402
 from diffusion_policy_ros.nodes.policy_parameters import (  # noqa: E402
-    check_confidence, choose_command_rate, choose_contract, choose_replan, sampler_changes, SPECS)
+    check_measured, choose_command_rate, choose_contract, choose_replan, sampler_changes, SPECS)
 from diffusion_policy_ros.sampler_options import OPTIONS  # noqa: E402
 
 CONFIG = Path(__file__).parents[2] / 'config'
@@ -71,18 +71,25 @@ def test_no_more_rows_are_executed_than_the_policy_was_trained_to():
 
 def test_a_limit_for_the_spread_needs_something_that_can_spread():
     values = {spec.name: spec.default for spec in SPECS}
-    check_confidence(values)
-    check_confidence({**values, 'max_spread': 0.3, 'num_candidates': 2})
+    check_measured(values)
+    check_measured({**values, 'max_spread': 0.3, 'num_candidates': 2})
     with pytest.raises(ConfigError, match='max_spread is 0.3, but num_candidates is 1'):
-        check_confidence({**values, 'max_spread': 0.3})
+        check_measured({**values, 'max_spread': 0.3})
+
+
+def test_a_choice_among_candidates_needs_several():
+    values = {spec.name: spec.default for spec in SPECS}
+    check_measured({**values, 'join': 'coherent', 'num_candidates': 2})
+    with pytest.raises(ConfigError, match='join is coherent.* num_candidates is 1; set'):
+        check_measured({**values, 'join': 'coherent'})
 
 
 def test_a_limit_for_the_likelihood_needs_one_that_is_measured():
     values = {spec.name: spec.default for spec in SPECS}
-    check_confidence({**values, 'min_log_likelihood': 1.5, 'likelihood_steps': 10})
-    check_confidence({**values, 'likelihood_steps': 10})
+    check_measured({**values, 'min_log_likelihood': 1.5, 'likelihood_steps': 10})
+    check_measured({**values, 'likelihood_steps': 10})
     with pytest.raises(ConfigError, match='min_log_likelihood is -0.5, but likelihood_steps is 0'):
-        check_confidence({**values, 'min_log_likelihood': -0.5})
+        check_measured({**values, 'min_log_likelihood': -0.5})
 
 
 def test_every_option_of_the_sampler_is_a_parameter_that_changes_at_any_time():

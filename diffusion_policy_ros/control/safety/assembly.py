@@ -14,9 +14,8 @@
 
 """Put a guard together from a robot contract."""
 
-from diffusion_policy_ros.control.safety.channel import Channel, is_velocity
+from diffusion_policy_ros.control.safety.channel import Channel
 from diffusion_policy_ros.control.safety.guard import Guard
-from diffusion_policy_ros.control.safety.limits import motion_limits
 from diffusion_policy_ros.control.safety.measured import MeasuredJoints
 
 
@@ -40,9 +39,9 @@ def build_guard(contract, limits, emergency, *, period_s, watchdog_s, max_jump_s
     """
     channels = [Channel(output, limits, period_s, watchdog_s=watchdog_s, max_jump_s=max_jump_s,
                         source=source) for output in contract.actions]
-    names = [name for output in contract.actions if not is_velocity(output)
-             for name in output.names]
-    velocity = motion_limits(limits, names, source).velocity if names else ()
+    tracked = [channel for channel in channels if channel.tracking]
+    names = [name for channel in tracked for name in channel.output.names]
+    velocity = [limit for channel in tracked for limit in channel.limits.velocity]
     measured = MeasuredJoints(contract.observations, names, velocity)
     for output in contract.actions:
         measured.check_unit(output)

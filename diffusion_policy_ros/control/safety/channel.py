@@ -71,6 +71,7 @@ class Channel:
 
     :ivar output: Its ``ActionOutput``.
     :ivar is_velocity: Whether its numbers are velocities.
+    :ivar limits: Its ``MotionLimits``.
     :ivar reader: ``CommandReader`` of its messages.
     :ivar tracking: ``Tracking`` of its positions, None for velocities.
     :ivar refused: How many commands were refused, by cause.
@@ -93,14 +94,14 @@ class Channel:
         :raises SafetyError: for an output that cannot be limited.
         """
         self.output, self.is_velocity = output, is_velocity(output)
-        self._limits = motion_limits(limits, output.names, source)
+        self.limits = motion_limits(limits, output.names, source)
         kind = VelocityFilter if self.is_velocity else MotionFilter
-        self._filter = kind(self._limits, period_s)
+        self._filter = kind(self.limits, period_s)
         self.reader = CommandReader(output, watchdog_s)
         self._watchdog_s = watchdog_s
-        self._slack = self._limits.velocity * period_s
+        self._slack = self.limits.velocity * period_s
         self.tracking = None if self.is_velocity else Tracking(
-            output, self._limits.velocity, self._filter, max_jump_s)
+            output, self.limits.velocity, self._filter, max_jump_s)
         self._reference = Reference()
         self._heard_s = self._interval_s = None
         self._refusal = ''
@@ -116,7 +117,7 @@ class Channel:
     @property
     def stopping_s(self) -> float:
         """Return how long it takes at most to come to rest, s."""
-        return float(stopping_time(self._limits).max())
+        return float(stopping_time(self.limits).max())
 
     def engage(self, measured):
         """
@@ -134,7 +135,7 @@ class Channel:
         if self.tracking.still_grips(measured):
             self.stand()
             return
-        inside = np.clip(measured, self._limits.low, self._limits.high)
+        inside = np.clip(measured, self.limits.low, self.limits.high)
         is_near = np.abs(measured - inside) <= self._slack
         self._filter.engage(np.where(is_near, inside, measured))
         self.tracking.start_over()

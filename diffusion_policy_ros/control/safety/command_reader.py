@@ -108,8 +108,8 @@ class CommandReader:
         if age_s > self._max_age_s:
             raise CommandRefused('stamp', (
                 f'topic {self._output.topic}: the command is stamped {age_s:.3f} s ago, limit '
-                f'{self._max_age_s:.3f} s; let both machines use one clock, or write "stamp: '
-                'receive" in the contract'))
+                f'{self._max_age_s:.3f} s; its sender or the network is late, or two machines '
+                'use two clocks, which chrony or use_sim_time on all nodes cures'))
         if stamp_ns < self._newest_ns:
             raise CommandRefused('stamp', (
                 f'topic {self._output.topic}: the command is stamped '

@@ -27,7 +27,7 @@ STATES = ('HOLDING', 'RAMPING', 'FOLLOWING', 'STOPPING', 'ESTOP')
 # What others may object to. A controller that takes joints wrongly is sent no position at all.
 BLOCKS = ('failure', 'end', 'dry_run', 'publishers', 'controller')
 # Why the robot does not follow.
-SOURCES = ('e_stop', 'measured', 'tracking', 'rest', 'limits', *BLOCKS, 'speed_scale', 'command',
+SOURCES = ('e_stop', *BLOCKS, 'measured', 'tracking', 'rest', 'limits', 'speed_scale', 'command',
            'jump')
 
 
@@ -159,7 +159,7 @@ class Guard:
         :return: What to send to each channel, float64 ``(n,)`` each, or None for nothing.
         """
         self._notice(now_s)
-        obstacle = self._interruption() or self._keep_engaged(now_s) or self._obstacle(now_s)
+        obstacle = self._interruption() or self._hindrance(now_s)
         if obstacle is None:
             self._begin()
         else:
@@ -222,11 +222,16 @@ class Guard:
         self.engaged = True
         return None
 
-    def _obstacle(self, now_s):
-        """Return why the robot must not follow now, None when it may."""
-        for source in BLOCKS:
+    def _hindrance(self, now_s):
+        """Hold the robot where it rests; return why it must not follow now, None when it may."""
+        unheld = self._keep_engaged(now_s)
+        for source in BLOCKS:  # before what may come of them, such as measurements of a wrong type
             if self._blocks.get(source):
                 return Reason(source, self._blocks[source])
+        return unheld or self._obstacle(now_s)
+
+    def _obstacle(self, now_s):
+        """Return what is wrong with measurements or commands, None when nothing is."""
         unseen = self._measured.staleness(now_s)
         if unseen:
             return Reason('measured', unseen)

@@ -164,6 +164,18 @@ def test_silence_of_any_output_stops_the_robot_in_time(following, assert_limits_
     assert_limits_kept(world.sent_in_one_go(), *world.limits)
 
 
+def test_a_wrong_type_is_told_and_not_the_silence_that_it_causes(make_world):
+    world = make_world()
+    world.seen = False
+    world.guard.block('publishers', '/joint_states carries another type')
+    world.run(0.5)
+    assert world.guard.reason == ('publishers', '/joint_states carries another type')
+    world.guard.block('publishers', '')
+    world.run(0.5)
+    assert 'no measurement yet' in world.guard.reason.text
+    assert not any(row is not None for row in world.sent)
+
+
 def test_a_refused_command_counts_as_silence_and_is_named(following):
     world = following()
     for _ in range(60):
