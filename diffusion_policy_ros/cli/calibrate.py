@@ -71,13 +71,14 @@ def run(args) -> int:
     options, loop = read_run_arguments(args, policy)
     scores = _measure(args, policy, {'options': options, 'loop': loop})
     limits = choose_limits(scores, args.false_alarms)
-    for line in _report(args, scores, limits):
+    parameters = _parameters(args, loop, limits)
+    for line in _report(args, scores, limits, parameters):
         print(line)
     if args.out:
         write_figures(args.out, {
             'model': str(args.model), 'source': args.sim or str(args.dataset),
             'false_alarms': args.false_alarms, **asdict(options), **asdict(loop),
-            'parameters': _parameters(args, limits), 'limits': [asdict(each) for each in limits],
+            'parameters': parameters, 'limits': [asdict(each) for each in limits],
             'episodes': [asdict(score) for score in scores]})
     return 0
 
@@ -139,22 +140,26 @@ def _measure(args, policy, how):
                                  max_steps=max_steps, **how)
 
 
-def _parameters(args, limits) -> dict:
-    """Return the parameters of the policy server, those that a limit needs before it."""
+def _parameters(args, loop, limits) -> dict:
+    """
+    Return the parameters of the policy server, those that a limit needs before it.
+
+    Join and execute horizon are among them whatever they are: the server may have others. It
+    refuses to choose, with ``coherent``, where there is one candidate.
+    """
     names = {name: name if name in ('solver', 'num_inference_steps') else f'sampler.{name}'
              for name in BY_NAME}
     parameters = {names[name]: value for name, value in sampler_changes(args).items()}
-    if args.join != 'none':
-        parameters['join'] = args.join
-    if args.execute_horizon:
-        parameters['execute_horizon'] = args.execute_horizon
-    parameters['num_candidates'] = args.candidates
+    candidates = {'num_candidates': args.candidates}
+    followed = {'join': loop.join.name, 'execute_horizon': loop.replan.execute_horizon}
+    parameters.update({**candidates, **followed} if args.candidates > 1
+                      else {**followed, **candidates})
     if args.likelihood_steps:
         parameters['likelihood_steps'] = args.likelihood_steps
     return {**parameters, **{limit.parameter: limit.value for limit in limits}}
 
 
-def _report(args, scores, limits):
+def _report(args, scores, limits, parameters):
     """Yield the lines to print."""
     solved = sum(score.success for score in scores)
     yield f'{solved} of {len(scores)} episodes ' + (
@@ -166,7 +171,7 @@ def _report(args, scores, limits):
                   if solved < len(scores) else '')
                + f'; of good episodes to come at most {100 * args.false_alarms:g} % on average, '
                f'of this calibration {low:.1f} to {high:.1f} % (95 %)')
-    for name, value in _parameters(args, limits).items():
+    for name, value in parameters.items():
         yield f'ros2 param set /policy_server {name} {value}'
     yield ('Limits hold for this checkpoint, these candidates, this sampler, join and execute '
            'horizon only, and for episodes like these; calibrate again after a change.')

@@ -28,6 +28,7 @@ import sys
 from diffusion_policy_ros.cli.finding import Finding, summary
 from diffusion_policy_ros.dds_profile import (
     NEW_VARIABLE, OLD_VARIABLE, profile_variable, uses_large_data)
+from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.real_time import claim_real_time
 from diffusion_policy_ros.requirements import SERVING
 from diffusion_policy_ros.share import share_path
@@ -68,6 +69,10 @@ def add_arguments(parser):
                              'says and the limits of every joint, and warn of what '
                              'command_safety, dpr convert or dpr train would refuse later; no '
                              'robot is needed')
+    parser.add_argument('--model', type=Path, metavar='FOLDER',
+                        help='with --contract: check too whether policy_server would run this '
+                             'checkpoint under it; of the folder only config.json and '
+                             'contract.yaml are read')
     parser.epilog = ('Exit code: 0 when nothing is in the way, 1 when a line says ERROR or the '
                      'contract is refused. A line that says WARN leaves it at 0: not all of it '
                      'will work.')
@@ -79,21 +84,26 @@ def run(args) -> int:
 
     :param args: Parsed arguments.
     :return: 1 if any line says ERROR, else 0.
+    :raises ConfigError: if there is a checkpoint without a contract to check it with.
     :raises ContractError: if the contract is refused; ``dpr`` exits with 1.
     """
-    findings = _report_contract(args.contract) if args.contract else find_all()
+    if args.model and not args.contract:
+        raise ConfigError(f'--model is {args.model}, which is checked against a contract; name '
+                          'the --contract too')
+    findings = _report_contract(args.contract, args.model) if args.contract else find_all()
     print('\n'.join(str(finding) for finding in findings))
     print(summary(findings))
     return 1 if any(finding.level == 'ERROR' for finding in findings) else 0
 
 
-def _report_contract(path):
-    """Print what a contract says, and return what was found out about it."""
+def _report_contract(path, model):
+    """Print what a contract says, and return what was found out about it, and a checkpoint."""
     from diffusion_policy_ros.cli import doctor_contract as report  # needs what find_all looks for
     from diffusion_policy_ros.contract import load_contract
     contract = load_contract(path)
     print('\n'.join([*report.contract_lines(contract), *report.limit_lines(contract)]))
-    return report.find_refusals(contract, str(path))
+    findings = report.find_refusals(contract, str(path))
+    return [*findings, report.find_misfit(path, model)] if model else findings
 
 
 def find_all() -> list:

@@ -22,7 +22,8 @@ from diffusion_policy_ros.control.safety.assembly import build_guard
 from diffusion_policy_ros.control.safety.channel import is_velocity, unkept
 from diffusion_policy_ros.control.safety.emergency import EmergencyStop
 from diffusion_policy_ros.control.safety.limits import assumed, motion_limits
-from diffusion_policy_ros.errors import ConfigError, DatasetError, SafetyError
+from diffusion_policy_ros.errors import (
+    ConfigError, DatasetError, DiffusionPolicyError, SafetyError)
 from diffusion_policy_ros.message_types import JOINT_STATE
 from diffusion_policy_ros.streams import ObservationStream
 
@@ -103,6 +104,25 @@ def find_refusals(contract, source) -> list:
     return [*_findings('command_safety', guard_refusals(contract, source)),
             *_storage_findings(contract),
             *_findings('dpr train', _refusal(PolicyConfig.from_contract, contract))]
+
+
+def find_misfit(source, model) -> Finding:
+    """
+    Find out whether the policy server would run a checkpoint under a contract.
+
+    :param source: Path of the contract's file.
+    :param model: Path of the checkpoint folder; its weights are not looked at.
+    :return: ``OK``, or an ``ERROR`` in the words of the server.
+    """
+    from diffusion_policy_ros.policy.checkpoint import read_description
+    from diffusion_policy_ros.policy.served_contract import choose_contract
+    from diffusion_policy_ros.policy.window_check import window_layout
+    try:
+        config, trained, _ = read_description(model)
+        window_layout(config, choose_contract(source, trained, model))
+    except DiffusionPolicyError as error:
+        return Finding('ERROR', 'policy_server refuses:', ' '.join(str(error).split()))
+    return Finding('OK', 'policy_server', f'accepts this contract for {model}')
 
 
 def guard_refusals(contract, source) -> list:

@@ -16,10 +16,10 @@
 
 from dataclasses import asdict
 import json
-import os
 from pathlib import Path
 
 from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
+from diffusion_policy_ros.cli.out_folder import check_out_file
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.sampler_options import BY_NAME, parse_change
 
@@ -144,9 +144,8 @@ def check_run_arguments(args):
     check_range('batch', args.batch, 1, 10**4)
     check_range('seed', args.seed, 0, 2**31 - 1)
     check_range('delay-ms', args.delay_ms, 0, 10_000)
-    if args.out and (args.out.is_dir() or not os.access(args.out.parent, os.W_OK | os.X_OK)):
-        raise ConfigError(f'--out is {args.out}; name a file in a folder that exists and can be '
-                          'written to')
+    if args.out:
+        check_out_file(args.out)
 
 
 def check_range(name, value, low, high):

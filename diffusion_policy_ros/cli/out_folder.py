@@ -12,9 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The folder that results are written to."""
+"""The folder or the file that results are written to."""
 
 import os
+import stat
 
 from diffusion_policy_ros.errors import ConfigError
 
@@ -33,3 +34,21 @@ def make_out_folder(path):
             f'--out {path} cannot be made: {error}; choose another folder') from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise ConfigError(f'--out {path} cannot be written to; choose another folder')
+
+
+def check_out_file(path):
+    """
+    Refuse a file of ``--out`` that cannot be written, before anything that takes long.
+
+    :param path: Its path; it may exist.
+    :raises ConfigError: naming it.
+    """
+    wanted = f'--out is {path}; name a file in a folder that exists and can be written to'
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        is_folder = False
+    except OSError as error:  # such as a name that is too long
+        raise ConfigError(f'{wanted} ({error.strerror})') from error
+    if is_folder or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigError(wanted)

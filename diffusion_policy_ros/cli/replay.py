@@ -16,10 +16,13 @@
 import json
 from pathlib import Path
 
+from diffusion_policy_ros.cli.out_folder import check_out_file
 from diffusion_policy_ros.errors import BagError, ConfigError
 
 RECORD_TYPE = 'std_msgs/msg/String'
 RECORD_NAME = 'plan_record'
+NO_RECORDS = ('no plan records in this bag: it is taken for a demonstration, and only planned '
+              f'actions are compared; record /policy_server/{RECORD_NAME} to compute a run again')
 
 
 def add_arguments(parser):
@@ -54,8 +57,8 @@ def run(args) -> int:
     from diffusion_policy_ros.data.bag_reader import open_bag
     from diffusion_policy_ros.policy.policy import Policy
 
-    if args.out and not args.out.absolute().parent.is_dir():
-        raise ConfigError(f'--out {args.out}: its folder does not exist; create it first')
+    if args.out:
+        check_out_file(args.out)
     policy = Policy.load(args.model, args.device)
     contract = load_contract(args.contract) if args.contract else policy.contract
     if contract is None:
@@ -63,6 +66,8 @@ def run(args) -> int:
                           'with --contract')
     with open_bag(args.bag) as bag:
         topic = _record_topic(bag)
+        if not topic:
+            print(NO_RECORDS, flush=True)
         figures = _replay_run(args, bag, topic, policy, contract) if topic else \
             _compare_demonstration(args, bag, policy, contract)
     for line in figures.pop('lines'):
@@ -85,13 +90,24 @@ def _record_topic(bag):
     return found[0] if found else None
 
 
+def _messages(bag, wanted):
+    """Yield the messages of topics, in the order of their arrival; they are of one pass."""
+    from diffusion_policy_ros.data.storage_order import SetBack
+
+    for item in bag.messages(wanted):
+        if isinstance(item, SetBack):
+            raise BagError(f'{bag.path}: {item.reason} while it was recorded, so that nobody can '
+                           'tell which commands belong to which plan; record the run again')
+        yield item
+
+
 def _records(bag, topic, model):
     """Return the recorded plans in the order of their commands; all were made by one model."""
     from diffusion_policy_ros.policy.checkpoint import weights_digest
     from diffusion_policy_ros.policy.plan_record import parse_record
 
     records = [parse_record(message.data)
-               for _, message, _ in bag.messages({topic: RECORD_TYPE})]
+               for _, message, _ in _messages(bag, {topic: RECORD_TYPE})]
     records.sort(key=lambda record: record.first_command_ns)
     served = list(dict.fromkeys(record.weights[:16] for record in records))
     if len(served) > 1:
@@ -112,8 +128,8 @@ def _replay_run(args, bag, topic, policy, contract):
 
     records = _records(bag, topic, args.model)
     store = SampleStore(contract, records)
-    for name, message, receive_ns in bag.messages(
-            {stream.topic: stream.type for stream in store.streams}):
+    for name, message, receive_ns in _messages(
+            bag, {stream.topic: stream.type for stream in store.streams}):
         store.add(name, message, receive_ns)
     before = next((number for number, record in enumerate(records) if store.holds(record)), 0)
     records = records[before:]
@@ -154,8 +170,8 @@ def _replay_commands(bag, contract, records, plans):
                in enumerate(zip(records[0].topics, contract.actions)) if topic in bag.topics}
     recorded = [] if not outputs else [
         (replay.slot_ns(outputs[topic][1], message, receive_ns), topic, message)
-        for topic, message, receive_ns in bag.messages(
-            {topic: output.type for topic, (_, output) in outputs.items()})]
+        for topic, message, receive_ns in _messages(
+            bag, {topic: output.type for topic, (_, output) in outputs.items()})]
     counts = {topic: [0, 0] for topic in outputs}
     slots, unknown, known_from_ns = {}, 0, replay.known_from_ns
     for slot_ns, topic, message in recorded:

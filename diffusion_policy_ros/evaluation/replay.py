@@ -13,6 +13,9 @@
 # limitations under the License.
 """Compute recorded plans again, and the commands that came of them, without a robot."""
 
+from bisect import bisect_right
+from collections import deque
+
 from diffusion_policy_ros.control.commands import build_commands
 from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
@@ -42,12 +45,16 @@ class SampleStore:
         self.streams = contract.policy_observations
         self._messages = {(index, stamp_ns): None for record in records
                           for row in record.stamps_ns for index, stamp_ns in enumerate(row)}
-        # A stream without stamps is dated by arrivals, which another process saw a little later.
-        self._apart_ns = {}
+        # A stream without stamps is dated by arrivals, which another process saw a little later:
+        # the stamps that no message was recorded after yet, and the newest message until then.
+        self._awaited = {index: deque(sorted(ns for key, ns in self._messages if key == index))
+                         for index, stream in enumerate(self.streams)
+                         if stream.stamp == 'receive'}
+        self._newest = {}
 
     def add(self, topic, message, receive_ns):
         """
-        Keep what is needed of a message.
+        Keep what is needed of a message; they come in the order in which they were recorded.
 
         :param topic: Topic as the contract names it.
         :param message: The message.
@@ -57,12 +64,27 @@ class SampleStore:
             if stream.topic != topic:
                 continue
             key = index, sample_stamp_ns(message, stream, receive_ns)
-            if stream.stamp == 'header' and key in self._messages:
+            if stream.stamp == 'receive':
+                self._add_nearest(index, message, receive_ns)
+            elif key in self._messages:
                 self._messages[key] = message
-            for key in self._messages if stream.stamp == 'receive' else ():
-                apart_ns = abs(key[1] - receive_ns)
-                if key[0] == index and apart_ns < self._apart_ns.get(key, float('inf')):
-                    self._apart_ns[key], self._messages[key] = apart_ns, message
+
+    def _add_nearest(self, index, message, receive_ns):
+        """Keep a message for the stamps nearest to it; of two as near, the first one is kept."""
+        newest_ns, newest = self._newest.get(index, (-float('inf'), None))
+        awaited = self._awaited[index]
+        while awaited and awaited[0] <= receive_ns:
+            stamp_ns = awaited.popleft()
+            is_nearer = receive_ns - stamp_ns < stamp_ns - newest_ns
+            self._messages[index, stamp_ns] = message if is_nearer else newest
+        if receive_ns > newest_ns:
+            self._newest[index] = receive_ns, message
+
+    def _message(self, index, stamp_ns):
+        """Return the message of a stream, None where the bag has none."""
+        found = self._messages[index, stamp_ns]
+        # What is later than all that was recorded is nearest to the newest of it.
+        return self._newest.get(index, (None, None))[1] if found is None else found
 
     def holds(self, record) -> bool:
         """
@@ -70,7 +92,7 @@ class SampleStore:
 
         :param record: ``PlanRecord``.
         """
-        return all(self._messages[index, stamp_ns] is not None for row in record.stamps_ns
+        return all(self._message(index, stamp_ns) is not None for row in record.stamps_ns
                    for index, stamp_ns in enumerate(row))
 
     def window(self, record):
@@ -85,7 +107,7 @@ class SampleStore:
         for stamps_ns in record.stamps_ns:
             row = {}
             for index, (stream, stamp_ns) in enumerate(zip(self.streams, stamps_ns)):
-                message = self._messages[index, stamp_ns]
+                message = self._message(index, stamp_ns)
                 if message is None:
                     raise BagError(f'the plan at {record.tick_ns} was made of a message of '
                                    f'{stream.topic} stamped {stamp_ns}, which the bag does not '
@@ -129,7 +151,8 @@ class CommandReplay:
         :param plans: Rows of each, as ``replay_plan`` gives them.
         """
         self._contract = contract
-        self._records, self._coming = records, list(zip(records, plans))
+        self._records, self._coming = records, deque(zip(records, plans))
+        self._first_commands_ns = [record.first_command_ns for record in records]
         self._record = None
         self._horizon = RecedingHorizon(contract, ReplanSettings(1))
 
@@ -160,10 +183,10 @@ class CommandReplay:
         """
         if output.type not in HEADERLESS_TYPES and output.type != JOINT_TRAJECTORY:
             return nanoseconds(message.header.stamp)
-        begun = [record for record in self._records if record.first_command_ns <= receive_ns]
+        begun = bisect_right(self._first_commands_ns, receive_ns)
         if not begun:
             return None
-        grid = begun[-1].grid
+        grid = self._records[begun - 1].grid
         index = int((receive_ns - grid['origin_ns']) * grid['rate_hz'] // 1e9)
         return grid['origin_ns'] + round(index * 1e9 / grid['rate_hz'])
 
@@ -176,7 +199,7 @@ class CommandReplay:
         :return: One message per output of the contract; None where no plan was followed.
         """
         while self._coming and self._coming[0][0].first_command_ns <= slot_ns:
-            self._follow(*self._coming.pop(0))
+            self._follow(*self._coming.popleft())
         if self._record is None:
             return None
         self._horizon.observed(slot_ns)

@@ -14,11 +14,10 @@
 """The parameters of the policy server, and what makes a set of them usable together."""
 
 from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS
-from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.timetable import is_multiple
-from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
+from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.nodes.parameters import ParameterSpec
 from diffusion_policy_ros.sampler_options import OPTIONS
 from diffusion_policy_ros.serving.plan_request import PlanSettings
@@ -93,31 +92,6 @@ SPECS = (
     ParameterSpec('seed', 0, 'Seed of the noise, taken at activation and reset; -1 for another '
                   'one every time', -1, 2**31 - 1),
 )
-
-
-def choose_contract(path, trained, model):
-    """
-    Return the contract to run under.
-
-    :param path: Contract file, or an empty string for the checkpoint's own.
-    :param trained: ``RobotContract`` of the checkpoint, None if it holds none.
-    :param model: The checkpoint folder, for messages.
-    :return: ``RobotContract``.
-    :raises ContractError: if the file cannot be used, or disagrees with the checkpoint.
-    :raises CheckpointError: if there is neither a file nor a contract in the checkpoint.
-    """
-    if not path:
-        if trained is None:
-            raise CheckpointError(f'{model} holds no contract.yaml; set the parameter "contract" '
-                                  'to the contract of the robot')
-        return trained
-    contract = load_contract(path)
-    differences = trained.disagreements(contract) if trained is not None else []
-    if differences:
-        raise ContractError(f'the contract {path} disagrees with the checkpoint {model}: '
-                            f'{"; ".join(differences)}. Use the contract it was trained with, or '
-                            'train for this robot')
-    return contract
 
 
 def choose_command_rate(wanted_hz, contract) -> float:

@@ -19,6 +19,7 @@ from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import RobotContract
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.nodes import policy_parameters as chosen
+from diffusion_policy_ros.policy.served_contract import choose_contract
 from diffusion_policy_ros.serving.inference_worker import InferenceWorker
 
 
@@ -68,7 +69,7 @@ def prepare_policy(values, served=None) -> ReadyPolicy:
     worker, model = InferenceWorker(), values['model']
     try:
         config, trained = worker.load(model, values['device'], values['num_threads'])
-        contract = chosen.choose_contract(values['contract'], trained, model)
+        contract = choose_contract(values['contract'], trained, model)
         differences = contract.disagreements(served) if served else []
         if differences:
             raise ContractError(f'{model} does not fit the robot that is served: '

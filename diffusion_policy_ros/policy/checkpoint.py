@@ -16,6 +16,7 @@
 from dataclasses import asdict, dataclass
 import hashlib
 import json
+import os
 from pathlib import Path
 import shutil
 from typing import Optional
@@ -94,15 +95,27 @@ def read_checkpoint(folder) -> Checkpoint:
     :raises CheckpointError: naming the file, what is wrong with it and the remedy.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    config, contract, sampler = read_description(folder)
+    weights = {name: tensor.float() for name, tensor in read_tensors(folder / WEIGHTS).items()}
+    return Checkpoint(config, read_statistics(folder, config), weights, contract, sampler)
+
+
+def read_description(folder) -> tuple:
+    """
+    Read what a checkpoint folder says of its policy, without the weights.
+
+    :param folder: Path of the folder.
+    :return: ``config``, ``contract`` and ``sampler`` of a ``Checkpoint``.
+    :raises CheckpointError: naming the file, what is wrong with it and the remedy.
+    """
+    folder = Path(folder)
+    if not os.path.isdir(folder):  # for any name; is_dir raises for one that is too long
         raise CheckpointError(f'{folder} is no folder; give the folder that holds {CONFIG}')
     try:
         config = PolicyConfig.from_lerobot_json(read_json(folder / CONFIG))
     except ConfigError as error:
         raise CheckpointError(f'{folder / CONFIG}: {error}') from error
-    config, contract, sampler = _read_extras(folder, config)
-    weights = {name: tensor.float() for name, tensor in read_tensors(folder / WEIGHTS).items()}
-    return Checkpoint(config, read_statistics(folder, config), weights, contract, sampler)
+    return _read_extras(folder, config)
 
 
 def check_weights(wanted, weights, folder):

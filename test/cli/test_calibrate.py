@@ -84,7 +84,8 @@ def test_what_is_printed_can_be_set_in_this_order(model, measured, capsys):
     assert '40 of 50 episodes were solved' in said
     assert 'holds 1 of these 40, and 10 of the 10 that were not solved' in said
     settings = [line.split()[-2:] for line in said.splitlines() if line.startswith('ros2')]
-    assert settings == [['num_candidates', '8'], ['max_spread', '0.3901']]
+    assert settings == [['num_candidates', '8'], ['join', 'none'], ['execute_horizon', '8'],
+                        ['max_spread', '0.3901']]
     (policy, environment, seeds), how = measured[0]
     assert environment is PushT and seeds == list(range(200_000, 200_100))
     assert how['options'].num_candidates == 8 and how['options'].join == 'none'
@@ -107,6 +108,17 @@ def test_all_that_a_limit_depends_on_is_printed_and_written(model, measured, cap
     assert len(report['episodes']) == 50 and report['episodes'][7]['spreads'] == [0.1, 0.08]
     (_, _, seeds), how = measured[0]
     assert seeds == list(range(15, 75)) and how['loop'].replan.execute_horizon == 6
+
+
+@pytest.mark.parametrize('join, candidates, first', [
+    ('coherent', 8, 'num_candidates'), ('rtc', 1, 'join')])
+def test_candidates_are_set_while_the_join_allows_them(model, measured, capsys, join, candidates,
+                                                       first):
+    """The server refuses ``coherent`` with one candidate, whichever of them comes first."""
+    said = calibrated(capsys, model, '--sim', 'pusht', '--join', join, '--candidates', candidates,
+                      '--likelihood-steps', 5)
+    names = [line.split()[-2] for line in said.splitlines() if line.startswith('ros2')]
+    assert [name for name in names if name in ('join', 'num_candidates')][0] == first
 
 
 @pytest.mark.parametrize('text, numbers', [
@@ -139,6 +151,7 @@ def test_without_enough_successes_it_says_how_many_are_needed(model, monkeypatch
     (['--cache', 'x'], 'name the --dataset too'),
     (['--seed', '-1'], '--seed is -1'),
     (['--out', '/dev/null/x'], '--out is'),
+    (['--out', 'x' * 300], 'name a file in a folder that exists'),
     (['--sampler', 'eta=7'], 'eta is 7')])
 def test_mistakes_are_one_line_before_anything_is_measured(model, measured, capsys, arguments,
                                                            message):

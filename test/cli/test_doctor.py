@@ -136,7 +136,7 @@ def test_remedies_name_the_versions_that_setup_asks_for():
 def test_the_exit_code_tells_whether_something_is_in_the_way(level, code, monkeypatch, capsys):
     found = doctor.Finding(level, 'thing', 'as it is', 'repair it')
     monkeypatch.setattr(doctor, 'find_all', lambda: [found])
-    assert doctor.run(SimpleNamespace(contract=None)) == code
+    assert doctor.run(SimpleNamespace(contract=None, model=None)) == code
     shown = capsys.readouterr().out
     assert ('repair it' in shown) == (level != 'OK')
     assert f'1 {level}' in shown
@@ -200,3 +200,12 @@ def test_a_contract_that_is_refused_is_one_line_and_exit_code_one(tmp_path, caps
     assert main(['doctor', '--contract', str(tmp_path / 'robot.yaml')]) == 1
     said = capsys.readouterr()
     assert not said.out and said.err.count('\n') == 1 and "rate_hz is 'fast'" in said.err
+
+
+def test_a_checkpoint_without_a_contract_to_check_it_with_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, 'find_all', lambda: pytest.fail('looked at the machine'))
+    assert main(['doctor', '--model', 'models/my_task']) == 1
+    said = capsys.readouterr()
+    assert not said.out and said.err == (
+        'dpr doctor: --model is models/my_task, which is checked against a contract; name the '
+        '--contract too\n')

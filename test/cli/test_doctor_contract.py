@@ -15,7 +15,9 @@
 """``dpr doctor --contract`` tells the limits in force, and who would refuse the contract later."""
 
 import builtins
+import json
 from pathlib import Path
+import shutil
 
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.contract import load_contract
@@ -195,3 +197,69 @@ def test_whatever_the_guard_refuses_is_warned_of(monkeypatch):
 
     monkeypatch.setattr(report, 'build_guard', refuse)
     assert report.guard_refusals(whole, 'my_arm.yaml') == ['these outputs do not go together']
+
+
+@pytest.fixture(scope='module')
+def model(save_tiny_policy):
+    """Save a small policy of the Push-T robot, and drop its weights; its folder."""
+    folder = save_tiny_policy()
+    (folder / 'model.safetensors').unlink()
+    return folder
+
+
+@pytest.fixture
+def fit(tmp_path, model, capsys):
+    """Return a function that changes contract and checkpoint; the line, path of the contract."""
+    def change_and_run(change=lambda raw: None, spoil=lambda folder: None):
+        raw, path = yaml.safe_load((ROBOTS / 'pusht.yaml').read_text()), tmp_path / 'robot.yaml'
+        change(raw)
+        path.write_text(yaml.safe_dump(raw))
+        folder = shutil.copytree(model, tmp_path / 'checkpoint')
+        spoil(folder)
+        code = main(['doctor', '--contract', str(path), '--model', str(folder)])
+        line = capsys.readouterr().out.splitlines()[-2]
+        assert code == line.startswith('ERROR policy_server refuses: ')
+        return line.partition('refuses: ')[2] or line, path, folder
+    return change_and_run
+
+
+def test_a_checkpoint_may_have_other_topics_than_its_robot(fit):
+    line, _, folder = fit(lambda raw: raw['observations'][0].update(topic='front/image_raw'))
+    assert line == f'OK    policy_server     accepts this contract for {folder}'
+
+
+def test_another_robot_than_a_checkpoint_was_trained_on_is_refused_in_the_servers_words(fit):
+    def change(raw):
+        raw['rate_hz'] = 20
+        raw['actions'][0]['joints'].reverse()
+    reason = fit(change)[0]
+    assert 'rate_hz: trained at 10, robot has 20; action names: trained with' in reason
+
+
+@pytest.mark.parametrize('part, change, reason', [
+    ('observations', lambda entries: entries.pop(0), "the policy sees 'observation.images.cam"),
+    ('actions', lambda entries: entries[0]['joints'].append('z'), 'the policy commands 2')])
+def test_a_checkpoint_without_a_contract_is_compared_by_its_shapes(fit, part, change, reason):
+    def forget(folder):
+        (folder / 'contract.yaml').unlink()
+        (folder / 'diffusion_policy_ros.json').unlink()
+    assert fit(lambda raw: change(raw[part]), forget)[0].startswith(reason)
+
+
+@pytest.mark.parametrize('name, content, reason', [
+    ('config.json', None, '/config.json is missing; copy the whole checkpoint folder again'),
+    ('config.json', json.dumps({'type': 'act'}), "/config.json: type is 'act'"),
+    ('contract.yaml', None, '/contract.yaml is missing; copy the whole checkpoint folder again'),
+    ('contract.yaml', 'robot: [', '/contract.yaml')])
+def test_a_checkpoint_that_cannot_be_read_is_one_line(fit, name, content, reason):
+    def spoil(folder):
+        (folder / name).unlink()
+        if content:
+            (folder / name).write_text(content)
+    assert reason in fit(spoil=spoil)[0]
+
+
+def test_a_checkpoint_that_is_no_folder_is_one_line(capsys):
+    assert main(['doctor', '--contract', str(ROBOTS / 'pusht.yaml'), '--model', 'x' * 300]) == 1
+    line = capsys.readouterr().out.splitlines()[-2]
+    assert line.endswith(' is no folder; give the folder that holds config.json')

@@ -132,6 +132,14 @@ def test_numbers_that_no_loop_can_have_are_refused_by_name(save_tiny_policy):
         assert f'{name} is {value}; it must be' in reason
 
 
+@pytest.mark.parametrize('out', ['x' * 300, f'{"x" * 300}/x.json', 'none/x.json', '.', 'x/x'])
+def test_an_unusable_out_is_refused_before_anything_is_loaded(out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'x').touch()
+    assert refusal('--out', out, model='none').startswith(
+        f'--out is {out}; name a file in a folder that exists and can be written to')
+
+
 def test_the_help_names_every_option_and_loads_no_torch():
     code = ('import sys; from diffusion_policy_ros.cli.main import build_parser\n'
             "try: build_parser('eval').parse_args(['eval', '--help'])\n"

@@ -11,14 +11,18 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""`dpr replay` on a demonstration: plans beside what was demonstrated."""
+"""`dpr replay` on a demonstration: plans beside what was demonstrated; and what it refuses."""
 
 import json
 from pathlib import Path
 
 from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.policy.action_chunk import Promise
+from diffusion_policy_ros.policy.plan_record import PlanRecord
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import get_typestore, Stores
 
 torch = pytest.importorskip('torch')
 zarr = pytest.importorskip('zarr')
@@ -26,6 +30,15 @@ from diffusion_policy_ros.policy import Policy  # noqa: E402,I100
 
 CONFIG = Path(__file__).parents[2] / 'config'
 ROWS = 12
+STRING = 'std_msgs/msg/String'
+RECORD = PlanRecord(
+    weights='ab', device='cpu', tick_ns=1, stamps_ns=[[1, 1], [2, 2]],
+    promise=Promise(np.full((16, 2), np.nan), 1, -1), seed=0,
+    settings={'sampler_changes': {}, 'join': 'none', 'num_candidates': 1,
+              'warm_start_level': 0.6}, evaluations=4, is_complete=True, epoch=0, accepted_ns=3,
+    first_command_ns=4, grid={'origin_ns': 4, 'rate_hz': 10.0},
+    blending={'name': 'none', 'blend_rows': 4, 'ensemble_decay': 0.01},
+    topics=['/joint_commands'], rows=np.zeros((15, 2)))
 
 
 @pytest.fixture(scope='module')
@@ -68,6 +81,9 @@ def test_errors_are_those_of_the_policys_own_plans(bag, model, tmp_path, capsys)
         == pytest.approx(wanted.tolist(), rel=1e-4)
     assert figures['plans'] == 3 and len(figures['rmse_by_row']) == ROWS
     assert f'{ROWS} rows in 1 pieces, 3 plans' in said
+    assert said.splitlines()[0] == (
+        'no plan records in this bag: it is taken for a demonstration, and only planned actions '
+        'are compared; record /policy_server/plan_record to compute a run again')
 
 
 def test_what_cannot_be_replayed_is_refused_in_one_sentence(bag, model, tmp_path, capsys):
@@ -77,3 +93,24 @@ def test_what_cannot_be_replayed_is_refused_in_one_sentence(bag, model, tmp_path
                  str(CONFIG / 'robots/arm6.yaml')]) == 1
     errors = capsys.readouterr().err.strip().splitlines()
     assert all(line.startswith('dpr replay: ') for line in errors) and len(errors) == 3
+
+
+def test_a_run_whose_clock_was_set_back_is_refused(model, tmp_path, capsys):
+    types, second = get_typestore(Stores.LATEST), 10**9
+    with Writer(tmp_path / 'bag', version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        topic = writer.add_connection('/policy_server/plan_record', STRING, typestore=types)
+        text = types.serialize_cdr(types.types[STRING](RECORD.to_json()), STRING)
+        for at in (5 * second, 6 * second, 3 * second):
+            writer.write(topic, at, text)
+    assert main(['replay', str(tmp_path / 'bag'), str(model)]) == 1
+    assert 'the clock was set back by 3.000 s (topic /policy_server/plan_record) while it was ' \
+        'recorded' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('out', ['x' * 300, f'{"x" * 300}/replay.json', 'none/replay.json', '.'])
+def test_an_unusable_out_is_refused_before_anything_is_loaded(out, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(['replay', 'no_bag', 'no_model', '--out', out]) == 1
+    said = capsys.readouterr().err
+    assert f'--out is {out}; name a file in a folder that exists' in said
+    assert len(said.splitlines()) == 1

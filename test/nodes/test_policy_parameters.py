@@ -22,9 +22,9 @@ import yaml
 pytest.importorskip('rclpy')
 from diffusion_policy_ros.choices import SOLVERS  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
-from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError  # noqa: E402
+from diffusion_policy_ros.errors import ConfigError  # noqa: E402
 from diffusion_policy_ros.nodes.policy_parameters import (  # noqa: E402
-    check_measured, choose_command_rate, choose_contract, choose_replan, sampler_changes, SPECS)
+    check_measured, choose_command_rate, choose_replan, sampler_changes, SPECS)
 from diffusion_policy_ros.sampler_options import OPTIONS  # noqa: E402
 
 CONFIG = Path(__file__).parents[2] / 'config'
@@ -39,18 +39,6 @@ def test_the_shipped_file_has_every_parameter_with_its_default():
     shipped.update({f'sampler.{name}': value for name, value in grouped.items()})
     assert shipped == {spec.name: spec.default for spec in SPECS}
     assert all(spec.refusal(spec.default) == '' for spec in SPECS)
-
-
-def test_the_contract_of_another_robot_is_refused_with_the_differences():
-    with pytest.raises(ContractError, match='rate_hz: trained at 10, robot has 15.*train for'):
-        choose_contract(str(CONFIG / 'robots/arm6.yaml'), PUSHT, 'models/m')
-    assert choose_contract(str(CONFIG / 'robots/arm6.yaml'), ARM, 'models/m') == ARM
-
-
-def test_without_any_contract_the_remedy_is_named():
-    assert choose_contract('', PUSHT, 'models/m') is PUSHT
-    with pytest.raises(CheckpointError, match='models/m holds no contract.yaml; set the param'):
-        choose_contract('', None, 'models/m')
 
 
 def test_the_command_rate_is_the_contracts_or_a_multiple():
