@@ -267,12 +267,14 @@ class PlanLoop:
         held = self._plans.release(now_ns)
         if held is not None:
             self._take_over(held)
-        if self._commands.send(self._horizon, now_ns, round(1e9 / self._grid.rate_hz)):
+        with self._plans.lock:
+            is_sent = self._commands.send(self._horizon, now_ns, round(1e9 / self._grid.rate_hz))
+            if is_sent and self._plans.sent(now_ns):
+                self._wake.trigger()
+        if is_sent:
             self.telemetry.commands.add(time.monotonic())
             self._status.clear('command')
             self._status.clear('plan')
-            if self._plans.sent(now_ns):
-                self._wake.trigger()
             return
         if self._status.blocked_by('clock', 'controller', 'observation', 'inference',
                                    'confidence'):

@@ -14,6 +14,7 @@
 """From a finished plan to its first command, and to what people see of it."""
 
 from collections import deque
+from threading import Lock
 import time
 from typing import NamedTuple
 
@@ -73,6 +74,9 @@ class PlanFollower:
 
     Plans are taken over in the worker's thread or the pacer's, first commands are noted in the
     pacer's, and shown in the executor's.
+
+    :ivar lock: To be held from a command to ``sent``: a plan that has part in the command is noted
+        by then, and one that is noted has part in it.
     """
 
     def __init__(self, horizon, rate_hz):
@@ -83,6 +87,7 @@ class PlanFollower:
         :param rate_hz: Rows per second of plans, Hz.
         """
         self._horizon, self._rate_hz = horizon, rate_hz
+        self.lock = Lock()
         self.drop()
 
     def drop(self):
@@ -133,9 +138,10 @@ class PlanFollower:
         """
         chunk = TimedChunk(plan.rows, plan.request.tick_ns, self._rate_hz)
         join = self._horizon.join
-        followed = self._horizon.accept(chunk, plan.request.epoch, now_ns)
-        if followed is not None:
-            self._unsent.append(Following(plan, followed, now_ns, join, grid))
+        with self.lock:
+            followed = self._horizon.accept(chunk, plan.request.epoch, now_ns)
+            if followed is not None:
+                self._unsent.append(Following(plan, followed, now_ns, join, grid))
         return followed is not None
 
     def sent(self, now_ns) -> bool:

@@ -13,6 +13,7 @@
 # limitations under the License.
 """Plans on their way to being shown."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 from diffusion_policy_ros.contract import parse_contract
@@ -54,6 +55,18 @@ def test_every_plan_is_shown_once_with_its_first_command():
     shown = list(follower.unshown())
     assert [f.plan.request.tick_ns for f in shown] == [T0, T0 + PERIOD]
     assert {f.sent_ns for f in shown} == {T0 + PERIOD} and not list(follower.unshown())
+
+
+def test_a_plan_that_comes_during_a_command_has_no_part_in_it_and_is_not_noted_with_it():
+    follower, horizon = _follower()
+    with ThreadPoolExecutor() as other:
+        with follower.lock:
+            coming = other.submit(follower.take_over, _plan(T0), T0, grid={})
+            assert horizon.command(T0) is None and not follower.sent(T0)
+            assert not coming.done()
+        assert coming.result(timeout=10)
+    horizon.observed(T0 + PERIOD)
+    assert horizon.command(T0 + PERIOD) is not None and follower.sent(T0 + PERIOD)
 
 
 def test_plans_that_are_out_of_date_or_dropped_are_never_shown():
