@@ -19,7 +19,7 @@ from dataclasses import replace
 from diffusion_policy_ros.cli.finding import Finding
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.control.safety.assembly import build_guard
-from diffusion_policy_ros.control.safety.channel import is_velocity, unkept
+from diffusion_policy_ros.control.safety.channel import is_velocity, taken_for_grippers, unkept
 from diffusion_policy_ros.control.safety.emergency import EmergencyStop
 from diffusion_policy_ros.control.safety.limits import assumed, motion_limits
 from diffusion_policy_ros.errors import (
@@ -100,8 +100,10 @@ def find_refusals(contract, source) -> list:
     :param contract: RobotContract.
     :param source: Where it comes from, for the sentences.
     :return: ``Finding`` objects: a ``WARN`` for each reason, an ``OK`` for each use without one.
+        And what it would do otherwise than may be meant.
     """
     return [*_findings('command_safety', guard_refusals(contract, source)),
+            *(Finding('WARN', 'command_safety:', text) for text in taken_for_grippers(contract)),
             *_storage_findings(contract),
             *_findings('dpr train', _refusal(PolicyConfig.from_contract, contract))]
 

@@ -50,5 +50,6 @@ def check_out_file(path):
         is_folder = False
     except OSError as error:  # such as a name that is too long
         raise ConfigError(f'{wanted} ({error.strerror})') from error
-    if is_folder or not os.access(path.parent, os.W_OK | os.X_OK):
+    is_locked = path.exists() and not os.access(path, os.W_OK)
+    if is_folder or is_locked or not os.access(path.parent, os.W_OK | os.X_OK):
         raise ConfigError(wanted)

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
+from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.observation.window import WindowBuilder
 from diffusion_policy_ros.policy.action_chunk import TimedChunk
 from diffusion_policy_ros.policy.planner import make_plans
@@ -84,12 +85,14 @@ class Rollout:
         :param seed: Seed of the start and of the start noise.
         :param as_messages: ``(contract, observation, stamp_ns)`` to ``(topic, message)`` pairs.
         :param loop: ``LoopSettings``.
+        :raises ConfigError: if plans would take as long as they last.
         """
         self.seed = seed
         self.commands, self.borders = [], []
         self.generator = torch.Generator().manual_seed(seed)
         self._environment, self._config, self._as_messages = environment, config, as_messages
         self._delay_ns = round(loop.delay_ms * 1e6)
+        self._check_delay(config.horizon - config.n_obs_steps + 1)
         self._windows = WindowBuilder(environment.contract, config.n_obs_steps)
         self._horizon = RecedingHorizon(environment.contract, loop.replan, loop.join,
                                         expected_delay_rows=self._rows_late())
@@ -155,6 +158,13 @@ class Rollout:
             self._pending = None
             self._horizon.accept(chunk, self._horizon.epoch, arrival_ns)
             self.borders.append(self.steps)
+
+    def _check_delay(self, rows):
+        """Refuse a delay under which nothing would ever be followed."""
+        lasts_ns = rows * self._environment.contract.period_ns
+        if self._delay_ns >= lasts_ns:
+            raise ConfigError(f'a delay of {self._delay_ns / 1e6:g} ms is no shorter than a plan, '
+                              f'whose {rows} rows last {lasts_ns / 1e6:g} ms: nothing would move')
 
     def _rows_late(self):
         """Return the rows that are due before a plan arrives."""

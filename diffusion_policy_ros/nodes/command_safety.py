@@ -30,7 +30,8 @@ from diffusion_policy_ros.nodes.lifecycle_shell import LifecycleShell
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.safety_parameters import SPECS
 from diffusion_policy_ros.nodes.safety_runtime import SafetyRuntime
-from diffusion_policy_ros.nodes.safety_status import activity, guard_facts, SafetyStatus
+from diffusion_policy_ros.nodes.safety_status import (
+    activity, guard_facts, SafetyStatus, with_emergency)
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.real_time import claim_real_time, switch_quickly
 from rclpy.clock import Clock, ClockType
@@ -90,8 +91,9 @@ class CommandSafety(LifecycleShell):
         runtime = self._runtime
         if runtime is None:
             return
-        key, level, text = runtime.with_guard(activity) or (
-            ('no guard', runtime.refusal), DiagnosticStatus.ERROR, f'HOLDING: {runtime.refusal}')
+        key, level, text = runtime.with_guard(activity) or with_emergency(
+            ('no guard', runtime.refusal), DiagnosticStatus.ERROR, f'HOLDING: {runtime.refusal}',
+            self._emergency)
         if runtime.is_dry:
             text = f'dry run, {text}'
         if runtime.is_dry or self._bypass:

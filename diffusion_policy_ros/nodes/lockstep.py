@@ -40,8 +40,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-# Until the server has laid its slots.
-FIRST_STEP_NS = 25_000_000
+# Until the server has laid its slots, and where it did not take the last one in time.
+STEP_NS = 25_000_000
 START_NS = 1_000_000_000
 # Not counted: the first plans show how many rows plans take on this clock, which what they take to
 # warm up on the other one does not tell.
@@ -149,7 +149,8 @@ class Lockstep(Node):
 
     def _advance(self):
         """Set the clock to what the server does next, and wait until all that is due is done."""
-        self._now_ns = self._server.loop.next_ns or self._now_ns + FIRST_STEP_NS
+        next_ns = self._server.loop.next_ns
+        self._now_ns = next_ns if next_ns > self._now_ns else self._now_ns + STEP_NS
         message = Clock()
         message.clock.sec, message.clock.nanosec = divmod(self._now_ns, 10**9)
         self._clock.publish(message)

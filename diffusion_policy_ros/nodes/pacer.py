@@ -48,7 +48,7 @@ class Pacer:
         self._on_clock_back = on_clock_back
         self._on_error = on_error
         self._lock = threading.Lock()
-        self._timetable = None
+        self._timetable, self._is_firing = None, False
         self._skipped = 0
         self._last_ns = 0
         self._clockwork = Clockwork(self._on_wake, on_error, name='pacer')
@@ -80,9 +80,9 @@ class Pacer:
 
     @property
     def next_ns(self) -> int:
-        """Return when the next slot is to be taken, ns; 0 while no slots are known."""
+        """Return when the next slot is to be taken, ns; 0 while one is, or none are known."""
         with self._lock:
-            return self._timetable.next_ns if self._timetable else 0
+            return 0 if self._is_firing or not self._timetable else self._timetable.next_ns
 
     def _on_wake(self):
         """Fire what has come; return how long to sleep, in s, until the next slot."""
@@ -101,10 +101,13 @@ class Pacer:
             self._timetable = self._timetable or self._timetable_at(now_ns)
             command_ns = self._timetable.commands.take(now_ns)
             tick_ns = self._timetable.ticks.take(now_ns)
+            self._is_firing = True
         if command_ns is not None:
             self._guarded(self._on_command, command_ns)
         if tick_ns is not None:
             self._guarded(self._on_tick, tick_ns)
+        with self._lock:
+            self._is_firing = False
 
     def _pause_s(self):
         """Return how long to sleep."""

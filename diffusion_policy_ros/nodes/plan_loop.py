@@ -115,7 +115,6 @@ class PlanLoop:
             self._pacer.stop()
             self._horizon.reset()
             self._pacer = None
-            self._ticks.clear()
             self._views.clear('stopped')
 
     def close(self):
@@ -129,6 +128,7 @@ class PlanLoop:
     def reset(self):
         """Drop plan and history, and start the noise again from its seed."""
         self.builder.clear()
+        self._ticks.clear()
         self._seeds.start_over(self._settings['seed'])
         self._grid.forget()
         self._gate.start_over()

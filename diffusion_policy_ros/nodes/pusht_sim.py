@@ -22,6 +22,7 @@ stop. ``~/reset`` (Trigger) starts the next episode. With ``use_sim_time`` it fo
 it waits for the first time, stands still when the clock does, and goes on when it is set back.
 """
 
+from collections import deque
 import signal
 import threading
 import time
@@ -45,6 +46,7 @@ SUBSTEP_NS = round(SUBSTEP_S * 1e9)
 COVERAGE_RATE_HZ = 10.0
 # How far ahead of this node's time the stamp of a command can be where both follow one clock.
 AHEAD_NS = 100_000_000
+ORDERS_KEPT = 1000
 CLOCK_READINGS = 10
 CLOCK_TOLERANCE_NS = 200_000
 # How often to look for a simulated clock that has not begun, and at one that runs or stands: it
@@ -94,6 +96,7 @@ class PushTSim(Node):
         self._sim = PushT()
         self._topics = PushTTopics(self, self._sim)
         self.commands, self._episode = 0, -1
+        self._ordered = deque(maxlen=ORDERS_KEPT)  # (from when on in ns, target)
         self._seed = self._base_seed = None
         self.start_episode()
         self._replay = self._make_replay()
@@ -166,7 +169,8 @@ class PushTSim(Node):
         self._base_seed = base_seed
         self._episode += 1
         self._sim.reset(self._seed)
-        self._target, self._ordered = tuple(self._sim.state()[:2]), None
+        self._target = tuple(self._sim.state()[:2])
+        self._ordered.clear()
         self._topics.show_episode(
             number=self._episode, seed=self._seed, demonstration=None, phase='live')
 
@@ -204,7 +208,7 @@ class PushTSim(Node):
             target = tuple(finger_target(message.name, message.position))
             since_ns = nanoseconds(message.header.stamp)
             is_far = since_ns > self.get_clock().now().nanoseconds + AHEAD_NS
-            self._ordered = 0 if is_far else since_ns, target
+            self._ordered.append((0 if is_far else since_ns, target))
         except DiffusionPolicyError as error:
             self.get_logger().warning(
                 f'command ignored: {error}', throttle_duration_sec=2.0)
@@ -264,10 +268,10 @@ class PushTSim(Node):
         """Move the world by one step and publish what falls due at it."""
         if self._is_replaying:
             self._replay.begin_step(stamp_ns)
-            self._target, self._ordered = self._replay.target, None
-        ordered = self._ordered
-        if ordered is not None and ordered[0] <= stamp_ns - SUBSTEP_NS:
-            self._target = ordered[1]
+            self._target = self._replay.target
+            self._ordered.clear()
+        while self._ordered and self._ordered[0][0] <= stamp_ns - SUBSTEP_NS:
+            self._target = self._ordered.popleft()[1]
         self._sim.advance(self._target, SUBSTEP_S)
         if self._replay is not None and not self._replay.is_live:
             return

@@ -19,7 +19,7 @@ import time
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.safety.assembly import build_guard
-from diffusion_policy_ros.control.safety.channel import is_velocity, unkept
+from diffusion_policy_ros.control.safety.channel import is_velocity, taken_for_grippers, unkept
 from diffusion_policy_ros.control.safety.command_reader import CommandRefused
 from diffusion_policy_ros.control.safety.limits import assumed, limits_from_urdf, merged
 from diffusion_policy_ros.control.timetable import Beat
@@ -104,7 +104,7 @@ class SafetyRuntime:
             self._limits = None
             raise
         for sentence in (*assumed(limits, self._contract.action_names),
-                         *unkept(self._contract, limits)):
+                         *unkept(self._contract, limits), *taken_for_grippers(self._contract)):
             self._node.get_logger().warning(sentence)
 
     def _build(self):

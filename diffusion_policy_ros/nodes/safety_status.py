@@ -41,7 +41,7 @@ class SafetyStatus:
         :param facts: Called without arguments; returns a dict of names and texts.
         """
         self._topics, self._emergency, self._facts = StatusTopics(node), emergency, facts
-        self._idle = ''  # the lifecycle state in which nothing is published
+        self._standby = None  # level and text of a state in which no guard tells more
         self._lock = threading.Lock()
         self._key, self._level, self._text = None, DiagnosticStatus.OK, ''
 
@@ -54,7 +54,7 @@ class SafetyStatus:
         :param text: One sentence; it may vary with every call.
         """
         with self._lock:
-            self._idle = ''
+            self._standby = None
             is_news, self._key = key != self._key, key
             self._level, self._text = level, text
             if is_news:
@@ -67,18 +67,7 @@ class SafetyStatus:
 
         :param state: Its name.
         """
-        reason = self._emergency.reason
-        if reason:
-            self.update((state, reason), DiagnosticStatus.ERROR,
-                        f'{state}, with an emergency stop by {reason}')
-        else:
-            self.update((state,), DiagnosticStatus.OK, state)
-        self._idle = state
-
-    def show_emergency(self):
-        """Tell at once of a trip or a re-arming where no guard does."""
-        if self._idle:
-            self.start_over(self._idle)
+        self._stand_by(DiagnosticStatus.OK, state)
 
     def refuse(self, text):
         """
@@ -86,7 +75,17 @@ class SafetyStatus:
 
         :param text: One sentence.
         """
-        self.update(('refused', text), DiagnosticStatus.ERROR, text)
+        self._stand_by(DiagnosticStatus.ERROR, text)
+
+    def show_emergency(self):
+        """Tell at once of a trip or a re-arming where no guard does."""
+        if self._standby:
+            self._stand_by(*self._standby)
+
+    def _stand_by(self, level, text):
+        """Tell a state in which no guard tells more, and with it an emergency stop."""
+        self.update(*with_emergency((text,), level, text, self._emergency))
+        self._standby = level, text
 
     def publish(self):
         """Repeat the status with its present text and facts, and publish on /diagnostics."""
@@ -94,6 +93,22 @@ class SafetyStatus:
             level, text, facts = self._level, self._text, self._facts()
         self._topics.tell(level, text, facts)
         self._topics.diagnose([('', level, text, facts)])
+
+
+def with_emergency(key, level, text, emergency) -> tuple:
+    """
+    Add an emergency stop to what no guard tells.
+
+    :param key: As for ``SafetyStatus.update``.
+    :param level: Level of ``DiagnosticStatus``.
+    :param text: One sentence.
+    :param emergency: ``EmergencyStop``.
+    :return: Key, level and text.
+    """
+    reason = emergency.reason
+    if not reason:
+        return key, level, text
+    return (*key, reason), DiagnosticStatus.ERROR, f'{text}; with an emergency stop by {reason}'
 
 
 def activity(guard) -> tuple:

@@ -75,6 +75,11 @@ def test_the_limits_of_every_joint_are_told_and_which_are_assumed(examine):
     assert not warnings(lines)
 
 
+def test_joints_that_would_be_taken_for_grippers_are_named(examine):
+    told, = warnings(examine(lambda raw: raw['actions'][0].update(interpolation='hold')))
+    assert told.startswith('command_safety: ') and '6 joints, which are taken for gripp' in told
+
+
 def test_a_position_limit_of_a_commanded_velocity_is_not_told_as_one_in_force(examine):
     def change(raw):
         raw['actions'].append(TWIST)

@@ -19,6 +19,7 @@ import math
 from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.diffusion import sample_chunk, Sampler
+from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation import rollout as rollout_module
 from diffusion_policy_ros.evaluation.evaluate import observation_messages
 from diffusion_policy_ros.evaluation.rollout import LoopSettings, roll_out, Rollout
@@ -148,6 +149,14 @@ def test_a_plan_starts_on_time_arrives_late_and_is_entered_at_the_row_that_is_du
         *last_steps(step, n_obs_steps), *range(step, step + late + 1))}
     assert len(set(robots[0].rendered)) == len(robots[0].rendered)
     assert set(robots[0].rendered) <= may_be_seen
+
+
+def test_a_delay_under_which_nothing_would_move_is_refused(clock, drive):
+    policy = clock()
+    lasts_ms = 100 * (policy.config.horizon - policy.config.n_obs_steps + 1)
+    with pytest.raises(ConfigError, match=f'rows last {lasts_ms} ms: nothing would move'):
+        drive(policy, ReplanSettings(4), 40, delay_ms=lasts_ms)
+    drive(policy, ReplanSettings(4), 40, delay_ms=lasts_ms - 1)
 
 
 @given(delay_ms=st.integers(0, 400), gap=st.integers(1, 8))

@@ -115,6 +115,6 @@ def test_an_emergency_stop_shows_in_states_without_a_guard(node):
     status.show_emergency()  # the guard tells it at its next tick
     assert [(s.level, s.message) for s in node.statuses] == [
         (DiagnosticStatus.OK, 'inactive'),
-        (DiagnosticStatus.ERROR, 'inactive, with an emergency stop by a test'),
-        (DiagnosticStatus.ERROR, 'unconfigured, with an emergency stop by a test'),
+        (DiagnosticStatus.ERROR, 'inactive; with an emergency stop by a test'),
+        (DiagnosticStatus.ERROR, 'unconfigured; with an emergency stop by a test'),
         (DiagnosticStatus.OK, 'unconfigured'), (DiagnosticStatus.OK, 'FOLLOWING')]

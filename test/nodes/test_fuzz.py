@@ -343,7 +343,7 @@ def test_no_command_kills_the_simulated_robot(peer, any_message):
     targets = set()
     for _ in range(ROUNDS):
         node._on_command(any_message(command(0.2, 0.3), choose))
-        targets.add(node._ordered and node._ordered[1])
+        targets.add(node._ordered[-1][1] if node._ordered else None)
         peer.executor.spin_once(timeout_sec=0)
     assert len(targets) > 5 and np.isfinite([each for each in targets if each]).all()
     node._on_command(command(0.05, 0.06))

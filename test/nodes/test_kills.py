@@ -179,10 +179,13 @@ class World:
         return len(self.sent) - before
 
     def until_it_follows(self):
-        """Wait until the robot is moved by the policy."""
+        """Wait until the robot is moved by the policy, and moves."""
+        before = len(self.joints)
         self.until('command_safety', 'FOLLOWING')
         self.until('policy_server', 'commanding')
         self.until_more(self.sent, 100)
+        self._peer.until(lambda: np.ptp([list(joints.position) for joints in self.joints[before:]],
+                                        axis=0).max() > 0.002, 'the robot to move')
         self._peer.until(lambda: self.step() > 0.1 * PERIOD_S, 'some speed')
 
     def assert_limits_kept(self):

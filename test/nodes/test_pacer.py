@@ -121,3 +121,15 @@ def test_missed_slots_are_counted_across_timetables(calls):
         calls.until(lambda: len(calls.commands) == jump)
         calls.pacer.replace(Timetable(PUSHT, 20.0, origin_ns=now_ns, now_ns=now_ns))
     assert calls.pacer.skipped_commands == 19 + 19  # of 20 slots in each second one was taken
+
+
+def test_while_a_slot_is_being_taken_there_is_no_next_one(calls):
+    seen, go_on = [], threading.Event()
+    calls.pacer._on_command = lambda now_ns: (seen.append(calls.pacer.next_ns), go_on.wait(30))
+    _begin(calls)
+    calls.until(lambda: calls.pacer.next_ns == T0 + 25_000_000)
+    calls.clock.nanoseconds = T0 + 50_000_000
+    calls.until(lambda: seen)
+    assert seen == [0] and calls.pacer.next_ns == 0
+    go_on.set()
+    calls.until(lambda: calls.pacer.next_ns == T0 + 100_000_000)

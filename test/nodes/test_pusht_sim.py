@@ -207,6 +207,24 @@ def test_a_command_counts_from_its_stamp_on_unless_that_is_of_another_clock(
     assert begins_ns < _stamp_ns(moved[0]) <= begins_ns + 20_000_000
 
 
+@pytest.mark.parametrize('ahead_ms', [0, 50])
+def test_commands_at_the_rate_of_the_steps_and_above_are_all_obeyed(peer, ahead_ms):
+    robot = peer.start(PushTSim, use_sim_time=True)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    clock = peer.node.create_publisher(Clock, '/clock', 10)
+    peer.until(lambda: clock.get_subscription_count() > 0, 'the robot listening to the clock')
+    commands, sent = _commander(peer), 0
+    for now_ns in range(20_000_000, 1_000_000_000, 5_000_000):
+        clock.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
+        peer.until(lambda now_ns=now_ns: robot.get_clock().now().nanoseconds == now_ns
+                   and robot.is_settled(now_ns), 'the steps until now')
+        commands.publish(joint_message((0.05, 0.06), now_ns + ahead_ms * 1_000_000))
+        sent += 1
+        peer.until(lambda sent=sent: robot.commands == sent, 'the command')
+    peer.until(lambda: np.allclose(joints[-1].position, (0.05, 0.06), atol=2e-3),
+               'the finger at the target')
+
+
 def test_coverage_is_told_with_its_maximum(peer):
     peer.start(PushTSim, seed=3)
     heard = peer.hear(Float64MultiArray, 'pusht_sim/coverage', qos.EVENTS)

@@ -77,7 +77,7 @@ def test_the_lifecycle_goes_round_and_only_an_active_node_publishes(guarded):
     world.arm.wanted = [0.1, 0.1]
     assert world.listen(0.3) == 0 and world.said() == 'unconfigured'
     assert world.peer.ask('command_safety/trip')[0]
-    world.until('unconfigured, with an emergency stop by the service ~/trip')
+    world.until('unconfigured; with an emergency stop by the service ~/trip')
     assert world.peer.ask('command_safety/rearm') == (True, 'armed')
     world.until('unconfigured')
     for _ in range(2):

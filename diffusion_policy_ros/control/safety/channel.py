@@ -65,6 +65,20 @@ def unkept(contract, limits) -> list:
             for name in output.names if 'position' in limits.get(name, {})]
 
 
+def taken_for_grippers(contract) -> list:
+    """
+    Name outputs that are treated as grippers, and hold so many joints that they may be an arm.
+
+    :param contract: ``RobotContract``.
+    :return: One sentence for each.
+    """
+    return [f'topic {output.topic!r} has interpolation: hold and {len(output.names)} joints, '
+            'which are taken for grippers: what blocks or moves them is not noticed; write '
+            'interpolation: linear for an arm' for output in contract.actions
+            if output.interpolation == 'hold' and len(output.names) > 1
+            and not _commands_velocity(output)]
+
+
 class Channel:
     """
     One output of the contract with its filter.

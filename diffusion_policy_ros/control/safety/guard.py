@@ -129,15 +129,15 @@ class Guard:
     def disengage(self):
         """Forget the held position: the next one is measured. Only at rest."""
         assert self.at_rest
-        self._note_rest()
+        self._note_rest(is_settled=False)
         self.engaged, self._looks_anew = False, None
         self._measured.look_anew()
 
-    def _note_rest(self):
-        """Note where each output was last measured, now that it is at rest."""
+    def _note_rest(self, *, is_settled):
+        """Note where each output was last measured, now that what it is sent is at rest."""
         if self.engaged and self.obeyed:
             for channel in self._tracked:
-                channel.tracking.rest(self._position(channel))
+                channel.tracking.rest(self._position(channel), is_settled=is_settled)
 
     def measure(self, stream, values, now_s):
         """
@@ -201,7 +201,8 @@ class Guard:
         if self.moving or not self.at_rest:
             return None
         stale = self._measured.staleness(now_s)
-        self._note_rest()
+        if not stale:
+            self._note_rest(is_settled=self._measured.at_rest(now_s))
         if self.engaged and not stale and not any(
                 channel.tracking.is_astray(self._position(channel)) for channel in self._tracked):
             return None

@@ -18,9 +18,9 @@ import numpy as np
 
 # No robot lags further behind what it is sent than its velocity limit goes in this time, s.
 LAG_S = 0.5
-# Before a robot is held anew: joint states are frozen that did not change at all while a joint was
-# sent this far, s at its velocity limit. At rest there is no lag.
-FROZEN_S = 0.05
+# At rest there is no lag, and this is far, s at the velocity limit: joint states are frozen that
+# did not change at all while a joint was sent so far; a gripper that has moved so far has let go.
+FAR_AT_REST_S = 0.05
 
 
 class Tracking:
@@ -46,7 +46,7 @@ class Tracking:
         """Begin where the robot is measured."""
         # How far it was sent since the measurement last changed: by now, and when it last came.
         self._ahead, self._unanswered = np.zeros((2, len(self._velocity)))
-        self._blocked_at = None
+        self._blocked_at, self._is_settled = None, False
 
     def send(self, way, *, follows):
         """
@@ -57,16 +57,17 @@ class Tracking:
         """
         self._ahead = self._ahead + way
         if follows:
-            self._blocked_at = None
+            self._blocked_at, self._is_settled = None, False
 
-    def rest(self, measured):
+    def rest(self, measured, *, is_settled):
         """
-        Note where a gripper is once what it was told has come to rest.
+        Note where a gripper comes to rest, once what it was told does not change any more.
 
         :param measured: Measured positions, ``(n,)``.
+        :param is_settled: Whether it has come to rest there; what it does later is its own doing.
         """
-        if self._can_be_blocked and self._blocked_at is None:
-            self._blocked_at = measured
+        if self._can_be_blocked and not self._is_settled:
+            self._blocked_at, self._is_settled = measured, is_settled
 
     def compare(self, fresh, has_changed):
         """
@@ -85,7 +86,8 @@ class Tracking:
 
         :param measured: Measured positions, ``(n,)``.
         """
-        return self._blocked_at is not None and not self.is_astray(measured)
+        return self._blocked_at is not None and self._beyond(
+            measured - self._blocked_at, FAR_AT_REST_S) is None
 
     def is_astray(self, measured) -> bool:
         """
@@ -103,7 +105,7 @@ class Tracking:
         :return: One sentence, empty where the measurements answer. A gripper need not move for
             them to change.
         """
-        worst = self._beyond(self._unanswered, FROZEN_S)
+        worst = self._beyond(self._unanswered, FAR_AT_REST_S)
         if worst is None or self._can_be_blocked:
             return ''
         return (f'{self._name(worst)} was sent {self._unanswered[worst]:.3g} further, and not a '
@@ -118,7 +120,8 @@ class Tracking:
         :param measured: Measured positions, ``(n,)``.
         :return: One sentence, empty where the robot follows or is a gripper.
         """
-        worst = self._beyond(measured - self._motion.position, LAG_S)
+        reach_s = max(LAG_S, self._max_jump_s)  # so far it may be when motion begins
+        worst = self._beyond(measured - self._motion.position, reach_s)
         if worst is None or self._can_be_blocked:
             return ''
         return (f'{self._name(worst)} was sent to {self._motion.position[worst]:.4g}, and is '
@@ -131,12 +134,11 @@ class Tracking:
 
         :param wanted: The command, ``(n,)``.
         :param measured: Measured positions, ``(n,)``.
-        :return: One sentence, empty where motion may begin.
+        :return: One sentence, empty where motion may begin; always for a gripper, which goes from
+            open to closed at once, and may be blocked.
         """
         places = {'measured': measured, 'held': self._motion.position}
-        if self._can_be_blocked:
-            del places['measured']
-        for where, here in places.items():
+        for where, here in places.items() if not self._can_be_blocked else ():
             worst = self._beyond(wanted - here, self._max_jump_s)
             if worst is not None:
                 return (f'{self._output.topic}: the first command has '

@@ -73,18 +73,38 @@ def test_a_gripper_keeps_its_grip_when_the_robot_is_measured_anew(gripping, how)
         [0.0] * len(grips(world.sent[before:])), abs=1e-9)
 
 
-def test_a_gripper_that_was_moved_meanwhile_is_held_where_it_is(gripping):
+@pytest.mark.parametrize('at', [OBJECT + 0.03, 0.8])
+def test_a_gripper_that_was_moved_meanwhile_is_held_where_it_is(gripping, at):
     world = gripping
     world.emergency.trip('a test')
-    run(world, 1.0)
+    run(world, 0.5)
+    run(world, 0.5, at=at)
     world.emergency.rearm()
-    run(world, 1.0, at=0.8)
-    assert world.sent[-1][2] == pytest.approx(0.8)
-    run(world, 1.0, 0.0, at=0.8)
-    assert world.guard.reason.source == 'jump' and 'has g at 0, it is held at 0.8' \
-        in world.guard.reason.text
-    run(world, 1.0, 0.7)
-    assert world.guard.state == 'FOLLOWING' and min(grips(world.sent[-290:])) == pytest.approx(0.7)
+    before = len(world.sent)
+    run(world, 1.0, at=at)
+    assert set(grips(world.sent[before:])) == {at}
+    run(world, 4.0, 0.0, at=at)
+    assert world.guard.state == 'FOLLOWING' and world.sent[-1][2] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_gripper_that_is_slow_to_close_keeps_what_it_was_told(make_world, guard_contract):
+    world = make_world(guard_contract)
+    world.until('FOLLOWING', ([0.0, 0.0], [0.9], [0.0]))
+    run(world, 1.0, 0.9)
+    world.follows, before = False, len(world.sent)
+    for step in range(300):  # closed with 0.3 per second, while commands end after 0.3 s
+        world.run(world.PERIOD_S, ([0.0, 0.0], [0.0], [0.0]) if step < 30 else None)
+        world.robot[2] = max(world.robot[2] - 0.003, OBJECT)
+    assert world.guard.state == 'HOLDING' and len(grips(world.sent[before:])) == 300
+    assert set(grips(world.sent[-200:])) == {world.sent[-1][2]} and world.sent[-1][2] < 0.1
+
+
+def test_a_gripper_may_be_told_to_close_at_once(make_world, guard_contract):
+    world = make_world(guard_contract.replace('g: {position: [0, 1], velocity: 3.0}',
+                                              'g: {position: [0, 1], velocity: 0.3}'))
+    world.until('FOLLOWING', ([0.0, 0.0], [0.0], [0.0]))  # it is open, at 0.5
+    run(world, 3.0, 0.0)
+    assert world.sent[-1][2] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_what_a_dry_run_told_a_gripper_is_not_sent_after_it(gripping):
