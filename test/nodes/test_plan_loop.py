@@ -21,8 +21,9 @@ pytest.importorskip('torch')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402,I100
 from diffusion_policy_ros.choices import JOINS  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.policy.plan_record import parse_record  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
-from std_msgs.msg import Float64MultiArray  # noqa: E402
+from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 
 DOMAIN_ID = 56
@@ -60,11 +61,20 @@ def _confidence(message):
     return dict(zip(message.layout.dim[0].label.split(','), message.data))
 
 
+def _joined_by(message):
+    """Return the join by which a plan was made, and that by which it was followed."""
+    record = parse_record(message.data)
+    return {record.settings['join'], record.blending['name']}
+
+
 def test_every_join_commands_and_can_be_chosen_while_commands_go_out(peer, server):
     assert server.set('num_candidates', 3).successful
+    records = peer.hear(String, 'policy_server/plan_record', qos.EVENTS)
     server.activate()
     for join in JOINS:
         assert server.set('join', join).successful
+        peer.until(lambda join=join: records and _joined_by(records[-1]) == {join},
+                   f'a plan that is made and followed as {join} wants it')
         server.until_commands(9)  # two plans and more
         server.until_status('commanding')
     assert 'choose one of: none, blend' in server.set('join', 'mix').reason
