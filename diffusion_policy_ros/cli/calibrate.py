@@ -63,13 +63,13 @@ def run(args) -> int:
     from diffusion_policy_ros.evaluation.calibration import choose_limits
     from diffusion_policy_ros.policy.policy import Policy
 
-    _check(args)
+    numbers = _checked_episodes(args)
     policy = Policy.load(args.model, args.device)
     if policy.contract is None:
         raise ConfigError(f'{args.model} holds no robot contract, which tells what a robot shows; '
                           'calibrate a checkpoint that dpr train wrote')
     options, loop = read_run_arguments(args, policy)
-    scores = _measure(args, policy, {'options': options, 'loop': loop})
+    scores = _measure(args, policy, numbers, {'options': options, 'loop': loop})
     limits = choose_limits(scores, args.false_alarms)
     parameters = _parameters(args, loop, limits)
     for line in _report(args, scores, limits, parameters):
@@ -97,8 +97,13 @@ def _episodes(text):
     return numbers
 
 
-def _check(args):
-    """Refuse what cannot be calibrated, before anything that takes long."""
+def _checked_episodes(args):
+    """
+    Return the numbers of the episodes to measure; of a dataset they may not exist.
+
+    What cannot be calibrated is refused, before anything that takes long.
+    """
+    from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
     from diffusion_policy_ros.evaluation.conformal import check_count
 
     check_run_arguments(args)
@@ -108,26 +113,21 @@ def _check(args):
     if args.candidates == 1 and not args.likelihood_steps:
         raise ConfigError('--candidates is 1, which has no spread, and --likelihood-steps is 0; '
                           'set one of them')
-    check_count(len(_named_episodes(args)), args.false_alarms)
+    numbers = args.episodes or SIMULATED
+    if args.dataset and not args.episodes:
+        numbers = range(len(LeRobotReader(args.dataset).episodes))
+    check_count(len(numbers), args.false_alarms)
+    return numbers
 
 
-def _named_episodes(args):
-    """Return the numbers of the episodes to measure; of a dataset they may not exist."""
-    from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
-
-    everything = SIMULATED if args.sim else range(len(LeRobotReader(args.dataset).episodes))
-    return args.episodes or everything
-
-
-def _measure(args, policy, how):
-    """Return the scores of all episodes."""
+def _measure(args, policy, numbers, how):
+    """Return the scores of episodes."""
     from importlib import import_module
 
     from diffusion_policy_ros.evaluation.calibration import measure_recorded, measure_simulated
     from diffusion_policy_ros.policy.device import memory_guard
     from tqdm import tqdm
 
-    numbers = _named_episodes(args)
     with memory_guard('lower --batch'), tqdm(
             total=len(numbers), desc='calibrate', unit='episode') as bar:
         how.update(likelihood_steps=args.likelihood_steps, batch_size=args.batch,

@@ -45,11 +45,10 @@ def check_out_file(path):
     """
     wanted = f'--out is {path}; name a file in a folder that exists and can be written to'
     try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
+        is_taken = stat.S_ISDIR(path.stat().st_mode) or not os.access(path, os.W_OK)
     except FileNotFoundError:
-        is_folder = False
+        is_taken = False
     except OSError as error:  # such as a name that is too long
         raise ConfigError(f'{wanted} ({error.strerror})') from error
-    is_locked = path.exists() and not os.access(path, os.W_OK)
-    if is_folder or is_locked or not os.access(path.parent, os.W_OK | os.X_OK):
+    if is_taken or not os.access(path.parent, os.W_OK | os.X_OK):
         raise ConfigError(wanted)

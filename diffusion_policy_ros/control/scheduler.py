@@ -44,6 +44,8 @@ class RecedingHorizon:
     discarded: its request carries an older ``epoch``.
 
     :ivar epoch: Number of resets so far; pass the one read at the request to ``accept``.
+    :ivar replan: ``ReplanSettings``, which may be replaced at any time.
+    :ivar join: ``JoinSettings``, likewise.
     """
 
     def __init__(self, contract, replan, join=JoinSettings(), *, expected_delay_rows=1):

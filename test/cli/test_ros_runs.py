@@ -14,34 +14,18 @@
 
 """Runs of ``dpr bench joins --ros``: real nodes over ROS 2 on a clock that waits for them."""
 
-from pathlib import Path
-
 from diffusion_policy_ros.cli.ros_runs import ros_runs
-from diffusion_policy_ros.config import PolicyConfig
-from diffusion_policy_ros.contract import load_contract
-from diffusion_policy_ros.policy import Policy
 import pytest
-import torch
 
 pytest.importorskip('rclpy')
 
-PUSHT = Path(__file__).resolve().parents[2] / 'config' / 'robots' / 'pusht.yaml'
 HORIZON = 4
 
 
 @pytest.fixture(scope='module')
-def model(tmp_path_factory):
-    """Write an untrained checkpoint of the Push-T robot; its plans are as good as any here."""
-    torch.manual_seed(0)
-    contract = load_contract(PUSHT)
-    limits = {'min': [0.0, 0.0], 'max': [0.5, 0.5], 'mean': [0.2, 0.3], 'std': [0.1, 0.1]}
-    config = PolicyConfig.from_contract(
-        contract, down_dims=(16, 32), diffusion_step_embed_dim=16, vision_backbone='light_cnn',
-        spatial_softmax_num_keypoints=4, horizon=16, n_action_steps=HORIZON)
-    folder = tmp_path_factory.mktemp('models') / 'small'
-    Policy.from_dataset(config, {'observation.state': limits, 'action': limits},
-                        contract).save(folder)
-    return folder
+def model(save_tiny_policy):
+    """Save a small untrained policy, whose plans are as good as any here; its folder."""
+    return save_tiny_policy(n_action_steps=HORIZON)
 
 
 @pytest.mark.slow

@@ -57,6 +57,21 @@ def _commander(peer):
     return publisher
 
 
+def _on_a_clock(peer):
+    """Return a robot on a simulated clock, a publisher for it, and what sets the clock."""
+    robot = peer.start(PushTSim, use_sim_time=True)
+    clock = peer.node.create_publisher(Clock, '/clock', 10)
+    peer.until(lambda: clock.get_subscription_count() > 0, 'the robot listening to the clock')
+
+    def set_clock(now_ns):
+        """Let time pass until now, and wait for the steps of it."""
+        clock.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
+        peer.until(lambda: robot.get_clock().now().nanoseconds == now_ns
+                   and robot.is_settled(now_ns), 'the steps until now')
+
+    return robot, _commander(peer), set_clock
+
+
 def test_camera_and_joints_keep_their_rates_and_their_stamps(peer):
     before_ns = peer.node.get_clock().now().nanoseconds
     peer.start(PushTSim)
@@ -185,18 +200,8 @@ def test_without_a_clock_it_waits_and_with_one_its_stamps_are_that_clocks(peer):
     (0, 100_000_000)])
 def test_a_command_counts_from_its_stamp_on_unless_that_is_of_another_clock(
         peer, stamp_ns, begins_ns):
-    robot = peer.start(PushTSim, use_sim_time=True)
+    robot, commands, set_clock = _on_a_clock(peer)
     joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
-    clock = peer.node.create_publisher(Clock, '/clock', 10)
-    peer.until(lambda: clock.get_subscription_count() > 0, 'the robot listening to the clock')
-    commands = _commander(peer)
-
-    def set_clock(now_ns):
-        """Let time pass until now, and wait for the steps of it."""
-        clock.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
-        peer.until(lambda: robot.get_clock().now().nanoseconds == now_ns
-                   and robot.is_settled(now_ns), 'the steps until now')
-
     set_clock(20_000_000)
     set_clock(100_000_000)
     commands.publish(joint_message((0.05, 0.06), stamp_ns))
@@ -209,15 +214,10 @@ def test_a_command_counts_from_its_stamp_on_unless_that_is_of_another_clock(
 
 @pytest.mark.parametrize('ahead_ms', [0, 50])
 def test_commands_at_the_rate_of_the_steps_and_above_are_all_obeyed(peer, ahead_ms):
-    robot = peer.start(PushTSim, use_sim_time=True)
-    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
-    clock = peer.node.create_publisher(Clock, '/clock', 10)
-    peer.until(lambda: clock.get_subscription_count() > 0, 'the robot listening to the clock')
-    commands, sent = _commander(peer), 0
+    robot, commands, set_clock = _on_a_clock(peer)
+    joints, sent = peer.hear(JointState, 'joint_states', qos.EVENTS), 0
     for now_ns in range(20_000_000, 1_000_000_000, 5_000_000):
-        clock.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
-        peer.until(lambda now_ns=now_ns: robot.get_clock().now().nanoseconds == now_ns
-                   and robot.is_settled(now_ns), 'the steps until now')
+        set_clock(now_ns)
         commands.publish(joint_message((0.05, 0.06), now_ns + ahead_ms * 1_000_000))
         sent += 1
         peer.until(lambda sent=sent: robot.commands == sent, 'the command')

@@ -212,9 +212,9 @@ class Guard:
             return Reason('measured', stale)
         if not self._measured.at_rest(now_s):
             return Reason('rest', 'waiting until the robot stands still')
-        frozen = [channel.tracking.unanswered() for channel in self._tracked]
-        if any(frozen):
-            return Reason('measured', next(filter(None, frozen)))
+        frozen = self._complaint(lambda channel, at: channel.tracking.unanswered())
+        if frozen:
+            return Reason('measured', frozen)
         try:
             for channel in self.channels:
                 channel.engage(self._position(channel))
@@ -237,9 +237,9 @@ class Guard:
         if unseen:
             return Reason('measured', unseen)
         if self.moving and self.obeyed:
-            lags = [channel.tracking.lag(self._position(channel)) for channel in self._tracked]
-            if any(lags):
-                self._looks_anew = Reason('tracking', next(filter(None, lags)))
+            lag = self._complaint(lambda channel, at: channel.tracking.lag(at))
+            if lag:
+                self._looks_anew = Reason('tracking', lag)
                 return self._looks_anew
         if not self.speed_scale > 0:
             return Reason('speed_scale', 'speed_scale is 0; raise it to move')
@@ -247,17 +247,14 @@ class Guard:
             silence = channel.silence(now_s)
             if silence:
                 return Reason('command', silence)
-        if not self.moving:
-            return self._jump(now_s)
-        return None
+        jump = '' if self.moving else self._complaint(
+            lambda channel, at: channel.jump(at, now_s))
+        return Reason('jump', jump) if jump else None
 
-    def _jump(self, now_s):
-        """Return why no motion may begin with the newest commands."""
-        for channel in self._tracked:
-            text = channel.jump(self._position(channel), now_s)
-            if text:
-                return Reason('jump', text)
-        return None
+    def _complaint(self, say):
+        """Return what the first output of positions has to say, empty where none has anything."""
+        return next(filter(None, (say(channel, self._position(channel))
+                                  for channel in self._tracked)), '')
 
     def _begin(self):
         """Follow, faster and faster up to the speed scale, also after that was raised."""
