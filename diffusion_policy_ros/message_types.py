@@ -31,6 +31,8 @@ OBSERVATION_TYPES = IMAGE_TYPES + JOINT_TYPES + (
     FLOAT32_ARRAY, FLOAT64_ARRAY, POSE_STAMPED, TWIST, TWIST_STAMPED, ODOMETRY)
 ACTION_TYPES = JOINT_TYPES + (FLOAT64_ARRAY, POSE_STAMPED, TWIST, TWIST_STAMPED)
 HEADERLESS_TYPES = (FLOAT32_ARRAY, FLOAT64_ARRAY, TWIST)
+# Types whose messages do not say when they were sent: a trajectory's stamp says when to start.
+UNDATED_TYPES = HEADERLESS_TYPES + (JOINT_TRAJECTORY,)
 
 POSITION = ('position.x', 'position.y', 'position.z')
 QUATERNION = ('orientation.x', 'orientation.y', 'orientation.z', 'orientation.w')

@@ -24,7 +24,7 @@ from diffusion_policy_ros.checks import check_choice, is_count, is_number, shown
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.message_types import (
     ACTION_TYPES, component_names, HEADERLESS_TYPES, IMAGE_TYPES, JOINT_TRAJECTORY,
-    OBSERVATION_TYPES, QUATERNION, ROT6D)
+    OBSERVATION_TYPES, QUATERNION, ROT6D, TWIST, TWIST_STAMPED)
 
 STATE_KEY = 'observation.state'
 ENVIRONMENT_KEY = 'observation.environment_state'
@@ -212,6 +212,11 @@ class ActionOutput:
     def offset_ns(self) -> int:
         """Return the row offset in nanoseconds."""
         return round(self.offset_ms * 1e6)
+
+    @property
+    def is_velocity(self) -> bool:
+        """Tell whether the entries are velocities."""
+        return self.type in (TWIST, TWIST_STAMPED) or self.field == 'velocity'
 
 
 def _check_number(where, value, low, high):

@@ -63,6 +63,7 @@ def run(args) -> int:
     from diffusion_policy_ros.cli.eval import choose_execute_horizon
     from diffusion_policy_ros.cli.ros_runs import ros_runs
     from diffusion_policy_ros.evaluation.join_bench import JoinBench, simulated_runs
+    from diffusion_policy_ros.evaluation.rollout import check_delay
     from diffusion_policy_ros.policy.policy import Policy
 
     _check(args)
@@ -70,6 +71,7 @@ def run(args) -> int:
     if policy.contract is None:
         raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
                           'what it sees; bench a checkpoint that dpr train wrote')
+    check_delay(max(args.delays_ms), policy.config, policy.contract)
     module, name, max_steps = SIMULATIONS[args.sim]
     horizon = choose_execute_horizon(args.execute_horizon, policy.config.n_action_steps)
     seeds = range(args.seed, args.seed + args.episodes)

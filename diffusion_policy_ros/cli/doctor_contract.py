@@ -19,7 +19,8 @@ from dataclasses import replace
 from diffusion_policy_ros.cli.finding import Finding
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.control.safety.assembly import build_guard
-from diffusion_policy_ros.control.safety.channel import is_velocity, taken_for_grippers, unkept
+from diffusion_policy_ros.control.safety.channel import (
+    check_limitable, taken_for_grippers, unkept)
 from diffusion_policy_ros.control.safety.emergency import EmergencyStop
 from diffusion_policy_ros.control.safety.limits import assumed, motion_limits
 from diffusion_policy_ros.errors import (
@@ -76,15 +77,16 @@ def _limits_of(name, output, limits):
     """Return the lines about the limits of one entry."""
     entry = f'  {_entry(name, output)}'
     try:
-        is_free = is_velocity(output)
+        check_limitable(output)
         found = motion_limits(limits, [name], 'the contract')
     except SafetyError:
         return [f'{entry}: none that can be kept, see below']
-    position = 'any' if is_free or 'position' not in limits[name] else \
+    position = 'any' if output.is_velocity or 'position' not in limits[name] else \
         f'{found.low[0]:g} to {found.high[0]:g}'
     line = (f'{entry}: position {position}, velocity {found.velocity[0]:g}, acceleration '
             f'{found.acceleration[0]:g}, jerk {found.jerk[0]:g}')
-    guessed = [sentence.removeprefix(f'limits.{name}: ') for sentence in assumed(limits, [name])]
+    guessed = [sentence.removeprefix(f'limits.{name}: ')
+               for sentence in assumed(limits, [replace(output, names=(name,))])]
     return [line, f'      {"; ".join(guessed)}'] if guessed else [line]
 
 

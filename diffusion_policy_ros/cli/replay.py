@@ -21,6 +21,7 @@ from diffusion_policy_ros.errors import BagError, ConfigError
 
 RECORD_TYPE = 'std_msgs/msg/String'
 RECORD_NAME = 'plan_record'
+CLOCKS_APART_NS = 10_000_000_000
 NO_RECORDS = ('no plan records in this bag: it is taken for a demonstration, and only planned '
               f'actions are compared; record /policy_server/{RECORD_NAME} to compute a run again')
 
@@ -101,14 +102,16 @@ def _messages(bag, wanted):
         yield item
 
 
-def _records(bag, topic, model):
+def _records(bag, topic, model, contract):
     """Return the recorded plans in the order of their commands; all were made by one model."""
     from diffusion_policy_ros.policy.checkpoint import weights_digest
     from diffusion_policy_ros.policy.plan_record import parse_record
 
-    records = [parse_record(message.data)
-               for _, message, _ in _messages(bag, {topic: RECORD_TYPE})]
-    records.sort(key=lambda record: record.first_command_ns)
+    received = [(receive_ns, parse_record(message.data))
+                for _, message, receive_ns in _messages(bag, {topic: RECORD_TYPE})]
+    _check_clock(bag, received, contract)
+    records = sorted((record for _, record in received),
+                     key=lambda record: record.first_command_ns)
     served = list(dict.fromkeys(record.weights[:16] for record in records))
     if len(served) > 1:
         raise ConfigError(f'the plans in {bag.path} were made with the weights '
@@ -121,12 +124,26 @@ def _records(bag, topic, model):
     return records
 
 
+def _check_clock(bag, received, contract):
+    """Refuse what must be dated by its arrival when that was told by another clock."""
+    from diffusion_policy_ros.message_types import UNDATED_TYPES
+
+    undated = [entry.topic for entry in (*contract.actions, *contract.policy_observations)
+               if entry.type in UNDATED_TYPES or entry.stamp == 'receive']
+    apart_ns = min(abs(receive_ns - record.first_command_ns) for receive_ns, record in received)
+    if undated and apart_ns > CLOCKS_APART_NS:
+        raise BagError(f'{bag.path} was recorded {apart_ns / 1e9:.0f} s away from the clock that '
+                       f'the policy ran by, so that nobody can tell when {", ".join(undated)} '
+                       'came; record with `ros2 bag record --use-sim-time` where the policy runs '
+                       'in simulated time')
+
+
 def _replay_run(args, bag, topic, policy, contract):
     """Compute the plans of a running policy again, and its commands."""
     from diffusion_policy_ros.evaluation.replay import replay_plan, SampleStore
     from tqdm import tqdm
 
-    records = _records(bag, topic, args.model)
+    records = _records(bag, topic, args.model, contract)
     store = SampleStore(contract, records)
     for name, message, receive_ns in _messages(
             bag, {stream.topic: stream.type for stream in store.streams}):

@@ -23,14 +23,19 @@ class FollowedPlan:
 
     :ivar chunk: ``TimedChunk`` over all action entries, with the due times that are followed.
     :ivar obs_ns: Tick of the observation that the plan answers, ns.
+    :ivar begins_ns: From when on it has a part in commands, ns.
     """
 
-    def __init__(self, contract, chunk):
+    def __init__(self, contract, chunk, joined_ns, length_ns, *, is_first):
         """
         Cut the plan.
 
         :param contract: ``RobotContract``.
         :param chunk: ``TimedChunk`` over all action entries.
+        :param joined_ns: When commands begin to move over to this plan, ns.
+        :param length_ns: How long that may take, ns.
+        :param is_first: Whether nothing is being followed: then every output is sent its first
+            row until that is due, since a command is of all outputs.
         """
         self.chunk = chunk
         self.obs_ns = chunk.obs_ns
@@ -40,7 +45,9 @@ class FollowedPlan:
             end = column + len(output.names)
             self._parts.append(chunk.columns(slice(column, end), output.offset_ns))
             column = end
-        self._joined_ns = self._joined_by_ns = None
+        self._joined_ns, self._joined_by_ns = joined_ns, joined_ns + max(length_ns, 0)
+        self._is_first = is_first
+        self.begins_ns = joined_ns if is_first else min(part.due_ns(0) for part in self._parts)
 
     @property
     def end_ns(self) -> int:
@@ -51,15 +58,6 @@ class FollowedPlan:
     def first_end_ns(self) -> int:
         """Return the time from which some output has no row due any more, ns."""
         return min(part.end_ns for part in self._parts)
-
-    def join(self, now_ns, length_ns):
-        """
-        Note when commands begin to move over to this plan, and for how long.
-
-        :param now_ns: The beginning, ns.
-        :param length_ns: How long it may take, ns.
-        """
-        self._joined_ns, self._joined_by_ns = now_ns, now_ns + max(length_ns, 0)
 
     def joined_share(self, now_ns) -> float:
         """
@@ -83,11 +81,12 @@ class FollowedPlan:
         part = self._parts[index]
         row = part.row_due(now_ns)
         if row is None:
-            return None
+            waits = self._is_first and self._joined_ns <= now_ns < part.due_ns(0)
+            return part.actions[0] if waits else None
         following = min(row + 1, part.rows - 1)
         start_ns, end_ns = part.due_ns(row), part.due_ns(row + 1)
         return interpolate(self._outputs[index], part.actions[row], part.actions[following],
-                           (now_ns - start_ns) / (end_ns - start_ns))
+                           max(now_ns - start_ns, 0) / (end_ns - start_ns))
 
 
 def followed_from(chunk, rows_late):

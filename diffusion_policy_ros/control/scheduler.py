@@ -23,7 +23,7 @@ from diffusion_policy_ros.control.followed_plan import followed_from, FollowedPl
 from diffusion_policy_ros.control.interpolate import interpolate
 from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.errors import ChunkError
-from diffusion_policy_ros.policy.action_chunk import Promise
+from diffusion_policy_ros.policy.action_chunk import Promise, ROUNDING_NS
 import numpy as np
 
 # Without a good observation for this many periods no row is trusted any more.
@@ -43,12 +43,13 @@ class RecedingHorizon:
     to skip rows from a standstill would be a jump. A chunk that was asked for before ``reset`` is
     discarded: its request carries an older ``epoch``.
 
-    :ivar epoch: Number of resets so far; pass the one read at the request to ``accept``.
+    :ivar epoch: Goes up by 1 with each reset; pass the one read at the request to ``accept``.
     :ivar replan: ``ReplanSettings``, which may be replaced at any time.
     :ivar join: ``JoinSettings``, likewise.
     """
 
-    def __init__(self, contract, replan, join=JoinSettings(), *, expected_delay_rows=1):
+    def __init__(self, contract, replan, join=JoinSettings(), *, expected_delay_rows=1,
+                 first_epoch=0):
         """
         Start without a plan.
 
@@ -56,9 +57,10 @@ class RecedingHorizon:
         :param replan: ``ReplanSettings``.
         :param join: ``JoinSettings``.
         :param expected_delay_rows: Rows that the first plan is expected to take.
+        :param first_epoch: Epoch until the first reset.
         """
         self.replan, self.join = replan, join
-        self.epoch = 0
+        self.epoch = first_epoch
         self._rows_dropped = self._late_plans = 0
         self._contract = contract
         self._lock = threading.Lock()
@@ -130,8 +132,8 @@ class RecedingHorizon:
         :param chunk: ``TimedChunk`` over all action entries of the contract.
         :param epoch: The epoch at which the plan was asked for.
         :param now_ns: The time of arrival, ns.
-        :return: The ``TimedChunk`` with the due times that are followed; None if the plan is out
-            of date and was discarded.
+        :return: The ``FollowedPlan``, with the due times that are followed; None if the plan is
+            out of date and was discarded.
         :raises ChunkError: if it took longer than it lasts: even at rest nothing moves on an
             observation of such an age.
         """
@@ -146,17 +148,18 @@ class RecedingHorizon:
                     'is too old. Set deadline_ms, or lower num_inference_steps or num_candidates')
             is_followed = self._at(now_ns) is not None
             if not is_followed or self.join.ignores_delay:
-                late = self._rows_between(chunk.due_ns(0), now_ns) - GRID_ERROR
+                offset_ns = min(output.offset_ns for output in self._contract.actions)
+                late = self._rows_between(chunk.due_ns(0) + offset_ns, now_ns) - GRID_ERROR
                 chunk = followed_from(chunk, max(math.ceil(late), 0))
-            plan = FollowedPlan(self._contract, chunk)
             blend_ns = min([round(self.join.blend_rows * 1e9 / self._contract.rate_hz),
                             *(older.first_end_ns - now_ns for older in self._plans[:1])])
-            plan.join(now_ns, blend_ns if is_followed else 0)
+            plan = FollowedPlan(self._contract, chunk, now_ns, blend_ns if is_followed else 0,
+                                is_first=not is_followed)
             # An output with an offset may live on several plans before the newest one is due.
             self._plans = [plan] + [old for old in self._plans if old.end_ns > now_ns]
             self._awaited = plan if is_followed else None
             self._rows_dropped += sum(chunk.due_ns(row + 1) <= now_ns for row in range(chunk.rows))
-            return chunk
+            return plan
 
     def command(self, now_ns):
         """
@@ -232,7 +235,7 @@ class RecedingHorizon:
 
     def _promised_at(self, index, output, now_ns):
         """Return what was sent, or will be, to one output at an instant."""
-        if self._sent and now_ns <= self._sent[-1][0]:
+        if self._sent and now_ns <= self._sent[-1][0] + ROUNDING_NS:
             value = self._sent_at(index, now_ns)
         else:
             value = self._output_at(index, now_ns)
@@ -241,8 +244,8 @@ class RecedingHorizon:
     def _sent_at(self, index, now_ns):
         """Return the command to one output that was in force at an instant, None without one."""
         for sent_ns, action in reversed(self._sent):
-            if sent_ns <= now_ns:
-                is_in_force = now_ns - sent_ns < self._contract.period_ns
+            if sent_ns <= now_ns + ROUNDING_NS:
+                is_in_force = now_ns - sent_ns < self._contract.period_ns - ROUNDING_NS
                 return split_action(self._contract, action)[index][1] if is_in_force else None
         return None
 

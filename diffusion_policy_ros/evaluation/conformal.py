@@ -63,10 +63,10 @@ def check_count(count, false_alarms):
     :raises ConfigError: saying how many it takes, or that the share is none.
     """
     if not _allowed(count, false_alarms):
+        remedy = f', or allow {rounded_up(1 / (count + 1), 2):g}' if count else ''
         raise ConfigError(
             f'{count} episodes are too few for a share of {false_alarms:g} false alarms, which '
-            f'takes at least {needed_episodes(false_alarms)}; measure more episodes, or allow '
-            f'{rounded_up(1 / (count + 1), 2):g}')
+            f'takes at least {needed_episodes(false_alarms)}; measure more episodes{remedy}')
 
 
 def false_alarm_range(count, false_alarms, probability=0.95):

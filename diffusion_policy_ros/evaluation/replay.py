@@ -21,7 +21,7 @@ from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.errors import BagError
-from diffusion_policy_ros.message_types import HEADERLESS_TYPES, JOINT_TRAJECTORY
+from diffusion_policy_ros.message_types import UNDATED_TYPES
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.observation.decode import decode
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
@@ -181,7 +181,7 @@ class CommandReplay:
         :return: Its stamp; without one the newest slot before it was recorded; None before the
             first plan.
         """
-        if output.type not in HEADERLESS_TYPES and output.type != JOINT_TRAJECTORY:
+        if output.type not in UNDATED_TYPES:
             return nanoseconds(message.header.stamp)
         begun = bisect_right(self._first_commands_ns, receive_ns)
         if not begun:

@@ -66,6 +66,22 @@ class EpisodeResult:
     steps: int
 
 
+def check_delay(delay_ms, config, contract) -> None:
+    """
+    Refuse a delay under which nothing would ever be followed.
+
+    :param delay_ms: From an observation to the arrival of its plan, ms.
+    :param config: ``PolicyConfig``.
+    :param contract: ``RobotContract``.
+    :raises ConfigError: if plans would take as long as they last.
+    """
+    rows = config.horizon - config.n_obs_steps + 1
+    lasts_ms = rows * 1e3 / contract.rate_hz
+    if delay_ms >= lasts_ms:
+        raise ConfigError(f'a delay of {delay_ms:g} ms is no shorter than a plan, whose {rows} '
+                          f'rows last {lasts_ms:g} ms: nothing would move')
+
+
 class Rollout:
     """
     One simulated episode under a policy, from the policy's point of view.
@@ -92,7 +108,7 @@ class Rollout:
         self.generator = torch.Generator().manual_seed(seed)
         self._environment, self._config, self._as_messages = environment, config, as_messages
         self._delay_ns = round(loop.delay_ms * 1e6)
-        self._check_delay(config.horizon - config.n_obs_steps + 1)
+        check_delay(loop.delay_ms, config, environment.contract)
         self._windows = WindowBuilder(environment.contract, config.n_obs_steps)
         self._horizon = RecedingHorizon(environment.contract, loop.replan, loop.join,
                                         expected_delay_rows=self._rows_late())
@@ -158,13 +174,6 @@ class Rollout:
             self._pending = None
             self._horizon.accept(chunk, self._horizon.epoch, arrival_ns)
             self.borders.append(self.steps)
-
-    def _check_delay(self, rows):
-        """Refuse a delay under which nothing would ever be followed."""
-        lasts_ns = rows * self._environment.contract.period_ns
-        if self._delay_ns >= lasts_ns:
-            raise ConfigError(f'a delay of {self._delay_ns / 1e6:g} ms is no shorter than a plan, '
-                              f'whose {rows} rows last {lasts_ns / 1e6:g} ms: nothing would move')
 
     def _rows_late(self):
         """Return the rows that are due before a plan arrives."""

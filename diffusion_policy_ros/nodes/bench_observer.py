@@ -25,7 +25,7 @@ from dataclasses import asdict
 from diagnostic_msgs.msg import DiagnosticArray
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.evaluation.process_usage import read_usage
-from diffusion_policy_ros.message_types import HEADERLESS_TYPES, JOINT_TRAJECTORY
+from diffusion_policy_ros.message_types import UNDATED_TYPES
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes.conductor import conduct, Conductor, tell
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
@@ -37,7 +37,6 @@ START_UP_S = 60.0
 CONFIGURE_S = 180.0
 FIRST_COMMAND_S = 60.0
 # Their stamps do not say when a command was due.
-UNDATED_TYPES = (*HEADERLESS_TYPES, JOINT_TRAJECTORY)
 PARAMETERS = (
     ParameterSpec('contract', '', 'Path of the robot contract (YAML)', read_only=True),
     ParameterSpec('seconds', 600, 'How long to look on after the first command, s', 1, 86400,

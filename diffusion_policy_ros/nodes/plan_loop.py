@@ -81,7 +81,8 @@ class PlanLoop:
         self._horizon = RecedingHorizon(
             contract, chosen.choose_replan(values, policy.config), chosen.choose_join(values),
             expected_delay_rows=expected_rows(
-                contract, policy.plan_ms + values['inference_delay_ms']))
+                contract, policy.plan_ms + values['inference_delay_ms']),
+            first_epoch=time.time_ns())  # recorded beside those of the model before
         self.builder = WindowBuilder(contract, policy.config.n_obs_steps)
         self._plans = PlanFollower(self._horizon, contract.rate_hz)
         self._views.about = {'weights': policy.worker.digest, 'device': policy.worker.device,
@@ -214,7 +215,6 @@ class PlanLoop:
         """Ask for a plan when it is time."""
         values = self._settings.values()
         self._horizon.replan = chosen.choose_replan(values, self._config)
-        self._horizon.join = chosen.choose_join(values)
         is_busy = self.worker.busy or self._plans.is_holding_back
         if is_busy or not self._horizon.wants_plan(tick_ns):
             return
@@ -233,10 +233,8 @@ class PlanLoop:
 
     def _go_on(self):
         """Start from the same observation again where plans never pause; in that thread too."""
-        is_doubted = self._status.blocked_by('clock', 'controller', 'observation', 'inference',
-                                             'confidence')
-        if self._horizon.replan.trigger == 'continuous' and not is_doubted \
-                and not self._ticks:
+        if self._horizon.replan.trigger == 'continuous' and not self._ticks \
+                and not self._status.blocked_by(*reasons.HOLDS):
             self._tick(self._seen_tick_ns)
 
     def _take_over(self, plan):
@@ -258,7 +256,9 @@ class PlanLoop:
                                          self._settings['confident_plans'])
         if objection:
             self._drop_plan('confidence', objection)
-        elif self._plans.take_over(plan, self._now_ns(), self._grid.named()):
+        elif self._plans.take_over(
+                plan, self._now_ns(), chosen.choose_join(self._settings.values()),
+                self._grid.named()):
             self._status.clear('inference')
             self._status.clear('confidence')
 
@@ -276,8 +276,7 @@ class PlanLoop:
             self._status.clear('command')
             self._status.clear('plan')
             return
-        if self._status.blocked_by('clock', 'controller', 'observation', 'inference',
-                                   'confidence'):
+        if self._status.blocked_by(*reasons.HOLDS):
             return
         shortage = self._horizon.shortage(now_ns)
         self.telemetry.missed += shortage == 'plan'
@@ -289,6 +288,7 @@ class PlanLoop:
     def _clock_went_back(self):
         """Forget what belongs to a time that is yet to come."""
         self.builder.clear()
+        self._ticks.clear()
         self._lost('clock', reasons.CLOCK_BACK)
 
     def _failed(self, error):

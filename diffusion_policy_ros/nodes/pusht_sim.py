@@ -270,7 +270,9 @@ class PushTSim(Node):
             self._replay.begin_step(stamp_ns)
             self._target = self._replay.target
             self._ordered.clear()
-        while self._ordered and self._ordered[0][0] <= stamp_ns - SUBSTEP_NS:
+        # One that is far ahead was ordered before the clock was set back, and bars the way.
+        while self._ordered and not \
+                stamp_ns - SUBSTEP_NS < self._ordered[0][0] <= stamp_ns + AHEAD_NS:
             self._target = self._ordered.popleft()[1]
         self._sim.advance(self._target, SUBSTEP_S)
         if self._replay is not None and not self._replay.is_live:

@@ -16,6 +16,8 @@
 from diffusion_policy_ros.control.scheduler import LEASE_PERIODS
 from diffusion_policy_ros.errors import DiffusionPolicyError
 
+# Sources of a hold under which no plan is followed or made out of turn.
+HOLDS = ('clock', 'controller', 'observation', 'inference', 'confidence')
 # What ``RecedingHorizon.shortage`` names.
 SHORTAGES = {
     'start': 'waiting for the first plan',

@@ -19,7 +19,8 @@ import time
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.safety.assembly import build_guard
-from diffusion_policy_ros.control.safety.channel import is_velocity, taken_for_grippers, unkept
+from diffusion_policy_ros.control.safety.channel import (
+    check_limitable, taken_for_grippers, unkept)
 from diffusion_policy_ros.control.safety.command_reader import CommandRefused
 from diffusion_policy_ros.control.safety.limits import assumed, limits_from_urdf, merged
 from diffusion_policy_ros.control.timetable import Beat
@@ -82,7 +83,7 @@ class SafetyRuntime:
                               'they go to; give it a word, such as policy')
         self._contract = load_contract(path)
         for output in self._contract.actions:
-            is_velocity(output)  # or refuse it, whatever its limits
+            check_limitable(output)
             if (self._parameters['use_robot_description']
                     and output.unit not in POSITION_UNITS + VELOCITY_UNITS
                     and output.type not in (TWIST, TWIST_STAMPED)):
@@ -103,7 +104,7 @@ class SafetyRuntime:
         except SafetyError:
             self._limits = None
             raise
-        for sentence in (*assumed(limits, self._contract.action_names),
+        for sentence in (*assumed(limits, self._contract.actions),
                          *unkept(self._contract, limits), *taken_for_grippers(self._contract)):
             self._node.get_logger().warning(sentence)
 

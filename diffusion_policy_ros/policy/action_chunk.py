@@ -18,6 +18,10 @@ from dataclasses import dataclass
 from diffusion_policy_ros.errors import ChunkError
 import numpy as np
 
+# Ticks, slots and due times are each rounded to nanoseconds: what is meant to be one instant may
+# be so much apart.
+ROUNDING_NS = 3
+
 
 @dataclass(frozen=True, eq=False)
 class TimedChunk:
@@ -25,7 +29,7 @@ class TimedChunk:
     The rows of one plan, in robot units, tied to the observation that they answer.
 
     Row k is due at ``obs_ns + first_row_offset_ns + round(k * 1e9 / rate_hz)`` and stays due
-    until the next row is, the last one for one period.
+    until the next row is, the last one for one period; all but for ``ROUNDING_NS``.
 
     :ivar actions: Rows, float64 ``(rows, D)``, finite; kept as a read-only copy.
     :ivar obs_ns: Tick of the newest observation of the window, ns.
@@ -79,8 +83,9 @@ class TimedChunk:
         Return the row that is due at a time.
 
         :param now_ns: The time, ns.
-        :return: Number of the row, or None before the first and from ``end_ns`` on.
+        :return: Number of the row, or None before the first and after the last.
         """
+        now_ns += ROUNDING_NS
         if not self.due_ns(0) <= now_ns < self.end_ns:
             return None
         row = min(int((now_ns - self.due_ns(0)) * self.rate_hz / 1e9), self.rows - 1)

@@ -40,11 +40,11 @@ class PlanRecord:
         in ``PlanSettings``, the steps as many as were taken.
     :ivar evaluations: Denoiser calls.
     :ivar is_complete: Whether there was time for all of them.
-    :ivar epoch: Number of resets before it.
+    :ivar epoch: The same for all plans between two resets, and for no others.
     :ivar accepted_ns: When it began to be followed, ns.
     :ivar first_command_ns: Slot of the first command after that, ns.
     :ivar grid: ``origin_ns`` and ``rate_hz`` of the command slots then.
-    :ivar blending: ``blend_rows`` and ``ensemble_decay`` then.
+    :ivar blending: ``name`` of the join, ``blend_rows`` and ``ensemble_decay`` then.
     :ivar topics: Full topic of each of the contract's outputs.
     :ivar rows: The plan from its newest observation on, float64 ``(rows, action_dim)``.
     """

@@ -184,8 +184,10 @@ def _solve(policy, global_cond, noise, known, weights, options, **how):
 
 
 def _known(policy, promises):
-    """Return what is promised, normalized, its last row repeated to the end, and how firmly."""
-    rows = torch.from_numpy(np.stack([_filled(promise.rows) for promise in promises])).float()
+    """Return what is promised, normalized, to the end of the chunk, and how firmly."""
+    is_velocity = _velocities(policy)
+    rows = torch.from_numpy(np.stack(
+        [_filled(promise.rows, is_velocity) for promise in promises])).float()
     known = policy.normalizer.normalize(ACTION_KEY, rows.to(policy.device))
     weights = []
     for promise in promises:
@@ -195,9 +197,23 @@ def _known(policy, promises):
     return known, torch.stack(weights).to(known)
 
 
-def _filled(rows):
-    """Replace what is not promised by the nearest earlier row, else by the nearest later one."""
+def _velocities(policy):
+    """Tell which entries of the action are velocities, bool (action_dim,)."""
+    if policy.contract is None:
+        return np.zeros(policy.config.action_dim, dtype=bool)
+    outputs = policy.contract.actions
+    return np.repeat([o.is_velocity for o in outputs], [len(o.names) for o in outputs])
+
+
+def _filled(rows, is_velocity):
+    """
+    Replace what is not promised by the nearest earlier row, else by the nearest later one.
+
+    After the last promised row velocities are 0: a plan that ends does not say to go on.
+    """
     filled = np.array(rows)
+    has_ended = ~np.isfinite(rows[::-1]).cumsum(axis=0, dtype=bool)[::-1]
+    filled[has_ended & is_velocity] = 0.0
     for order in (range(1, len(rows)), range(len(rows) - 2, -1, -1)):
         for row in order:
             before = row - 1 if order.step == 1 else row + 1

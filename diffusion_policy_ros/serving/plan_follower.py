@@ -19,7 +19,7 @@ import time
 from typing import NamedTuple
 
 from diffusion_policy_ros.control.joins import JoinSettings
-from diffusion_policy_ros.policy.action_chunk import TimedChunk
+from diffusion_policy_ros.policy.action_chunk import ROUNDING_NS, TimedChunk
 from diffusion_policy_ros.policy.plan_record import PlanRecord
 from diffusion_policy_ros.serving.plan_request import FinishedPlan
 
@@ -30,6 +30,7 @@ class Following(NamedTuple):
 
     :ivar plan: ``FinishedPlan``.
     :ivar chunk: Its ``TimedChunk``, with the due times that are followed.
+    :ivar begins_ns: From when on it has a part in commands, ns.
     :ivar accepted_ns: When it was taken over, ns.
     :ivar join: ``JoinSettings`` then.
     :ivar grid: ``origin_ns`` and ``rate_hz`` of the command slots then.
@@ -39,6 +40,7 @@ class Following(NamedTuple):
 
     plan: FinishedPlan
     chunk: TimedChunk
+    begins_ns: int
     accepted_ns: int
     join: JoinSettings
     grid: dict
@@ -126,22 +128,24 @@ class PlanFollower:
         self._held = None
         return held[1]
 
-    def take_over(self, plan, now_ns, grid) -> bool:
+    def take_over(self, plan, now_ns, join, grid) -> bool:
         """
         Follow a plan from now on.
 
         :param plan: ``FinishedPlan``.
         :param now_ns: The time, ns.
+        :param join: ``JoinSettings`` from now on; until then, commands followed those before.
         :param grid: ``origin_ns`` and ``rate_hz`` of the command slots.
         :return: False if it is out of date.
         :raises ChunkError: if no robot may follow it.
         """
         chunk = TimedChunk(plan.rows, plan.request.tick_ns, self._rate_hz)
-        join = self._horizon.join
         with self.lock:
+            self._horizon.join = join
             followed = self._horizon.accept(chunk, plan.request.epoch, now_ns)
             if followed is not None:
-                self._unsent.append(Following(plan, followed, now_ns, join, grid))
+                self._unsent.append(Following(plan, followed.chunk, followed.begins_ns, now_ns,
+                                              join, grid))
         return followed is not None
 
     def sent(self, now_ns) -> bool:
@@ -152,7 +156,7 @@ class PlanFollower:
         :return: Whether it was the first one since a plan was taken over.
         """
         begun, unsent, unshown = False, self._unsent, self._unshown  # ``drop`` puts new ones there
-        while unsent and unsent[0].chunk.due_ns(0) <= now_ns:
+        while unsent and unsent[0].begins_ns <= now_ns + ROUNDING_NS:
             following = unsent.popleft()
             # One that was dropped while it was taken over has no part in the command.
             if following.plan.request.epoch == self._horizon.epoch:

@@ -138,6 +138,17 @@ def test_wrong_usage_exits_with_two(arguments, complaint, capsys):
     assert ended.value.code == 2 and complaint in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('ros', [[], ['--ros']])
+def test_delays_that_outlast_a_plan_are_refused_before_anything_is_measured(
+        model, ros, tmp_path, capsys):
+    out = tmp_path / 'joins'
+    assert dpr.main(['bench', 'joins', str(model), '--delays-ms', '0', '700', '--out', str(out),
+                     *ros]) == 1
+    said = capsys.readouterr()
+    assert 'a delay of 700 ms is no shorter than a plan, whose 7 rows last 700 ms' in said.err
+    assert not said.out and not out.exists()
+
+
 def test_every_argument_of_the_solvers_is_explained(capsys):
     parser = ArgumentParser()
     bench.add_arguments(parser)

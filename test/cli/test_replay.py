@@ -107,6 +107,22 @@ def test_a_run_whose_clock_was_set_back_is_refused(model, tmp_path, capsys):
         'recorded' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('is_dated', [True, False])
+def test_what_is_dated_by_another_clock_than_the_policys_is_refused(
+        is_dated, model, tmp_path, capsys):
+    types, contract = get_typestore(Stores.LATEST), tmp_path / 'contract.yaml'
+    text = (CONFIG / 'robots/pusht.yaml').read_text()
+    contract.write_text(text if is_dated else text.replace('stamp: header', 'stamp: receive'))
+    with Writer(tmp_path / 'bag', version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        topic = writer.add_connection('/policy_server/plan_record', STRING, typestore=types)
+        writer.write(topic, 1_700_000_000 * 10**9,
+                     types.serialize_cdr(types.types[STRING](RECORD.to_json()), STRING))
+    assert main(['replay', str(tmp_path / 'bag'), str(model), '--contract', str(contract)]) == 1
+    said = capsys.readouterr().err
+    assert ('1700000000 s away from the clock' in said) != is_dated
+    assert ('--use-sim-time' in said) != is_dated
+
+
 @pytest.mark.parametrize('out', ['x' * 300, f'{"x" * 300}/replay.json', 'none/replay.json', '.'])
 def test_an_unusable_out_is_refused_before_anything_is_loaded(out, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

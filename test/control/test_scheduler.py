@@ -80,7 +80,7 @@ def test_what_is_commanded_at_a_time_is_what_was_planned_for_it(latencies, execu
 def test_a_plan_that_finds_nothing_followed_begins_with_its_first_row():
     horizon = _horizon()
     followed = horizon.accept(_clock_chunk(T0), 0, T0 + 250_000_000)
-    assert followed.due_ns(0) == T0 + 3 * PERIOD
+    assert followed.chunk.due_ns(0) == T0 + 3 * PERIOD
     assert horizon.command(T0 + 2 * PERIOD) is None
     assert horizon.command(T0 + 3 * PERIOD).tolist() == [0, 0]
     assert [horizon.wants_plan(T0 + k * PERIOD) for k in (6, 7)] == [False, True]
@@ -97,8 +97,8 @@ def test_a_plan_that_took_longer_than_it_lasts_moves_nothing_not_even_from_rest(
     assert horizon.accept(_clock_chunk(T0), 0, T0 + 8 * PERIOD - 1) is not None
 
 
-@pytest.mark.parametrize('offset_ms', [-150, 0, 150])
-def test_from_rest_there_is_nothing_to_blend_with_before_or_after(offset_ms):
+@pytest.mark.parametrize('offset_ms, late', [(-150, 2), (0, 1), (150, 1)])
+def test_from_rest_there_is_nothing_to_blend_with_before_or_after(offset_ms, late):
     horizon = _horizon(join='blend', offset_ms=offset_ms)
     horizon.accept(_clock_chunk(T0), 0, T0 + 50_000_000)
     known = horizon.promise(T0, 8, 0).rows
@@ -106,7 +106,19 @@ def test_from_rest_there_is_nothing_to_blend_with_before_or_after(offset_ms):
     for k in range(3, 6):
         horizon.observed(T0 + k * PERIOD)
         command = horizon.command(T0 + k * PERIOD)
-        assert command.tolist() == pytest.approx([k - 1 - offset_ms / 100, k - 1])
+        assert command.tolist() == pytest.approx([k - late - offset_ms / 100, k - late])
+
+
+@pytest.mark.parametrize('offset_ms, late', [(-350, 4), (-150, 2), (0, 1), (150, 1), (500, 1)])
+def test_from_rest_no_output_skips_a_row_and_each_waits_at_its_first(offset_ms, late):
+    horizon = _horizon(offset_ms=offset_ms)
+    horizon.accept(_clock_chunk(T0, rows=16), 0, T0 + 50_000_000)
+    horizon.observed(T0)
+    assert horizon.command(T0) is None  # before it came
+    for k in range(1, 10):
+        horizon.observed(T0 + k * PERIOD)
+        rows = [k - late - offset_ms / 100, k - late]
+        assert horizon.command(T0 + k * PERIOD).tolist() == pytest.approx(np.maximum(rows, 0))
 
 
 def test_a_late_plan_is_entered_at_the_row_that_is_due_and_its_delay_is_learnt():
@@ -123,6 +135,30 @@ def test_a_late_plan_is_entered_at_the_row_that_is_due_and_its_delay_is_learnt()
     # 1, 3 and 4 rows were due by then; the plan expects the slowest, beside the observed row
     assert horizon.promise(T0 + 20 * PERIOD, 16, 1).frozen == 1 + 4
     assert horizon.facts()['plans later than expected'] == '2'  # expected were 1, then 1, then 3
+
+
+@pytest.mark.parametrize('rate_hz', [7, 12, 15, 24, 30, 60])
+@given(origin_ns=st.integers(T0, T0 + 10**9), factor=st.integers(1, 4), plans=st.integers(2, 6))
+def test_rates_whose_period_is_no_whole_number_of_nanoseconds_skip_and_repeat_no_row(
+        rate_hz, origin_ns, factor, plans):
+    contract = parse_contract(TEXT.replace('rate_hz: 10', f'rate_hz: {rate_hz}').replace(
+        'OFFSET', '0').replace('settle_ms: 20', 'settle_ms: 0'))
+    horizon, sent = RecedingHorizon(contract, ReplanSettings(4)), {}
+    for tick in range(4 * plans):
+        tick_ns = origin_ns + round(tick * 1e9 / rate_hz)
+        horizon.observed(tick_ns)
+        if horizon.wants_plan(tick_ns):
+            known = horizon.promise(tick_ns, 16, 2).rows
+            for row in range(-2, 4 if sent else 0):
+                wanted = sent.get(tick + row, tick + row if sent and row >= 0 else np.nan)
+                np.testing.assert_allclose(known[row + 2], wanted, atol=1e-6)
+            rows = np.repeat(tick + np.arange(14.0)[:, None], 2, axis=1)
+            assert horizon.accept(TimedChunk(rows, tick_ns, rate_hz), 0, tick_ns)
+        for part in range(factor):
+            slot = tick * factor + part
+            command = horizon.command(origin_ns + round(slot * 1e9 / (rate_hz * factor)))
+            assert command.tolist() == [pytest.approx(tick + part / factor, abs=1e-6), tick]
+            sent[tick] = sent.get(tick, command)
 
 
 def test_between_rows_one_output_moves_on_and_the_held_one_waits():
@@ -276,7 +312,7 @@ def test_without_fresh_observations_the_commands_end_before_the_plan_does():
 def test_an_output_with_an_offset_is_late_by_it_and_bridged_by_the_old_plan():
     horizon = _horizon(offset_ms=150)
     horizon.accept(_clock_chunk(T0), 0, T0)
-    assert horizon.command(T0) is None  # the first row of the arm is due 150 ms later
+    assert horizon.command(T0).tolist() == [0, 0]  # the arm's first row is due 150 ms later
     assert horizon.command(T0 + 2 * PERIOD).tolist() == pytest.approx([0.5, 2.0])
     horizon.observed(T0 + 2 * PERIOD)
     horizon.accept(_clock_chunk(T0 + 2 * PERIOD), 0, T0 + 2 * PERIOD)
@@ -292,18 +328,16 @@ def test_what_is_upcoming_goes_to_the_end_of_the_plan():
 
 @pytest.mark.parametrize('offset_ms', [300, 750, -150])
 def test_frequent_plans_do_not_silence_an_output_with_an_offset(offset_ms):
-    horizon, silent = _horizon(1, offset_ms), []
+    horizon = _horizon(1, offset_ms)
     for tick in range(40):
         now_ns = T0 + tick * PERIOD
         horizon.observed(now_ns)
         if horizon.wants_plan(now_ns):
             assert horizon.accept(_clock_chunk(now_ns), 0, now_ns)
-        command = horizon.command(now_ns)
-        if command is None:
-            silent.append(tick)
-        else:  # the newest plan that has a row for this time: all of them agree
-            assert command.tolist() == pytest.approx([tick - offset_ms / 100, tick])
-    assert silent == list(range(-(-max(offset_ms, 0) // 100)))
+        # Of the newest plan that has a row for this time: all of them agree.
+        late = 2 if offset_ms < 0 and tick < 3 else 0  # so that the first one skips no row
+        rows = [tick - late - offset_ms / 100, tick - late]
+        assert horizon.command(now_ns).tolist() == pytest.approx(np.maximum(rows, 0))
 
 
 def test_plans_without_rows_to_come_are_forgotten():
@@ -327,9 +361,8 @@ def test_the_reason_for_silence_is_the_start_then_the_plan_or_the_observation():
     assert horizon.command(blind_ns) is None and horizon.shortage(blind_ns) == 'start'
 
 
-def test_a_first_row_that_is_not_due_yet_is_still_the_start():
-    horizon = _horizon(offset_ms=150)
+def test_after_a_chunk_was_sent_silence_is_no_start():
+    horizon = _horizon()
     horizon.accept(_clock_chunk(T0), 0, T0)
-    assert horizon.command(T0) is None and horizon.shortage(T0) == 'start'
     horizon.upcoming(T0 + 2 * PERIOD)
     assert horizon.shortage(T0 + 20 * PERIOD) == 'observation'

@@ -66,6 +66,8 @@ def test_the_share_that_a_refusal_offers_is_possible():
         conformal_threshold(range(15), 0.05)
     offered = float(str(refused.value).rsplit(maxsplit=1)[-1])
     assert conformal_threshold(range(15), offered) == 14
+    with pytest.raises(ConfigError, match='measure more episodes$'):
+        conformal_threshold([], 0.05)  # no share would do
 
 
 @pytest.mark.parametrize('share', [0.0, 1.0, -0.1, float('nan')])

@@ -212,6 +212,23 @@ def test_a_command_counts_from_its_stamp_on_unless_that_is_of_another_clock(
     assert begins_ns < _stamp_ns(moved[0]) <= begins_ns + 20_000_000
 
 
+def test_a_command_of_before_the_clock_was_set_back_does_not_bar_the_way(peer):
+    robot, commands, set_clock = _on_a_clock(peer)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    set_clock(20_000_000)
+    set_clock(1_000_000_000)
+    commands.publish(joint_message((0.4, 0.4), 1_050_000_000))
+    peer.until(lambda: robot.commands == 1, 'the command that is not due yet')
+    set_clock(100_000_000)
+    peer.until(lambda: not robot.is_settled(500_000_000), 'steps in the new time')
+    commands.publish(joint_message((0.05, 0.06), 100_000_000))
+    peer.until(lambda: robot.commands == 2, 'the command')
+    for now_ns in range(120_000_000, 900_000_000, 20_000_000):
+        set_clock(now_ns)
+    peer.until(lambda: np.allclose(joints[-1].position, (0.05, 0.06), atol=2e-3),
+               'the finger at the target')
+
+
 @pytest.mark.parametrize('ahead_ms', [0, 50])
 def test_commands_at_the_rate_of_the_steps_and_above_are_all_obeyed(peer, ahead_ms):
     robot, commands, set_clock = _on_a_clock(peer)

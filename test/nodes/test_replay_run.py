@@ -99,6 +99,39 @@ def test_plans_and_commands_come_out_the_same_bit_for_bit(
     assert 'the same bit for bit' in said
 
 
+def _until_more(peer, tape, plans=3):
+    """Wait for some more plans."""
+    wanted = tape.count(RECORD) + plans
+    peer.until(lambda: tape.count(RECORD) >= wanted, f'{plans} more plans')
+
+
+@pytest.mark.parametrize('changes', [
+    [('join', 'none'), ('join', 'rtc'), ('join', 'ensemble')],
+    [('ensemble_decay', 3.0), ('ensemble_decay', 0.0)],
+    ['swap_model', 'reset', 'swap_model']],
+    ids=['join', 'decay', 'model'])
+def test_a_run_that_was_changed_on_the_way_comes_out_the_same(
+        peer, server, model, tmp_path, capsys, changes):
+    for name, value in {'join': 'ensemble', 'command_rate_hz': 30.0,
+                        'replan': 'continuous'}.items():
+        assert server.set(name, value).successful
+    contract = load_contract(CONTRACT)
+    tape = Tape(peer, {**{entry.topic: entry.type for entry in (
+        *contract.policy_observations, *contract.actions)}, RECORD: 'std_msgs/msg/String'})
+    server.activate()
+    for change in changes:
+        _until_more(peer, tape)
+        if isinstance(change, tuple):
+            assert server.set(*change).successful
+        else:
+            assert peer.ask(f'policy_server/{change}')[0]
+    _until_more(peer, tape)
+    server.change('DEACTIVATE')
+    code = main(['replay', str(tape.save(tmp_path / 'bag', contract)), str(model),
+                 '--device', 'cpu'])
+    assert code == 0, capsys.readouterr().out
+
+
 @pytest.mark.parametrize('settings', [
     {}, {'join': 'naive', 'inference_delay_ms': 120.0},
     {'join': 'ensemble', 'replan': 'continuous', 'command_rate_hz': 20.0}],

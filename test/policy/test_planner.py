@@ -13,6 +13,7 @@
 # limitations under the License.
 """Plans follow what is promised, each in the way of its join."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from diffusion_policy_ros.choices import JOINS
@@ -178,6 +179,21 @@ def test_a_warm_start_from_little_noise_is_nearly_the_promise_held_at_its_end(
         plans = make_plans(policy, cond, promises, seeded(1, 2, 3), options)
         away.append(np.abs(plans.candidates.numpy() - wanted[:, None]).mean())
     assert away[0] < away[1] < away[2] and away[0] < 0.02
+
+
+def test_a_warm_start_lets_velocities_end_where_the_promise_ends(make_policy, contract):
+    base = replace(contract.actions[0], type='geometry_msgs/msg/TwistStamped',
+                   names=('linear.x', 'angular.z'))
+    numbers = {'min': [-0.6, -0.6], 'max': [0.6, 0.6], 'mean': [0.2, 0.2], 'std': [0.1, 0.1]}
+    policy = make_policy(replace(contract, actions=(base,), limits={}),
+                         {'observation.state': numbers, 'action': numbers})
+    cond = torch.zeros(1, policy.config.global_cond_dim)
+    options = PlanOptions(Sampler('ddim', 10), 'warm_start', warm_start_level=0.02)
+    promise = promise_of(1)
+    promise.rows[6, 1] = np.nan  # a gap is none
+    plan = make_plans(policy, cond, [promise], seeded(1), options).chunks[0].numpy()
+    assert np.abs(plan[12:]).mean() < 0.06 and (promise.rows[11] > 0.12).all()
+    assert plan[6, 1] == pytest.approx(promise.rows[5, 1], abs=0.1)
 
 
 def test_a_warm_start_fills_a_gap_with_the_row_before_it(policy, cond):

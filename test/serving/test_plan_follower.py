@@ -17,12 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.serving.plan_follower import PlanFollower
 import numpy as np
 
 T0, PERIOD = 10**18, 10**8
+NO_JOIN = JoinSettings()
 CONTRACT = parse_contract("""
 robot: r
 rate_hz: 10
@@ -47,8 +49,8 @@ def _follower():
 
 def test_every_plan_is_shown_once_with_its_first_command():
     follower, _ = _follower()
-    assert follower.take_over(_plan(T0), T0 + PERIOD // 10, grid={})
-    assert follower.take_over(_plan(T0 + PERIOD), T0 + PERIOD, grid={})  # before any command
+    assert follower.take_over(_plan(T0), T0 + PERIOD // 10, NO_JOIN, grid={})
+    assert follower.take_over(_plan(T0 + PERIOD), T0 + PERIOD, NO_JOIN, grid={})
     assert not list(follower.unshown())
     assert not follower.sent(T0)  # the first plan was late for this slot: it begins at the next
     assert follower.sent(T0 + PERIOD) and not follower.sent(T0 + PERIOD)
@@ -61,7 +63,7 @@ def test_a_plan_that_comes_during_a_command_has_no_part_in_it_and_is_not_noted_w
     follower, horizon = _follower()
     with ThreadPoolExecutor() as other:
         with follower.lock:
-            coming = other.submit(follower.take_over, _plan(T0), T0, grid={})
+            coming = other.submit(follower.take_over, _plan(T0), T0, NO_JOIN, grid={})
             assert horizon.command(T0) is None and not follower.sent(T0)
             assert not coming.done()
         assert coming.result(timeout=10)
@@ -72,15 +74,15 @@ def test_a_plan_that_comes_during_a_command_has_no_part_in_it_and_is_not_noted_w
 def test_plans_that_are_out_of_date_or_dropped_are_never_shown():
     follower, horizon = _follower()
     horizon.reset()
-    assert not follower.take_over(_plan(T0, epoch=0), T0, grid={})
-    assert follower.take_over(_plan(T0, epoch=1), T0, grid={})
+    assert not follower.take_over(_plan(T0, epoch=0), T0, NO_JOIN, grid={})
+    assert follower.take_over(_plan(T0, epoch=1), T0, NO_JOIN, grid={})
     follower.drop()
     assert not follower.sent(T0) and not list(follower.unshown())
 
 
 def test_a_plan_that_was_dropped_while_it_was_taken_over_is_never_shown():
     follower, horizon = _follower()
-    assert follower.take_over(_plan(T0), T0, grid={})
+    assert follower.take_over(_plan(T0), T0, NO_JOIN, grid={})
     horizon.reset()  # the other thread has not come to drop() yet
     assert not follower.sent(T0) and not list(follower.unshown())
 
@@ -88,7 +90,7 @@ def test_a_plan_that_was_dropped_while_it_was_taken_over_is_never_shown():
 def test_plans_may_be_dropped_while_they_are_shown():
     follower, _ = _follower()
     for tick in range(2):
-        assert follower.take_over(_plan(T0 + tick * PERIOD), T0 + tick * PERIOD, grid={})
+        assert follower.take_over(_plan(T0 + tick * PERIOD), T0 + tick * PERIOD, NO_JOIN, grid={})
     assert follower.sent(T0 + PERIOD)
     seen = []
     for following in follower.unshown():

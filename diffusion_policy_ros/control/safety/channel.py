@@ -29,12 +29,12 @@ import numpy as np
 FILTERED_TYPES = ros.JOINT_TYPES + (ros.FLOAT64_ARRAY, ros.TWIST, ros.TWIST_STAMPED)
 
 
-def is_velocity(output) -> bool:
+def check_limitable(output) -> None:
     """
-    Tell whether an output commands velocities, which are safe at 0 wherever the robot is.
+    Refuse outputs whose commands cannot be limited.
 
     :param output: ``ActionOutput`` of the contract.
-    :raises SafetyError: for outputs whose commands cannot be limited.
+    :raises SafetyError: saying why, and what to do instead.
     """
     if output.type not in FILTERED_TYPES:
         raise SafetyError(f'action (topic {output.topic!r}): {output.type} cannot be limited; '
@@ -43,12 +43,6 @@ def is_velocity(output) -> bool:
     if output.field == 'effort':
         raise SafetyError(f'action (topic {output.topic!r}): efforts cannot be limited; command '
                           'positions or velocities')
-    return _commands_velocity(output)
-
-
-def _commands_velocity(output):
-    """Tell whether an output commands velocities."""
-    return output.type in (ros.TWIST, ros.TWIST_STAMPED) or output.field == 'velocity'
 
 
 def unkept(contract, limits) -> list:
@@ -61,7 +55,7 @@ def unkept(contract, limits) -> list:
     """
     return [f'limits: the position limit of {name} cannot be kept, because topic {output.topic!r} '
             'commands its velocity; command positions, or take the limit out and rely on the '
-            "controller's" for output in contract.actions if _commands_velocity(output)
+            "controller's" for output in contract.actions if output.is_velocity
             for name in output.names if 'position' in limits.get(name, {})]
 
 
@@ -76,7 +70,7 @@ def taken_for_grippers(contract) -> list:
             'which are taken for grippers: what blocks or moves them is not noticed; write '
             'interpolation: linear for an arm' for output in contract.actions
             if output.interpolation == 'hold' and len(output.names) > 1
-            and not _commands_velocity(output)]
+            and not output.is_velocity]
 
 
 class Channel:
@@ -84,7 +78,6 @@ class Channel:
     One output of the contract with its filter.
 
     :ivar output: Its ``ActionOutput``.
-    :ivar is_velocity: Whether its numbers are velocities.
     :ivar limits: Its ``MotionLimits``.
     :ivar reader: ``CommandReader`` of its messages.
     :ivar tracking: ``Tracking`` of its positions, None for velocities.
@@ -107,17 +100,19 @@ class Channel:
         :param source: Where the limits come from, for error messages.
         :raises SafetyError: for an output that cannot be limited.
         """
-        self.output, self.is_velocity = output, is_velocity(output)
+        check_limitable(output)
+        self.output = output
         self.limits = motion_limits(limits, output.names, source)
-        kind = VelocityFilter if self.is_velocity else MotionFilter
+        kind = VelocityFilter if output.is_velocity else MotionFilter
         self._filter = kind(self.limits, period_s)
         self.reader = CommandReader(output, watchdog_s)
         self._watchdog_s = watchdog_s
         self._slack = self.limits.velocity * period_s
-        self.tracking = None if self.is_velocity else Tracking(
+        self.tracking = None if output.is_velocity else Tracking(
             output, self.limits.velocity, self._filter, max_jump_s)
-        self._reference = Reference()
-        self._heard_s = self._interval_s = None
+        self._reference = Reference(
+            is_held=output.is_velocity or output.interpolation == 'hold')
+        self.forget()
         self._refusal = ''
         self.refused = Counter()
         self.steps = self.any_intervention = 0
@@ -143,7 +138,7 @@ class Channel:
         :param measured: Measured positions, ``(n,)``; not read for velocities, which start at 0.
         :raises SafetyError: where the robot is outside its limits.
         """
-        if self.is_velocity:
+        if not self.tracking:  # velocities are safe at 0 wherever the robot is
             self._filter.engage(np.zeros(len(self.output.names)))
             return
         if self.tracking.still_grips(measured):
@@ -156,8 +151,13 @@ class Channel:
 
     def stand(self):
         """Take it that the robot has come to rest where it was last sent; velocities go on."""
-        if not self.is_velocity:
+        if self.tracking:
             self._filter.engage(self._filter.position)
+
+    def forget(self):
+        """Forget the commands that came: the robot goes on with the next one."""
+        self._heard_s = self._interval_s = None
+        self._reference.clear()
 
     def accept(self, command, now_s, *, moving):
         """
@@ -179,7 +179,7 @@ class Channel:
             self._reference.clear()
         due_s = command.due_s
         if due_s is None:
-            is_even = self.output.interpolation == 'linear' and not self.is_velocity
+            is_even = not self._reference.is_held
             due_s = np.array([max(interval_s, before_s) if is_even and interval_s else 0.0])
         self._reference.follow(now_s + due_s, command.points, now_s)
 

@@ -20,7 +20,7 @@ class EmergencyStop:
     The latch of the emergency stop; it outlives every activation of the node.
 
     :ivar reason: Who tripped it, empty while it is armed.
-    :ivar trips: How often it was tripped.
+    :ivar trips: Changes with every trip; one press of the button may be several.
     """
 
     def __init__(self):

@@ -82,6 +82,7 @@ class Guard:
         self.engaged, self.obeyed = False, True
         self.stops = Counter()
         self._seen_trips, self._ticked_s, self._since_tick_s = emergency.trips, None, 0.0
+        self._was_tripped = False
         self._looks_anew = None  # the ``Reason`` to come to rest and measure the robot anew
         self._blocks = {}
         self._reason = Reason('measured', 'has not looked at the robot yet')
@@ -127,11 +128,17 @@ class Guard:
         self._blocks[source] = text
 
     def disengage(self):
-        """Forget the held position: the next one is measured. Only at rest."""
+        """Forget the held position, and the commands: what comes next counts. Only at rest."""
         assert self.at_rest
         self._note_rest(is_settled=False)
+        self._forget_commands()
         self.engaged, self._looks_anew = False, None
         self._measured.look_anew()
+
+    def _forget_commands(self):
+        """Move for commands to come only."""
+        for channel in self.channels:
+            channel.forget()
 
     def _note_rest(self, *, is_settled):
         """Note where each output was last measured, now that what it is sent is at rest."""
@@ -180,6 +187,9 @@ class Guard:
                 channel.stand()
         if self._emergency.trips != self._seen_trips or self._blocks.get('controller'):
             self._looks_anew = ANEW
+        if self._was_tripped and not self._emergency.reason:
+            self._forget_commands()  # re-arming alone moves nothing
+        self._was_tripped = bool(self._emergency.reason)
         self._ticked_s, self._seen_trips = now_s, self._emergency.trips
 
     def _interruption(self):
@@ -202,7 +212,7 @@ class Guard:
             return None
         stale = self._measured.staleness(now_s)
         if not stale:
-            self._note_rest(is_settled=self._measured.at_rest(now_s))
+            self._note_rest(is_settled=self._measured.at_rest)
         if self.engaged and not stale and not any(
                 channel.tracking.is_astray(self._position(channel)) for channel in self._tracked):
             return None
@@ -210,7 +220,7 @@ class Guard:
             self.disengage()
         if stale:
             return Reason('measured', stale)
-        if not self._measured.at_rest(now_s):
+        if not self._measured.at_rest:
             return Reason('rest', 'waiting until the robot stands still')
         frozen = self._complaint(lambda channel, at: channel.tracking.unanswered())
         if frozen:
@@ -275,4 +285,4 @@ class Guard:
 
     def _position(self, channel):
         """Return the measured positions of a channel's joints; velocities need none."""
-        return None if channel.is_velocity else self._measured.positions(channel.output.names)
+        return self._measured.positions(channel.output.names) if channel.tracking else None

@@ -91,21 +91,21 @@ def motion_limits(limits, names, source) -> MotionLimits:
         [entry[kind] for entry in complete] for kind in ('velocity', 'acceleration', 'jerk')))
 
 
-def assumed(limits, names) -> tuple:
+def assumed(limits, outputs) -> tuple:
     """
     Tell which limits of ``motion_limits`` nobody gave.
 
     :param limits: Limits as for ``motion_limits``, with every joint's velocity.
-    :param names: Commanded joints, in order.
+    :param outputs: ``ActionOutput`` entries, in order.
     :return: One sentence for each assumption.
     """
     sentences = []
-    for name in names:
+    for name, output in ((name, output) for output in outputs for name in output.names):
         entry = _complete(limits[name], name, '')
         missing = [kind for kind in ('acceleration', 'jerk') if kind not in limits[name]]
         sentences += [f'limits.{name}: no {kind} given, {entry[kind]:g} assumed'
                       for kind in missing]
-        if 'position' not in limits[name]:
+        if 'position' not in limits[name] and not output.is_velocity:
             sentences.append(f'limits.{name}: no position given, none is kept')
     return tuple(sentences)
 

@@ -148,13 +148,15 @@ class MeasuredJoints:
                 return f'{source.topic}: {age}{why}'
         return ''
 
-    def at_rest(self, now_s) -> bool:
+    @property
+    def at_rest(self) -> bool:
         """
-        Tell whether the robot has stood still for ``REST_S``.
+        Tell whether the robot was measured to stand still for ``REST_S``.
 
-        :param now_s: The time, s.
+        What was not measured counts for nothing: a robot that nobody sees may move.
         """
-        return not self.names or now_s - self._anchor_s >= REST_S
+        return not self.names or min(source.heard_s for source in self._sources.values()) \
+            - self._anchor_s >= REST_S
 
     def positions(self, names):
         """

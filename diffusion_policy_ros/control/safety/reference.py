@@ -19,17 +19,26 @@ import numpy as np
 
 class Reference:
     """
-    Leads in straight lines from where the commands were to where they want to be.
+    Leads from where the commands were to where they want to be.
+
+    In straight lines, or in steps, each when it is due, for what is held between commands.
 
     Nothing is extrapolated: after the last point, that point is wanted. Measured with 10 commands
     per second along a slow sine, what a filter made of it had a third of the acceleration (rms)
     that it had with every command wanted at once, and came 10 ms later. No velocity is wanted in
     passing: on its quickest way to a point that moves, the filter swung, with five times the
     acceleration.
+
+    :ivar is_held: Whether it leads in steps.
     """
 
-    def __init__(self):
-        """Start without a command."""
+    def __init__(self, *, is_held):
+        """
+        Start without a command.
+
+        :param is_held: Whether to lead in steps.
+        """
+        self.is_held = is_held
         self._line = None
 
     def clear(self):
@@ -46,7 +55,7 @@ class Reference:
         :param now_s: The time on the same clock, s.
         """
         coming = due_s > now_s
-        here = _interpolated(*(self._line or (due_s, points)), now_s) if coming.any() \
+        here = self._on(*(self._line or (due_s, points)), now_s) if coming.any() \
             else points[-1]
         self._line = (np.concatenate([[now_s], due_s[coming]]),
                       np.concatenate([[here], points[coming]]))
@@ -58,13 +67,14 @@ class Reference:
         :param now_s: The time, s.
         :return: float64 ``(n,)``, or None without a command.
         """
-        return self._line and _interpolated(*self._line, now_s)
+        return self._line and self._on(*self._line, now_s)
 
-
-def _interpolated(due_s, points, now_s):
-    """Return the point at a time on a line; before and after it, its ends."""
-    after = int(np.searchsorted(due_s, now_s, side='right'))
-    if after in (0, len(due_s)):
-        return points[min(after, len(due_s) - 1)]
-    share = (now_s - due_s[after - 1]) / (due_s[after] - due_s[after - 1])
-    return points[after - 1] + share * (points[after] - points[after - 1])
+    def _on(self, due_s, points, now_s):
+        """Return the point at a time on a line; before and after it, its ends."""
+        after = int(np.searchsorted(due_s, now_s, side='right'))
+        if after in (0, len(due_s)):
+            return points[min(after, len(due_s) - 1)]
+        if self.is_held:
+            return points[after - 1]
+        share = (now_s - due_s[after - 1]) / (due_s[after] - due_s[after - 1])
+        return points[after - 1] + share * (points[after] - points[after - 1])

@@ -280,6 +280,27 @@ def test_after_rearming_a_robot_that_sagged_is_held_where_it_is(following):
     world.until('FOLLOWING', HERE)
 
 
+@pytest.mark.parametrize('tripped_s, again', [(1.0, False), (1.0, True), (0.0, False)])
+def test_after_rearming_the_robot_does_not_go_where_a_command_of_before_wanted_it(
+        make_world, tripped_s, again):
+    world = make_world()
+    for channel in world.guard.channels:
+        channel._watchdog_s = 60.0  # commands stay good for long, as a slow simulator needs it
+    world.until('HOLDING')
+    world.run(0.5)
+    world.command(*THERE)
+    world.run(0.05)
+    world.emergency.trip('a test')
+    world.run(tripped_s)
+    if again:
+        world.command(*THERE)
+    world.emergency.rearm()
+    world.run(5.0)
+    assert world.guard.state == 'HOLDING' and (np.abs(world.robot[:2]) < 0.1).all()
+    assert world.guard.reason.text == 'arm: no command yet'
+    world.until('FOLLOWING', HERE)
+
+
 def test_objections_stop_the_robot_until_they_are_taken_back(following):
     world = following()
     world.guard.block('publishers', 'two of them')

@@ -13,6 +13,7 @@
 # limitations under the License.
 """Limits of motion: from the contract, from a URDF, the tighter of both, and what is assumed."""
 
+from dataclasses import replace
 import math
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.control.safety.limits import (
     assumed, limits_from_urdf, merged, motion_limits, MotionLimits)
 from diffusion_policy_ros.errors import SafetyError
+from diffusion_policy_ros.message_types import JOINT_STATE
+from diffusion_policy_ros.streams import ActionOutput
 import pytest
 
 ARM = load_contract(Path(__file__).parents[3] / 'config/robots/arm6.yaml')
@@ -65,10 +68,13 @@ def test_what_may_be_missing_is_assumed_and_told():
     limits = motion_limits({'a': {'velocity': 2}}, ('a',), 'x.yaml')
     assert (limits.low, limits.high) == ([-math.inf], [math.inf])
     assert limits.acceleration == [10.0] and limits.jerk == [200.0]
-    assert assumed({'a': {'velocity': 2}}, ('a',)) == (
-        'limits.a: no acceleration given, 10 assumed', 'limits.a: no jerk given, 200 assumed',
-        'limits.a: no position given, none is kept')
-    assert assumed(ARM.limits, ARM.action_names) == ()
+    joint = ActionOutput('arm', JOINT_STATE, names=('a',))
+    guessed = ('limits.a: no acceleration given, 10 assumed',
+               'limits.a: no jerk given, 200 assumed')
+    assert assumed({'a': {'velocity': 2}}, (joint,)) == (
+        *guessed, 'limits.a: no position given, none is kept')
+    assert assumed({'a': {'velocity': 2}}, (replace(joint, field='velocity'),)) == guessed
+    assert assumed(ARM.limits, ARM.actions) == ()
 
 
 @pytest.mark.parametrize('limits', [{}, {'a': {'position': [0, 1], 'acceleration': 3.0}}])

@@ -71,25 +71,35 @@ def test_a_refused_measurement_counts_as_none_and_is_told_until_the_next_good_on
 
 
 def test_a_robot_rests_when_nothing_has_moved_for_a_while(measured):
-    assert not measured.at_rest(10.0)
+    assert not measured.at_rest
     for step in range(11):
         _update(measured, step * REST_S / 10, a=1e-3 * (-1) ** step)  # an encoder's noise
-        assert measured.at_rest(step * REST_S / 10) == (step == 10)
+        assert measured.at_rest == (step == 10)
+
+
+def test_silence_is_no_rest_and_neither_is_a_single_measurement(measured):
+    for time_s in np.arange(0.0, 1.0, 0.01):
+        _update(measured, time_s, b=time_s)
+    assert not measured.at_rest  # nobody knows what it does after these
+    _update(measured, 5.0, b=2.0)
+    assert not measured.at_rest
+    _update(measured, 5.0 + REST_S, b=2.0)
+    assert measured.at_rest
 
 
 @pytest.mark.parametrize('speed', [0.1, 1.0])
 def test_a_robot_that_moves_does_not_rest_however_steadily(measured, speed):
     for time_s in np.arange(0.0, 2.0, 0.01):
         _update(measured, time_s, b=speed * time_s)
-        assert not measured.at_rest(time_s)
+        assert not measured.at_rest
 
 
 def test_part_of_the_joints_is_not_enough_to_rest(measured):
     for time_s in np.arange(0.0, 1.0, 0.1):
         measured.update(ARM, [0.0, 0.0, 0.0], time_s)
-    assert not measured.at_rest(1.0)
+    assert not measured.at_rest
 
 
 def test_where_no_position_is_commanded_nothing_has_to_be_measured():
     measured = MeasuredJoints((), (), ())
-    assert measured.staleness(0.0) == '' and measured.at_rest(0.0)
+    assert measured.staleness(0.0) == '' and measured.at_rest

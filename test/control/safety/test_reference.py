@@ -29,24 +29,24 @@ def _at(reference, *times_s):
 
 
 def test_without_a_command_nothing_is_wanted():
-    assert Reference().at(0.0) is None
+    assert Reference(is_held=False).at(0.0) is None
 
 
 def test_a_single_command_is_wanted_from_now_on():
-    reference = Reference()
+    reference = Reference(is_held=False)
     _follow(reference, 1.0, (1.5, 3.0))
     assert _at(reference, 1.0, 1.2, 1.5, 9.0) == [3.0, 3.0, 3.0, 3.0]
 
 
 def test_the_next_command_is_reached_in_a_straight_line_and_then_kept():
-    reference = Reference()
+    reference = Reference(is_held=False)
     _follow(reference, 0.0, (0.0, 1.0))
     _follow(reference, 1.0, (3.0, 2.0))
     assert _at(reference, 1.0, 2.0, 3.0, 99.0) == [1.0, 1.5, 2.0, 2.0]
 
 
 def test_a_new_command_on_the_way_starts_from_there():
-    reference = Reference()
+    reference = Reference(is_held=False)
     _follow(reference, 0.0, (0.0, 0.0))
     _follow(reference, 0.0, (2.0, 4.0))
     _follow(reference, 1.0, (3.0, 0.0))
@@ -54,31 +54,39 @@ def test_a_new_command_on_the_way_starts_from_there():
 
 
 def test_a_chunk_is_followed_by_its_own_times_without_what_is_past():
-    reference = Reference()
+    reference = Reference(is_held=False)
     _follow(reference, 1.0, (0.5, 0.0), (1.5, 1.0), (2.5, 5.0))
     assert _at(reference, 1.0, 1.25, 1.5, 2.0, 3.0) == [0.5, 0.75, 1.0, 3.0, 5.0]
 
 
 def test_what_is_due_now_is_wanted_at_once():
-    reference = Reference()
+    reference = Reference(is_held=False)
     _follow(reference, 0.0, (0.0, 1.0))
     _follow(reference, 1.0, (0.2, 3.0), (1.0, 7.0))
     assert _at(reference, 1.0, 2.0) == [7.0, 7.0]
 
 
 def test_after_clear_the_next_command_begins_where_it_says():
-    reference = Reference()
+    reference = Reference(is_held=False)
     _follow(reference, 0.0, (0.0, 100.0))
     reference.clear()
     _follow(reference, 1.0, (2.0, 3.0))
     assert _at(reference, 1.0) == [3.0]
 
 
+def test_what_is_held_keeps_each_point_of_a_chunk_until_the_next_is_due():
+    reference = Reference(is_held=True)
+    _follow(reference, 0.0, (0.0, 7.0))
+    _follow(reference, 1.0, (1.5, 1.0), (2.5, 5.0))
+    assert _at(reference, 1.0, 1.49, 1.5, 2.49, 2.5, 9.0) == [7.0, 7.0, 1.0, 1.0, 5.0, 5.0]
+
+
 @given(st.lists(st.tuples(
     st.floats(0.0, 0.3), st.lists(st.tuples(st.floats(-1.0, 1.0), st.floats(-5.0, 5.0)),
-                                  min_size=1, max_size=4)), min_size=1, max_size=6))
-def test_it_never_leaves_the_range_of_the_commands(commands):
-    reference, now_s, said = Reference(), 0.0, []
+                                  min_size=1, max_size=4)), min_size=1, max_size=6),
+       st.booleans())
+def test_it_never_leaves_the_range_of_the_commands(commands, is_held):
+    reference, now_s, said = Reference(is_held=is_held), 0.0, []
     for pause_s, points in commands:
         now_s += pause_s
         due = np.cumsum(np.abs([offset for offset, _ in points])) + now_s + points[0][0]
