@@ -103,7 +103,7 @@ def _checked_episodes(args):
 
     What cannot be calibrated is refused, before anything that takes long.
     """
-    from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+    from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
     from diffusion_policy_ros.evaluation.conformal import check_count
 
     check_run_arguments(args)

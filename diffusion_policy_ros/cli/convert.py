@@ -91,7 +91,7 @@ def _wrong_usage(args):
 
 def _wrong_quality(args):
     """Return why the codec has no such quality, None where it has."""
-    from diffusion_policy_ros.data.video import check_quality
+    from diffusion_policy_ros.data.datasets.video import check_quality
     from diffusion_policy_ros.errors import DatasetError
     try:
         check_quality(args.codec, args.crf)
@@ -103,7 +103,7 @@ def _wrong_quality(args):
 def _zarr_to_bags(args):
     """Write one bag per episode of a replay buffer."""
     from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.data.zarr_source import load_mapping, ZarrSource
+    from diffusion_policy_ros.data.conversion.zarr_source import load_mapping, ZarrSource
     source = ZarrSource(args.source, load_mapping(args.mapping), load_contract(args.contract))
     messages = source.write_bags(args.out)
     print(f'{len(source)} bags with {messages} messages -> {args.out}')
@@ -114,8 +114,8 @@ def _zarr_to_bags(args):
 def _bags_to_dataset(args):
     """Convert bags and print the summary."""
     from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.data.bag_reader import find_bags
-    from diffusion_policy_ros.data.conversion import convert_bags
+    from diffusion_policy_ros.data.bags.bag_reader import find_bags
+    from diffusion_policy_ros.data.conversion.conversion import convert_bags
     from tqdm import tqdm
     contract = load_contract(args.contract) if args.contract else None
     summary = convert_bags(

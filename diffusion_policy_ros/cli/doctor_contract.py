@@ -185,7 +185,7 @@ def _guard_refusal(contract, limits, source):
 def _storage_findings(contract):
     """Tell what a dataset cannot hold: the rate, and each camera by itself."""
     try:
-        from diffusion_policy_ros.data.lerobot_writer import check_storable
+        from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
     except ImportError as error:  # a robot that only serves has no libraries for datasets
         return [Finding('WARN', 'dpr convert', f'not checked: {error}',
                         'pip install "diffusion_policy_ros[train]"')]

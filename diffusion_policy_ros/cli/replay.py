@@ -55,7 +55,7 @@ def run(args) -> int:
     :return: 0; 3 when recorded plans or commands came out differently.
     """
     from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.data.bag_reader import open_bag
+    from diffusion_policy_ros.data.bags.bag_reader import open_bag
     from diffusion_policy_ros.policy.policy import Policy
 
     if args.out:
@@ -93,7 +93,7 @@ def _record_topic(bag):
 
 def _messages(bag, wanted):
     """Yield the messages of topics, in the order of their arrival; they are of one pass."""
-    from diffusion_policy_ros.data.storage_order import SetBack
+    from diffusion_policy_ros.data.bags.storage_order import SetBack
 
     for item in bag.messages(wanted):
         if isinstance(item, SetBack):
@@ -211,7 +211,7 @@ def _replay_commands(bag, contract, records, plans):
 def _compare_demonstration(args, bag, policy, contract):
     """Compare plans from demonstrated observations with the demonstrated actions."""
     from diffusion_policy_ros.cli.eval import choose_execute_horizon
-    from diffusion_policy_ros.data.episodes import episode_rows, Row
+    from diffusion_policy_ros.data.conversion.episodes import episode_rows, Row
     from diffusion_policy_ros.data.recorded import recorded_topics
     from diffusion_policy_ros.evaluation.replay import open_loop_errors
     import numpy as np

@@ -25,8 +25,8 @@ from pathlib import Path
 import shutil
 import sys
 
-from diffusion_policy_ros.data.lerobot_format import replacing
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.lerobot_format import replacing
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np

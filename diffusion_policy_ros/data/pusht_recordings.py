@@ -16,7 +16,7 @@
 
 import re
 
-from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
+from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 import numpy as np
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import math
 
 from diffusion_policy_ros.data.cache import build_cache
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.training_windows import TrainingWindows
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation.conformal import (

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 import time
 from types import SimpleNamespace
 
-from diffusion_policy_ros.data.messages import build_message
+from diffusion_policy_ros.data.bags.messages import build_message
 from diffusion_policy_ros.evaluation.intervals import mean_interval, success_interval
 from diffusion_policy_ros.evaluation.rollout import roll_out, Rollout
 import numpy as np

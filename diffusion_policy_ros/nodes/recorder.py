@@ -27,10 +27,10 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.contract import load_contract
-from diffusion_policy_ros.data.bag_writer import EpisodeBag
-from diffusion_policy_ros.data.conversion_worker import ConversionWorker
-from diffusion_policy_ros.data.episode_files import episode_path, finished_bags, next_number
-from diffusion_policy_ros.data.lerobot_writer import check_storable
+from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.bags.episode_files import episode_path, finished_bags, next_number
+from diffusion_policy_ros.data.conversion.conversion_worker import ConversionWorker
+from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
 from diffusion_policy_ros.data.new_folder import in_the_way
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec

@@ -22,8 +22,8 @@ import shutil
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.data.cache import build_cache
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
-from diffusion_policy_ros.data.statistics import vector_statistics
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.statistics import vector_statistics
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, DatasetError
 from diffusion_policy_ros.policy.checkpoint import check_place
 from diffusion_policy_ros.policy.device import memory_guard

@@ -21,7 +21,7 @@ from diffusion_policy_ros.cli import bench, bench_solvers
 from diffusion_policy_ros.cli import main as dpr
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import load_contract
-from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.evaluation import solver_bench
 from diffusion_policy_ros.policy import Policy
 import numpy as np

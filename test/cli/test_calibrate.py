@@ -37,7 +37,7 @@ def model(save_tiny_policy):
 def dataset(model, tmp_path_factory):
     """Write nine short demonstrations for that policy; their folder."""
     from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
+    from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
     folder = tmp_path_factory.mktemp('demonstrations') / 'dataset'
     contract = load_contract(model / 'contract.yaml')
     random, rows = np.random.default_rng(0), 3

@@ -20,9 +20,9 @@ import resource
 
 from diffusion_policy_ros.cli.convert import add_arguments
 from diffusion_policy_ros.cli.main import main
-from diffusion_policy_ros.data.conversion import ConversionSummary, DEFAULT_MIN_ROWS
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
-from diffusion_policy_ros.data.video import CODECS, DEFAULT_CODEC
+from diffusion_policy_ros.data.conversion.conversion import ConversionSummary, DEFAULT_MIN_ROWS
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.video import CODECS, DEFAULT_CODEC
 import numpy as np
 import pytest
 
@@ -155,7 +155,7 @@ def test_a_stream_that_fails_for_good_is_a_warning_at_the_end(bags, tmp_path, ca
     def convert(*args, **options):
         return ConversionSummary(bags=1, episodes=1, rows=9, warnings=['a: nothing could be used'])
 
-    monkeypatch.setattr('diffusion_policy_ros.data.conversion.convert_bags', convert)
+    monkeypatch.setattr('diffusion_policy_ros.data.conversion.conversion.convert_bags', convert)
     assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 0
     assert capsys.readouterr().err == 'WARNING: a: nothing could be used\n'
 

@@ -181,7 +181,7 @@ def test_where_no_dataset_could_be_written_that_part_is_not_checked(examine, mon
     load = builtins.__import__
 
     def fail(name, *rest):
-        if name == 'diffusion_policy_ros.data.lerobot_writer':
+        if name == 'diffusion_policy_ros.data.datasets.lerobot_writer':
             raise ModuleNotFoundError("No module named 'av'", name='av')
         return load(name, *rest)
 

@@ -23,7 +23,7 @@ import subprocess
 import sys
 
 from diffusion_policy_ros.contract import load_contract
-from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 import numpy as np
 import pytest
 

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 import resource
 
 from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.data.bag_writer import EpisodeBag
-from diffusion_policy_ros.data.messages import build_message, build_planar_pose
+from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.bags.messages import build_message, build_planar_pose
 import numpy as np
 import pytest
 from rosbags.typesys import get_typestore, Stores

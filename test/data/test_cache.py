@@ -21,8 +21,8 @@ import threading
 
 from diffusion_policy_ros.data import cache as cache_module
 from diffusion_policy_ros.data.cache import build_cache
-from diffusion_policy_ros.data.conversion import convert_bags
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.conversion.conversion import convert_bags
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pytest

@@ -28,8 +28,8 @@ import pytest
 rclpy = pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
-from diffusion_policy_ros.data.bag_reader import open_bag  # noqa: E402
-from diffusion_policy_ros.data.messages import build_message  # noqa: E402
+from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402
+from diffusion_policy_ros.data.bags.messages import build_message  # noqa: E402
 from diffusion_policy_ros.errors import (  # noqa: E402
     ConfigError, ContractError, DatasetError)
 from diffusion_policy_ros.message_types import IMAGE, POSE_STAMPED  # noqa: E402
@@ -393,7 +393,7 @@ def test_a_failed_conversion_is_told_as_an_error(peer, recorder, rig, status, mo
 
     _start(peer)
     assert peer.ask('recorder/stop')[0]
-    monkeypatch.setattr('diffusion_policy_ros.data.conversion_worker.convert_bags', fail)
+    monkeypatch.setattr('diffusion_policy_ros.data.conversion.conversion_worker.convert_bags', fail)
     assert peer.ask('recorder/convert')[0]
     peer.until(lambda: 'conversion failed: no codec' in status[-1].message, 'the failure')
     assert status[-1].level == DiagnosticStatus.ERROR

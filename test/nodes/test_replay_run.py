@@ -23,7 +23,7 @@ pytest.importorskip('rclpy')
 pytest.importorskip('torch')
 from diffusion_policy_ros.cli.main import main  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
-from diffusion_policy_ros.data.bag_writer import EpisodeBag  # noqa: E402
+from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402

@@ -23,9 +23,9 @@ import pytest
 pytest.importorskip('rclpy')
 zarr = pytest.importorskip('zarr')
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
-from diffusion_policy_ros.data.bag_reader import open_bag  # noqa: E402
-from diffusion_policy_ros.data.lerobot_format import AGE_KEY, TICK_KEY  # noqa: E402
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader  # noqa: E402
+from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402
+from diffusion_policy_ros.data.datasets.lerobot_format import AGE_KEY, TICK_KEY  # noqa: E402
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402

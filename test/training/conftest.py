@@ -15,7 +15,7 @@
 """A small robot, its contract and a written dataset for the training tests."""
 
 from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.training.config import load_train_config
 import numpy as np
 import pytest

@@ -17,8 +17,8 @@
 from collections import deque
 from dataclasses import dataclass
 
+from diffusion_policy_ros.data.bags.storage_order import SetBack
 from diffusion_policy_ros.data.recorded import recorded_entries
-from diffusion_policy_ros.data.storage_order import SetBack
 from diffusion_policy_ros.errors import AlignmentError, BagError, DecodeError
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 from diffusion_policy_ros.observation.window import WindowBuilder

@@ -14,8 +14,8 @@
 
 """The order of writing tells when the recorder's clock was set back, in every kind of bag."""
 
-from diffusion_policy_ros.data.bag_reader import open_bag
-from diffusion_policy_ros.data.storage_order import SetBack
+from diffusion_policy_ros.data.bags.bag_reader import open_bag
+from diffusion_policy_ros.data.bags.storage_order import SetBack
 from diffusion_policy_ros.errors import BagError
 import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer

@@ -14,7 +14,7 @@
 
 """Statistics agree with numpy over all the values at once."""
 
-from diffusion_policy_ros.data.statistics import (
+from diffusion_policy_ros.data.datasets.statistics import (
     merge_statistics, PictureStatistics, QUANTILES, vector_statistics)
 import numpy as np
 import pytest

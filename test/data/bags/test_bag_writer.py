@@ -17,7 +17,7 @@
 import shutil
 
 from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.data.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.errors import BagError
 import numpy as np
 import pytest

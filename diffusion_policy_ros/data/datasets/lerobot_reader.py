@@ -20,10 +20,10 @@ from pathlib import Path
 
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.contract import load_contract
-from diffusion_policy_ros.data import lerobot_format as layout
-from diffusion_policy_ros.data.dataset_checks import (
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.dataset_checks import (
     check_contract, check_episode, check_info, REMEDY)
-from diffusion_policy_ros.data.video import read_frames
+from diffusion_policy_ros.data.datasets.video import read_frames
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa

@@ -14,7 +14,7 @@
 
 """A replay buffer gives the rows of its episodes; what it lacks is named."""
 
-from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
+from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pytest

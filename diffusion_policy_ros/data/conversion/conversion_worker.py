@@ -16,7 +16,7 @@
 
 import threading
 
-from diffusion_policy_ros.data.conversion import convert_bags
+from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.errors import DiffusionPolicyError
 
 

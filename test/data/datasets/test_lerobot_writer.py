@@ -22,8 +22,8 @@ import signal
 import subprocess
 import sys
 
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
-from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa

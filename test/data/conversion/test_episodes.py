@@ -17,8 +17,8 @@
 from dataclasses import replace
 
 from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.data.episodes import episode_rows, Gap, Row
-from diffusion_policy_ros.data.storage_order import SetBack
+from diffusion_policy_ros.data.bags.storage_order import SetBack
+from diffusion_policy_ros.data.conversion.episodes import episode_rows, Gap, Row
 from diffusion_policy_ros.errors import BagError
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.data.storage_order import (
+from diffusion_policy_ros.data.bags.storage_order import (
     is_set_back, one_pass_after_the_other, SetBack, stored_messages)
 from diffusion_policy_ros.errors import BagError
 from rosbags.rosbag2 import Reader

@@ -17,11 +17,11 @@
 from pathlib import Path
 import shutil
 
-from diffusion_policy_ros.data import lerobot_format as layout
-from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
-from diffusion_policy_ros.data.statistics import (
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.statistics import (
     merge_statistics, PictureStatistics, vector_statistics)
-from diffusion_policy_ros.data.video import DEFAULT_CODEC, describe_video, VideoWriter
+from diffusion_policy_ros.data.datasets.video import DEFAULT_CODEC, describe_video, VideoWriter
+from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa

@@ -18,8 +18,8 @@ import json
 import math
 import shutil
 
-from diffusion_policy_ros.data.conversion import convert_bags
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.conversion.conversion import convert_bags
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st

@@ -16,10 +16,10 @@
 
 from dataclasses import replace
 
-from diffusion_policy_ros.data.bag_writer import EpisodeBag
-from diffusion_policy_ros.data.conversion import convert_bags
-from diffusion_policy_ros.data.episodes import episode_rows, Row
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.conversion.conversion import convert_bags
+from diffusion_policy_ros.data.conversion.episodes import episode_rows, Row
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import ContractError, DatasetError
 import numpy as np
 import pytest

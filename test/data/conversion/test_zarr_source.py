@@ -18,18 +18,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract
-from diffusion_policy_ros.data.bag_reader import open_bag
-from diffusion_policy_ros.data.conversion import convert_bags
-from diffusion_policy_ros.data.episodes import episode_rows
-from diffusion_policy_ros.data.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.bags.bag_reader import open_bag
+from diffusion_policy_ros.data.conversion.conversion import convert_bags
+from diffusion_policy_ros.data.conversion.episodes import episode_rows
+from diffusion_policy_ros.data.conversion.zarr_source import load_mapping, START_NS, ZarrSource
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.recorded import recorded_topics
-from diffusion_policy_ros.data.zarr_source import load_mapping, START_NS, ZarrSource
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pytest
 
 zarr = pytest.importorskip('zarr')
-CONFIG = Path(__file__).parents[2] / 'config'
+CONFIG = Path(__file__).parents[3] / 'config'
 PUSHT = 'pusht/pusht_cchi_v7_replay.zarr'
 
 

@@ -18,7 +18,7 @@ import os
 import sys
 
 import av
-from diffusion_policy_ros.data.video import (
+from diffusion_policy_ros.data.datasets.video import (
     CODECS, describe_video, Encoding, read_frames, VideoWriter)
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np

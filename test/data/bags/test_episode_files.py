@@ -14,7 +14,7 @@
 
 """Numbering resumes after everything that is there, finished or not."""
 
-from diffusion_policy_ros.data.episode_files import episode_path, finished_bags, next_number
+from diffusion_policy_ros.data.bags.episode_files import episode_path, finished_bags, next_number
 
 
 def test_numbering_begins_at_zero_and_needs_no_folder(tmp_path):

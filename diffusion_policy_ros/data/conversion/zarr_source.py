@@ -18,11 +18,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 import shutil
 
-from diffusion_policy_ros.data.bag_writer import EpisodeBag
-from diffusion_policy_ros.data.episode_files import episode_path
-from diffusion_policy_ros.data.messages import build_message, build_planar_pose
+from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.bags.episode_files import episode_path
+from diffusion_policy_ros.data.bags.messages import build_message, build_planar_pose
+from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
-from diffusion_policy_ros.data.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.errors import BagError, DatasetError
 from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np

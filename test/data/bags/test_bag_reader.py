@@ -16,8 +16,8 @@
 
 import shutil
 
-from diffusion_policy_ros.data.bag_reader import find_bags, open_bag
-from diffusion_policy_ros.data.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.bags.bag_reader import find_bags, open_bag
+from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.errors import BagError
 import pytest
 

@@ -17,14 +17,14 @@
 from dataclasses import dataclass, field
 
 from diffusion_policy_ros.contract import RECORDED
-from diffusion_policy_ros.data.bag_reader import open_bag
-from diffusion_policy_ros.data.episodes import episode_rows, Gap
-from diffusion_policy_ros.data.lerobot_writer import LeRobotWriter
-from diffusion_policy_ros.data.losses import Losses, place
+from diffusion_policy_ros.data.bags.bag_reader import open_bag
+from diffusion_policy_ros.data.bags.storage_order import SetBack
+from diffusion_policy_ros.data.conversion.episodes import episode_rows, Gap
+from diffusion_policy_ros.data.conversion.losses import Losses, place
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.data.datasets.video import DEFAULT_CODEC
 from diffusion_policy_ros.data.new_folder import check_new, check_outside
 from diffusion_policy_ros.data.recorded import recorded_topics
-from diffusion_policy_ros.data.storage_order import SetBack
-from diffusion_policy_ros.data.video import DEFAULT_CODEC
 from diffusion_policy_ros.errors import (
     BagError, ContractError, DatasetError, DiffusionPolicyError)
 import numpy as np

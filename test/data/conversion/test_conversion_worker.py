@@ -16,8 +16,8 @@
 
 import threading
 
-from diffusion_policy_ros.data import conversion_worker
-from diffusion_policy_ros.data.conversion import ConversionSummary
+from diffusion_policy_ros.data.conversion import conversion_worker
+from diffusion_policy_ros.data.conversion.conversion import ConversionSummary
 from diffusion_policy_ros.errors import DatasetError
 import pytest
 

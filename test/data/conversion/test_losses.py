@@ -14,8 +14,8 @@
 
 """A loss is as long as it lasted, and the longest one tells what went wrong."""
 
-from diffusion_policy_ros.data.episodes import Gap
-from diffusion_policy_ros.data.losses import Losses
+from diffusion_policy_ros.data.conversion.episodes import Gap
+from diffusion_policy_ros.data.conversion.losses import Losses
 import pytest
 
 S = 10**9

@@ -15,7 +15,7 @@
 """Is a dataset's metadata whole, and does it mean what the contract beside it says."""
 
 from diffusion_policy_ros.checks import is_count, is_number, shown
-from diffusion_policy_ros.data import lerobot_format as layout
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
 
