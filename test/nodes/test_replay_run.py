@@ -46,13 +46,13 @@ class Tape:
     def __init__(self, peer, topics):
         self.messages = []
         for topic, kind in topics.items():
-            peer.node.create_subscription(
-                MESSAGE_CLASSES[kind], topic, lambda data, topic=topic, kind=kind:
-                self.messages.append((f'/{topic}', kind, data, self._now_ns(peer))),
-                qos.RECORDED, raw=True)
+            peer.node.create_subscription(MESSAGE_CLASSES[kind], topic, self._keeper(topic, kind),
+                                          qos.RECORDED, raw=True)
 
-    def _now_ns(self, peer):
-        return peer.node.get_clock().now().nanoseconds
+    def _keeper(self, topic, kind):
+        def keep(data, info):  # dated by the middleware, as `ros2 bag record` does it
+            self.messages.append((f'/{topic}', kind, data, info['received_timestamp']))
+        return keep
 
     def count(self, topic):
         return sum(name == f'/{topic}' for name, *_ in self.messages)
