@@ -49,7 +49,10 @@ extras = {
     # same 4.x line, is installed after it, so that cv2 loads without libGL.
     'sim': ['av>=12', 'gym-pusht==0.1.*', 'matplotlib>=3.7', 'pymunk>=6.6,<7', 'zarr>=2.16'],
     # Bags to datasets to checkpoints.
-    'train': ['av>=12', 'pyarrow>=15', 'tensorboard>=2.14', 'zarr>=2.16'],
+    'train': ['av>=12', 'h5py>=3.9', 'matplotlib>=3.7', 'pyarrow>=15', 'tensorboard>=2.14',
+              'zarr>=2.16'],
+    # Bags to datasets on many machines.
+    'cluster': ['distributed>=2024.1'],
     # ROS 2 Kilted as wheels, for a machine without an installed ROS 2.
     'ros': ['ros-builtin-interfaces==2.3.*', 'ros-diagnostic-msgs==5.5.*',
             'ros-geometry-msgs==5.5.*', 'ros-lifecycle-msgs==2.3.*', 'ros-nav-msgs==5.5.*',
@@ -57,8 +60,9 @@ extras = {
             'ros-sensor-msgs==5.5.*', 'ros-std-msgs==5.5.*', 'ros-std-srvs==5.5.*',
             'ros-trajectory-msgs==5.5.*', 'ros-visualization-msgs==5.5.*'],
     'dev': ['colcon-common-extensions', 'colcon-ros', 'diffusers>=0.30', 'flake8>=6',
-            'flake8-import-order', 'flake8-quotes', 'hypothesis>=6', 'pandas>=2',
-            'pydocstyle>=6.3', 'pytest>=7', 'pytest-timeout>=2.2', 'setuptools<80'],
+            'flake8-import-order', 'flake8-quotes', 'hypothesis>=6', 'mcap>=1.2', 'pandas>=2',
+            'pydocstyle>=6.3', 'pytest>=7', 'pytest-timeout>=2.2', 'setuptools<80',
+            'zstandard>=0.22'],
 }
 
 setup(
@@ -86,6 +90,7 @@ setup(
             f'policy_server = {PACKAGE}.nodes.policy_server:main',
             f'command_safety = {PACKAGE}.nodes.command_safety:main',
             f'recorder = {PACKAGE}.nodes.recorder:main',
+            f'record_keys = {PACKAGE}.nodes.record_keys:main',
             f'pusht_sim = {PACKAGE}.nodes.pusht_sim:main',
         ],
     },

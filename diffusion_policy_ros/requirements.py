@@ -19,5 +19,6 @@ setup.py reads this file without importing the package; ``dpr doctor`` names the
 """
 
 SERVING = (
-    'numpy>=1.26', 'opencv-python-headless>=4.9,<5', 'PyYAML>=6', 'rosbags>=0.11.9,<0.12',
-    'ruckig>=0.19,<0.20', 'safetensors>=0.4', 'torch>=2.4', 'tqdm>=4.60')
+    'backports.zstd>=1.0; python_version < "3.14"', 'lz4>=4.3', 'numpy>=1.26',
+    'opencv-python-headless>=4.9,<5', 'PyYAML>=6', 'rosbags>=0.11.9,<0.12', 'ruckig>=0.19,<0.20',
+    'safetensors>=0.4', 'torch>=2.4', 'tqdm>=4.60')

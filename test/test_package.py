@@ -32,9 +32,12 @@ SETUP = (ROOT / 'setup.py').read_text('utf-8')
 MANIFEST = ElementTree.parse(ROOT / 'package.xml').getroot()
 EXECUTABLES = ('dpr', 'policy_server', 'recorder', 'pusht_sim')
 # import name: distribution name, where the two differ
-DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'yaml': 'PyYAML', 'gym_pusht': 'gym-pusht'}
+DISTRIBUTIONS = {'backports': 'backports.zstd', 'cv2': 'opencv-python-headless',
+                 'gym_pusht': 'gym-pusht', 'yaml': 'PyYAML'}
 # Parts of Python packages that another requirement brings, by that package's own promise.
-BROUGHT_ALONG = {'gymnasium': 'gym-pusht', 'pygame': 'gym-pusht', 'shapely': 'gym-pusht'}
+STDLIB = {*sys.stdlib_module_names, 'compression'}  # of this Python, and of 3.14
+BROUGHT_ALONG = {'gymnasium': 'gym-pusht', 'numcodecs': 'zarr', 'pygame': 'gym-pusht',
+                 'shapely': 'gym-pusht'}
 
 
 def keyword_of_setup(name):
@@ -91,7 +94,7 @@ def test_every_imported_library_is_required_somewhere():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
                 [node.module] if isinstance(node, ast.ImportFrom) else []
             for name in {name.split('.')[0] for name in names}:
-                if name in sys.stdlib_module_names or name == PACKAGE or name in ros:
+                if name in STDLIB or name == PACKAGE or name in ros:
                     continue
                 if name == 'ament_index_python':  # every ROS 2 has it, and the wheels of rclpy too
                     continue

@@ -20,7 +20,8 @@ from importlib import import_module
 KINDS = {
     'solvers': 'compare all solvers with the converged solution, on a policy of yours',
     'joins': 'compare how plans follow each other, under inference delays in simulation',
-    'loop': 'measure the ROS 2 control loop on this machine: punctuality, CPU time, memory'}
+    'loop': 'measure the ROS 2 control loop on this machine: punctuality, CPU time, memory',
+    'convert': 'measure the conversion of bags on this machine: speed and memory'}
 
 
 def add_arguments(parser):

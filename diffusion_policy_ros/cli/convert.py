@@ -12,23 +12,27 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""`dpr convert`: rosbags become a dataset; a zarr replay buffer becomes rosbags."""
+"""`dpr convert`: rosbags become a dataset, datasets another format, or rosbags again."""
 
 from pathlib import Path
 import shlex
 import sys
 
 DESCRIPTION = """
-Convert rosbags into a LeRobotDataset v3.0 (parquet + mp4), or a Diffusion Policy zarr replay
-buffer into rosbags as the recorder writes them. Exit code: 0 every bag is in the dataset, 3 the
-dataset is written but at least one bag is missing from it, whole or in part (stderr says which and
-why), 1 it failed (stderr says why), 2 wrong usage. Gaps that split a bag into episodes, and what
-is left out beside them, do not change the exit code; a bag whose end gave no rows is a WARNING.
-Until all is written the output is called OUT.part; a conversion that is stopped leaves that
-behind.
+Convert rosbags into a LeRobotDataset v3.0 (parquet + mp4), a Diffusion Policy zarr replay buffer
+or a robomimic HDF5 file; any of these into another; or a zarr replay buffer into rosbags as the
+recorder writes them. Exit code: 0 every bag is in the dataset, 3 the dataset is written but at
+least one bag is missing from it, whole or in part (stderr says which and why), 1 it failed (stderr
+says why), 2 wrong usage, 130 stopped with Ctrl-C. Gaps that split a bag into episodes, and what is
+left out beside them, do not change the exit code; what a bag had lost before, and a bag whose end
+gave no rows, is a WARNING. Until all is written the output is called OUT.part; when bags are
+converted and that is interrupted, the same command goes on where it was.
 """
 USAGE_ERROR = 2
 INCOMPLETE = 3
+CODEC = 'h264'
+MIN_ROWS = 8
+TARGETS = ('dataset', 'zarr', 'hdf5', 'bags')
 
 
 def add_arguments(parser) -> None:
@@ -38,24 +42,48 @@ def add_arguments(parser) -> None:
     :param parser: An ``argparse.ArgumentParser``.
     """
     parser.description = DESCRIPTION
-    parser.add_argument('source', type=Path, help='a bag, a folder of bags, or a zarr buffer')
+    parser.add_argument('source', type=Path, nargs='+',
+                        help='bags or folders of bags; or one dataset: a LeRobotDataset, a zarr '
+                             'replay buffer, a robomimic HDF5 file')
     parser.add_argument('--out', type=Path, required=True,
-                        help='folder to create; an existing one is never overwritten')
-    parser.add_argument('--contract', type=Path, metavar='YAML',
-                        help='robot contract; by default the one inside the bags')
-    parser.add_argument('--to', choices=('dataset', 'bags'), default='dataset',
-                        help='what to make (default: %(default)s; zarr can become bags only)')
+                        help='what to create; an existing one is never overwritten')
+    parser.add_argument('--to', choices=TARGETS, default='dataset',
+                        help='what to make (default: %(default)s, a LeRobotDataset; bags are made '
+                             'of zarr buffers only)')
     parser.add_argument('--task', metavar='SENTENCE',
                         help='what the episodes show; by default the sentence inside each bag')
-    parser.add_argument('--codec', choices=('h264', 'h264-lossless', 'av1'), default='h264',
-                        help='video codec (default: %(default)s, full colour resolution)')
+    parser.add_argument('--codec', choices=('h264', 'h264-lossless', 'av1', 'png'), default=CODEC,
+                        help='how a LeRobotDataset stores pictures (default: %(default)s, full '
+                             'colour resolution; png: inside the rows, without loss)')
     parser.add_argument('--crf', type=int, metavar='N',
                         help='video quality, 0 (best) to 51, or 63 for av1 (default: 12; av1: 30)')
-    parser.add_argument('--min-rows', type=int, default=8, metavar='N',
-                        help='leave out pieces with fewer rows (default: %(default)s)')
-    parser.add_argument('--mapping', type=Path, metavar='YAML',
-                        help='which zarr arrays become which topics, such as '
+    _add_bag_arguments(parser.add_argument_group('bags'))
+    others = parser.add_argument_group('datasets')
+    others.add_argument('--rate', type=float, metavar='HZ',
+                        help='rows per second, for zarr and HDF5 files that do not say')
+    others.add_argument('--mapping', type=Path, metavar='YAML',
+                        help='for --to bags: which zarr arrays become which topics, such as '
                              'config/import/pusht_zarr.yaml')
+
+
+def _add_bag_arguments(group):
+    """Declare what concerns the conversion of bags."""
+    group.add_argument('--contract', type=Path, metavar='YAML',
+                       help='robot contract; by default the one inside the bags')
+    group.add_argument('--cut', metavar='BY',
+                       help='cut each bag into episodes by services:PREFIX (recorded service '
+                            'events of start and stop services), marker:TOPIC (Bool, String or '
+                            'Empty), joy:TOPIC:BUTTON, or times:FILE (YAML or CSV with start and '
+                            'end, s from the first message used or absolute ns)')
+    group.add_argument('--min-rows', type=int, default=MIN_ROWS, metavar='N',
+                       help='leave out pieces with fewer rows (default: %(default)s)')
+    group.add_argument('--jobs', type=int, metavar='N',
+                       help='bags to convert side by side (default: by cores and memory)')
+    group.add_argument('--cluster', metavar='ADDRESS',
+                       help='convert on a Dask cluster, such as tcp://10.0.0.1:8786, whose '
+                            'machines share the folders of the bags and of --out')
+    group.add_argument('--no-report', action='store_true',
+                       help='leave out report.html, which shows the dataset to a person')
 
 
 def run(args) -> int:
@@ -66,37 +94,56 @@ def run(args) -> int:
     :return: Exit code: 0 all converted, 1 nothing usable, 2 wrong usage, 3 some bags skipped.
     :raises DiffusionPolicyError: if nothing can be converted; ``dpr`` exits with 1.
     """
-    wrong = _wrong_usage(args)
+    from diffusion_policy_ros.data.datasets.formats import detect_format
+
+    found = detect_format(args.source[0])
+    is_dataset = found is not None or '.zarr' in args.source[0].name
+    wrong = _wrong_usage(args, is_dataset)
     if wrong:
         print(f'dpr convert: {wrong}', file=sys.stderr)
         return USAGE_ERROR
-    return _zarr_to_bags(args) if args.to == 'bags' else _bags_to_dataset(args)
+    if args.to == 'bags':
+        return _zarr_to_bags(args)
+    return _copy_dataset(args) if is_dataset else _convert_bags(args)
 
 
-def _wrong_usage(args):
+def _wrong_usage(args, is_dataset):
     """Return what is wrong with the combination of arguments, None where nothing is."""
-    is_zarr = '.zarr' in args.source.name
+    source = args.source[0]
+    if is_dataset and len(args.source) > 1:
+        return f'{source} is a dataset; give it alone'
     if args.to == 'bags' and not (args.mapping and args.contract):
         return '--to bags needs --mapping and --contract'
-    if is_zarr and args.to == 'dataset':
-        return ('a zarr buffer becomes bags first: add --to bags, then convert the bags')
-    if args.mapping and not is_zarr:
-        return f'--mapping is for zarr buffers, {args.source} is none'
-    if args.min_rows < 1:
-        return '--min-rows is at least 1'
-    if args.crf is not None:
-        return _wrong_quality(args)
-    return None
+    if args.to == 'bags' and '.zarr' not in source.name:
+        return f'--to bags is for zarr buffers, {source} is none'
+    if args.to != 'bags' and args.mapping:
+        return '--mapping is for --to bags'
+    for_bags = {'--contract': args.contract, '--cut': args.cut, '--jobs': args.jobs,
+                '--cluster': args.cluster}
+    given = [name for name, value in for_bags.items() if value is not None]
+    if is_dataset and args.to != 'bags' and given:
+        return f'{given[0]} is for bags, {source} is a dataset'
+    if not is_dataset and args.rate is not None:
+        return '--rate is for zarr and HDF5 files; bags have the rate of their contract'
+    return _wrong_number(args)
 
 
-def _wrong_quality(args):
-    """Return why the codec has no such quality, None where it has."""
+def _wrong_number(args):
+    """Return which number no conversion can have, None where all are fine."""
     from diffusion_policy_ros.data.datasets.video import check_quality
     from diffusion_policy_ros.errors import DatasetError
-    try:
-        check_quality(args.codec, args.crf)
-    except DatasetError as error:
-        return f'--{error}'
+
+    if args.min_rows < 1:
+        return '--min-rows is at least 1'
+    if args.jobs is not None and args.jobs < 1:
+        return '--jobs is at least 1'
+    if args.jobs is not None and args.cluster:
+        return '--jobs is for this machine, --cluster for others; give one of them'
+    if args.crf is not None:
+        try:
+            check_quality(args.codec, args.crf)
+        except DatasetError as error:
+            return f'--{error}'
     return None
 
 
@@ -104,32 +151,113 @@ def _zarr_to_bags(args):
     """Write one bag per episode of a replay buffer."""
     from diffusion_policy_ros.contract import load_contract
     from diffusion_policy_ros.data.conversion.zarr_source import load_mapping, ZarrSource
-    source = ZarrSource(args.source, load_mapping(args.mapping), load_contract(args.contract))
+    source = ZarrSource(args.source[0], load_mapping(args.mapping), load_contract(args.contract))
     messages = source.write_bags(args.out)
     print(f'{len(source)} bags with {messages} messages -> {args.out}')
     print(f'next: dpr convert {shlex.quote(str(args.out))} --out datasets/NAME')
     return 0
 
 
-def _bags_to_dataset(args):
-    """Convert bags and print the summary."""
-    from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.data.bags.bag_reader import find_bags
-    from diffusion_policy_ros.data.conversion.conversion import convert_bags
+def _copy_dataset(args):
+    """Write a dataset in another format."""
+    from diffusion_policy_ros.data.datasets.formats import open_dataset
+    source = open_dataset(args.source[0], rate_hz=args.rate, task=args.task)
+    _copy(source, args)
+    rows, episodes = int(source.episode_ends[-1]), len(source.episode_ends)
+    print(f'{rows} rows in {episodes} episodes from {args.source[0]} -> {args.out}')
+    _conclude(args)
+    return 0
+
+
+def _copy(source, args):
+    """Copy all rows, with a progress bar."""
+    from diffusion_policy_ros.data.datasets.formats import create_dataset
+    from diffusion_policy_ros.data.datasets.frames import copy_dataset
     from tqdm import tqdm
-    contract = load_contract(args.contract) if args.contract else None
-    summary = convert_bags(
-        find_bags(args.source), args.out, contract=contract, task=args.task, codec=args.codec,
-        crf=args.crf, min_rows=args.min_rows,
-        note=lambda sentence: tqdm.write(sentence, file=sys.stderr))
-    print(f'{summary.rows} rows in {summary.episodes} episodes from {summary.bags} bags '
-          f'({summary.skipped} skipped, {summary.splits} splits) -> {args.out}')
-    for topic, (median_ms, p95_ms) in summary.age_table().items():
-        print(f'  {topic}: age median {median_ms:.1f} ms, 95th percentile {p95_ms:.1f} ms')
-    for warning in summary.warnings:
-        print(f'WARNING: {warning}', file=sys.stderr)
+    target = 'lerobot' if args.to == 'dataset' else args.to
+    writer = create_dataset(args.out, target, like=source, codec=args.codec, crf=args.crf)
+    with tqdm(total=int(source.episode_ends[-1]), desc='copying', disable=None) as bar:
+        copy_dataset(source, writer, progress=bar.update)
+
+
+def _convert_bags(args):
+    """Convert bags and print the summary."""
+    from diffusion_policy_ros.data.bags.bag_reader import find_bags
+    bags = [bag for source in args.source for bag in find_bags(source)]
+    if args.to == 'dataset':
+        return _bags_to_dataset(args, bags, args.out, args.codec)
+    return _bags_to_file(args, bags)
+
+
+def _bags_to_file(args, bags):
+    """Convert bags into a dataset without loss, and that into another format."""
+    import shutil
+
+    from diffusion_policy_ros.data.datasets.formats import open_dataset
+    from diffusion_policy_ros.data.new_folder import check_new
+    from diffusion_policy_ros.errors import DatasetError
+    check_new(args.out, DatasetError)
+    between = args.out.with_name(f'{args.out.name}.dataset')
+    code = _bags_to_dataset(args, bags, between, 'png')
+    if code in (0, INCOMPLETE):
+        try:
+            _copy(open_dataset(between), args)
+        finally:
+            shutil.rmtree(between)
+        _conclude(args)
+    return code
+
+
+def _bags_to_dataset(args, bags, out, codec):
+    """Convert bags into a LeRobotDataset and print the summary."""
+    from diffusion_policy_ros.contract import load_contract
+    from diffusion_policy_ros.data.conversion.conversion import convert_bags
+    from diffusion_policy_ros.data.conversion.cutting import parse_cut
+    from diffusion_policy_ros.data.conversion.workers import default_jobs
+    from tqdm import tqdm
+    try:
+        summary = convert_bags(
+            bags, out, contract=load_contract(args.contract) if args.contract else None,
+            task=args.task, codec=codec, crf=args.crf if codec == args.codec else None,
+            min_rows=args.min_rows, cut=parse_cut(args.cut) if args.cut else None,
+            jobs=args.jobs or default_jobs(bags), cluster=args.cluster,
+            note=lambda sentence: tqdm.write(sentence, file=sys.stderr))
+    except KeyboardInterrupt:
+        print('dpr convert: the same command goes on where this one was stopped', file=sys.stderr)
+        raise
+    _print_summary(summary, args.out)
     if not summary.episodes:
         print('dpr convert: no bag gave an episode; nothing was written', file=sys.stderr)
         return 1
-    print(f'next: dpr train {shlex.quote(str(args.out))} --out models/NAME')
+    if out == args.out:
+        _conclude(args)
     return INCOMPLETE if summary.skipped else 0
+
+
+def _print_summary(summary, out):
+    """Print what was made, and what was lost."""
+    reused = f', {summary.reused} from the run before' if summary.reused else ''
+    print(f'{summary.rows} rows in {summary.episodes} episodes from {summary.bags} bags '
+          f'({summary.skipped} skipped, {summary.splits} splits{reused}) -> {out}')
+    print(*summary.lines(), sep='\n')
+    for warning in summary.warnings:
+        print(f'WARNING: {warning}', file=sys.stderr)
+
+
+def _conclude(args):
+    """Write the report where there can be one, and say what comes next."""
+    if args.to != 'dataset':
+        return
+    if not args.no_report:
+        _write_report(args.out)
+    print(f'next: dpr train {shlex.quote(str(args.out))} --out models/NAME')
+
+
+def _write_report(out):
+    """Write the report of the dataset; without it, the dataset is none the worse."""
+    from diffusion_policy_ros.errors import DatasetError
+    try:
+        from diffusion_policy_ros.evaluation.dataset_report import write_report
+        print(f'report: {write_report(out)}')
+    except (ImportError, DatasetError) as error:
+        print(f'WARNING: no report was written: {error}', file=sys.stderr)

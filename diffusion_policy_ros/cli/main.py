@@ -24,6 +24,10 @@ from diffusion_policy_ros.errors import DiffusionPolicyError
 # name: (what it does, the extra that holds what it needs)
 COMMANDS = {
     'convert': ('turn rosbags or a zarr file into a demonstration dataset', 'train'),
+    'check': ('find out whether a dataset is what it says and fit to learn from', 'train'),
+    'edit': ('delete episodes of a dataset, split it, merge several or append to one', 'train'),
+    'info': ('show in one screen what a bag, a dataset or a checkpoint is', 'train'),
+    'play': ('publish an episode of a dataset on ROS topics as if live', 'train'),
     'train': ('turn a demonstration dataset into a checkpoint', 'train'),
     'eval': ('measure a checkpoint in simulation, with intervals', 'sim'),
     'calibrate': ('choose how unsure a policy may be before its robot is held', 'sim'),

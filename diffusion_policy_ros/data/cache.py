@@ -25,7 +25,7 @@ from pathlib import Path
 import shutil
 import sys
 
-from diffusion_policy_ros.data.datasets.lerobot_format import replacing
+from diffusion_policy_ros.data.datasets.lerobot_format import array_dtype, replacing
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
@@ -43,7 +43,8 @@ class FrameCache:
 
     :ivar folder: Folder with one ``.npy`` file per key.
     :ivar arrays: ``{dataset key: array (rows, ...)}``: pictures uint8 ``(rows, height, width,
-        channels)``, vectors and ``action`` float32 ``(rows, D)``; read-only memory maps.
+        channels)`` (depth: uint16 or float32), vectors and ``action`` float32 ``(rows, D)``;
+        read-only memory maps.
     :ivar episode_ends: int64 ``(episodes,)``, exclusive end row of each episode.
     """
 
@@ -165,10 +166,9 @@ def _open_arrays(reader, folder):
 
 def _layout_of(reader, key):
     """Return dtype and shape of the array of one key."""
-    shape = reader.features[key]['shape']
-    if key in reader.video_keys:
-        return np.uint8, (reader.row_count, *shape)
-    return np.float32, (reader.row_count, shape[0])
+    feature = reader.features[key]
+    dtype = array_dtype(feature) if key in reader.picture_keys else np.dtype(np.float32)
+    return dtype, (reader.row_count, *feature['shape'])
 
 
 def _mark_of(folder):
@@ -202,19 +202,19 @@ def _rebuild(reader, folder, fingerprint, progress):
 
 def _decode(reader, folder, progress):
     """Write one array per key."""
-    vectors = [key for key in _keys(reader) if key not in reader.video_keys]
+    vectors = [key for key in _keys(reader) if key not in reader.picture_keys]
     for key, values in reader.columns(vectors).items():
         dtype, shape = _layout_of(reader, key)
         np.save(_array_path(folder, key), values.astype(dtype).reshape(shape))
-    for key in reader.video_keys:
+    for key in reader.picture_keys:
         frames = tqdm(reader.frames(key), total=reader.row_count, desc=f'decoding {key}',
                       unit='frame', disable=None if progress else True)
-        _write_pictures(_array_path(folder, key), frames, _layout_of(reader, key)[1])
+        _write_pictures(_array_path(folder, key), frames, *_layout_of(reader, key))
 
 
-def _write_pictures(path, frames, shape):
+def _write_pictures(path, frames, dtype, shape):
     """Write frames one by one; a full disk is an error here, and would kill through a map."""
-    header = {'descr': '|u1', 'fortran_order': False, 'shape': shape}
+    header = {'descr': dtype.str, 'fortran_order': False, 'shape': shape}
     with open(path, 'wb') as file:
         np.lib.format.write_array_header_1_0(file, header)
         for picture in frames:

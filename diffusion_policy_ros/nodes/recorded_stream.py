@@ -17,14 +17,17 @@
 import time
 
 from diffusion_policy_ros.control.telemetry import RateMeter
+from diffusion_policy_ros.data.bags.stream_quality import StreamFacts, StreamQuality
 from diffusion_policy_ros.data.recorded import recorded_entries
 from diffusion_policy_ros.errors import DecodeError
+from diffusion_policy_ros.message_types import HEADERLESS_TYPES, UNDATED_TYPES
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.topic_watch import wrong_type
 from diffusion_policy_ros.observation.decode import decode
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
 # A stream that said nothing for this long is silent, whatever age the contract allows.
@@ -42,7 +45,8 @@ def recorded_streams(node, contract, on_message) -> list:
     """
     entries = {e.topic: e for e in contract.actions + contract.observations}
     read = recorded_entries(contract)
-    return [RecordedStream(node, entry, [e for e in read if e.topic == topic], on_message)
+    return [RecordedStream(node, entry, [e for e in read if e.topic == topic], on_message,
+                           contract.rate_hz)
             for topic, entry in entries.items()]
 
 
@@ -52,9 +56,11 @@ class RecordedStream:
 
     :ivar topic: Topic as the contract names it.
     :ivar type: Message type as the contract names it.
+    :ivar is_optional: Whether no row of a dataset needs it.
+    :ivar quality: Its ``StreamQuality``.
     """
 
-    def __init__(self, node, entry, readings, on_message):
+    def __init__(self, node, entry, readings, on_message, rate_hz):
         """
         Subscribe.
 
@@ -63,6 +69,7 @@ class RecordedStream:
         :param readings: The entries that a dataset's rows are made from, of this topic.
         :param on_message: Called with (this stream, serialized message, ROS time of arrival in
             ns) on every arrival.
+        :param rate_hz: Rows per second of the contract, Hz.
         """
         self.topic = entry.topic
         self.type = entry.type
@@ -71,30 +78,35 @@ class RecordedStream:
         self._on_message = on_message
         self._newest = b'', 0
         self._is_command = not hasattr(entry, 'role')
-        self._is_optional = getattr(entry, 'label', 'command') == 'next_state'
+        self.is_optional = getattr(entry, 'label', 'command') == 'next_state'
+        self.quality = StreamQuality(_facts(node, entry, readings or [entry], rate_hz))
         self._silence_s = max(SILENCE_S, entry.max_age_ms / 1e3)
         self._arrivals = RateMeter()
-        self._reliability = None
+        self._reliability = self._durability = None
         self._subscription = None
         self.adapt()
 
     def adapt(self):
-        """Subscribe anew where the publishers found now call for another reliability."""
-        are_reliable = self._offered() == {ReliabilityPolicy.RELIABLE}
-        wanted = ReliabilityPolicy.RELIABLE if are_reliable else ReliabilityPolicy.BEST_EFFORT
-        if wanted == self._reliability:
+        """Subscribe anew where the publishers found now call for another quality of service."""
+        offers = self._offered()
+        reliable = offers and all(offer[0] == ReliabilityPolicy.RELIABLE for offer in offers)
+        latched = offers and all(offer[1] == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+        wanted = (ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+                  DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+        if wanted == (self._reliability, self._durability):
             return
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
-        self._reliability = wanted
-        self._subscription = self._node.create_subscription(
-            MESSAGE_CLASSES[self.type], self.topic, self._on_arrival,
-            QoSProfile(depth=qos.RECORDED.depth, reliability=wanted), raw=True)
+        self._reliability, self._durability = wanted
+        self._subscription = self._subscribe()
 
     def is_deaf(self):
         """Tell whether a publisher offers less than the subscription asks, and is not heard."""
+        offers = self._offered()
         return (self._reliability == ReliabilityPolicy.RELIABLE
-                and bool(self._offered() - {ReliabilityPolicy.RELIABLE}))
+                and any(offer[0] != ReliabilityPolicy.RELIABLE for offer in offers)
+                or self._durability == DurabilityPolicy.TRANSIENT_LOCAL
+                and any(offer[1] != DurabilityPolicy.TRANSIENT_LOCAL for offer in offers))
 
     def problem(self):
         """
@@ -106,7 +118,7 @@ class RecordedStream:
         """
         name = self._node.resolve_topic_name(self.topic)
         publishers = self._publishers()
-        if self._is_optional and not publishers:
+        if self.is_optional and not publishers:
             return ''
         if not publishers:
             return f'{name} has no publisher; start its driver, or remap {self.topic}'
@@ -157,18 +169,50 @@ class RecordedStream:
         age_s = self.age_s()
         return '' if age_s <= self._silence_s else f' (heard {age_s:.0f} s ago; send another)'
 
+    def _subscribe(self):
+        """Subscribe as was decided; not every middleware says what it lost."""
+        profile = QoSProfile(depth=qos.RECORDED.depth, reliability=self._reliability,
+                             durability=self._durability)
+
+        def subscribe(**events):
+            return self._node.create_subscription(
+                MESSAGE_CLASSES[self.type], self.topic, self._on_arrival, profile, raw=True,
+                event_callbacks=SubscriptionEventCallbacks(**events))
+
+        try:
+            return subscribe(message_lost=self._on_lost)
+        except UnsupportedEventTypeError:
+            return subscribe()
+
     def _offered(self):
-        """Return the reliabilities of the publishers."""
-        return {publisher.qos_profile.reliability for publisher in self._publishers()}
+        """Return (reliability, durability) of the publishers."""
+        return {(publisher.qos_profile.reliability, publisher.qos_profile.durability)
+                for publisher in self._publishers()}
 
     def _publishers(self):
         """Return what is known about the topic's publishers."""
         return self._node.get_publishers_info_by_topic(
             self._node.resolve_topic_name(self.topic))
 
+    def _on_lost(self, event):
+        """Note what the middleware lost."""
+        self.quality.lost(self._node.get_clock().now().nanoseconds, event.total_count_change)
+
     def _on_arrival(self, data):
         """Note the time and hand the bytes on."""
         receive_ns = self._node.get_clock().now().nanoseconds
         self._arrivals.add(time.monotonic())
         self._newest = data, receive_ns
+        self.quality.add(receive_ns, data)
         self._on_message(self, data, receive_ns)
+
+
+def _facts(node, entry, readings, rate_hz):
+    """Return what the contract says about a topic; where it is read twice, the strictest."""
+    return StreamFacts(
+        topic=node.resolve_topic_name(entry.topic), rate_hz=rate_hz,
+        max_age_ms=min(reading.max_age_ms for reading in readings),
+        is_dated=entry.type not in UNDATED_TYPES and any(r.stamp == 'header' for r in readings),
+        has_header=entry.type not in HEADERLESS_TYPES,
+        is_image=getattr(entry, 'is_image', False), is_command=not hasattr(entry, 'role'),
+        frozen_after=max(getattr(reading, 'frozen_after', 0) for reading in readings))

@@ -12,15 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Ask the recorder, by its services, to start, stop or discard an episode."""
+"""Ask the recorder, by its services, to start, end or discard an episode."""
 
 from std_srvs.srv import Trigger
 
-VERBS = ('start', 'stop', 'discard')
+VERBS = ('start', 'stop', 'success', 'fail', 'discard', 'discard_last')
 
 
 class RecorderClient:
-    """Clients of the services ``recorder/start``, ``recorder/stop`` and ``recorder/discard``."""
+    """Clients of the recorder's services, such as ``recorder/start``."""
 
     def __init__(self, node):
         """
@@ -31,11 +31,15 @@ class RecorderClient:
         self._clients = {
             verb: node.create_client(Trigger, f'recorder/{verb}') for verb in VERBS}
 
+    def is_ready(self) -> bool:
+        """Tell whether a recorder answers."""
+        return self._clients['start'].service_is_ready()
+
     def ask(self, verb, on_answer):
         """
         Ask without waiting.
 
-        :param verb: ``start``, ``stop`` or ``discard``.
+        :param verb: One of ``VERBS``.
         :param on_answer: Called with (success, message) when the answer is there; at once where
             no recorder runs.
         """

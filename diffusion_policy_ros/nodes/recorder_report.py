@@ -14,10 +14,14 @@
 
 """What the recorder does and how its streams are: in the log, ~/status and /diagnostics."""
 
+import re
+import time
+
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.nodes.status_topics import StatusTopics
 
 LOG_PERIOD_S = 5.0
+NUMBERS = re.compile(r'[+-]?\d+(\.\d+)?')
 
 
 def namesake(node) -> str:
@@ -33,6 +37,31 @@ def namesake(node) -> str:
             'whatever this one is; end one of them')
 
 
+def alarm_facts(counts) -> dict:
+    """
+    Return facts that say how often each alarm was raised in this episode, or the last.
+
+    :param counts: Alarm to count.
+    """
+    return {f'alarm.{name}': str(count) for name, count in sorted(counts.items())}
+
+
+def episode_facts(episode) -> dict:
+    """
+    Return the facts of the episode in flight.
+
+    :param episode: An ``Episode``, or None.
+    """
+    if episode is None:
+        return {'bag': '', 'messages': 0}
+    minutes = episode.disk.minutes_left
+    return {'bag': episode.bag.path, 'messages': episode.bag.message_count,
+            'seconds': f'{episode.duration_s:.1f}',
+            'disk_free_mb': f'{episode.disk.free_bytes / 1e6:.0f}',
+            'disk_minutes_left': 'unknown' if minutes is None else f'{minutes:.1f}',
+            **alarm_facts(episode.counts()), 'alarms': '; '.join(episode.sentences())}
+
+
 class RecorderReport:
     """Tells people; ``~/status`` is latched, ``/diagnostics`` holds it and each stream."""
 
@@ -44,7 +73,7 @@ class RecorderReport:
         """
         self._node = node
         self._topics = StatusTopics(node)
-        self._last = (DiagnosticStatus.OK, '', {})
+        self._last, self._logged_s = (DiagnosticStatus.OK, '', {}), {}
 
     def log(self, event, level):
         """
@@ -61,13 +90,21 @@ class RecorderReport:
         else:
             logger.error(event)
 
-    def log_now_and_then(self, event):
+    def log_now_and_then(self, event, problems):
         """
-        Log a warning that goes on.
+        Log warnings that go on: each at once, and again after some time, whatever its numbers.
 
-        :param event: One sentence.
+        :param event: What goes on, one sentence.
+        :param problems: What is wrong with it, one sentence each.
         """
-        self._node.get_logger().warning(event, throttle_duration_sec=LOG_PERIOD_S)
+        now_s = time.monotonic()
+        self._logged_s = {kind: logged_s for kind, logged_s in self._logged_s.items()
+                          if now_s - logged_s < LOG_PERIOD_S}
+        new = {NUMBERS.sub('', problem): problem for problem in problems}
+        new = {kind: problem for kind, problem in new.items() if kind not in self._logged_s}
+        if new:
+            self._logged_s.update(dict.fromkeys(new, now_s))
+            self.log('; '.join([event, *new.values()]), DiagnosticStatus.WARN)
 
     def tell(self, event, level, facts):
         """
@@ -80,18 +117,21 @@ class RecorderReport:
         self._last = level, event, {name: str(value) for name, value in facts.items()}
         self._topics.tell(*self._last)
 
-    def diagnose(self, problems, bad):
+    def diagnose(self, problems, bad, now_ns):
         """
         Publish the last status and the health of each stream.
 
         :param problems: Each ``RecordedStream`` and what its ``problem`` said.
-        :param bad: Level of a stream that has a problem.
+        :param bad: Level of a stream that has a problem; an alarm alone is a warning.
+        :param now_ns: The ROS time, ns.
         """
         statuses = [('', *self._last)]
         for stream, problem in problems.items():
-            age_s = stream.age_s()
+            age_s, alarms = stream.age_s(), stream.quality.present(now_ns)
+            level = bad if problem else DiagnosticStatus.WARN if alarms else DiagnosticStatus.OK
             statuses.append((
-                stream.topic, bad if problem else DiagnosticStatus.OK, problem or 'alive',
+                stream.topic, level, '; '.join(filter(None, [problem, *alarms])) or 'alive',
                 {'rate_hz': f'{stream.rate_hz():.1f}',
-                 'age_s': 'never' if age_s is None else f'{age_s:.3f}'}))
+                 'age_s': 'never' if age_s is None else f'{age_s:.3f}',
+                 **alarm_facts(stream.quality.counts())}))
         self._topics.diagnose(statuses)

@@ -15,8 +15,10 @@
 """`dpr convert` from the outside: what it prints, what it writes, how it exits."""
 
 import argparse
+import json
 from pathlib import Path
 import resource
+import sys
 
 from diffusion_policy_ros.cli.convert import add_arguments
 from diffusion_policy_ros.cli.main import main
@@ -74,8 +76,7 @@ def test_bags_become_a_dataset(bags, tmp_path, capsys):
 
 def test_a_skipped_bag_shows_in_the_exit_code(bags, tmp_path, capsys):
     """The rest is converted all the same, which a script can tell from a failure."""
-    storage = bags / 'episode_000000/episode_000000.mcap'
-    storage.write_bytes(storage.read_bytes()[:99])
+    (bags / 'episode_000000/episode_000000.mcap').write_bytes(b'no bag at all')
     assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 3
     printed = capsys.readouterr()
     assert 'episode_000000: skipped: cannot read the bag' in printed.err
@@ -156,7 +157,7 @@ def test_a_stream_that_fails_for_good_is_a_warning_at_the_end(bags, tmp_path, ca
         return ConversionSummary(bags=1, episodes=1, rows=9, warnings=['a: nothing could be used'])
 
     monkeypatch.setattr('diffusion_policy_ros.data.conversion.conversion.convert_bags', convert)
-    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 0
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset', '--no-report') == 0
     assert capsys.readouterr().err == 'WARNING: a: nothing could be used\n'
 
 
@@ -174,9 +175,16 @@ def test_a_missing_source_is_an_error(tmp_path, capsys):
 
 
 @pytest.mark.parametrize('words, match', [
-    (['x.zarr'], 'becomes bags first'),
     (['x.zarr', '--to', 'bags'], 'needs --mapping and --contract'),
-    (['bags', '--mapping', MAPPING], '--mapping is for zarr buffers'),
+    (['bags', '--mapping', MAPPING], '--mapping is for --to bags'),
+    (['bags', '--to', 'bags', '--mapping', MAPPING, '--contract', CONTRACT],
+     '--to bags is for zarr buffers, bags is none'),
+    (['x.zarr', 'y'], 'x.zarr is a dataset; give it alone'),
+    (['x.zarr', '--cut', 'marker:/m'], '--cut is for bags, x.zarr is a dataset'),
+    (['x.zarr', '--contract', CONTRACT], '--contract is for bags'),
+    (['bags', '--rate', '10'], '--rate is for zarr and HDF5 files'),
+    (['bags', '--jobs', '0'], '--jobs is at least 1'),
+    (['bags', '--jobs', '2', '--cluster', 'tcp://x:1'], 'give one of them'),
     (['bags', '--crf', '52'], '--crf is 52; codec h264 takes 0 (best) to 51'),
     (['bags', '--codec', 'av1', '--crf', '64'], 'codec av1 takes 0 (best) to 63'),
     (['bags', '--codec', 'h264-lossless', '--crf', '7'], 'takes none'),
@@ -188,9 +196,90 @@ def test_wrong_usage_exits_with_2(tmp_path, words, match, capsys):
     assert match in capsys.readouterr().err
 
 
+def test_a_cut_episode_carries_its_task_and_success(bags, tmp_path, capsys):
+    """A list of times, of which the part before is left out, and lossless pictures in rows."""
+    (tmp_path / 'times.yaml').write_text('- {start: 0.2, end: 0.85, task: Push., success: true}')
+    assert dpr_convert(bags / 'episode_000001', '--cut', f'times:{tmp_path / "times.yaml"}',
+                       '--codec', 'png', '--min-rows', 5, '--out', tmp_path / 'dataset') == 0
+    printed = capsys.readouterr().out
+    assert '7 rows in 1 episodes from 1 bags' in printed
+    assert 'cut: 1 episodes found, 0 of them discarded' in printed
+    assert '5 rows outside left out' in printed and '1 of 1 judged episodes succeeded' in printed
+    assert LeRobotReader(tmp_path / 'dataset').episodes[0].tasks == ('Push.',)
+    told = json.loads((tmp_path / 'dataset/meta/conversion.json').read_text())
+    assert told['episode_list'][0]['success'] is True
+
+
+def test_a_wrong_cut_is_an_error(bags, tmp_path, capsys):
+    assert dpr_convert(bags, '--cut', 'banana', '--out', tmp_path / 'dataset') == 1
+    assert "dpr convert: cut is 'banana'; it must be one of services:PREFIX" \
+        in capsys.readouterr().err
+    assert not list(tmp_path.glob('dataset*'))
+
+
+def test_offsets_and_lags_are_printed(bags, tmp_path, capsys):
+    """In this buffer nothing moves that is measured."""
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset', '--no-report') == 0
+    printed = capsys.readouterr().out
+    assert 'joint_states: header minus receive median 0.0 ms, 5 % 0.0, 95 % 0.0, max 0.0 ms' \
+        in printed
+    assert 'joint_commands: lag unknown: no episode is as long as 2 s' in printed
+    assert not (tmp_path / 'dataset/report.html').exists()
+
+
+def test_a_report_is_written_beside_the_dataset(bags, tmp_path, capsys):
+    pytest.importorskip('matplotlib')
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 0
+    assert f'report: {tmp_path / "dataset/report.html"}' in capsys.readouterr().out
+    assert (tmp_path / 'dataset/report.html').is_file()
+
+
+def test_without_matplotlib_there_is_a_dataset_and_a_warning(bags, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'diffusion_policy_ros.evaluation.dataset_report', None)
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 0
+    assert 'WARNING: no report was written: ' in capsys.readouterr().err
+    assert LeRobotReader(tmp_path / 'dataset').episodes
+
+
+@pytest.mark.parametrize('target, name', [('zarr', 'out.zarr'), ('hdf5', 'out.hdf5')])
+def test_bags_become_other_formats_and_those_a_dataset_again(
+        bags, tmp_path, target, name, capsys):
+    """Without loss: every value of every frame is that of the dataset made of the bags."""
+    pytest.importorskip('h5py')
+    assert dpr_convert(bags, '--out', tmp_path / 'direct', '--codec', 'png', '--no-report') == 0
+    assert dpr_convert(bags, '--to', target, '--out', tmp_path / name) == 0
+    assert not list(tmp_path.glob('*.dataset')) and not list(tmp_path.glob('*.part'))
+    back = [tmp_path / name, '--out', tmp_path / 'back', '--codec', 'png', '--no-report']
+    assert dpr_convert(*back) == 0
+    assert '21 rows in 2 episodes' in capsys.readouterr().out
+    direct, again = LeRobotReader(tmp_path / 'direct'), LeRobotReader(tmp_path / 'back')
+    keys = [key for key in direct.features if 'images' not in key]
+    first, second = direct.columns(keys), again.columns(keys)
+    assert all(np.array_equal(first[key], second[key]) for key in keys)
+    for one, other in zip(direct.frames('observation.images.camera'),
+                          again.frames('observation.images.camera')):
+        assert np.array_equal(one, other)
+    assert [e.tasks for e in direct.episodes] == [e.tasks for e in again.episodes]
+
+
+def test_several_sources_are_converted_in_their_order(bags, tmp_path):
+    assert dpr_convert(bags / 'episode_000001', bags / 'episode_000000',
+                       '--out', tmp_path / 'dataset', '--no-report') == 0
+    assert [e.length for e in LeRobotReader(tmp_path / 'dataset').episodes] == [12, 9]
+
+
+def test_what_goes_on_after_ctrl_c_is_told(bags, tmp_path, capsys, monkeypatch):
+    def stop(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('diffusion_policy_ros.data.conversion.conversion.convert_bags', stop)
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 130
+    assert 'the same command goes on where this one was stopped' in capsys.readouterr().err
+
+
 def test_unknown_arguments_exit_with_2(tmp_path):
     """As argparse does it."""
-    for words in (['bags'], ['bags', '--out', 'x', '--codec', 'vp9']):
+    for words in (['bags'], ['bags', '--out', 'x', '--codec', 'vp9'], ['--out', 'x']):
         with pytest.raises(SystemExit) as caught:
             dpr_convert(*words)
         assert caught.value.code == 2

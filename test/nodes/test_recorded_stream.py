@@ -43,7 +43,7 @@ class Node:
     def __init__(self):
         self.now_ns, self.send = 5, {}
 
-    def create_subscription(self, kind, topic, callback, profile, *, raw):
+    def create_subscription(self, kind, topic, callback, profile, *, raw, event_callbacks):
         """Remember whom to call."""
         assert raw
         self.send[topic] = lambda message: callback(serialize_message(message))

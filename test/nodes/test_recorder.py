@@ -54,7 +54,8 @@ CONTRACT = ROOT / 'config' / 'robots' / 'pusht.yaml'
 def recorder(peer, tmp_path):
     """Start a recorder that writes below the test's folder."""
     return peer.start(Recorder, contract=str(CONTRACT), output=str(tmp_path / 'bags'),
-                      dataset=str(tmp_path / 'dataset'), task='push the block')
+                      dataset=str(tmp_path / 'dataset'), task='push the block',
+                      frozen_count=0)  # the pictures of this file's rig are all black
 
 
 @pytest.fixture
@@ -200,7 +201,8 @@ def test_status_and_diagnostics_tell_what_happens(peer, recorder, commands):
     found = {entry.name: entry for entry in reports[-1].status}
     assert set(found) == {'recorder', *(f'recorder: {topic}' for topic in _types())}
     assert found['recorder'].message.startswith('recording episode 0 to ')
-    assert found['recorder: camera/image_raw'].level == DiagnosticStatus.OK
+    camera = found['recorder: camera/image_raw']
+    assert camera.level == DiagnosticStatus.OK, camera.message
 
 
 def test_best_effort_and_reliable_publishers_are_both_heard(peer, recorder):
@@ -260,7 +262,7 @@ def test_failures_of_the_disk_are_answered_and_the_node_lives_on(
         raise OSError(5, 'Input/output error')
 
     with monkeypatch.context() as patch:
-        patch.setattr('diffusion_policy_ros.nodes.recorder.next_number', fail)
+        patch.setattr('diffusion_policy_ros.nodes.recorder_episode.next_number', fail)
         peer.until(lambda: 'Input/output error' in peer.ask('recorder/start')[1], 'the reason')
     _start(peer)
     with monkeypatch.context() as patch:
@@ -268,7 +270,7 @@ def test_failures_of_the_disk_are_answered_and_the_node_lives_on(
         success, message = peer.ask('recorder/discard')
         assert not success and 'episode_000000 could not be removed' in message
     assert 'recording episode 1' in _start(peer)
-    monkeypatch.setattr(recorder._bag._writer, 'close', fail)
+    monkeypatch.setattr(recorder._episode.bag._writer, 'close', fail)
     success, message = peer.ask('recorder/stop')
     assert not success and 'episode_000001 could not be finished' in message
     assert not recorder.is_recording
@@ -284,7 +286,7 @@ def test_a_message_that_cannot_be_written_ends_the_episode_with_the_reason(
 
     status = peer.hear(DiagnosticStatus, 'recorder/status', qos.STATUS)
     _start(peer)
-    monkeypatch.setattr(recorder._bag._writer, 'write', fail)
+    monkeypatch.setattr(recorder._episode.bag._writer, 'write', fail)
     peer.until(lambda: not recorder.is_recording, 'the end of the episode')
     peer.until(lambda: 'could not be written' in status[-1].message, 'the reason')
     assert 'episode 0 saved: ' in status[-1].message
@@ -361,11 +363,12 @@ def test_a_stream_that_dies_while_recording_is_told_and_logged(peer, rig, status
     rig.silent.add('camera/image_raw')
     peer.until(lambda: status[-1].level == DiagnosticStatus.WARN, 'a warning')
     warning = 'recording episode 0 to .*; /camera/image_raw has been silent for .* s, limit 1 s'
-    assert re.fullmatch(warning, status[-1].message)
+    peer.until(lambda: re.match(warning, status[-1].message), 'the reason')
+    assert 'gap on /camera' not in status[-1].message  # one sentence about it is enough
     assert _diagnosis(peer).level == DiagnosticStatus.WARN
-    assert re.search(warning, capfd.readouterr().err)
+    assert '/camera/image_raw has been silent for' in capfd.readouterr().err
     rig.silent.clear()
-    peer.until(lambda: status[-1].level == DiagnosticStatus.OK, 'all well again')
+    peer.until(lambda: 'image_raw has been silent' not in status[-1].message, 'pictures again')
     assert status[-1].message.startswith('recording episode 0 to ')
 
 
@@ -393,7 +396,8 @@ def test_a_failed_conversion_is_told_as_an_error(peer, recorder, rig, status, mo
 
     _start(peer)
     assert peer.ask('recorder/stop')[0]
-    monkeypatch.setattr('diffusion_policy_ros.data.conversion.conversion_worker.convert_bags', fail)
+    monkeypatch.setattr(
+        'diffusion_policy_ros.data.conversion.conversion_worker.convert_bags', fail)
     assert peer.ask('recorder/convert')[0]
     peer.until(lambda: 'conversion failed: no codec' in status[-1].message, 'the failure')
     assert status[-1].level == DiagnosticStatus.ERROR
@@ -435,7 +439,7 @@ def test_an_episode_whose_folder_was_removed_can_be_discarded(
         peer, recorder, rig, tmp_path, monkeypatch):
     _start(peer)
     # The request comes before the recorder has looked.
-    monkeypatch.setattr(recorder._bag, 'is_gone', lambda: False)
+    monkeypatch.setattr(recorder._episode.bag, 'is_gone', lambda: False)
     shutil.rmtree(tmp_path / 'bags')
     assert peer.ask('recorder/discard') == (True, 'episode 0 discarded')
 
@@ -451,14 +455,15 @@ def test_a_nearly_full_disk_is_refused_with_what_is_free(peer, recorder, rig, mo
 def test_a_number_taken_by_another_recorder_is_explained(
         peer, recorder, rig, monkeypatch, tmp_path):
     (tmp_path / 'bags' / 'episode_000007').mkdir(parents=True)
-    monkeypatch.setattr('diffusion_policy_ros.nodes.recorder.next_number', lambda folder: 7)
+    monkeypatch.setattr(
+        'diffusion_policy_ros.nodes.recorder_episode.next_number', lambda folder: 7)
     peer.until(lambda: 'stop the other program that records' in peer.ask('recorder/start')[1],
                'the reason')
 
 
 def test_what_was_heard_is_on_the_disk_before_the_end(peer, recorder, rig, tmp_path):
     _start(peer)
-    file = recorder._bag._writer.storage.path
+    file = recorder._episode.bag._writer.storage.path
     peer.until(lambda: file.stat().st_size > 2000, 'a first chunk')
     size = file.stat().st_size
     peer.until(lambda: file.stat().st_size > size, 'another chunk')

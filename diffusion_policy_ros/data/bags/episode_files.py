@@ -12,12 +12,18 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The numbered episode bags in the recorder's output folder."""
+
+"""The numbered episode bags in the recorder's output folder, and those that were set aside."""
 
 from pathlib import Path
 import re
 
+from diffusion_policy_ros.errors import BagError
+
 NAME = re.compile(r'episode_(\d{6,})')
+# Folders inside the output folder. Whoever looks for bags to convert passes over them.
+DISCARDED, UNREPAIRED, REPAIRING = 'discarded', 'unrepaired', 'repairing'
+SET_ASIDE = (DISCARDED, UNREPAIRED, REPAIRING)
 
 
 def next_number(folder):
@@ -26,7 +32,8 @@ def next_number(folder):
 
     :param folder: The output folder; it need not exist.
     """
-    return max(_numbers(folder), default=-1) + 1
+    # One that is just being put back in its place after a repair is in one or in the other.
+    return max([*_numbers(Path(folder) / REPAIRING), *_numbers(folder)], default=-1) + 1
 
 
 def episode_path(folder, number):
@@ -39,14 +46,46 @@ def episode_path(folder, number):
     return Path(folder) / f'episode_{number:06d}'
 
 
+def all_episodes(folder):
+    """
+    Return the folders of all episodes, finished or not, in the order of their numbers.
+
+    :param folder: The output folder; it need not exist.
+    """
+    return [episode_path(folder, number) for number in sorted(_numbers(folder))]
+
+
 def finished_bags(folder):
     """
     Return the bags that were closed, in the order of their numbers.
 
     :param folder: The output folder; it need not exist.
     """
-    paths = [episode_path(folder, number) for number in sorted(_numbers(folder))]
-    return [path for path in paths if (path / 'metadata.yaml').is_file()]
+    return [path for path in all_episodes(folder) if (path / 'metadata.yaml').is_file()]
+
+
+def set_aside(path, name):
+    """
+    Move an episode into a folder beside it, where nothing is ever overwritten.
+
+    :param path: Folder of the episode.
+    :param name: One of ``SET_ASIDE``.
+    :return: Its new path; where the number was set aside before, the name ends in ``_2`` etc.
+    :raises BagError: if it cannot be moved.
+    """
+    path = Path(path)
+    place = path.parent / name
+    try:
+        place.mkdir(exist_ok=True)
+        target, count = place / path.name, 1
+        while target.exists():
+            count += 1
+            target = place / f'{path.name}_{count}'
+        path.rename(target)
+    except OSError as error:
+        raise BagError(f'{path} could not be moved to {place}: {error}; move it yourself, and '
+                       'keep it apart from the finished episodes') from error
+    return target
 
 
 def _numbers(folder):

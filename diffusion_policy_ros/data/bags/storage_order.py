@@ -15,15 +15,15 @@
 """
 The order in which a bag was written, which tells when the recorder's clock was set back.
 
-Readers sort by arrival time. Where the clock of the recorder was set back, or a simulation began
-anew, that lays what was recorded before and after on top of each other.
+Messages are read sorted by arrival time. Where the clock of the recorder was set back, or a
+simulation began anew, that would lay what was recorded before and after on top of each other.
 """
 
-from functools import partial
 import heapq
 from typing import NamedTuple
 
 from diffusion_policy_ros.errors import BagError
+import numpy as np
 
 # One topic's messages are recorded in the order of their arrival, but for this much of jitter.
 JITTER_NS = 20_000_000
@@ -51,81 +51,54 @@ class SetBack(NamedTuple):
                 f'{self.topic})')
 
 
-def stored_messages(reader, connections):
-    """
-    Yield messages in the order in which they were written.
-
-    :param reader: An open rosbags ``Reader``.
-    :param connections: Those of its connections that are wanted.
-    :return: Iterator of ``(connection, receive_ns, data)``.
-    """
-    storages = getattr(reader.storage, 'storages', [reader.storage])
-    for storage in storages:
-        is_mcap = hasattr(storage, 'messages_scan')
-        storage.messages = storage.messages_scan if is_mcap else partial(_table_rows, storage)
-    try:
-        yield from reader.messages(connections)
-    finally:
-        for storage in storages:
-            del storage.messages
-
-
-def is_set_back(stored) -> bool:
-    """
-    Tell whether the recorder's clock was set back.
-
-    :param stored: Iterable of ``(connection, receive_ns, data)`` in the order of writing.
-    """
-    newest = {}
-    return any(_step(newest, connection.topic, time_ns) for connection, time_ns, _ in stored)
-
-
-def one_pass_after_the_other(stored, bag):
+def by_arrival(times_ns, topics, names, bag):
     """
     Sort messages by arrival between the moments at which the clock was set back.
 
-    :param stored: Iterable of ``(connection, receive_ns, data)`` in the order of writing.
+    :param times_ns: Arrivals in the order of writing, int64 ``(messages,)``, ns.
+    :param topics: Number of each one's topic, int ``(messages,)``.
+    :param names: The topics' names by number.
     :param bag: The bag's path, for the error.
-    :return: Iterator of the same, and of a ``SetBack`` at each of those moments.
+    :return: Iterator of the messages' numbers in the order of writing, and of a ``SetBack`` at
+        each of those moments.
     :raises BagError: if topics were not written side by side, so that nobody can tell which of
         their messages belong together.
     """
+    if not is_set_back(times_ns, topics):
+        return iter(np.argsort(times_ns, kind='stable').tolist())
+    return _one_pass_after_the_other(times_ns.tolist(), topics.tolist(), names, bag)
+
+
+def is_set_back(times_ns, topics) -> bool:
+    """
+    Tell whether the recorder's clock was set back.
+
+    :param times_ns: Arrivals in the order of writing, int64 ``(messages,)``, ns.
+    :param topics: Number of each one's topic, int ``(messages,)``.
+    """
+    for topic in np.unique(topics):
+        own_ns = times_ns[topics == topic]
+        if np.any(own_ns < np.maximum.accumulate(own_ns) - JITTER_NS):
+            return True
+    return False
+
+
+def _one_pass_after_the_other(times_ns, topics, names, bag):
+    """Sort within each pass, holding back only what may still be overtaken."""
     newest, waiting, sent_ns = {}, [], 0
-    for number, (connection, receive_ns, data) in enumerate(stored):
-        step = _step(newest, connection.topic, receive_ns)
-        if step:
-            yield from _sorted(waiting)
-            yield step
-            newest, waiting, sent_ns = {connection.topic: receive_ns}, [], 0
+    for number, (receive_ns, topic) in enumerate(zip(times_ns, topics)):
+        before_ns = newest.get(topic, receive_ns)
+        newest[topic] = max(before_ns, receive_ns)
+        if receive_ns < before_ns - JITTER_NS:
+            yield from (waiter for _, waiter in sorted(waiting))
+            yield SetBack(names[topic], before_ns, receive_ns)
+            newest, waiting, sent_ns = {topic: receive_ns}, [], 0
         if receive_ns < sent_ns:
             raise BagError(f'bag {bag}: the clock was set back while it was recorded, and topic '
-                           f'{connection.topic} is stored more than {LAG_NS / 1e9:g} s apart from '
+                           f'{names[topic]} is stored more than {LAG_NS / 1e9:g} s apart from '
                            'the others, so that the passes cannot be told apart. Record it again')
-        heapq.heappush(waiting, (receive_ns, number, connection, data))
+        heapq.heappush(waiting, (receive_ns, number))
         while waiting[0][0] < receive_ns - LAG_NS:
-            sent_ns, _, sender, content = heapq.heappop(waiting)
-            yield sender, sent_ns, content
-    yield from _sorted(waiting)
-
-
-def _step(newest, topic, time_ns):
-    """Return the ``SetBack`` of a topic's time, None where there is none."""
-    before_ns = newest.get(topic, time_ns)
-    newest[topic] = max(before_ns, time_ns)
-    return SetBack(topic, before_ns, time_ns) if time_ns < before_ns - JITTER_NS else None
-
-
-def _sorted(waiting):
-    """Yield all that waits, by arrival and then in the order of writing."""
-    for receive_ns, _, connection, data in sorted(waiting, key=lambda item: item[:2]):
-        yield connection, receive_ns, data
-
-
-def _table_rows(storage, connections, start, stop):
-    """Read the table of an sqlite3 storage from its first row to its last."""
-    del start, stop
-    by_id = {connection.id: connection for connection in connections}
-    rows = storage.dbconn.execute('SELECT topic_id, timestamp, data FROM messages ORDER BY id')
-    for topic_id, receive_ns, data in rows:
-        if topic_id in by_id:
-            yield by_id[topic_id], receive_ns, data
+            sent_ns, waiter = heapq.heappop(waiting)
+            yield waiter
+    yield from (waiter for _, waiter in sorted(waiting))

@@ -14,229 +14,206 @@
 
 """Make one dataset of many bags: the code behind `dpr convert` and the recorder's service."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict
+import os
+from pathlib import Path
 
 from diffusion_policy_ros.contract import RECORDED
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
-from diffusion_policy_ros.data.bags.storage_order import SetBack
-from diffusion_policy_ros.data.conversion.episodes import episode_rows, Gap
-from diffusion_policy_ros.data.conversion.losses import Losses, place
-from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
-from diffusion_policy_ros.data.datasets.video import DEFAULT_CODEC
-from diffusion_policy_ros.data.new_folder import check_new, check_outside
-from diffusion_policy_ros.data.recorded import recorded_topics
-from diffusion_policy_ros.errors import (
-    BagError, ContractError, DatasetError, DiffusionPolicyError)
-import numpy as np
+from diffusion_policy_ros.data.conversion.cluster import convert_on_cluster
+from diffusion_policy_ros.data.conversion.part_folder import describe_bag, fingerprint, PartFolder
+from diffusion_policy_ros.data.conversion.piece import PieceJob
+from diffusion_policy_ros.data.conversion.summary import ConversionSummary, PieceReport
+from diffusion_policy_ros.data.conversion.workers import convert_here, convert_side_by_side
+from diffusion_policy_ros.data.datasets.lerobot_format import write_json, writing
+from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
+from diffusion_policy_ros.data.datasets.video import check_quality, DEFAULT_CODEC
+from diffusion_policy_ros.data.new_folder import check_new, check_outside, in_the_way
+from diffusion_policy_ros.errors import BagError, ContractError, DatasetError
+from diffusion_policy_ros.machine import package_versions
 from tqdm import tqdm
 
 # Fewer rows make no movement: a piece this short between two gaps is left out.
 DEFAULT_MIN_ROWS = 8
-# A bag that goes on for at least this long after its last row is worth a warning.
-MIN_LOSS_S = 1.0
 BAR_FORMAT = '{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
-
-
-@dataclass
-class ConversionSummary:
-    """
-    What a conversion made.
-
-    :ivar bags: Bags that were given.
-    :ivar skipped: Bags that gave no episode, or broke off; each has its sentence.
-    :ivar episodes: Episodes in the dataset.
-    :ivar rows: Rows in the dataset.
-    :ivar splits: Gaps inside bags, with rows on both sides.
-    :ivar notes: One sentence per skipped bag, split and dropped piece.
-    :ivar warnings: One sentence per bag whose end gave no rows.
-    :ivar ages_ns: ``{topic: [age of every row in the dataset, ns]}``.
-    """
-
-    bags: int = 0
-    skipped: int = 0
-    episodes: int = 0
-    rows: int = 0
-    splits: int = 0
-    notes: list = field(default_factory=list)
-    warnings: list = field(default_factory=list)
-    ages_ns: dict = field(default_factory=dict)
-
-    def age_table(self) -> dict:
-        """Return ``{topic: (median age, 95th percentile) in ms}`` over all rows."""
-        return {topic: tuple(np.percentile(ages, [50, 95]) / 1e6)
-                for topic, ages in self.ages_ns.items() if ages}
+# What was found out about the bags, beside the dataset's own files.
+SUMMARY_PATH = 'meta/conversion.json'
 
 
 def convert_bags(paths, out, *, contract=None, task=None, codec=DEFAULT_CODEC, crf=None,
-                 min_rows=DEFAULT_MIN_ROWS, progress=True, note=None) -> ConversionSummary:
+                 min_rows=DEFAULT_MIN_ROWS, cut=None, jobs=1, cluster=None, progress=True,
+                 note=None) -> ConversionSummary:
     """
     Convert bags into a LeRobotDataset, streaming: no bag is ever held in memory.
 
-    A bag that cannot be read is skipped with a sentence, and the others are converted.
+    A bag that cannot be read is skipped with a sentence, and the others are converted. Each one
+    becomes a dataset in ``<out>.part``, and at the end they are joined in the order of the bags.
+    A conversion that was interrupted goes on where it was when it is run again.
 
     :param paths: Bags, in the order of the episodes.
     :param out: Folder of the dataset, which must not exist.
-    :param contract: ``RobotContract`` to convert by; by default the one inside the bags, which
-        must be the same in all of them.
+    :param contract: ``RobotContract``; by default the one inside the bags, the same in all.
     :param task: Task sentence for all episodes; by default the one inside each bag.
     :param codec: A key of ``video.CODECS``.
     :param crf: Quality of the video; None takes the codec's default.
     :param min_rows: Pieces with fewer rows are left out.
+    :param cut: ``cutting.Cut`` of the bags into episodes; by default each bag is one.
+    :param jobs: Processes that convert side by side; the result is the same for any number.
+    :param cluster: Address of a Dask scheduler to convert on, in place of this machine.
     :param progress: Show a progress bar.
     :param note: Called with each sentence of the summary's notes as it arises.
     :return: What was made. Without any usable episode no folder is left behind.
     :raises ContractError: if no contract is known, or a bag's disagrees with it.
+    :raises ConfigError: if the cluster does not answer.
     :raises DatasetError: if the folder exists or lies inside a bag, the contract cannot be
-        stored, or the disk cannot be written; what was saved before stays, as ``<name>.part``.
+        stored, or the disk cannot be written; what was converted before stays in ``<name>.part``.
     """
-    check_new(out, DatasetError)
+    settings = {'task': task, 'codec': codec, 'crf': crf, 'min_rows': min_rows, 'cut': cut}
+    return _convert(paths, Path(out), contract, settings, note or (lambda sentence: None),
+                    {'count': jobs, 'cluster': cluster, 'progress': progress})
+
+
+def _convert(paths, out, contract, settings, tell, how):
+    """Convert what can be opened, join it, and sum all up."""
+    if in_the_way(out) == out:
+        check_new(out, DatasetError)
     for path in paths:
         check_outside(out, path, DatasetError)
     summary = ConversionSummary(bags=len(paths))
-    report = _Report(summary, note)
-    paths, contract = _usable(paths, contract, report)
-    if not paths:
+    usable, contract, unusable = _usable(paths, contract)
+    for report in unusable:
+        _tell(report, tell)
+    if not usable:
+        _sum_up(summary, unusable, None)
         return summary
-    with LeRobotWriter(out, contract, codec=codec, crf=crf) as writer:
-        bar = tqdm(total=len(paths), desc='converting', bar_format=BAR_FORMAT,
-                   disable=None if progress else True)
-        conversion = _Conversion(writer, contract, report, min_rows, bar)
-        for number, path in enumerate(paths, start=1):
-            conversion.convert(path, task)
-            bar.update(number - bar.n)
-        bar.close()
-        summary.episodes, summary.rows = writer.episode_count, writer.row_count
+    check_storable(contract)
+    check_quality(settings['codec'], settings['crf'])
+    with PartFolder(out, _manifest(usable, contract, settings)) as part:
+        conversion = _Conversion(part, usable, contract, settings, tell)
+        reports = conversion.run(**how)
+        summary.reused = conversion.reused
+        _sum_up(summary, [*unusable, *reports], contract)
+        _finish(part, out, reports, summary.to_dict())
     return summary
-
-
-class _Report:
-    """What is said of the bags, kept in a summary and told to a listener as it arises."""
-
-    def __init__(self, summary, listener):
-        self.summary = summary
-        self._listener = listener
-
-    def say(self, sentence):
-        """Keep a note, and pass it on."""
-        self.summary.notes.append(sentence)
-        if self._listener:
-            self._listener(sentence)
-
-    def skip(self, path, reason, verb='skipped'):
-        """Count a bag that is not in the dataset, whole or in part, and say why."""
-        self.summary.skipped += 1
-        self.say(f'{path}: {verb}: {reason}')
 
 
 class _Conversion:
     """One run over many bags."""
 
-    def __init__(self, writer, contract, report, min_rows, bar):
-        self._writer = writer
-        self._contract = contract
-        self._report = report
-        self._summary = report.summary
-        self._summary.ages_ns = {topic: [] for topic in recorded_topics(contract)}
-        self._min_rows = min_rows
-        self._bar = bar
-        self._pending_ages = []
-        self._short_pieces = []  # rows of each piece of the bag that was left out
-        self._last_ns = 0
+    def __init__(self, part, paths, contract, settings, tell):
+        self._part = part
+        self._paths = paths
+        self._contract = contract.to_yaml()
+        self._settings = settings
+        self._tell = tell
+        self._reports = {number: report for number in range(len(paths))
+                         if (report := part.finished(number))}
+        self.reused = len(self._reports)
+        for report in self._reports.values():
+            _tell(report, tell)
 
-    def convert(self, path, task):
-        """Convert one bag, or say why it is skipped."""
-        before, self._short_pieces = self._writer.episode_count, []
-        try:
-            with open_bag(path) as bag:
-                task = task or bag.custom_data.get('task') or f'{self._contract.robot} task'
-                losses = self._add_rows(bag, task)
-        except DatasetError:
-            raise  # no fault of the bag: the next one could not be written either
-        except DiffusionPolicyError as error:
-            self._discard()
-            kept = self._writer.episode_count - before
-            self._report.skip(path, error, 'broken off' if kept else 'skipped')
-            return
-        if len(self._short_pieces) > 1:
-            self._report.say(f'{path}: {len(self._short_pieces)} such pieces in all, with '
-                             f'{sum(self._short_pieces)} rows')
-        if self._writer.episode_count == before:
-            self._report.skip(path, '; '.join(filter(None, [
-                f'no stretch of at least {self._min_rows} rows', losses.reason])))
-        elif losses.tail_s >= MIN_LOSS_S:
-            self._summary.warnings.append(f'{path}: nothing could be used of its last '
-                                          f'{losses.tail_s:.1f} s; {losses.tail_reason}')
+    def run(self, count, cluster, progress):
+        """Convert what is missing, and return the reports of all bags in their order."""
+        self._part.tidy(self._reports.values())
+        jobs = {number: self._job(number, path, cluster) for number, path
+                in enumerate(self._paths) if number not in self._reports}
+        with tqdm(total=len(self._paths), initial=len(self._reports), desc='converting',
+                  bar_format=BAR_FORMAT, disable=None if progress else True) as bar:
+            shares = {}
 
-    def _add_rows(self, bag, task):
-        """Write the rows of a bag, ending an episode at each gap; return the ``Losses``."""
-        began, losses = False, Losses()
-        for event in episode_rows(self._messages(bag), self._contract):
-            if isinstance(event, Gap):
-                self._end_piece(bag, task, event)
-                losses.begin(event, self._last_ns)
-                continue
-            losses.end(event.tick_ns)
-            self._summary.splits += began and not self._writer.pending_rows
-            began = True
-            self._writer.add_row(event.values, tick_ns=event.tick_ns, ages_ns=event.ages_ns)
-            self._pending_ages.append(event.ages_ns)
-        self._end_piece(bag, task)
-        losses.finish(self._last_ns)
-        return losses
+            def show(number, share):
+                shares[number] = share
+                bar.update(len(self._reports) + sum(shares.values()) - bar.n)
 
-    def _messages(self, bag):
-        """Read the bag's messages while the progress bar follows."""
-        wanted = recorded_topics(self._contract)
-        share = 1 / max(1, bag.promised_count(wanted))
-        for item in bag.messages(wanted):
-            self._bar.update(share)
-            if not isinstance(item, SetBack):
-                self._last_ns = item[2]
-            yield item
+            for number, outcome in _run(jobs, count, cluster, show):
+                self._take(number, outcome)
+                shares.pop(number, None)
+                bar.update(len(self._reports) + sum(shares.values()) - bar.n)
+        return [self._reports[number] for number in range(len(self._paths))]
 
-    def _end_piece(self, bag, task, gap=None):
-        """Save the rows in flight as an episode, or leave them out when they are too few."""
-        rows = self._writer.pending_rows
-        why = f' {place(gap)}' if gap else ''
-        if rows >= self._min_rows:
-            self._save(task)
-            if gap:
-                self._report.say(f'{bag.path}: episode of {rows} rows ends{why}')
-        elif rows:
-            self._discard()
-            if not self._short_pieces:
-                self._report.say(f'{bag.path}: {rows} rows left out, fewer than '
-                                 f'{self._min_rows}{why}')
-            self._short_pieces.append(rows)
+    def _job(self, number, path, cluster):
+        """Describe the conversion of one bag."""
+        bag, folder = Path(path), self._part.new_piece(number).absolute()
+        return PieceJob(bag.absolute() if cluster else bag, folder, self._contract,
+                        **self._settings)
 
-    def _save(self, task):
-        """Save the rows in flight, and count their ages."""
-        self._writer.save_episode(task)
-        for ages_ns in self._pending_ages:
-            for topic, age_ns in ages_ns.items():
-                self._summary.ages_ns[topic].append(age_ns)
-        self._pending_ages = []
-
-    def _discard(self):
-        """Drop the rows in flight."""
-        self._writer.discard_episode()
-        self._pending_ages = []
+    def _take(self, number, outcome):
+        """Keep what became of a bag; one that failed is tried again by the next run."""
+        if isinstance(outcome, PieceReport):
+            self._part.keep(number, outcome)
+            report = outcome
+        else:
+            report = PieceReport(str(self._paths[number]))
+            report.skip(outcome)
+        self._reports[number] = report
+        _tell(report, self._tell)
 
 
-def _usable(paths, contract, report):
+def _run(jobs, count, cluster, show):
+    """Choose where to convert."""
+    if cluster:
+        return convert_on_cluster(jobs, cluster)
+    if count == 1 or len(jobs) < 2:
+        return convert_here(jobs, show)
+    return convert_side_by_side(jobs, count, show)
+
+
+def _tell(report, tell):
+    """Tell the notes of one bag."""
+    for sentence in report.notes:
+        tell(sentence)
+
+
+def _sum_up(summary, reports, contract):
+    """Count all bags, in their order."""
+    for report in reports:
+        summary.add(report)
+    if contract is not None:
+        summary.count_lags(contract, reports)
+
+
+def _finish(part, out, reports, found):
+    """Join the datasets of all bags, and give the result its name; without any, clean up."""
+    sources = [part.piece(report) for report in reports if report.episodes]
+    if sources:
+        part.tidy(reports)
+        merged = part.path / 'merged'
+        if len(sources) > 1:
+            from diffusion_policy_ros.data.datasets.edit import merge_datasets
+            merge_datasets(sources, merged)  # linked, so that they stay until it has its name
+        else:
+            sources[0].rename(merged)
+        with writing(out):
+            write_json(merged / SUMMARY_PATH, found)
+            merged.rename(out)
+    part.remove()
+
+
+def _manifest(paths, contract, settings):
+    """Return what identifies a conversion."""
+    cut = settings['cut']
+    return {'bags': [describe_bag(path) for path in paths], 'settings': {
+        **settings, 'cut': None if cut is None else {
+            'text': cut.text, 'times': [list(asdict(times).values()) for times in cut.times]},
+        'contract': fingerprint(contract.to_yaml()),
+        'program': package_versions(('diffusion_policy_ros', 'av'))}}
+
+
+def _usable(paths, contract):
     """
     Sort out bags that cannot be opened, or whose own contract is invalid, with their reasons.
 
-    :return: The other bags, and the contract to convert them by.
+    :return: The other bags, the contract to convert them by, and the reports of the former.
     :raises ContractError: if there is none for them, or theirs disagree.
     """
-    source, usable = 'the given contract', []
+    source, usable, unusable = 'the given contract', [], []
     for path in paths:
         try:
             with open_bag(path) as bag:
                 inside = bag.contract
         except (BagError, ContractError) as error:
-            report.skip(path, error)
+            unusable.append(PieceReport(os.fspath(path)))
+            unusable[-1].skip(error)
             continue
         usable.append(path)
         if contract is None:
@@ -245,7 +222,7 @@ def _usable(paths, contract, report):
             _check_agreement(path, inside, contract, source)
     if usable and contract is None:
         raise ContractError('no contract: the bags have none inside; give one with --contract')
-    return usable, contract
+    return usable, contract, unusable
 
 
 def _check_agreement(path, inside, contract, source):

@@ -100,7 +100,7 @@ def check_contract(contract, info, folder) -> None:
             found.append(f'{key} is in the contract only')
             continue
         # The axes of pictures are called differently by different writers.
-        for name in ('shape',) if meant['dtype'] == 'video' else ('shape', 'names'):
+        for name in ('shape',) if layout.is_picture(meant) else ('shape', 'names'):
             if meant[name] != stored.get(name):
                 found.append(f'{key} {name} is {meant[name]}, stored is {stored.get(name)}')
     if found:
@@ -114,4 +114,4 @@ def _is_feature(value):
     return isinstance(value, dict) and isinstance(value.get('dtype'), str) \
         and isinstance(value.get('shape'), list) \
         and all(is_count(size, least=0) for size in value['shape']) \
-        and (len(value['shape']) == 3 if value['dtype'] == 'video' else len(value['shape']) > 0)
+        and (len(value['shape']) == 3 if layout.is_picture(value) else len(value['shape']) > 0)

@@ -22,6 +22,7 @@ from pathlib import Path
 from diffusion_policy_ros.data.recorded import recorded_topics
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -34,6 +35,11 @@ INFO_PATH = 'meta/info.json'
 STATS_PATH = 'meta/stats.json'
 TASKS_PATH = 'meta/tasks.parquet'
 CONTRACT_PATH = 'meta/contract.yaml'
+
+# How cameras are stored: as frames of an mp4 file, or as compressed pictures inside the rows.
+PICTURE_DTYPES = ('video', 'image')
+PICTURE_NAMES = ['height', 'width', 'channels']
+DEPTH_UNITS = {'16UC1': 'mm', '32FC1': 'm'}
 
 # Our own columns: when a row truly happened, and how old each stream's sample was.
 TICK_KEY = 'tick_ns'
@@ -48,25 +54,47 @@ INDEX_FEATURES = {
 }
 
 
-def contract_features(contract) -> dict:
+def contract_features(contract, picture='video') -> dict:
     """
     Describe the columns of a dataset that a contract makes, in LeRobot's words.
 
     :param contract: The ``RobotContract``.
-    :return: ``{column: {dtype, shape, names}}`` in column order; cameras are ``video``.
+    :param picture: ``video`` or ``image``: how cameras are stored; depth is always ``image``.
+    :return: ``{column: {dtype, shape, names}}`` in column order.
     """
     features = {}
     for key in contract.keys:
-        shape = list(contract.shape_of(key))
-        if contract.streams_of(key)[0].is_image:
-            features[key] = {
-                'dtype': 'video', 'shape': shape, 'names': ['height', 'width', 'channels']}
+        stream = contract.streams_of(key)[0]
+        if stream.is_image:
+            features[key] = _camera(contract.shape_of(key), stream.image.encoding, picture)
         else:
             features[key] = _vector('float32', contract.names_of(key))
     features[ACTION_KEY] = _vector('float32', contract.action_names)
     features[TICK_KEY] = {'dtype': 'int64', 'shape': [1], 'names': None}
     features[AGE_KEY] = _vector('int64', recorded_topics(contract))
     return {**features, **INDEX_FEATURES}
+
+
+def without_index(features) -> dict:
+    """Return the features that a row is given, without those that number the rows."""
+    return {key: feature for key, feature in features.items() if key not in INDEX_FEATURES}
+
+
+def is_picture(feature) -> bool:
+    """Tell whether a feature is a camera, in whatever way it is stored."""
+    return feature['dtype'] in PICTURE_DTYPES
+
+
+def array_dtype(feature):
+    """
+    Return the numpy dtype of a feature's values.
+
+    :param feature: As ``info.json`` describes it; depth pictures are uint16 mm or float32 m.
+    """
+    if not is_picture(feature):
+        return np.dtype(object if feature['dtype'] == 'string' else feature['dtype'])
+    unit = (feature.get('info') or {}).get('depth_unit')
+    return np.dtype({'mm': 'uint16', 'm': 'float32'}.get(unit, 'uint8'))
 
 
 def file_numbers(index) -> dict:
@@ -80,18 +108,49 @@ def data_schema(features):
 
     :param features: As ``info.json`` holds them; videos have no column.
     """
-    columns, described = [], {}
-    for key, feature in features.items():
-        if feature['dtype'] == 'video':
-            continue
-        value = {'dtype': feature['dtype'], '_type': 'Value'}
-        kind = getattr(pa, feature['dtype'])()
-        size = feature['shape'][0]
-        columns.append((key, kind if size == 1 else pa.list_(kind, size)))
-        described[key] = value if size == 1 else {
-            'feature': value, 'length': size, '_type': 'List'}
+    columns = {key: _column(feature) for key, feature in features.items()
+               if feature['dtype'] != 'video'}
+    described = {key: words for key, (_, words) in columns.items()}
     metadata = {'huggingface': json.dumps({'info': {'features': described}})}
-    return pa.schema(columns, metadata=metadata)
+    return pa.schema([(key, kind) for key, (kind, _) in columns.items()], metadata=metadata)
+
+
+def _column(feature):
+    """Return the arrow type of a column and how the ``datasets`` library describes it."""
+    name, shape = feature['dtype'], feature['shape']
+    if name == 'image':
+        return pa.struct([('bytes', pa.binary()), ('path', pa.string())]), {'_type': 'Image'}
+    kind = pa.string() if name == 'string' else pa.from_numpy_dtype(np.dtype(name))
+    value = {'dtype': name, '_type': 'Value'}
+    if shape == [1]:
+        return kind, value
+    if len(shape) == 1:
+        return pa.list_(kind, shape[0]), {'feature': value, 'length': shape[0], '_type': 'List'}
+    for _ in shape:
+        kind = pa.list_(kind)
+    return kind, {'shape': shape, 'dtype': name, '_type': f'Array{len(shape)}D'}
+
+
+def column_array(values, kind):
+    """
+    Build one column.
+
+    :param values: Array ``(rows, *shape)``, or a list of texts or of compressed pictures.
+    :param kind: Its arrow type, from ``data_schema``.
+    """
+    if isinstance(values, list):
+        if pa.types.is_struct(kind):
+            return pa.StructArray.from_arrays(
+                [pa.array(values, pa.binary()), pa.nulls(len(values), pa.string())],
+                fields=list(kind))
+        return pa.array(values, kind)
+    array = pa.array(np.ascontiguousarray(values).ravel())
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(array, kind.list_size).cast(kind)
+    for size in values.shape[:0:-1] if pa.types.is_list(kind) else ():
+        offsets = np.arange(0, len(array) + 1, size, dtype=np.int32)
+        array = pa.ListArray.from_arrays(offsets, array)
+    return array.cast(kind)
 
 
 def task_table(tasks):
@@ -146,9 +205,14 @@ def replacing(path):
 
 def write_parquet(path, table) -> None:
     """Write a table as one row group, compressed as LeRobot does, atomically."""
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression='snappy', use_dictionary=True,
-                       write_statistics=False, row_group_size=max(1, table.num_rows))
+    with replacing(path) as temporary, parquet_writer(temporary, table.schema) as writer:
+        writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+
+def parquet_writer(path, schema):
+    """Return a ``ParquetWriter`` that compresses as LeRobot does."""
+    return pq.ParquetWriter(path, schema, compression='snappy', use_dictionary=True,
+                            write_statistics=False)
 
 
 def write_json(path, content) -> None:
@@ -160,3 +224,12 @@ def write_json(path, content) -> None:
 def _vector(dtype, names):
     """Describe a vector column with named entries."""
     return {'dtype': dtype, 'shape': [len(names)], 'names': list(names)}
+
+
+def _camera(shape, encoding, picture):
+    """Describe a camera stream."""
+    feature = {'dtype': picture, 'shape': list(shape), 'names': PICTURE_NAMES}
+    if encoding in DEPTH_UNITS:
+        info = {'is_depth_map': True, 'depth_unit': DEPTH_UNITS[encoding]}
+        return {**feature, 'dtype': 'image', 'info': info}
+    return feature

@@ -15,19 +15,19 @@
 """Read a LeRobotDataset v3.0, ours or anybody's, without lerobot."""
 
 from dataclasses import dataclass
-import json
+from itertools import islice
 from pathlib import Path
 
-from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.dataset_checks import (
     check_contract, check_episode, check_info, REMEDY)
+from diffusion_policy_ros.data.datasets.lerobot_files import (
+    column_values, episode_tables, numbers, read_json, read_rows, read_table)
 from diffusion_policy_ros.data.datasets.video import read_frames
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class LeRobotReader:
     :ivar folder: Folder of the dataset.
     :ivar info: Content of ``meta/info.json``.
     :ivar episodes: Tuple of ``Episode``, in order, contiguous from row 0.
+
+    It is also a ``FrameSource``: see ``frames.py``.
     """
 
     def __init__(self, folder):
@@ -73,9 +75,11 @@ class LeRobotReader:
         :raises DatasetError: naming the file that is missing, corrupt or inconsistent.
         """
         self.folder = Path(folder)
-        self.info = _read_json(self.folder / layout.INFO_PATH)
+        self.info = read_json(self.folder / layout.INFO_PATH)
         check_info(self.folder / layout.INFO_PATH, self.info)
         self.episodes = self._read_episodes()
+        # The row with which each data file begins.
+        self._file_begins = {e.data_file: e.first for e in reversed(self.episodes)}
 
     @property
     def features(self) -> dict:
@@ -86,6 +90,21 @@ class LeRobotReader:
     def video_keys(self) -> tuple:
         """Return the keys of the cameras stored as video."""
         return tuple(k for k, f in self.features.items() if f['dtype'] == 'video')
+
+    @property
+    def picture_keys(self) -> tuple:
+        """Return the keys of all cameras, stored as video or inside the rows."""
+        return tuple(k for k, f in self.features.items() if layout.is_picture(f))
+
+    @property
+    def row_features(self) -> dict:
+        """Return the features without those that number the rows."""
+        return layout.without_index(self.features)
+
+    @property
+    def robot_type(self) -> str:
+        """Return the name of the robot."""
+        return self.info.get('robot_type') or 'unknown'
 
     @property
     def rate_hz(self) -> float:
@@ -124,9 +143,9 @@ class LeRobotReader:
         :raises DatasetError: if the file is missing or damaged.
         """
         path = self.folder / layout.STATS_PATH
-        raw = _read_json(path)
+        raw = read_json(path)
         try:
-            return {key: {name: _numbers(value) for name, value in found.items()}
+            return {key: {name: numbers(value) for name, value in found.items()}
                     for key, found in raw.items()}
         except (AttributeError, ValueError) as error:
             raise DatasetError(f'{path} does not hold numbers per feature: {error}. '
@@ -137,22 +156,22 @@ class LeRobotReader:
         Read whole columns.
 
         :param keys: Names of features that are not videos.
-        :return: ``{key: array}``: ``(rows,)`` for features of shape (1,), else ``(rows, D)``.
+        :return: ``{key: array}``: ``(rows,)`` for features of shape (1,), else ``(rows, *shape)``.
         :raises DatasetError: if a column is missing, or rows are not what the metadata says.
         """
         for key in keys:
-            if key not in self.features or key in self.video_keys:
+            if key not in self.features or key in self.picture_keys:
                 raise DatasetError(f'{self.folder}: no column {key!r}; it has: '
-                                   f'{", ".join(set(self.features) - set(self.video_keys))}')
+                                   f'{", ".join(set(self.features) - set(self.picture_keys))}')
         wanted = list(dict.fromkeys([*keys, 'index']))
         files = dict.fromkeys(episode.data_file for episode in self.episodes)
-        parts = [_read_table(file, wanted) for file in files]
+        parts = [read_table(file, wanted) for file in files]
         try:
             table = pa.concat_tables(parts).slice(0, self.row_count)
         except pa.ArrowException as error:
             raise DatasetError(f'{self.folder}: the data files do not hold the same columns: '
                                f'{error}. {REMEDY}') from error
-        found = {key: self._column(table[key], key) for key in wanted}
+        found = {key: self._values(table, key) for key in wanted}
         if not np.array_equal(found['index'], np.arange(self.row_count)):
             raise DatasetError(f'{self.folder}: the data files do not hold rows 0 to '
                                f'{self.row_count - 1} in order; the dataset is incomplete')
@@ -163,9 +182,15 @@ class LeRobotReader:
         Decode a camera's frames, one per row, in order.
 
         :param key: A camera's key.
-        :return: Iterator of uint8 ``(height, width, channels)``.
-        :raises DatasetError: if a video is missing, truncated or has no frame at a row's time.
+        :return: Iterator of ``(height, width, channels)``: uint8, or depth in uint16 or float32.
+        :raises DatasetError: if a video is missing, truncated or has no frame at a row's time,
+            or if a picture cannot be decoded.
         """
+        if self.features[key]['dtype'] == 'image':
+            for episode in self.episodes:
+                for table in self.tables(episode, [key]):
+                    yield from self._values(table, key)
+            return
         shape = tuple(self.features[key]['shape'])
         for file, times in self._shown(key):
             for picture in read_frames(file, times, channels=shape[2]):
@@ -173,6 +198,55 @@ class LeRobotReader:
                     raise DatasetError(f'{file}: frames are {picture.shape}, info.json says '
                                        f'{shape}')
                 yield picture
+
+    def read_episodes(self):
+        """
+        Read everything, few rows at a time.
+
+        :return: Iterator of ``(task, rows)``, rows an iterator of ``{key: array}`` for every key
+            of ``row_features``, to be exhausted before the next episode.
+        :raises DatasetError: as soon as something is missing, damaged or inconsistent.
+        """
+        rows = self._rows()
+        for episode in self.episodes:
+            if len(episode.tasks) != 1:
+                raise DatasetError(f'{self.folder}: episode {episode.index} has '
+                                   f'{len(episode.tasks)} tasks, other formats keep one sentence '
+                                   'per episode; leave it out with `dpr edit --delete`')
+            yield episode.tasks[0], islice(rows, episode.length)
+
+    def tables(self, episode, columns=None):
+        """
+        Read the stored rows of an episode, few at a time.
+
+        :param episode: An ``Episode`` of this dataset.
+        :param columns: Names of columns; None takes all.
+        :return: Iterator of arrow tables, in order.
+        :raises DatasetError: if the data file is missing, damaged or does not hold the episode.
+        """
+        before = self._file_begins[episode.data_file]
+        return read_rows(episode.data_file, episode.first - before, episode.end - before, columns)
+
+    def _rows(self):
+        """Yield every row."""
+        keys = [key for key in self.row_features if key not in self.video_keys]
+        videos = {key: self.frames(key) for key in self.video_keys}
+        for episode in self.episodes:
+            index = episode.first
+            for table in self.tables(episode, [*keys, 'index']):
+                if table['index'].to_pylist() != list(range(index, index + len(table))):
+                    raise DatasetError(f'{episode.data_file} does not hold rows {episode.first} '
+                                       f'to {episode.end - 1}; the dataset is incomplete')
+                index += len(table)
+                columns = {key: self._values(table, key) for key in keys}
+                for place in range(len(table)):
+                    yield {key: next(videos[key]) if key in videos else columns[key][place]
+                           for key in self.row_features}
+
+    def _values(self, table, key):
+        """Return the values of a column."""
+        feature = self.features.get(key, layout.INDEX_FEATURES['index'])
+        return column_values(table[key], key, feature, self.folder)
 
     def _shown(self, key):
         """Group the times of rows by the video file that shows them."""
@@ -188,13 +262,12 @@ class LeRobotReader:
 
     def _read_episodes(self):
         """Read the episode table, as far as ``info.json`` counts it."""
-        files = sorted((self.folder / 'meta/episodes').glob('*/*.parquet'))
         wanted = ['episode_index', 'tasks', 'dataset_from_index', 'dataset_to_index',
                   'data/chunk_index', 'data/file_index']
         for key in self.video_keys:
             wanted += [f'videos/{key}/{name}'
                        for name in ('chunk_index', 'file_index', 'from_timestamp')]
-        rows = [row for file in files for row in _read_table(file, wanted).to_pylist()]
+        rows = [row for table in episode_tables(self.folder, wanted) for row in table.to_pylist()]
         rows = rows[:self.info['total_episodes']]
         if not rows or len(rows) != self.info['total_episodes']:
             raise DatasetError(f'{self.folder}: meta/episodes lists {len(rows)} episodes, '
@@ -222,43 +295,3 @@ class LeRobotReader:
         except (LookupError, ValueError) as error:
             raise DatasetError(f'{self.folder / layout.INFO_PATH}: {template} is '
                                f'{self.info[template]!r}. {REMEDY}') from error
-
-    def _column(self, column, key):
-        """Turn a scalar or list column into one array."""
-        array = column.combine_chunks()
-        is_list = pa.types.is_nested(array.type)
-        try:
-            values = _numbers((array.flatten() if is_list else array).to_numpy(
-                zero_copy_only=False))
-            return values.reshape(len(array), self.features[key]['shape'][0]) if is_list \
-                else values
-        except (AttributeError, ValueError) as error:
-            raise DatasetError(f'{self.folder}: column {key!r} of the data files does not hold '
-                               f'what info.json says: {error}. {REMEDY}') from error
-
-
-def _read_json(path):
-    """Read a JSON file of the dataset."""
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f'cannot read {path}: {error}. Is this the folder of a LeRobotDataset '
-                           'v3.0, as `dpr convert` writes it?') from error
-
-
-def _read_table(path, columns):
-    """Read columns of one parquet file, and nothing but the columns."""
-    try:
-        table = pq.ParquetFile(path).read(columns=columns).select(columns)
-        table.validate(full=True)  # texts of damaged files need not be UTF-8
-        return table.replace_schema_metadata()
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise DatasetError(f'cannot read {path}: {error}. The dataset is incomplete') from error
-
-
-def _numbers(values):
-    """Turn values into an array, refusing what is no finite number with a ValueError."""
-    array = np.asarray(values)
-    if array.dtype.kind not in 'biuf' or not np.isfinite(array).all():
-        raise ValueError(f'{shown(values)} is not made of finite numbers')
-    return array

@@ -18,9 +18,10 @@ from pathlib import Path
 import shutil
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
-from diffusion_policy_ros.data.datasets.statistics import (
-    merge_statistics, PictureStatistics, vector_statistics)
-from diffusion_policy_ros.data.datasets.video import DEFAULT_CODEC, describe_video, VideoWriter
+from diffusion_policy_ros.data.datasets.episode_rows import checked_row, EpisodeRows
+from diffusion_policy_ros.data.datasets.statistics import DatasetStatistics, RunningStatistics
+from diffusion_policy_ros.data.datasets.video import (
+    check_quality, DEFAULT_CODEC, describe_video, PICTURE_CODEC, VideoWriter)
 from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
@@ -41,65 +42,75 @@ class LeRobotWriter:
     :ivar row_count: Rows in saved episodes.
     """
 
-    def __init__(self, folder, contract, *, codec=DEFAULT_CODEC, crf=None):
+    def __init__(self, folder, contract=None, *, features=None, rate_hz=None, robot_type=None,
+                 codec=DEFAULT_CODEC, crf=None):
         """
         Create the dataset's folder.
 
         :param folder: Folder to create; must not exist, nor ``<name>.part`` beside it.
         :param contract: The ``RobotContract`` that rows follow; it travels in the dataset.
-        :param codec: A key of ``video.CODECS``.
+        :param features: ``{key: {dtype, shape, names}}`` of a row in LeRobot's words, without the
+            index columns; by default those of the contract.
+        :param rate_hz: Rows per second; by default the contract's.
+        :param robot_type: Name of the robot; by default the contract's.
+        :param codec: A key of ``video.CODECS``; ``png`` keeps pictures inside the rows.
         :param crf: Quality of the video, lower is better; None takes the codec's default.
-        :raises DatasetError: if the folder exists or cannot be written, the rate is no whole
-            number, or a camera cannot be stored as video.
+        :raises DatasetError: if the folder exists or cannot be written, or the rate is no whole
+            number.
         """
-        check_storable(contract)
+        check_quality(codec, crf)
+        self._rate_hz = whole_rate(contract.rate_hz if rate_hz is None else rate_hz)
         check_new(folder, DatasetError)
         self._place = Path(folder)
         self.folder = unfinished_path(folder)
         self.episode_count = 0
         self.row_count = 0
-        self._contract = contract
+        self._robot_type = robot_type or (contract.robot if contract else 'unknown')
         self._encoding = {'codec': codec, 'crf': crf}
-        self._features = layout.contract_features(contract)
+        picture = 'image' if codec == PICTURE_CODEC else 'video'
+        features = features or layout.contract_features(contract, picture)
+        self._row_features = layout.without_index(features)
+        self._features = {**self._row_features, **layout.INDEX_FEATURES}
         self._video_keys = [k for k, f in self._features.items() if f['dtype'] == 'video']
         self._tasks = []
-        self._statistics = {}
-        try:
-            with layout.writing(self.folder), \
-                    layout.replacing(self.folder / layout.CONTRACT_PATH) as temporary:
-                temporary.write_text(contract.to_yaml(), encoding='utf-8')
-        except DatasetError:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
+        self._statistics = DatasetStatistics()
+        self._create(contract)
         self._begin()
 
     def add_row(self, values, *, tick_ns, ages_ns) -> None:
         """
-        Append one row to the episode in flight.
+        Append one row of a contract to the episode in flight.
 
-        :param values: ``{dataset key: array}``: pictures uint8 ``(height, width, channels)``,
-            vectors and ``action`` float32 ``(entries,)`` in robot units.
+        :param values: ``{dataset key: array}``: pictures ``(height, width, channels)``, vectors
+            and ``action`` float32 ``(entries,)`` in robot units.
         :param tick_ns: Time of the row, ns.
         :param ages_ns: ``{topic: age}`` of each stream's sample at the tick, ns.
         :raises DatasetError: if a value is missing or has another shape, or if the disk refuses
             to be written.
         """
-        row = {**values, layout.TICK_KEY: tick_ns}
-        row[layout.AGE_KEY] = [ages_ns[name] for name in self._features[layout.AGE_KEY]['names']]
-        for key in (*self._columns, *self._video_keys):
-            _check(key, row, self._features[key])
-        for key, column in self._columns.items():
-            column.append(row[key])
+        ages = [ages_ns[name] for name in self._features[layout.AGE_KEY]['names']]
+        self.add_frame({**values, layout.TICK_KEY: tick_ns, layout.AGE_KEY: ages})
+
+    def add_frame(self, row) -> None:
+        """
+        Append one row to the episode in flight.
+
+        :param row: ``{key: value}`` for every feature but the index columns.
+        :raises DatasetError: if a value is missing or has another shape, or if the disk refuses
+            to be written.
+        """
+        row = checked_row(row, self._row_features)
         for key in self._video_keys:
             if key not in self._videos:
                 self._videos[key] = self._open_video(key)
             self._videos[key].write(row[key])
-            self._pictures[key].add(row[key])
+        with layout.writing(self.folder):
+            self._rows.add(row)
 
     @property
     def pending_rows(self) -> int:
         """Return the number of rows in the episode in flight."""
-        return len(self._columns[layout.TICK_KEY])
+        return self._rows.count
 
     def save_episode(self, task) -> None:
         """
@@ -112,23 +123,27 @@ class LeRobotWriter:
             raise DatasetError('an episode without rows cannot be saved')
         if task not in self._tasks:
             self._tasks.append(task)
-        columns = self._full_columns(self._tasks.index(task))
-        statistics = {key: vector_statistics(values) for key, values in columns.items()}
-        statistics.update({key: self._pictures[key].result() for key in self._video_keys})
+        numbers = self._numbers(self._tasks.index(task))
+        self._rows.finish()
+        statistics = {**self._rows.statistics(), **_statistics_of(numbers)}
+        histograms = {key: found.histogram for key, found in statistics.items()
+                      if isinstance(found, RunningStatistics)}
+        statistics = {key: statistics[key].result() for key in self._features if key in statistics}
         with layout.writing(self.folder):
             for key, video in self._videos.items():
                 video.close()
                 video.path.replace(self._video_path(key))
-            layout.write_parquet(self._path(layout.DATA_PATH), self._data_table(columns))
+            self._rows.write(self._path(layout.DATA_PATH), self._features, numbers)
             layout.write_parquet(self._path(layout.EPISODES_PATH),
                                  self._episode_table(task, statistics))
-            self._commit(statistics)
+            self._commit(statistics, histograms)
         self._begin()
 
     def discard_episode(self) -> None:
         """Drop the rows in flight."""
         for video in self._videos.values():
             video.discard()
+        self._rows.discard()
         self._begin()
 
     def close(self) -> None:
@@ -159,13 +174,22 @@ class LeRobotWriter:
             shutil.rmtree(self.folder)
         return self.episode_count > 0
 
+    def _create(self, contract):
+        """Create the folder, with the contract in it."""
+        try:
+            with layout.writing(self.folder):
+                (self.folder / 'meta').mkdir(parents=True)
+                if contract is not None:
+                    with layout.replacing(self.folder / layout.CONTRACT_PATH) as temporary:
+                        temporary.write_text(contract.to_yaml(), encoding='utf-8')
+        except DatasetError:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
     def _begin(self):
         """Start an empty episode."""
-        skipped = {**layout.INDEX_FEATURES, **dict.fromkeys(self._video_keys)}
-        self._columns = {key: [] for key in self._features if key not in skipped}
         self._videos = {}
-        self._pictures = {key: PictureStatistics(self._features[key]['shape'][2])
-                          for key in self._video_keys}
+        self._rows = EpisodeRows(self._row_features, self.folder / 'data' / 'rows.tmp')
 
     def _path(self, template, **names):
         """Return the path of a file of the episode in flight."""
@@ -180,30 +204,17 @@ class LeRobotWriter:
         path = self._video_path(key)
         with layout.writing(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
-        return VideoWriter(path.with_name(f'{path.name}.tmp'), rate_hz=int(self._contract.rate_hz),
+        return VideoWriter(path.with_name(f'{path.name}.tmp'), rate_hz=self._rate_hz,
                            shape=self._features[key]['shape'], **self._encoding)
 
-    def _full_columns(self, task_index):
-        """Turn the rows in flight into arrays and number them."""
+    def _numbers(self, task_index):
+        """Return the index columns of the rows in flight."""
         rows = self.pending_rows
         frame = np.arange(rows, dtype=np.int64)
-        columns = {key: np.asarray(column, dtype=self._features[key]['dtype'])
-                   for key, column in self._columns.items()}
         return {
-            **columns, 'timestamp': (frame / self._contract.rate_hz).astype(np.float32),
+            'timestamp': (frame / self._rate_hz).astype(np.float32),
             'frame_index': frame, 'episode_index': np.full(rows, self.episode_count),
             'index': self.row_count + frame, 'task_index': np.full(rows, task_index)}
-
-    def _data_table(self, columns):
-        """Build the data file of the episode in flight."""
-        schema = layout.data_schema(self._features)
-        arrays = []
-        for field in schema:
-            flat = pa.array(columns[field.name].ravel())
-            fixed = pa.types.is_fixed_size_list(field.type)
-            arrays.append(pa.FixedSizeListArray.from_arrays(flat, field.type.list_size)
-                          if fixed else flat)
-        return pa.table([a.cast(f.type) for a, f in zip(arrays, schema)], schema=schema)
 
     def _episode_table(self, task, statistics):
         """Build the one metadata row of the episode in flight."""
@@ -215,23 +226,23 @@ class LeRobotWriter:
         for key in self._video_keys:
             row.update({f'videos/{key}/{name}': number for name, number in numbers.items()})
             row[f'videos/{key}/from_timestamp'] = 0.0
-            row[f'videos/{key}/to_timestamp'] = self.pending_rows / self._contract.rate_hz
+            row[f'videos/{key}/to_timestamp'] = self.pending_rows / self._rate_hz
         for key, found in statistics.items():
             row.update({f'stats/{key}/{name}': v.tolist() for name, v in found.items()})
         row.update({f'meta/episodes/{name}': number for name, number in numbers.items()})
         return pa.Table.from_pylist([row])
 
-    def _commit(self, statistics):
+    def _commit(self, statistics, histograms):
         """Count the episode: totals, then ``info.json`` as the last step."""
-        for key, found in statistics.items():
-            before = self._statistics.get(key)
-            self._statistics[key] = merge_statistics(before, found) if before else found
-            if key in self._video_keys and 'info' not in self._features[key]:
-                self._features[key]['info'] = describe_video(self._video_path(key))
+        self._statistics.add_episode(statistics, histograms)
+        for key in self._video_keys:
+            if 'info' not in self._features[key]:
+                self._features[key] = {**self._features[key],
+                                       'info': describe_video(self._video_path(key))}
         layout.write_parquet(self.folder / layout.TASKS_PATH, layout.task_table(self._tasks))
         layout.write_json(self.folder / layout.STATS_PATH, {
             key: {name: value.tolist() for name, value in found.items()}
-            for key, found in self._statistics.items()})
+            for key, found in self._statistics.result().items()})
         self.episode_count += 1
         self.row_count += self.pending_rows
         layout.write_json(self.folder / layout.INFO_PATH, self._info())
@@ -239,11 +250,11 @@ class LeRobotWriter:
     def _info(self):
         """Return the content of ``info.json``."""
         return {
-            'codebase_version': layout.CODEBASE_VERSION, 'robot_type': self._contract.robot,
+            'codebase_version': layout.CODEBASE_VERSION, 'robot_type': self._robot_type,
             'total_episodes': self.episode_count, 'total_frames': self.row_count,
             'total_tasks': len(self._tasks), 'chunks_size': layout.FILES_PER_CHUNK,
             'data_files_size_in_mb': 100, 'video_files_size_in_mb': 200,
-            'fps': int(self._contract.rate_hz), 'splits': {'train': f'0:{self.episode_count}'},
+            'fps': self._rate_hz, 'splits': {'train': f'0:{self.episode_count}'},
             'data_path': layout.DATA_PATH,
             'video_path': layout.VIDEO_PATH if self._video_keys else None,
             'features': self._features}
@@ -254,23 +265,27 @@ def check_storable(contract):
     Refuse what the format cannot hold.
 
     :param contract: ``RobotContract``.
-    :raises DatasetError: if the rate is no whole number, or a camera cannot be stored as video.
+    :raises DatasetError: if the rate is no whole number.
     """
-    if contract.rate_hz != int(contract.rate_hz):
-        raise DatasetError(f'rate_hz is {contract.rate_hz:g}; a dataset needs a whole number of '
+    whole_rate(contract.rate_hz)
+
+
+def whole_rate(rate_hz) -> int:
+    """
+    Return a rate as the format holds it.
+
+    :param rate_hz: Rows per second.
+    :raises DatasetError: if it is no whole number.
+    """
+    if rate_hz != int(rate_hz):
+        raise DatasetError(f'rate_hz is {rate_hz:g}; a dataset needs a whole number of '
                            'rows per second. Choose one in the contract')
-    for stream in contract.observations:
-        if stream.is_image and stream.image.encoding not in ('rgb8', 'mono8'):
-            raise DatasetError(f'{stream.key}: {stream.image.encoding} pictures do not fit into '
-                               'an 8-bit video; use rgb8 or mono8, or take the stream out of the '
-                               'contract')
+    return int(rate_hz)
 
 
-def _check(key, row, feature):
-    """Refuse a row that lacks a value or has one of another shape."""
-    if key not in row:
-        raise DatasetError(f'the row has no {key!r}; it has: {", ".join(row)}')
-    value = row[key]
-    if list(np.shape(value)) != feature['shape'] and feature['shape'] != [1]:
-        raise DatasetError(f'{key!r} has shape {list(np.shape(value))}, the contract says '
-                           f'{feature["shape"]}')
+def _statistics_of(numbers):
+    """Return the statistics of the index columns, of which each row has one number."""
+    found = {key: RunningStatistics((1,), values.dtype) for key, values in numbers.items()}
+    for key, values in numbers.items():
+        found[key].add(values)
+    return found

@@ -15,7 +15,9 @@
 """Read Diffusion Policy's zarr replay buffers: arrays over the rows of many episodes."""
 
 from pathlib import Path
+import zipfile
 
+from diffusion_policy_ros.data.datasets.notes import ATTRIBUTE
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 
@@ -26,6 +28,7 @@ class ReplayBuffer:
 
     :ivar path: Folder (or ``.zarr.zip``) of the buffer.
     :ivar episode_ends: int64 ``(episodes,)``, exclusive end row of each episode.
+    :ivar note: The text that we leave in buffers of our own, None elsewhere; see ``notes.py``.
     """
 
     def __init__(self, path):
@@ -35,13 +38,14 @@ class ReplayBuffer:
         :param path: Folder (or ``.zarr.zip``) with ``data/<array>`` and ``meta/episode_ends``.
         :raises DatasetError: if it is no such folder, or has no episode.
         """
-        import zarr  # takes most of a second, and only imports and replays need it
         self.path = Path(path)
         try:
-            group = zarr.open(str(path), mode='r')
+            group = _open(path)
             self.episode_ends = np.asarray(group['meta/episode_ends'][:], dtype=np.int64)
             self._data = group['data']
-        except (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
+            self.note = group.attrs.get(ATTRIBUTE)
+        except (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError,
+                zipfile.BadZipFile) as error:
             raise DatasetError(f'{path} is not a Diffusion Policy replay buffer: {error}. It must '
                                'hold "data" and "meta/episode_ends"') from error
         if not len(self.episode_ends):
@@ -54,6 +58,11 @@ class ReplayBuffer:
     def __len__(self):
         """Return the number of episodes."""
         return len(self.episode_ends)
+
+    @property
+    def names(self) -> list:
+        """Return the names of the arrays, sorted."""
+        return sorted(self._data)
 
     def array(self, name, entries=None):
         """
@@ -104,3 +113,11 @@ class ReplayBuffer:
                                f'{len(self) - 1}')
         first = int(self.episode_ends[episode - 1]) if episode else 0
         return slice(first, int(self.episode_ends[episode]))
+
+
+def _open(path):
+    """Open the root group, in a folder or a zip file."""
+    import zarr  # takes most of a second, and only imports and replays need it
+    if Path(path).is_file():
+        return zarr.open_group(zarr.storage.ZipStore(str(path), mode='r'), mode='r')
+    return zarr.open(str(path), mode='r')

@@ -54,8 +54,11 @@ CODECS = {
     'h264': Encoding('libx264', 'yuv444p', 12, 51),
     'h264-lossless': Encoding('libx264rgb', 'rgb24'),
     'av1': Encoding('libsvtav1', 'yuv420p', 30, 63),
+    'png': Encoding('png', 'rgb24'),
 }
 DEFAULT_CODEC = 'h264'
+# Not a video: pictures are kept one by one inside the rows.
+PICTURE_CODEC = 'png'
 
 
 def check_quality(codec, crf) -> None:

@@ -14,9 +14,12 @@
 
 """A recorded episode is a bag that rosbags and rosbag2 read, and is never overwritten."""
 
+import os
 import shutil
+import threading
 
 from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.bags import durable
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.errors import BagError
 import numpy as np
@@ -182,3 +185,96 @@ def test_discarding_what_is_gone_succeeds(tmp_path, contract):
     bag.discard()
     with EpisodeBag(tmp_path / 'bag', contract) as bag:
         bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
+
+
+def test_contract_and_task_are_on_the_disk_before_the_first_message(
+        tmp_path, contract, monkeypatch):
+    """Whoever is killed then has left what a repair needs; a closed bag has no such note."""
+    synced = []
+    for name in ('fsync', 'fdatasync'):
+        monkeypatch.setattr(os, name, lambda number: synced.append(
+            os.readlink(f'/proc/self/fd/{number}')))
+    bag = EpisodeBag(tmp_path / 'bag', contract, task='push', fields={'episode': '7'})
+    note = durable.read_note(bag.path)
+    assert parse_contract(note['contract']) == contract
+    assert (note['task'], note['episode']) == ('push', '7')
+    bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
+    bag.flush()
+    bag._sync.close()
+    assert synced == [str(bag.path / durable.NOTE), str(bag.path), str(tmp_path),
+                      str(bag.path / 'bag.mcap')]
+    bag._sync = None
+    synced.clear()
+    bag.close()
+    assert {str(bag.path / name) for name in ('bag.mcap', 'metadata.yaml')} <= set(synced)
+    assert sorted(p.name for p in bag.path.iterdir()) == ['bag.mcap', 'metadata.yaml']
+
+
+def test_what_was_flushed_is_brought_to_the_disk_by_another_thread(
+        tmp_path, contract, monkeypatch):
+    """A power loss costs no more than a kill, and a slow disk does not hold the recording up."""
+    bag = EpisodeBag(tmp_path / 'bag', contract)
+    begun, may_end, sizes = threading.Event(), threading.Event(), []
+
+    def slow(number):
+        sizes.append(os.fstat(number).st_size)
+        begun.set()
+        assert may_end.wait(60)
+
+    monkeypatch.setattr(os, 'fdatasync', slow)
+    bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
+    bag.flush()
+    assert begun.wait(60) and sizes == [bag.size_bytes] and bag.size_bytes > 100
+    bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 6)
+    bag.flush()
+    may_end.set()
+    bag.close()
+    assert sizes[1] > sizes[0]
+
+
+def test_a_disk_that_does_not_take_what_was_flushed_is_told_at_the_next(
+        tmp_path, contract, monkeypatch):
+    """Nobody waits for the thread, so that the next one says it."""
+    def fail(number):
+        raise OSError(5, 'Input/output error')
+
+    bag = EpisodeBag(tmp_path / 'bag', contract)
+    monkeypatch.setattr(os, 'fdatasync', fail)
+    with pytest.raises(BagError, match='Input/output error; make room'):
+        for _ in range(1000):
+            bag.flush()
+            threading.Event().wait(0.01)
+    bag.close()
+
+
+def test_fields_may_be_set_until_the_end(tmp_path, contract):
+    """How it went is known when it is over."""
+    with EpisodeBag(tmp_path / 'bag', contract) as bag:
+        bag.set_field('outcome', 'success')
+    with Reader(tmp_path / 'bag') as reader:
+        assert reader.storage.metadata.custom['outcome'] == 'success'
+
+
+def test_a_type_that_nobody_knows_is_taken_with_its_definition(tmp_path, contract):
+    """As a repair copies it."""
+    text = 'my_msgs/Part part\n' + '=' * 80 + '\nMSG: my_msgs/Part\nint32 x'
+    with EpisodeBag(tmp_path / 'bag', contract) as bag:
+        bag.write('/x', 'my_msgs/msg/Mine', b'\0\1\0\0\1\0\0\0', 1, text)
+        for bad, said in (('!', 'cannot be read'), ('no definition', 'Other is incomplete')):
+            with pytest.raises(BagError, match=said):
+                bag.write('/y', 'my_msgs/msg/Other', b'', 1, bad)
+    with Reader(tmp_path / 'bag') as reader:
+        ((connection, _, data),) = reader.messages()
+    assert connection.msgtype == 'my_msgs/msg/Mine' and 'int32 x' in connection.msgdef.data
+    assert bytes(data)[4:] == b'\1\0\0\0'
+
+
+def test_a_bag_that_cannot_be_begun_leaves_nothing(tmp_path, contract, monkeypatch):
+    """An empty folder would be taken for an episode."""
+    def fail(*arguments):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(durable, 'write_note', fail)
+    with pytest.raises(BagError, match='cannot create the bag .*No space left on device'):
+        EpisodeBag(tmp_path / 'bag', contract)
+    assert not list(tmp_path.iterdir())

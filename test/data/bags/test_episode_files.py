@@ -14,7 +14,10 @@
 
 """Numbering resumes after everything that is there, finished or not."""
 
-from diffusion_policy_ros.data.bags.episode_files import episode_path, finished_bags, next_number
+from diffusion_policy_ros.data.bags.episode_files import (
+    all_episodes, episode_path, finished_bags, next_number, set_aside)
+from diffusion_policy_ros.errors import BagError
+import pytest
 
 
 def test_numbering_begins_at_zero_and_needs_no_folder(tmp_path):
@@ -37,3 +40,29 @@ def test_only_closed_bags_are_finished_and_come_in_order(tmp_path):
             (path / 'metadata.yaml').touch()
     assert finished_bags(tmp_path) == [
         episode_path(tmp_path, 3), episode_path(tmp_path, 1_000_000)]
+
+
+def test_what_is_set_aside_is_moved_and_never_overwrites(tmp_path):
+    for content in ('first', 'second', 'third'):
+        path = episode_path(tmp_path, 4)
+        path.mkdir()
+        (path / 'file').write_text(content)
+        place = set_aside(path, 'discarded')
+        assert not path.exists() and (place / 'file').read_text() == content
+    assert {p.name: (p / 'file').read_text() for p in (tmp_path / 'discarded').iterdir()} == {
+        'episode_000004': 'first', 'episode_000004_2': 'second', 'episode_000004_3': 'third'}
+    assert all_episodes(tmp_path) == [] and next_number(tmp_path) == 0
+
+
+def test_what_cannot_be_moved_is_named(tmp_path):
+    (tmp_path / 'discarded').write_text('a file')
+    path = episode_path(tmp_path, 0)
+    path.mkdir()
+    with pytest.raises(BagError, match='episode_000000 could not be moved to .*discarded'):
+        set_aside(path, 'discarded')
+    assert path.is_dir()
+
+
+def test_a_number_whose_bag_is_being_repaired_is_taken(tmp_path):
+    (tmp_path / 'repairing' / 'episode_000008').mkdir(parents=True)
+    assert next_number(tmp_path) == 9

@@ -149,11 +149,10 @@ def test_bad_bags_alone_are_told_by_what_is_wrong_with_them(tmp_path, demonstrat
     """Not by the contract that could not be read from them."""
     bags = [demonstration.write_bag(tmp_path / name, range(10)) for name in 'ab']
     spoil_contract(bags[0])
-    storage = tmp_path / 'b/b.mcap'
-    storage.write_bytes(storage.read_bytes()[:-50])
+    (tmp_path / 'b/b.mcap').write_bytes(b'no bag at all')
     summary = convert(*bags)
     assert (summary.episodes, summary.skipped) == (0, 2)
-    assert 'rate_hz' in summary.notes[0] and 'It is truncated' in summary.notes[1]
+    assert 'rate_hz' in summary.notes[0] and 'cannot read the bag' in summary.notes[1]
     assert not (tmp_path / 'dataset').exists()
 
 
@@ -209,7 +208,7 @@ def test_ages_are_those_of_the_rows_in_the_dataset(tmp_path, demonstration, conv
             for topic, message, t in demonstration.messages([k])]
     summary = convert(write(demonstration, tmp_path / 'a', late))
     assert summary.rows == 20 and '6 rows left out' in summary.notes[0]
-    assert {len(ages) for ages in summary.ages_ns.values()} == {20}
+    assert {ages.count for ages in summary.ages.values()} == {20}
     assert summary.age_table()['block_pose'] == (0.0, 0.0)
 
 
@@ -229,8 +228,7 @@ def test_a_dataset_is_not_written_into_a_bag(tmp_path, demonstration, convert):
 def test_a_bad_bag_is_skipped_and_the_others_converted(tmp_path, demonstration, convert):
     """One sentence says which and why."""
     bags = [demonstration.write_bag(tmp_path / name, range(10)) for name in 'abc']
-    storage = tmp_path / 'b/b.mcap'
-    storage.write_bytes(storage.read_bytes()[:-50])
+    (tmp_path / 'b/b.mcap').write_bytes(b'no bag at all')
     summary = convert(*bags)
     assert (summary.episodes, summary.skipped) == (2, 1)
     assert len(summary.notes) == 1 and f'{bags[1]}: skipped: cannot read' in summary.notes[0]

@@ -80,6 +80,28 @@ def test_so101_frames_of_episodes_inside_one_av1_video(shared_data):
     assert np.array_equal(found[0], first.to_ndarray(format='rgb24'))
 
 
+def test_real_datasets_give_all_their_rows(shared_data):
+    """One by one, with every column and every frame, as the whole columns say."""
+    for name, count in ((SO101, 200), (PUSHT, 300)):
+        reader = LeRobotReader(shared_data / name)
+        keys = [key for key in reader.row_features if key not in reader.video_keys]
+        wanted = reader.columns(keys)
+        if name == PUSHT:  # its video is not there
+            reader.info['features'].pop('observation.image')
+        task, rows = next(reader.read_episodes())
+        assert task == reader.episodes[0].tasks[0]
+        rows = [row for row, _ in zip(rows, range(count))]
+        assert len(rows) == min(count, reader.episodes[0].length)
+        for k, row in enumerate(rows):
+            assert list(row) == list(reader.row_features)
+            for key in keys:
+                assert np.array_equal(row[key], wanted[key][k]), key
+        if reader.video_keys:
+            key = reader.video_keys[0]
+            for row, frame in zip(rows[:30], reader.frames(key)):
+                assert np.array_equal(row[key], frame)
+
+
 @pytest.fixture
 def copy(tmp_path, shared_data):
     """Give a writable copy of a real dataset without its video."""

@@ -15,7 +15,8 @@
 """Statistics agree with numpy over all the values at once."""
 
 from diffusion_policy_ros.data.datasets.statistics import (
-    merge_statistics, PictureStatistics, QUANTILES, vector_statistics)
+    DatasetStatistics, merge_statistics, picture_statistics, PictureStatistics, QUANTILES,
+    RunningStatistics, vector_statistics)
 import numpy as np
 import pytest
 
@@ -65,3 +66,52 @@ def test_merged_statistics_equal_those_of_all_rows(cut):
     whole = vector_statistics(values)
     for name in ('min', 'max', 'mean', 'std', 'count'):
         assert np.allclose(merged[name], whole[name], rtol=1e-12), name
+
+
+@pytest.mark.parametrize('shape, dtype', [((3,), np.float32), ((1,), np.int64), ((2, 3), float),
+                                          ((1,), bool)])
+def test_running_statistics_are_those_of_all_rows_at_once(shape, dtype):
+    """In the shape of a row; exact but for the quantiles."""
+    values = np.random.default_rng(3).normal(scale=9, size=(500, *shape)).astype(dtype)
+    running = RunningStatistics(shape, dtype)
+    for block in np.split(values, [1, 60, 61, 400]):
+        running.add(block)
+    found, whole = running.result(), vector_statistics(values.astype(np.float64))
+    for name in ('min', 'max', 'mean', 'std'):
+        assert found[name].shape == shape
+        assert np.allclose(found[name].ravel(), whole[name], rtol=1e-12, atol=1e-15), name
+    assert found['count'].tolist() == [500]
+    for name, q in QUANTILES.items():
+        exact = np.quantile(values.astype(float), q, axis=0, method='lower')
+        assert found[name].shape == shape
+        assert (np.abs(found[name] - exact) <= np.ptp(values.astype(float), axis=0) / 2048).all()
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.float32])
+def test_depth_statistics_are_in_the_unit_of_the_pixels(dtype):
+    """Not in [0, 1], which depth has no meaning in."""
+    pictures = np.random.default_rng(4).integers(0, 60000, (5, 20, 30, 1)).astype(dtype)
+    statistics = picture_statistics({'shape': [20, 30, 1]}, dtype)
+    for picture in pictures:
+        statistics.add(picture)
+    found = statistics.result()
+    pixels = pictures.astype(np.float64).ravel()
+    assert found['count'].tolist() == [5]
+    for name, value in (('min', pixels.min()), ('max', pixels.max()), ('mean', pixels.mean()),
+                        ('std', pixels.std())):
+        assert found[name].shape == (1, 1, 1)
+        assert np.allclose(found[name], value, rtol=1e-9), name
+    assert np.allclose(found['q50'], np.median(pixels), atol=60)
+
+
+def test_quantiles_of_a_dataset_are_those_of_all_rows_and_no_mean_of_episodes():
+    """Episodes that differ: their mean median would be 55, which no row is near."""
+    statistics = DatasetStatistics()
+    for values in (np.zeros((60, 1)), np.full((50, 1), 110.0)):
+        episode = RunningStatistics((1,), np.float64)
+        episode.add(values)
+        statistics.add_episode({'x': episode.result()}, {'x': episode.histogram})
+    found = statistics.result()['x']
+    assert found['q50'] == pytest.approx(0, abs=0.06)
+    assert found['q90'] == pytest.approx(110, abs=0.06)
+    assert found['mean'].tolist() == [50] and found['count'].tolist() == [110]

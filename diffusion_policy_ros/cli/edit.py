@@ -1,0 +1,153 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`dpr edit`: delete episodes of a dataset, split it, merge several, append to one."""
+
+from pathlib import Path
+import sys
+
+DESCRIPTION = """
+Delete episodes of a LeRobotDataset v3.0, split it, merge several, or append to one. Videos are
+hard-linked, or copied where the disk has no links, and never encoded again; the numbers of
+episodes and rows, the task table and the statistics are written anew. Datasets that become one
+must agree in features, rate and contract. The dataset that is read stays as it is, except with
+--append: there the new one takes its place when it is whole. Exit code: 0 done, 1 it failed
+(stderr says why; nothing is changed), 2 wrong usage.
+"""
+USAGE_ERROR = 2
+# More would be a slip of the keyboard, not a dataset.
+MAX_EPISODES = 10_000_000
+
+
+def add_arguments(parser) -> None:
+    """
+    Declare the arguments.
+
+    :param parser: An ``argparse.ArgumentParser``.
+    """
+    parser.description = DESCRIPTION
+    parser.add_argument('dataset', type=Path, help='folder of the dataset')
+    act = parser.add_mutually_exclusive_group(required=True)
+    act.add_argument('--delete', metavar='EPISODES',
+                     help='leave these episodes out, such as 3,5-7; the rest goes to --out')
+    act.add_argument('--split', nargs='+', metavar='NAME=EPISODES',
+                     help='make a dataset of each, such as train=0-89 test=90-99, in --out')
+    act.add_argument('--merge', nargs='+', type=Path, metavar='OTHER',
+                     help='add the episodes of these datasets; all goes to --out')
+    act.add_argument('--append', nargs='+', type=Path, metavar='OTHER',
+                     help='add the episodes of these datasets to the dataset itself')
+    parser.add_argument('--out', type=Path,
+                        help='folder to create; an existing one is never overwritten')
+
+
+def run(args) -> int:
+    """
+    Carry the command out.
+
+    :param args: Parsed arguments.
+    :return: Exit code: 0 done, 2 wrong usage.
+    :raises DiffusionPolicyError: if it cannot be done; ``dpr`` exits with 1.
+    """
+    try:
+        _check_usage(args)
+        deleted = parse_episodes(args.delete) if args.delete is not None else None
+        parts = _parse_parts(args.split) if args.split is not None else None
+    except ValueError as error:
+        print(f'dpr edit: {error}', file=sys.stderr)
+        return USAGE_ERROR
+    if deleted is not None:
+        _delete(args, deleted)
+    elif parts is not None:
+        _split(args, parts)
+    else:
+        _join(args)
+    return 0
+
+
+def parse_episodes(text) -> list:
+    """
+    Read a list of episode numbers.
+
+    :param text: Numbers and ranges that include their ends, such as ``3,5-7``.
+    :return: The numbers in the order in which they are written.
+    :raises ValueError: naming the part that is none.
+    """
+    found = []
+    for part in text.split(','):
+        first, dash, last = part.strip().partition('-')
+        last = last if dash else first
+        is_whole = all(end.isascii() and end.isdigit() and len(end) < 9 for end in (first, last))
+        if not is_whole or not int(first) <= int(last) < MAX_EPISODES:
+            raise ValueError(f'episodes {text!r}: {part.strip()!r} is no number and no range such '
+                             'as 5-7')
+        found += range(int(first), int(last) + 1)
+    return found
+
+
+def _check_usage(args):
+    """Refuse arguments that do not go together."""
+    if args.append is not None and args.out is not None:
+        raise ValueError('--append changes the dataset itself; use --merge to make a new one in '
+                         '--out')
+    if args.append is None and args.out is None:
+        raise ValueError('--out is missing: the folder to create')
+
+
+def _parse_parts(texts):
+    """Read ``NAME=EPISODES`` arguments."""
+    parts = {}
+    for text in texts:
+        name, equals, episodes = text.partition('=')
+        if not equals:
+            raise ValueError(f'--split {text!r}: write NAME=EPISODES, such as train=0-89')
+        if name in parts:
+            raise ValueError(f'--split: {name!r} is named twice')
+        parts[name] = parse_episodes(episodes)
+    return parts
+
+
+def _delete(args, episodes):
+    """Leave episodes out."""
+    from diffusion_policy_ros.data.datasets.edit import delete_episodes, shared_videos
+    from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+    _tell(delete_episodes(args.dataset, episodes, args.out))
+    for file in shared_videos(LeRobotReader(args.dataset), episodes):
+        print(f'note: {file} is one video of deleted and of kept episodes; it stays whole, so the '
+              'new dataset still has the pictures of the deleted ones in it', file=sys.stderr)
+
+
+def _split(args, parts):
+    """Make several datasets."""
+    from diffusion_policy_ros.data.datasets.edit import split_dataset
+    from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+    made = split_dataset(args.dataset, parts, args.out)
+    for dataset in made.values():
+        _tell(dataset)
+    rest = len(LeRobotReader(args.dataset).episodes) - sum(map(len, parts.values()))
+    if rest:
+        print(f'note: {rest} episodes are in no part', file=sys.stderr)
+
+
+def _join(args):
+    """Make one dataset of several."""
+    from diffusion_policy_ros.data.datasets.edit import append_datasets, merge_datasets
+    if args.append is not None:
+        _tell(append_datasets(args.dataset, args.append))
+    else:
+        _tell(merge_datasets([args.dataset, *args.merge], args.out))
+
+
+def _tell(dataset):
+    """Say what was made."""
+    print(f'{len(dataset.episodes)} episodes with {dataset.row_count} rows -> {dataset.folder}')

@@ -1,0 +1,144 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What `dpr info` tells of a bag."""
+
+from diffusion_policy_ros.cli.info import describe_contract, size_of
+from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.bags import mcap_file, ros1_file, sqlite3_file
+from diffusion_policy_ros.data.bags.bag_paths import (
+    find_bags, is_bag_folder, is_storage_name, storage_files)
+from diffusion_policy_ros.data.bags.recording import Recording
+from diffusion_policy_ros.data.bags.survey import ZSTD_MAGIC
+from diffusion_policy_ros.errors import BagError, ContractError
+import yaml
+
+STORAGES = ((mcap_file.MAGIC, 'mcap'), (sqlite3_file.MAGIC, 'sqlite3'),
+            (ros1_file.MAGIC, 'ROS 1 bag'))
+# The first chunk of an mcap file comes before this many bytes of schemas.
+HEAD_BYTES = 1 << 20
+
+
+def is_bag(path) -> bool:
+    """
+    Tell whether a path is one bag, or holds bags.
+
+    :param path: ``pathlib.Path`` of something that exists.
+    """
+    try:
+        return bool(find_bags(path)) if path.is_dir() else is_storage_name(path.name)
+    except BagError:
+        return False
+
+
+def describe_bag(path) -> dict:
+    """
+    Describe a bag; every message is found, none is decoded.
+
+    :param path: Its path.
+    :return: Facts by name, as ``info.describe``.
+    :raises BagError: if nothing of it can be read, or it is a folder of bags.
+    """
+    found = find_bags(path)
+    if found != [path]:
+        raise BagError(f'{path} holds {len(found)} bags; name one, such as {found[0]}')
+    is_folder = path.is_dir() and is_bag_folder(path)
+    recording = Recording(path, is_folder=is_folder)
+    try:
+        return _facts(path, recording, storage_files(path) if is_folder else [path])
+    finally:
+        recording.close()
+
+
+def _facts(path, recording, files):
+    """Collect the facts."""
+    counts = recording.counts()
+    times_ns, topics, _ = recording.index(counts)
+    begin_ns, end_ns = (int(times_ns.min()), int(times_ns.max())) if len(times_ns) else (0, 0)
+    custom = dict(recording.metadata.custom_data)
+    return {
+        'kind': 'bag', 'path': str(path), 'storage': _storage(files[0]),
+        'compression': _compression(path, files[0]), 'files': len(files),
+        'size_bytes': size_of(path), 'start_ns': begin_ns, 'duration_s': (end_ns - begin_ns) / 1e9,
+        'messages': len(times_ns), 'contract': _contract(path, custom.pop('contract', None)),
+        'custom data': custom or 'none',
+        'losses': recording.losses(sorted(counts)) or 'none',
+        'topics': [{'topic': topic, 'type': kind, 'messages': count,
+                    'promised': 'not said' if promised is None else promised,
+                    'rate_hz': _rate_hz(times_ns[topics == place])}
+                   for place, (topic, (kind, promised, count)) in enumerate(counts.items())]}
+
+
+def _rate_hz(times_ns):
+    """Return how many messages arrive per second on average; None with one."""
+    span_ns = int(times_ns.max() - times_ns.min()) if len(times_ns) else 0
+    return (len(times_ns) - 1) * 1e9 / span_ns if span_ns > 0 else None
+
+
+def _contract(path, text):
+    """Return the contract in one line."""
+    try:
+        return describe_contract(None if text is None else parse_contract(text, f'in {path}'))
+    except ContractError as error:
+        return f'one that cannot be used: {error}'
+
+
+def _head(file):
+    """Return the first bytes of a file; empty where it cannot be read."""
+    try:
+        with open(file, 'rb') as opened:
+            return opened.read(HEAD_BYTES)
+    except OSError:
+        return b''
+
+
+def _storage(file):
+    """Return the kind of a storage file, by what it is and by its name where it is compressed."""
+    head = _head(file)
+    if head.startswith(ZSTD_MAGIC):
+        return 'sqlite3' if '.db3' in file.name else 'mcap'
+    return next((name for magic, name in STORAGES if head.startswith(magic)), 'unknown')
+
+
+def _compression(path, file):
+    """Return what is compressed, and how."""
+    head = _head(file)
+    if head.startswith(ZSTD_MAGIC):
+        return 'whole files, zstd'
+    if head.startswith(mcap_file.MAGIC):
+        name = _chunk_compression(head)
+        return f'chunks, {name}' if name else 'none'
+    try:
+        told = yaml.safe_load((path / 'metadata.yaml').read_text(encoding='utf-8'))
+        told = told['rosbag2_bagfile_information']
+        return f'each message, {told["compression_format"]}' \
+            if told['compression_mode'].lower() == 'message' else 'none'
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
+        return 'none'
+
+
+def _chunk_compression(head):
+    """Return the compression of the first chunk of an mcap file; empty for none."""
+    position = len(mcap_file.MAGIC)
+    while position + mcap_file.RECORD.size <= len(head):
+        operation, length = mcap_file.RECORD.unpack_from(head, position)
+        position += mcap_file.RECORD.size
+        if operation == mcap_file.CHUNK and position + mcap_file.IN_CHUNK.size < len(head):
+            size = mcap_file.IN_CHUNK.unpack_from(head, position)[-1]
+            begin = position + mcap_file.IN_CHUNK.size
+            return head[begin:begin + size].decode('ascii', 'replace')
+        if operation == mcap_file.MESSAGE:
+            return ''
+        position += length
+    return ''

@@ -1,0 +1,150 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`dpr play`: an episode of a dataset on ROS topics, as if live."""
+
+import os
+from pathlib import Path
+import re
+import subprocess
+import sys
+
+from diffusion_policy_ros.errors import DiffusionPolicyError
+
+DESCRIPTION = """
+Publish an episode of a dataset on the topics of its robot contract, as if the robot were there:
+pictures and joints at their ticks, with stamps of now. It goes to the ROS domain of this shell
+(ROS_DOMAIN_ID), and is refused where another node publishes on one of the topics. Recorded
+commands go below played/, where they move nothing. To record a played episode: play it with
+--wait 20 --with-actions, and start the recorder within that time. Exit code: 0 played to its end,
+1 it could not be (stderr says why), 2 wrong usage, 130 stopped with Ctrl-C.
+"""
+USAGE_ERROR = 2
+PREFIX = 'played'
+
+
+def add_arguments(parser) -> None:
+    """
+    Declare the arguments.
+
+    :param parser: An ``argparse.ArgumentParser``.
+    """
+    parser.description = DESCRIPTION
+    parser.add_argument('dataset', type=Path, help='the dataset')
+    parser.add_argument('--episode', type=int, required=True, metavar='N',
+                        help='number of the episode, counted from 0')
+    parser.add_argument('--contract', type=Path, metavar='YAML',
+                        help='robot contract that names the topics; by default the one in the '
+                             'dataset')
+    parser.add_argument('--rate', type=float, default=1.0, metavar='FACTOR',
+                        help='times as fast as recorded, 0.01 to 100')
+    parser.add_argument('--loop', action='store_true', help='begin again after the last row')
+    parser.add_argument('--start', type=float, default=0.0, metavar='S',
+                        help='leave out the rows before this time of the episode, s')
+    parser.add_argument('--wait', type=float, default=0.0, metavar='S',
+                        help='show the first row, without commands, for so long before, s')
+    parser.add_argument('--original-stamps', action='store_true',
+                        help='stamp messages as they were recorded and publish /clock, for nodes '
+                             'with use_sim_time')
+    parser.add_argument('--with-actions', action='store_true',
+                        help=f'DANGER, this moves a robot that listens: publish the commands on '
+                             f'their own topics, and not below {PREFIX}/')
+
+
+def run(args) -> int:
+    """
+    Run the node ``dataset_player`` until it ends.
+
+    :param args: Parsed arguments.
+    :return: Exit code as the help says.
+    :raises DiffusionPolicyError: if the episode cannot be played.
+    """
+    wrong = _wrong_usage(args)
+    if wrong:
+        print(f'dpr play: {wrong}', file=sys.stderr)
+        return USAGE_ERROR
+    _check_episode(args)
+    if args.with_actions:
+        print('commands go to their own topics: whatever listens there moves', flush=True)
+    return _play(args)
+
+
+def _wrong_usage(args):
+    """Return what is wrong with the arguments, None where nothing is."""
+    if not 0.01 <= args.rate <= 100:
+        return f'--rate is {args.rate:g}; it is from 0.01 to 100'
+    for name in ('start', 'wait'):
+        if not 0 <= getattr(args, name) <= 3600:
+            return f'--{name} is {getattr(args, name):g}; it is from 0 to 3600 s'
+    if args.loop and args.original_stamps:
+        return ('--loop with --original-stamps would set /clock back again and again; choose one '
+                'of them')
+    return None
+
+
+def _check_episode(args):
+    """Refuse what cannot be played before a process is started; say what will be."""
+    from diffusion_policy_ros.contract import load_contract
+    from diffusion_policy_ros.evaluation.dataset_playback import Playback
+    contract = load_contract(args.contract) if args.contract else None
+    playback = Playback(args.dataset, args.episode, contract, args.start)
+    duration_s = playback.rows / playback.contract.rate_hz / args.rate
+    below = '' if args.with_actions else f'{PREFIX}/'
+    print(f'episode {args.episode}: {playback.rows} rows, {duration_s:.1f} s, on '
+          + ', '.join([*playback.observed, *(f'{below}{t}' for t in playback.commanded)])
+          + f', ROS domain {os.environ.get("ROS_DOMAIN_ID") or 0}', flush=True)
+
+
+def _play(args):
+    """Start the node, and pass on what it says until it has ended."""
+    from tempfile import TemporaryDirectory
+
+    from diffusion_policy_ros.cli.children import Children, node_command
+    parameters = {
+        'dataset': args.dataset.resolve(), 'episode': args.episode, 'speed': args.rate,
+        'start_s': args.start, 'wait_s': args.wait, 'loop': args.loop,
+        'original_stamps': args.original_stamps,
+        'command_prefix': '' if args.with_actions else PREFIX}
+    if args.contract:
+        parameters['contract'] = args.contract.resolve()
+    with TemporaryDirectory(prefix='dpr_play_') as folder, \
+            Children(folder, _environment()) as children:
+        player = children.start('dataset_player', node_command('dataset_player', parameters),
+                                stdout=subprocess.PIPE)
+        for line in player.stdout:
+            print(line.decode('utf-8', 'replace'), end='', flush=True)
+        code, log = player.wait(), children.tail('dataset_player')
+        if code != 0:
+            raise DiffusionPolicyError(_last_words(log))
+        for line in log.splitlines():
+            if '[WARN]' in line:
+                print(f'WARNING: {_last_words(line)}', file=sys.stderr)
+    return 0
+
+
+def _environment():
+    """Return the environment of this shell, with a profile that lets pictures through."""
+    from diffusion_policy_ros.dds_profile import profile_variable, uses_large_data
+    from diffusion_policy_ros.share import share_path
+    package_folder = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join([package_folder, *filter(None, [os.environ.get('PYTHONPATH')])])
+    environment = {**os.environ, 'PYTHONPATH': path, 'PYTHONUNBUFFERED': '1'}
+    if not uses_large_data():
+        environment.setdefault(profile_variable(), str(share_path('config', 'fastdds.xml')))
+    return environment
+
+
+def _last_words(log):
+    """Return the last line of a log without what ROS writes before it."""
+    return re.sub(r'^(\[[^]]*\] ?)+: ', '', log.splitlines()[-1])

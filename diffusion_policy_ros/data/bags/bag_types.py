@@ -1,0 +1,115 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Decode a bag's messages by the definitions that it carries itself."""
+
+from diffusion_policy_ros.data.bags.stored import unpack_zstd
+from diffusion_policy_ros.data.bags.survey import ZSTD_MAGIC
+from rosbags.typesys import get_types_from_idl, get_types_from_msg, get_typestore, Stores
+
+SERIALIZATIONS = ('cdr', 'ros1')
+IDL = ('ros2idl', 'omgidl')
+SEPARATOR = '=' * 80 + '\n'
+SERVICE_EVENTS = '/_service_event'  # how ROS 2 ends the names of such topics
+
+
+class BagTypes:
+    """
+    The message types of one bag.
+
+    Its own definitions come first, since types change from one version of ROS to the next; what
+    it does not define is taken from the newest version.
+
+    :ivar store: The rosbags typestore.
+    """
+
+    def __init__(self, channels):
+        """
+        Learn the definitions.
+
+        :param channels: Every ``Channel`` of the bag.
+        """
+        self.store = get_typestore(Stores.EMPTY)
+        self._problems = {}
+        for channel in dict.fromkeys(channels):
+            if channel.encoding:
+                self._register(channel)
+        is_ros1 = any(channel.serialization == 'ros1' for channel in channels)
+        known = get_typestore(Stores.ROS1_NOETIC if is_ros1 else Stores.LATEST)
+        for name in known.fielddefs.keys() - self.store.fielddefs.keys():
+            self.store.fielddefs[name] = known.fielddefs[name]
+            self.store.types[name] = known.types[name]
+
+    def problem(self, channel):
+        """
+        Return why the messages of a channel cannot be decoded, None where they can.
+
+        :param channel: The ``Channel``.
+        """
+        if channel.serialization not in SERIALIZATIONS:
+            return (f'is serialized as {channel.serialization!r}, and only '
+                    f'{" and ".join(SERIALIZATIONS)} can be decoded; its messages can be counted '
+                    'only')
+        is_known = channel.type in self.store.fielddefs and channel.type not in self._problems
+        if not is_known and channel.topic.endswith(SERVICE_EVENTS):
+            return 'carries the calls of a service, which can be counted only'
+        if channel.type in self._problems:
+            return f'carries {channel.type}, whose definition {self._problems[channel.type]}'
+        if not is_known:
+            return (f'carries {channel.type}, whose definition is not known: the bag does not '
+                    'hold it. Its messages can be counted only; record to mcap, which keeps the '
+                    'definitions')
+        return None
+
+    def decode(self, data, channel):
+        """
+        Turn bytes into a message.
+
+        :param data: The serialized message, compressed or not.
+        :param channel: Its ``Channel``.
+        :return: The message.
+        :raises ValueError: if the bytes are not such a message.
+        """
+        try:
+            if channel.serialization == 'ros1':
+                return self.store.deserialize_ros1(data, channel.type)
+            # No CDR header begins like this.
+            data = unpack_zstd(data) if data[:4] == ZSTD_MAGIC else data
+            return self.store.deserialize_cdr(data, channel.type)
+        except Exception as error:  # a parser of foreign bytes may raise anything
+            raise ValueError(f'{type(error).__name__}: {error}') from error
+
+    def _register(self, channel):
+        """Learn one definition, or why it cannot be used."""
+        try:
+            types = _types_from_idl(channel.definition) if channel.encoding in IDL else \
+                get_types_from_msg(channel.definition, channel.type)
+        except Exception as error:  # a parser of foreign text may raise anything
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            self._problems[channel.type] = f'in the bag cannot be understood ({reason})'
+            return
+        try:
+            self.store.register(types)
+        except Exception as error:
+            self._problems[channel.type] = f'in the bag contradicts another one ({error})'
+
+
+def _types_from_idl(text):
+    """Parse a definition, and the ones that follow it under lines with their names."""
+    types = {}
+    for part in text.split(SEPARATOR):
+        lines = [line for line in part.splitlines() if not line.startswith(('IDL: ', '#'))]
+        if any(line.strip() for line in lines):
+            types.update(get_types_from_idl('\n'.join(lines)))
+    return types

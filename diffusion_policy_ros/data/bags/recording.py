@@ -1,0 +1,206 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""All storage files of one bag together, and what its metadata promised of them."""
+
+from diffusion_policy_ros.data.bags.bag_paths import is_storage_name, storage_files
+from diffusion_policy_ros.data.bags.metadata import Metadata, NAME, read_metadata
+from diffusion_policy_ros.data.bags.stored import Scratch
+from diffusion_policy_ros.data.bags.survey import check_kind, Survey
+from diffusion_policy_ros.errors import BagError
+import numpy as np
+
+
+class Recording:
+    """
+    The files of one bag.
+
+    They are read once, completely, as soon as anything but the metadata is asked for.
+
+    :ivar metadata: The ``Metadata``; empty where the bag has none.
+    """
+
+    def __init__(self, path, is_folder):
+        """
+        Find the files.
+
+        :param path: The bag.
+        :param is_folder: Whether it is a folder; else it is one storage file.
+        :raises BagError: if not one of its files is there and of a known kind.
+        """
+        self._path = path
+        self._scratch = Scratch()
+        self._surveys = None
+        self._counted = None
+        self.metadata = read_metadata(path) if is_folder else Metadata()
+        self._losses = list(self.metadata.losses)
+        self._files, refused = [], []
+        for file in self._listed() if is_folder else [path]:
+            try:
+                if not file.is_file():
+                    raise BagError(f'{file.name} is missing')
+                check_kind(file)
+                self._files.append(file)
+            except BagError as error:
+                refused.append(str(error))
+        self._losses += refused
+        if not self._files:
+            raise BagError(f'cannot read the bag {path}: '
+                           f'{"; ".join(refused) or "it has no storage file"}')
+
+    def channels(self) -> list:
+        """Return every ``Channel`` of every file."""
+        return [channel for survey in self._survey() for channel in survey.channels.values()]
+
+    def counts(self) -> dict:
+        """Return ``{topic: (type, promised or None, found)}``."""
+        if self._counted is None:
+            self._counted = self._count()
+        return self._counted
+
+    def index(self, names):
+        """
+        List the messages of some topics in the order of writing.
+
+        :param names: Recorded topics, which are numbered as listed.
+        :return: Their arrivals, int64 ``(messages,)`` in ns, the numbers of their topics
+            ``(messages,)``, and what ``fetch`` takes of each, ``(messages, 2)``.
+        """
+        names = list(names)
+        times_ns, topics, numbers = [], [], []
+        for place, survey in enumerate(self._survey()):
+            topic_of = {key: names.index(channel.topic)
+                        for key, channel in survey.channels.items() if channel.topic in names}
+            mine = np.flatnonzero(np.isin(survey.keys, list(topic_of)))
+            times_ns.append(survey.times_ns[mine])
+            topics.append(np.array([topic_of[key] for key in survey.keys[mine].tolist()], int))
+            numbers.append(np.stack([np.full(len(mine), place), mine], axis=1))
+        return np.concatenate(times_ns), np.concatenate(topics), np.concatenate(numbers)
+
+    def fetch(self, place, number):
+        """
+        Read one message.
+
+        :param place: Number of its file.
+        :param number: Its number in the file.
+        :return: Its ``Channel`` and its bytes.
+        :raises BagError: if the file was changed meanwhile.
+        """
+        survey = self._survey()[place]
+        try:
+            return survey.channels[int(survey.keys[number])], survey.fetch(int(number))
+        except Exception as error:  # it was read before
+            raise BagError(f'{self._path}: a message could not be read a second time, so its file '
+                           f'was changed meanwhile, or is damaged: {error}') from error
+
+    def losses(self, topics) -> list:
+        """
+        Say what could not be read, and where counts are not as promised.
+
+        :param topics: Topics whose counts matter.
+        """
+        losses = self._losses + [loss for survey in self._surveys or [] for loss in survey.losses]
+        if losses and self._surveys is not None and not self._promises():
+            losses.append('nothing tells how many messages the bag should hold')
+        if self._surveys is not None:
+            losses += [loss for topic in topics for loss in self._mismatches(topic)]
+        return losses
+
+    def excuse(self) -> str:
+        """Return what is known of damages, to follow the sentence that they may explain."""
+        losses = self.losses(())
+        return f'. {"; ".join(losses)}' if losses else ''
+
+    def close(self) -> None:
+        """Close the files, and remove what was decompressed."""
+        for survey in self._surveys or []:
+            survey.close()
+        self._scratch.close()
+
+    def _listed(self):
+        """Return the files by the metadata, by what is there where it does not tell."""
+        there = storage_files(self._path)
+        names = self.metadata.files
+        if names is None:
+            return there
+        known = {*names, *(name.removesuffix('.zstd') for name in names),
+                 *(f'{name}.zstd' for name in names)}
+        self._losses += [f'{file.name} is not listed in {NAME}, and was not read; `ros2 bag '
+                         'reindex` lists it' for file in there
+                         if is_storage_name(file.name) and file.name not in known]
+        return [self._path / name for name in dict.fromkeys(names)]
+
+    def _survey(self):
+        """Return what is in the files, read when it is first needed."""
+        if self._surveys is None:
+            surveys, refused = [], []
+            try:
+                for file in self._files:
+                    try:
+                        surveys.append(Survey(file, self._scratch))
+                    except BagError as error:
+                        refused.append(str(error))
+                    except Exception as error:  # parsers of foreign bytes may raise anything
+                        refused.append(f'{file.name} cannot be read: {type(error).__name__}: '
+                                       f'{error}')
+                if not surveys:
+                    raise BagError(f'cannot read the bag {self._path}: {"; ".join(refused)}')
+            except BaseException:
+                for survey in surveys:
+                    survey.close()
+                raise
+            self._losses += refused
+            self._surveys = surveys
+        return self._surveys
+
+    def _count(self):
+        """Add up the files, and what is promised of them."""
+        kinds, found = {}, {}
+        for survey in self._survey():
+            for key, number in survey.counts().items():
+                channel = survey.channels[key]
+                kinds.setdefault(channel.topic, {})[channel.type] = None
+                found[channel.topic] = found.get(channel.topic, 0) + number
+        _, promised = (self._promises() or [('', None)])[0]
+        for topic, (kind, _) in (self.metadata.promised or {}).items():
+            kinds.setdefault(topic, {kind: None})
+        return {topic: (' and '.join(own),
+                        None if promised is None else promised.get(topic, 0),
+                        found.get(topic, 0)) for topic, own in kinds.items()}
+
+    def _promises(self):
+        """List (who promises, ``{topic: messages}``): the metadata, then the files themselves."""
+        promises = []
+        if self.metadata.promised is not None:
+            promises.append((NAME, {topic: count for topic, (_, count)
+                                    in self.metadata.promised.items()}))
+        own = [survey.promised for survey in self._survey()]
+        if len(own) == len(self._files) and None not in own:
+            promises.append(('its own index', {
+                topic: sum(promise.get(topic, 0) for promise in own)
+                for topic in {topic for promise in own for topic in promise}}))
+        return promises
+
+    def _mismatches(self, topic):
+        """Say where a topic is not as promised."""
+        kind, _, found = self.counts()[topic]
+        told = {found}
+        for source, promise in self._promises():
+            promised = promise.get(topic, 0)
+            if promised not in told:
+                yield f'{source} promises {promised} messages on {topic}, {found} were found'
+            told.add(promised)
+        said = (self.metadata.promised or {}).get(topic, (kind, 0))[0]
+        if said != kind:
+            yield f'{NAME} says that {topic} carries {said}, the files say {kind}'

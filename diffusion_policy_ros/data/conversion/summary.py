@@ -1,0 +1,193 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a conversion did: of one bag, and of all of them together."""
+
+from dataclasses import asdict, dataclass, field
+
+from diffusion_policy_ros.data.conversion.distribution import Distribution
+from diffusion_policy_ros.data.conversion.lag import LagEstimator
+from diffusion_policy_ros.data.conversion.stamp_offsets import StampOffsets
+
+
+@dataclass
+class PieceReport:
+    """
+    What became of one bag; plain values, so that JSON holds it.
+
+    :ivar bag: Path of the bag, as it was given.
+    :ivar folder: Name of the folder with its dataset, '' where it gave no episode.
+    :ivar files: ``{path in that folder: bytes}``.
+    :ivar skipped: It gave no episode, or broke off.
+    :ivar episodes: ``{rows, task, success, start_ns}`` of each.
+    :ivar splits: Gaps with rows on both sides.
+    :ivar cuts: Episodes that the cut found, None without a cut.
+    :ivar dropped: Episodes that the demonstrator had discarded.
+    :ivar outside_rows: Rows that lay outside of all episodes, or in discarded ones.
+    :ivar losses: What the bag lost before the conversion, one sentence each.
+    :ivar notes: One sentence per split, dropped piece, and whatever else was left out.
+    :ivar warnings: One sentence where the end gave no rows.
+    :ivar ages: ``{topic: Distribution.to_dict()}`` of the rows in the dataset.
+    :ivar stamps: ``{topic: StampOffsets.to_dict()}`` of all messages.
+    :ivar lags: ``LagEstimator.to_dict()``.
+    """
+
+    bag: str
+    folder: str = ''
+    files: dict = field(default_factory=dict)
+    skipped: bool = False
+    episodes: list = field(default_factory=list)
+    splits: int = 0
+    cuts: int = None
+    dropped: int = 0
+    outside_rows: int = 0
+    losses: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    warnings: list = field(default_factory=list)
+    ages: dict = field(default_factory=dict)
+    stamps: dict = field(default_factory=dict)
+    lags: dict = field(default_factory=dict)
+
+    def skip(self, reason, verb='skipped') -> None:
+        """
+        Note that the bag is not in the dataset, whole or in part.
+
+        :param reason: Why.
+        :param verb: What happened to it.
+        """
+        self.skipped = True
+        self.say(f'{verb}: {reason}')
+
+    def say(self, sentence) -> None:
+        """
+        Note something about the bag.
+
+        :param sentence: What is to be told.
+        """
+        self.notes.append(f'{self.bag}: {sentence}')
+
+
+@dataclass
+class ConversionSummary:
+    """
+    What a conversion made.
+
+    :ivar bags: Bags that were given.
+    :ivar skipped: Bags that gave no episode, or broke off; each has its sentence.
+    :ivar reused: Bags that an earlier, interrupted run had converted.
+    :ivar episodes: Episodes in the dataset.
+    :ivar rows: Rows in the dataset.
+    :ivar splits: Gaps inside episodes, with rows on both sides.
+    :ivar cuts: Episodes that the cut found, None without a cut.
+    :ivar dropped: Episodes that the demonstrator had discarded.
+    :ivar outside_rows: Rows outside of the cut's episodes, or in discarded ones.
+    :ivar losses: Sentences on what bags had lost before the conversion.
+    :ivar notes: One sentence per skipped bag, split and dropped piece.
+    :ivar warnings: One sentence per bag whose end gave no rows, and per loss of a bag.
+    :ivar ages: ``{topic: Distribution}`` over every row in the dataset.
+    :ivar stamps: ``{topic: StampOffsets}`` over every message with a dated header.
+    :ivar lags: A ``Lag`` for each output.
+    :ivar offsets_ms: ``{topic: offset_ms}`` of each output, as the contract says.
+    :ivar episode_list: ``{bag, rows, task, success, start_ns}`` of each episode.
+    """
+
+    bags: int = 0
+    skipped: int = 0
+    reused: int = 0
+    episodes: int = 0
+    rows: int = 0
+    splits: int = 0
+    cuts: int = None
+    dropped: int = 0
+    outside_rows: int = 0
+    losses: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    warnings: list = field(default_factory=list)
+    ages: dict = field(default_factory=dict)
+    stamps: dict = field(default_factory=dict)
+    lags: list = field(default_factory=list)
+    offsets_ms: dict = field(default_factory=dict)
+    episode_list: list = field(default_factory=list)
+
+    def age_table(self) -> dict:
+        """Return ``{topic: (median age, 95th percentile) in ms}`` over all rows."""
+        return {topic: (ages.percentile(50) / 1e6, ages.percentile(95) / 1e6)
+                for topic, ages in self.ages.items() if ages.count}
+
+    def add(self, report) -> None:
+        """
+        Count one bag.
+
+        :param report: Its ``PieceReport``.
+        """
+        self.skipped += report.skipped
+        self.episodes += len(report.episodes)
+        self.rows += sum(episode['rows'] for episode in report.episodes)
+        self.splits += report.splits
+        if report.cuts is not None:
+            self.cuts = (self.cuts or 0) + report.cuts
+        self.dropped += report.dropped
+        self.outside_rows += report.outside_rows
+        self.losses += report.losses
+        self.notes += report.notes
+        self.warnings += [f'{report.bag}: {loss}' for loss in report.losses] + report.warnings
+        self.episode_list += [{'bag': report.bag, **episode} for episode in report.episodes]
+        for topic, stored in report.ages.items():
+            self.ages.setdefault(topic, Distribution()).merge(Distribution.from_dict(stored))
+        for topic, stored in report.stamps.items():
+            self.stamps.setdefault(topic, StampOffsets()).merge(StampOffsets.from_dict(stored))
+
+    def count_lags(self, contract, reports) -> None:
+        """
+        Find the lag of each output over all bags.
+
+        :param contract: The ``RobotContract``.
+        :param reports: Their ``PieceReport``.
+        """
+        estimator = LagEstimator(contract)
+        for report in reports:
+            estimator.merge(report.lags)
+        self.lags = estimator.results()
+        self.offsets_ms = {output.topic: output.offset_ms for output in contract.actions}
+
+    def to_dict(self) -> dict:
+        """Return what is kept beside the dataset, as JSON can hold it."""
+        return {
+            'bags': self.bags, 'skipped': self.skipped, 'episodes': self.episodes,
+            'rows': self.rows, 'splits': self.splits, 'cuts': self.cuts, 'dropped': self.dropped,
+            'outside_rows': self.outside_rows, 'losses': self.losses, 'notes': self.notes,
+            'warnings': self.warnings,
+            'ages': {topic: {'median_ms': median, 'p95_ms': p95}
+                     for topic, (median, p95) in self.age_table().items()},
+            'header_minus_receive': {t: s.figures() for t, s in self.stamps.items()},
+            'lags': [{**asdict(lag), 'sentence': lag.sentence(self.offsets_ms[lag.topic])}
+                     for lag in self.lags],
+            'episode_list': self.episode_list}
+
+    def lines(self) -> list:
+        """Return the summary's details, one line each."""
+        told = []
+        if self.cuts is not None:
+            told.append(f'  cut: {self.cuts} episodes found, {self.dropped} of them discarded by '
+                        f'the demonstrator; {self.outside_rows} rows outside left out')
+        said = [e['success'] for e in self.episode_list if e['success'] is not None]
+        if said:
+            told.append(f'  {sum(said)} of {len(said)} judged episodes succeeded')
+        for topic, (median_ms, p95_ms) in self.age_table().items():
+            told.append(f'  {topic}: age median {median_ms:.1f} ms, 95th percentile '
+                        f'{p95_ms:.1f} ms')
+        for topic, offsets in self.stamps.items():
+            told.append(f'  {topic}: header minus receive {offsets.sentence()}')
+        told += [f'  {lag.topic}: {lag.sentence(self.offsets_ms[lag.topic])}' for lag in self.lags]
+        return told

@@ -1,0 +1,86 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Whether several datasets can become one, and what they then have in common."""
+
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.errors import DatasetError
+import pyarrow as pa
+
+
+def common_features(readers) -> dict:
+    """
+    Return the features that datasets have in common, which must be all of them.
+
+    What is said of a video's encoding may differ, and is left out where it does.
+
+    :param readers: Opened datasets.
+    :raises DatasetError: if features, rates or contracts differ, naming both sides.
+    """
+    first = readers[0]
+    for other in readers[1:]:
+        found = _differences(first, other)
+        if found:
+            raise DatasetError(f'{first.folder} and {other.folder} cannot be merged: '
+                               f'{"; ".join(found)}')
+    features = {key: dict(feature) for key, feature in first.features.items()}
+    for key, feature in features.items():
+        if isinstance(feature.get('info'), dict):
+            feature['info'] = {
+                name: value for name, value in feature['info'].items()
+                if all((r.features[key].get('info') or {}).get(name) == value for r in readers)}
+    return features
+
+
+def episode_schema(tables):
+    """
+    Return the columns of the episode table that all datasets have, in the same type.
+
+    :param tables: The episode table of each dataset.
+    """
+    first, *others = (table.schema for table in tables)
+    return pa.schema([field for field in first if all(
+        field.name in other.names and other.field(field.name).type == field.type
+        for other in others)])
+
+
+def _differences(first, other):
+    """Name what two datasets do not have in common."""
+    found = []
+    if first.rate_hz != other.rate_hz:
+        found.append(f'fps is {first.rate_hz:g} and {other.rate_hz:g}')
+    for key in {**first.features, **other.features}:
+        sides = [reader.features.get(key) for reader in (first, other)]
+        if None in sides:
+            found.append(f'only {(first if sides[0] else other).folder} has {key!r}')
+            continue
+        names = ('dtype', 'shape') if layout.is_picture(sides[0]) else ('dtype', 'shape', 'names')
+        found += [f'{key!r} {name} is {sides[0].get(name)} and {sides[1].get(name)}'
+                  for name in names if sides[0].get(name) != sides[1].get(name)]
+        if layout.array_dtype(sides[0]) != layout.array_dtype(sides[1]):
+            found.append(f'{key!r} is depth in other units')
+    return found or _contract_differences(first, other)
+
+
+def _contract_differences(first, other):
+    """Name what the contracts inside two datasets do not have in common."""
+    mine, theirs = first.contract, other.contract
+    if (mine is None) != (theirs is None):
+        has, lacks = (first, other) if theirs is None else (other, first)
+        return [f'{has.folder / layout.CONTRACT_PATH} says what its numbers mean, {lacks.folder} '
+                'has no contract; if it is the same robot, copy the file there']
+    if mine is None or mine == theirs:
+        return []
+    return mine.disagreements(theirs, mine='the first', theirs='the second') \
+        or [f'{layout.CONTRACT_PATH} differs']

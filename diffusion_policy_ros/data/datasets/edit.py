@@ -1,0 +1,182 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Merge, append to, split and thin out LeRobot datasets, without recoding a picture."""
+
+import os
+from pathlib import Path
+import re
+import shutil
+
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.selection import link_file, write_selection
+from diffusion_policy_ros.data.new_folder import (
+    check_new, check_outside, in_the_way, unfinished_path)
+from diffusion_policy_ros.errors import DatasetError
+
+# What belongs to a dataset, and what is only computed from it.
+PARTS = ('meta', 'data', 'videos')
+COMPUTED = ('.cache', '.cache.lock')
+
+
+def merge_datasets(sources, out, *, move=False) -> LeRobotReader:
+    """
+    Make one dataset of several, episodes numbered on.
+
+    :param sources: Folders of whole datasets that agree in features, rate and contract.
+    :param out: Folder to create.
+    :param move: Remove the sources when the new dataset is whole. Files are linked, so this costs
+        no room on the disk, and nothing is lost if it is interrupted.
+    :return: The new dataset, opened.
+    :raises DatasetError: if the sources do not agree or one is damaged, or the disk cannot be
+        written; the sources are then as before.
+    """
+    readers = [LeRobotReader(source) for source in sources]
+    merged = write_selection(out, [(r, episode) for r in readers for episode in r.episodes])
+    if move:
+        with layout.writing(out):
+            for source in sources:
+                shutil.rmtree(source)
+    return merged
+
+
+def append_datasets(folder, sources) -> LeRobotReader:
+    """
+    Add the episodes of other datasets to one, in its place.
+
+    The new dataset is made beside the old one and takes its name when it is whole. If that is
+    interrupted, the old one is still there, under its name or as ``<name>.before``.
+
+    :param folder: The dataset to add to.
+    :param sources: Folders of datasets whose episodes are added.
+    :return: The new dataset, opened.
+    :raises DatasetError: as ``merge_datasets``, or if an earlier run was interrupted.
+    """
+    folder = Path(os.path.abspath(folder))
+    new = folder.with_name(f'{folder.name}.appended')
+    old = folder.with_name(f'{folder.name}.before')
+    if old.exists():
+        raise DatasetError(
+            f'{old} is what an interrupted run left. ' + (
+                f'{folder.name} is whole: remove the other' if folder.exists()
+                else f'Rename it to {folder.name}, then append again'))
+    rest = in_the_way(new)
+    if rest is not None:
+        raise DatasetError(f'{rest} is what an interrupted run left, or is being written now; '
+                           f'{folder.name} is as before. Remove the other, then append again')
+    merge_datasets([folder, *sources], new)
+    with layout.writing(folder):
+        for extra in folder.iterdir():
+            if extra.name not in PARTS + COMPUTED:
+                _keep(extra, new / extra.name)
+        folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old)
+    return LeRobotReader(folder)
+
+
+def delete_episodes(folder, episodes, out) -> LeRobotReader:
+    """
+    Make a dataset that lacks some episodes of another.
+
+    :param folder: The dataset, which is not changed.
+    :param episodes: Numbers of the episodes to leave out.
+    :param out: Folder to create.
+    :return: The new dataset, opened.
+    :raises DatasetError: if an episode does not exist or none would be left, or as
+        ``write_selection``.
+    """
+    reader = LeRobotReader(folder)
+    check_episodes(reader, episodes)
+    gone = set(episodes)
+    return write_selection(out, [(reader, e) for e in reader.episodes if e.index not in gone])
+
+
+def split_dataset(folder, parts, out) -> dict:
+    """
+    Make several datasets of one.
+
+    :param folder: The dataset, which is not changed.
+    :param parts: ``{name: numbers of its episodes}``; an episode belongs to one part at most.
+    :param out: Folder to create; each part becomes a folder in it.
+    :return: ``{name: the new dataset, opened}``.
+    :raises DatasetError: if an episode does not exist or is in two parts, a name is no folder
+        name, or as ``write_selection``.
+    """
+    reader = LeRobotReader(folder)
+    check_new(out, DatasetError)
+    check_outside(out, folder, DatasetError)
+    seen = {}
+    for name, episodes in parts.items():
+        if not re.fullmatch(r'\w[\w.-]*', name):
+            raise DatasetError(f'part {name!r}: a name is made of letters, digits, "_", "-", "."')
+        check_episodes(reader, episodes)
+        for episode in episodes:
+            if episode in seen:
+                raise DatasetError(f'episode {episode} is in {seen[episode]} and in {name}; it '
+                                   'can only be in one part')
+            seen[episode] = name
+    building = unfinished_path(out)
+    try:
+        for name, episodes in parts.items():
+            write_selection(building / name, [(reader, reader.episodes[e]) for e in episodes])
+        with layout.writing(out):
+            building.rename(out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return {name: LeRobotReader(Path(out) / name) for name in parts}
+
+
+def check_episodes(reader, episodes) -> None:
+    """
+    Refuse numbers of episodes that a dataset does not have, or that come twice.
+
+    :param reader: The opened dataset.
+    :param episodes: Numbers.
+    :raises DatasetError: naming the first.
+    """
+    seen = set()
+    for episode in episodes:
+        if not 0 <= episode < len(reader.episodes):
+            raise DatasetError(f'{reader.folder} has no episode {episode}; it has 0 to '
+                               f'{len(reader.episodes) - 1}')
+        if episode in seen:
+            raise DatasetError(f'episode {episode} is named twice')
+        seen.add(episode)
+
+
+def shared_videos(reader, episodes) -> list:
+    """
+    List the video files that some episodes share with others.
+
+    :param reader: The opened dataset.
+    :param episodes: Numbers of the episodes.
+    :return: Paths; a dataset without these episodes still has their frames in such files.
+    """
+    chosen = set(episodes)
+    mine, others = (
+        {file for e in reader.episodes if (e.index in chosen) == is_chosen
+         for file, _ in e.videos.values()} for is_chosen in (True, False))
+    return sorted(mine & others)
+
+
+def _keep(path, target):
+    """Carry something along that lies in a dataset's folder and is no part of it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.copytree(path, target, symlinks=True)
+    elif path.is_symlink():
+        target.symlink_to(os.readlink(path))
+    else:
+        link_file(path, target)

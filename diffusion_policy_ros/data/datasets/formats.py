@@ -1,0 +1,151 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Open a dataset of any format, and begin one of any format to copy it into."""
+
+from pathlib import Path
+
+from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.frames import Renamed
+from diffusion_policy_ros.data.datasets.hdf5_dataset import Hdf5Dataset
+from diffusion_policy_ros.data.datasets.hdf5_writer import Hdf5Writer
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.data.datasets.video import DEFAULT_CODEC, PICTURE_CODEC
+from diffusion_policy_ros.data.datasets.zarr_dataset import ZarrDataset
+from diffusion_policy_ros.data.datasets.zarr_writer import ZarrWriter
+from diffusion_policy_ros.data.new_folder import check_outside
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+
+FORMATS = ('lerobot', 'zarr', 'hdf5')
+HDF5_SIGNATURE = b'\x89HDF\r\n\x1a\n'
+# Arrays of floats that have the shape of pictures: which of two things they are.
+FLOAT_PICTURES = ('camera', 'numbers')
+
+
+def detect_format(path):
+    """
+    Tell the format of a dataset.
+
+    :param path: Folder or file.
+    :return: One of ``FORMATS``, or None where it is none of them (a bag, for example).
+    """
+    path = Path(path)
+    if (path / layout.INFO_PATH).is_file():
+        return 'lerobot'
+    if path.is_file():
+        with open(path, 'rb') as file:
+            start = file.read(len(HDF5_SIGNATURE))
+        if start == HDF5_SIGNATURE:
+            return 'hdf5'
+        return 'zarr' if start[:2] == b'PK' and '.zarr' in path.name else None
+    is_zarr = (path / 'meta' / 'episode_ends').is_dir() or path.suffix == '.zarr'
+    return 'zarr' if path.is_dir() and is_zarr else None
+
+
+def open_dataset(path, *, rate_hz=None, task=None, rename=None):
+    """
+    Open a dataset of any format.
+
+    :param path: Folder of a LeRobotDataset v3.0; folder or ``.zarr.zip`` of a Diffusion Policy
+        replay buffer; HDF5 file of robomimic.
+    :param rate_hz: Rows per second, Hz, for formats that do not hold it.
+    :param task: Sentence for every episode, for formats that do not hold one.
+    :param rename: ``{key: new key}``; None keeps all names.
+    :return: A ``FrameSource``.
+    :raises DatasetError: if it is none of them, is damaged, or its rate is another.
+    """
+    found = detect_format(path)
+    if found is None:
+        raise DatasetError(
+            f'{path} is no dataset: it is neither a LeRobotDataset v3.0 (a folder with '
+            f'{layout.INFO_PATH}), nor a zarr replay buffer (meta/episode_ends), nor a HDF5 file')
+    if found == 'lerobot':
+        source = LeRobotReader(path)
+        if rate_hz not in (None, source.rate_hz) or task is not None:
+            raise DatasetError(f'{path} has a rate of {source.rate_hz:g} Hz and task sentences of '
+                               'its own; leave --rate and --task out')
+    else:
+        source = {'zarr': ZarrDataset, 'hdf5': Hdf5Dataset}[found](
+            path, rate_hz=rate_hz, task=task)
+    return Renamed(source, rename) if rename else source
+
+
+def create_dataset(path, format, *, like, codec=DEFAULT_CODEC, crf=None, floats='camera'):
+    """
+    Begin a dataset that shall hold what another holds; ``copy_dataset`` then fills it.
+
+    :param path: Folder or file to create; a zarr buffer becomes one file where it ends in
+        ``.zip``.
+    :param format: One of ``FORMATS``.
+    :param like: The ``FrameSource`` that will be written.
+    :param codec: A key of ``video.CODECS``, for LeRobot.
+    :param crf: Quality of the video, for LeRobot; None takes the codec's default.
+    :param floats: For LeRobot: ``camera`` stores arrays of floats shaped like pictures as 8-bit
+        pictures, refusing the first pixel that is no whole number from 0 to 255; ``numbers``
+        stores them as they are, without video.
+    :return: A ``LeRobotWriter``, ``ZarrWriter`` or ``Hdf5Writer``.
+    :raises DatasetError: if the path exists or lies inside the source, the rate is unknown or no
+        whole number (LeRobot), or a feature cannot be kept.
+    """
+    check_choice('format', format, FORMATS, DatasetError)
+    check_choice('floats', floats, FLOAT_PICTURES, DatasetError)
+    source_path = getattr(like, 'folder', None) or getattr(like, 'path', None)
+    if source_path is not None:
+        check_outside(path, source_path, DatasetError)
+    if format == 'lerobot':
+        if like.rate_hz is None:
+            raise DatasetError(f'{source_path or "the source"} does not say how many rows per '
+                               'second it has; give it with --rate HZ')
+        return LeRobotWriter(
+            path, like.contract, features=lerobot_features(like.row_features, codec, floats),
+            rate_hz=like.rate_hz, robot_type=like.robot_type, codec=codec, crf=crf)
+    known = getattr(like, 'notes', like)  # what the file itself implies need not be noted
+    told = {'rate_hz': known.rate_hz, 'robot_type': known.robot_type, 'contract': known.contract}
+    if format == 'zarr':
+        return ZarrWriter(path, like.row_features, **told)
+    is_hdf5 = isinstance(like, Hdf5Dataset)
+    return Hdf5Writer(path, like.row_features, like=like if is_hdf5 else None, **told)
+
+
+def lerobot_features(features, codec, floats='camera') -> dict:
+    """
+    Describe features as LeRobot stores them.
+
+    :param features: ``{key: feature}`` of a ``FrameSource``.
+    :param codec: A key of ``video.CODECS``; ``png`` keeps pictures inside the rows.
+    :param floats: See ``create_dataset``.
+    :raises DatasetError: if one cannot be stored.
+    """
+    return {key: _lerobot_feature(key, feature, codec, floats)
+            for key, feature in features.items()}
+
+
+def _lerobot_feature(key, feature, codec, floats):
+    """Describe one feature as LeRobot stores it."""
+    if '/' in key:
+        raise DatasetError(f'{key!r}: LeRobot allows no "/" in a key; rename it')
+    dtype, shape = layout.array_dtype(feature), feature['shape']
+    if layout.is_picture(feature) and dtype != np.uint8:
+        return {**feature, 'dtype': 'image'}  # depth
+    is_camera = len(shape) == 3 and shape[2] in (1, 3) and (
+        dtype == np.uint8 or dtype.kind == 'f' and floats == 'camera')
+    if is_camera:
+        return {'dtype': 'image' if codec == PICTURE_CODEC else 'video', 'shape': shape,
+                'names': feature.get('names') or layout.PICTURE_NAMES}
+    if len(shape) > 5:
+        raise DatasetError(f'{key!r} has rows of shape {shape}; LeRobot allows five dimensions')
+    return {**feature, 'shape': shape or [1]}

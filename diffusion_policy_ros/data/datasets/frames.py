@@ -1,0 +1,94 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What every open dataset offers to every writer: its features, and its episodes as rows."""
+
+from typing import Iterator, Protocol, Tuple
+
+from diffusion_policy_ros.errors import DatasetError
+
+
+class FrameSource(Protocol):
+    """
+    An open dataset, in whatever format.
+
+    :ivar row_features: ``{key: {dtype, shape, names[, info]}}`` in LeRobot's words: ``dtype`` is
+        a numpy name, or ``video`` or ``image`` for cameras; without the columns that only number
+        the rows.
+    :ivar rate_hz: Rows per second, Hz; None where the format does not say.
+    :ivar contract: The ``RobotContract`` inside, or None.
+    :ivar robot_type: Name of the robot, ``unknown`` where the format does not say.
+    :ivar episode_ends: int64 ``(episodes,)``, exclusive end row of each episode.
+    """
+
+    def read_episodes(self) -> Iterator[Tuple[str, Iterator[dict]]]:
+        """
+        Read everything in order, few rows at a time.
+
+        :return: Iterator of ``(task, rows)``; rows is an iterator of ``{key: value}``, to be
+            exhausted before the next episode is asked for. A value has the shape and dtype of its
+            feature; one of shape (1,) may come as a number.
+        :raises DatasetError: as soon as something is missing or damaged.
+        """
+
+
+class Renamed:
+    """A source whose keys have other names; its contract, which names the old ones, is left."""
+
+    contract = None
+
+    def __init__(self, source, names):
+        """
+        Wrap a source.
+
+        :param source: A ``FrameSource``.
+        :param names: ``{old key: new key}``; others keep their name.
+        :raises DatasetError: if a key does not exist, or two get one name.
+        """
+        features = source.row_features
+        for key in names:
+            if key not in features:
+                raise DatasetError(f'there is no key {key!r} to rename; there are: '
+                                   f'{", ".join(features)}')
+        self._names = {key: names.get(key, key) for key in features}
+        if len(set(self._names.values())) < len(features):
+            raise DatasetError(f'two keys would have one name: {", ".join(self._names.values())}')
+        self._source = source
+        self.path = getattr(source, 'folder', getattr(source, 'path', None))
+        self.row_features = {self._names[key]: feature for key, feature in features.items()}
+        self.rate_hz, self.robot_type = source.rate_hz, source.robot_type
+        self.episode_ends = source.episode_ends
+
+    def read_episodes(self):
+        """Read as the source does, under the new names."""
+        for task, rows in self._source.read_episodes():
+            yield task, ({self._names[key]: value for key, value in row.items()} for row in rows)
+
+
+def copy_dataset(source, writer, progress=None) -> None:
+    """
+    Write everything that a dataset holds, row by row, and finish.
+
+    :param source: A ``FrameSource``.
+    :param writer: A ``LeRobotWriter``, ``ZarrWriter`` or ``Hdf5Writer`` made for its features.
+    :param progress: Called after every row.
+    :raises DatasetError: if the source is damaged or the disk refuses to be written.
+    """
+    with writer:
+        for task, rows in source.read_episodes():
+            for row in rows:
+                writer.add_frame(row)
+                if progress is not None:
+                    progress()
+            writer.save_episode(task)

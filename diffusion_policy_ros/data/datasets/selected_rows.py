@@ -1,0 +1,87 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Give stored rows of an episode their new numbers."""
+
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.episode_rows import SPILL_BYTES
+from diffusion_policy_ros.data.datasets.statistics import RunningStatistics
+import numpy as np
+import pyarrow as pa
+
+
+def renumbered(table, schema, first, episode, tasks):
+    """
+    Return rows with other numbers.
+
+    :param table: Stored rows of one episode.
+    :param schema: Schema of the new data file.
+    :param first: New ``index`` of the first of them.
+    :param episode: New ``episode_index``.
+    :param tasks: Array that gives the new ``task_index`` for each old one.
+    """
+    rows = len(table)
+    numbers = {'index': first + np.arange(rows), 'episode_index': np.full(rows, episode),
+               'task_index': tasks[table['task_index'].to_numpy()]}
+    columns = [pa.array(numbers[field.name]).cast(field.type) if field.name in numbers
+               else table[field.name].cast(field.type) for field in schema]
+    return pa.table(columns, schema=schema)
+
+
+def write_tables(path, schema, tables) -> None:
+    """
+    Write a data file as one row group, or several where that would take much memory.
+
+    :param path: The file; it gets its name when it is whole.
+    :param schema: Its schema.
+    :param tables: Iterator of tables.
+    """
+    with layout.replacing(path) as temporary, \
+            layout.parquet_writer(temporary, schema) as writer:
+        pending = []
+        for table in tables:
+            pending.append(table)
+            if sum(part.nbytes for part in pending) >= SPILL_BYTES:
+                _write(writer, pending)
+                pending = []
+        _write(writer, pending)
+
+
+def index_statistics(row, first, episode, tasks, length) -> dict:
+    """
+    Return the statistics of the columns that number rows.
+
+    :param row: The episode's row of the episode table; only entries that it has are returned.
+    :param first: Its first ``index``.
+    :param episode: Its ``episode_index``.
+    :param tasks: Its task numbers; the statistics of ``task_index`` need there to be one.
+    :param length: Its number of rows.
+    """
+    columns = {'index': first + np.arange(length), 'episode_index': np.full(length, episode)}
+    if len(tasks) == 1:
+        columns['task_index'] = np.full(length, tasks[0])
+    found = {}
+    for key, values in columns.items():
+        statistics = RunningStatistics((1,), np.int64)
+        statistics.add(values)
+        found.update({f'stats/{key}/{name}': value.tolist()
+                      for name, value in statistics.result().items()})
+    return {name: value for name, value in found.items() if name in row}
+
+
+def _write(writer, tables):
+    """Write tables as one row group."""
+    if tables:
+        table = pa.concat_tables(tables)
+        writer.write_table(table, row_group_size=len(table))

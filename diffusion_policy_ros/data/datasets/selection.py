@@ -1,0 +1,253 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Make a dataset of chosen episodes of others, without recoding a picture."""
+
+import os
+from pathlib import Path
+import shutil
+
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.agreement import common_features, episode_schema
+from diffusion_policy_ros.data.datasets.histogram import Histogram
+from diffusion_policy_ros.data.datasets.lerobot_files import (
+    column_values, episode_tables, read_tasks)
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.selected_rows import (
+    index_statistics, renumbered, write_tables)
+from diffusion_policy_ros.data.datasets.statistics import DatasetStatistics
+from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+MOMENTS = ('min', 'max', 'mean', 'std', 'count')
+
+
+def write_selection(out, picks) -> LeRobotReader:
+    """
+    Write a dataset that holds some episodes of others, numbered on from 0.
+
+    Videos are hard-linked, or copied where the disk has no links. One that several episodes share
+    stays shared. Data files are linked where no number in them changes, and written anew
+    otherwise. The result is what one ``LeRobotWriter`` would have written.
+
+    :param out: Folder to create; it is called ``<name>.part`` until it is whole.
+    :param picks: List of ``(LeRobotReader, Episode)`` in the new order.
+    :return: The new dataset, opened.
+    :raises DatasetError: if there are no picks, the sources do not agree in features, rate and
+        contract, one is damaged, or the disk cannot be written; then nothing is left of it.
+    """
+    check_new(out, DatasetError)
+    if not picks:
+        raise DatasetError(f'no episode would be left for {out}')
+    readers = list({id(reader): reader for reader, _ in picks}.values())
+    for reader in readers:
+        check_outside(out, reader.folder, DatasetError)
+    part = unfinished_path(out)
+    try:
+        with layout.writing(out):
+            _Selection(part, readers).write(picks)
+            _check_result(part, picks)
+            part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return LeRobotReader(out)
+
+
+class _Selection:
+    """One new dataset."""
+
+    def __init__(self, folder, readers):
+        self._folder = folder
+        self._first_reader = readers[0]
+        self._features = common_features(readers)
+        self._schema = pq.read_schema(readers[0].episodes[0].data_file)
+        self._video_keys = [k for k, f in self._features.items() if f['dtype'] == 'video']
+        self._tables = {id(reader): pa.concat_tables(episode_tables(reader.folder),
+                                                     promote_options='default')
+                        for reader in readers}
+        self._episode_schema = episode_schema(self._tables.values())
+        self._sentences = {id(reader): read_tasks(reader.folder / layout.TASKS_PATH)
+                           for reader in readers}
+        self._counted = {
+            key: Histogram(int(np.prod(feature['shape'], dtype=int)),
+                           layout.array_dtype(feature).kind != 'f')
+            for key, feature in self._features.items()
+            if not layout.is_picture(feature) and layout.array_dtype(feature).kind in 'biuf'}
+        self._statistics = DatasetStatistics()
+        self._tasks, self._placed, self._counts = [], {}, {}
+        self._episodes = self._rows = 0
+
+    def write(self, picks):
+        """Write everything, ``info.json`` last."""
+        (self._folder / 'meta').mkdir(parents=True)
+        unchanged = self._unchanged_files(picks)
+        for reader, episode in picks:
+            tasks = [self._task_number(task) for task in episode.tasks]
+            row = self._tables[id(reader)].slice(episode.index, 1).to_pylist()[0]
+            data = self._place_data(reader, episode, unchanged)
+            self._finish_episode(reader, episode, row, data, tasks)
+        contract = self._first_reader.folder / layout.CONTRACT_PATH
+        if contract.is_file():
+            shutil.copyfile(contract, self._folder / layout.CONTRACT_PATH)
+        layout.write_parquet(self._folder / layout.TASKS_PATH, layout.task_table(self._tasks))
+        self._statistics.add_episode({}, self._counted)
+        found = self._statistics.result()
+        layout.write_json(self._folder / layout.STATS_PATH, {
+            key: {name: value.tolist() for name, value in found[key].items()}
+            for key in self._features if key in found})
+        layout.write_json(self._folder / layout.INFO_PATH, self._info())
+
+    def _unchanged_files(self, picks):
+        """Return the data files in which no number changes."""
+        files, changed = {}, set()
+        first = 0
+        for number, (reader, episode) in enumerate(picks):
+            for task in episode.tasks:
+                self._task_number(task)
+            sentences = self._sentences[id(reader)]
+            kept = [self._tasks.index(task) == sentences.index(task) for task in episode.tasks
+                    if task in sentences]
+            file = (id(reader), episode.data_file)
+            if (number, first) != (episode.index, episode.first) or not all(kept):
+                changed.add(file)
+            files[file] = files.get(file, 0) + episode.length
+            first += episode.length
+        return {file for file, rows in files.items() if file not in changed
+                and pq.read_metadata(file[1]).num_rows == rows
+                and pq.read_schema(file[1]).equals(self._schema, check_metadata=True)}
+
+    def _place_data(self, reader, episode, unchanged):
+        """Put an episode's rows into the new dataset; return their file's numbers."""
+        source = (id(reader), episode.data_file)
+        keys = [key for key in self._schema.names if key in self._counted]
+        if source in unchanged:
+            for table in reader.tables(episode, keys):
+                self._count(table)
+            return self._place_file(reader, episode.data_file, 'data', layout.DATA_PATH)
+        numbers = layout.file_numbers(self._next('data'))
+        write_tables(self._folder / layout.DATA_PATH.format(**numbers), self._schema,
+                     self._renumbered(reader, episode))
+        return numbers
+
+    def _renumbered(self, reader, episode):
+        """Yield an episode's tables with their new numbers, counting their values."""
+        tasks = np.array([self._tasks.index(s) if s in self._tasks else -1
+                          for s in self._sentences[id(reader)]])
+        first = self._rows
+        for table in reader.tables(episode, self._schema.names):
+            table = renumbered(table, self._schema, first, self._episodes, tasks)
+            first += len(table)
+            self._count(table)
+            yield table
+
+    def _count(self, table):
+        """Take the values of some rows into the histograms."""
+        for key, histogram in self._counted.items():
+            values = column_values(table[key], key, self._features[key], self._folder)
+            kind = np.float64 if values.dtype.kind == 'f' else np.int64
+            histogram.add(values.reshape(len(values), -1).astype(kind))
+
+    def _place_file(self, reader, source, kind, template, **names):
+        """Link a file into the new dataset, once; return its numbers there."""
+        key = (kind, id(reader), source)
+        if key not in self._placed:
+            numbers = layout.file_numbers(self._next(kind))
+            link_file(source, self._folder / template.format(**numbers, **names))
+            self._placed[key] = numbers
+        return self._placed[key]
+
+    def _next(self, kind):
+        """Return the number of the next file of a kind."""
+        self._counts[kind] = self._counts.get(kind, -1) + 1
+        return self._counts[kind]
+
+    def _finish_episode(self, reader, episode, row, data, tasks):
+        """Write the episode's row of the episode table, and count it."""
+        numbers = layout.file_numbers(self._episodes)
+        row.update({
+            'episode_index': self._episodes, 'dataset_from_index': self._rows,
+            'dataset_to_index': self._rows + episode.length,
+            **{f'data/{name}': number for name, number in data.items()},
+            **{f'meta/episodes/{name}': number for name, number in numbers.items()}})
+        for key in self._video_keys:
+            placed = self._place_file(reader, episode.videos[key][0], key, layout.VIDEO_PATH,
+                                      video_key=key)
+            row.update({f'videos/{key}/{name}': number for name, number in placed.items()})
+        row.update(index_statistics(row, self._rows, self._episodes, tasks, episode.length))
+        self._statistics.add_episode(_statistics_of(row, self._features, reader.folder))
+        table = pa.Table.from_pylist([row], schema=self._episode_schema)
+        layout.write_parquet(self._folder / layout.EPISODES_PATH.format(**numbers), table)
+        self._episodes += 1
+        self._rows += episode.length
+
+    def _task_number(self, task):
+        """Return the new number of a task."""
+        if task not in self._tasks:
+            self._tasks.append(task)
+        return self._tasks.index(task)
+
+    def _info(self):
+        """Return the content of ``info.json``."""
+        return {
+            **self._first_reader.info, 'total_episodes': self._episodes,
+            'total_frames': self._rows, 'total_tasks': len(self._tasks),
+            'chunks_size': layout.FILES_PER_CHUNK, 'splits': {'train': f'0:{self._episodes}'},
+            'data_path': layout.DATA_PATH,
+            'video_path': layout.VIDEO_PATH if self._video_keys else None,
+            'features': self._features}
+
+
+def link_file(source, target) -> None:
+    """
+    Give a file a second place, or copy it where the disk has no hard links.
+
+    :param source: The file.
+    :param target: Its new path; folders are created.
+    :raises DatasetError: if it does not exist.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not Path(source).is_file():
+        raise DatasetError(f'{source} does not exist; the dataset is incomplete')
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _statistics_of(row, features, folder):
+    """Return the statistics of an episode from its row of the episode table."""
+    found = {}
+    for key, feature in features.items():
+        if feature['dtype'] == 'string':
+            continue
+        prefix = f'stats/{key}/'
+        found[key] = {name[len(prefix):]: np.asarray(value) for name, value in row.items()
+                      if name.startswith(prefix) and value is not None}
+        missing = [name for name in MOMENTS if name not in found[key]]
+        if missing:
+            raise DatasetError(f'{folder}: the episode table has no {", ".join(missing)} of '
+                               f'{key!r}; let LeRobot compute the statistics first')
+    return found
+
+
+def _check_result(folder, picks):
+    """Read the new dataset back, as far as that is quick."""
+    reader = LeRobotReader(folder)
+    reader.columns(['episode_index'])
+    if [e.length for e in reader.episodes] != [episode.length for _, episode in picks]:
+        raise DatasetError(f'{folder} does not hold what was chosen; this is a fault of this '
+                           'package')

@@ -1,0 +1,159 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""From a row of a dataset to the messages that a robot would have sent: one per topic."""
+
+import cv2
+from diffusion_policy_ros import message_types as ros
+from diffusion_policy_ros import messages
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+
+POSE_COVARIANCE, TWIST_COVARIANCE = (
+    'geometry_msgs/msg/PoseWithCovariance', 'geometry_msgs/msg/TwistWithCovariance')
+STORED = {'rgb8': np.uint8, 'mono8': np.uint8, '16UC1': np.uint16, '32FC1': np.float32}
+
+
+def build_topic(parts, types, stamp_ns, lead_ns):
+    """
+    Build the message of one topic.
+
+    :param parts: List of ``(entry, values)``: the contract's entries that read this topic, all of
+        one type, and what the message shall show to each. Pictures ``(H, W, C)``, vectors
+        ``(len(entry.names),)``.
+    :param types: ``{ROS type name: class}``.
+    :param stamp_ns: Time of the message, ns.
+    :param lead_ns: Time that a trajectory has to get to its point, ns, above 0.
+    :return: The message.
+    :raises DatasetError: if no message shows all of that.
+    """
+    entry, values = parts[0]
+    try:
+        if entry.type == ros.JOINT_STATE:
+            return _joint_state(parts, types, stamp_ns)
+        if entry.type in VECTORS:
+            return VECTORS[entry.type](entry, _named(parts), types, stamp_ns)
+        if len(parts) > 1:
+            raise ValueError(f'{len(parts)} entries of the contract read it')
+        if entry.type == ros.JOINT_TRAJECTORY:
+            return messages.joint_trajectory(
+                types, entry.names, [values], [lead_ns], 0, field=entry.field,
+                frame_id=getattr(entry, 'frame_id', ''))
+        return OTHERS[entry.type](entry, values, types, stamp_ns)
+    except ValueError as error:
+        raise DatasetError(f'topic {entry.topic}: no {entry.type} shows these values: {error}') \
+            from error
+
+
+def _named(parts):
+    """Return ``{component: value}`` of all entries that read one topic."""
+    found = {}
+    for entry, values in parts:
+        found.update(zip(entry.names, np.asarray(values, np.float64).tolist()))
+    return found
+
+
+def _joint_state(parts, types, stamp_ns):
+    """Fill every field that an entry reads; each must know all joints."""
+    fields = {}
+    for entry, values in parts:
+        fields.setdefault(entry.field, {}).update(zip(entry.names, values))
+    names = list(dict.fromkeys(name for field in fields.values() for name in field))
+    for field, known in fields.items():
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise ValueError(f'the {field} of {", ".join(missing)} is not in the dataset, and is '
+                             'not invented')
+    field, known = next(iter(fields.items()))
+    message = messages.joint_state(types, names, [known[name] for name in names], stamp_ns,
+                                   field=field, frame_id=getattr(parts[0][0], 'frame_id', ''))
+    for field, known in list(fields.items())[1:]:
+        other = messages.joint_state(types, names, [known[name] for name in names], stamp_ns,
+                                     field=field)
+        setattr(message, field, getattr(other, field))
+    return message
+
+
+def _pose(entry, named, types, stamp_ns):
+    """Turn components into a pose."""
+    return messages.named_pose_stamped(types, named, named.values(), stamp_ns,
+                                       getattr(entry, 'frame_id', ''))
+
+
+def _twist(entry, named, types, stamp_ns):
+    """Leave the components that nobody names at 0."""
+    linear, angular = ([named.get(f'{part}.{axis}', 0.0) for axis in 'xyz']
+                       for part in ('linear', 'angular'))
+    return messages.twist(types, linear, angular)
+
+
+def _twist_stamped(entry, named, types, stamp_ns):
+    """Add the header."""
+    return types[ros.TWIST_STAMPED](
+        header=messages.header(types, stamp_ns, getattr(entry, 'frame_id', '')),
+        twist=_twist(entry, named, types, stamp_ns))
+
+
+def _odometry(entry, named, types, stamp_ns):
+    """Join pose and twist; covariances are unknown, which is written as 0."""
+    posed = {name: value for name, value in named.items() if not name.startswith(
+        ('linear', 'angular'))}
+    unknown = np.zeros(36)
+    return types[ros.ODOMETRY](
+        header=messages.header(types, stamp_ns), child_frame_id='',
+        pose=types[POSE_COVARIANCE](pose=_pose(entry, posed, types, stamp_ns).pose,
+                                    covariance=unknown),
+        twist=types[TWIST_COVARIANCE](twist=_twist(entry, named, types, stamp_ns),
+                                      covariance=unknown))
+
+
+def _array(entry, values, types, stamp_ns):
+    """Send the bare numbers."""
+    return messages.multi_array(types, entry.type, values)
+
+
+def _image(entry, picture, types, stamp_ns):
+    """Wrap a picture in the encoding of the contract."""
+    encoding = entry.image.encoding
+    picture = np.ascontiguousarray(picture, STORED[encoding])
+    if encoding == 'rgb8':
+        return messages.image(types, picture, stamp_ns)
+    height, width = picture.shape[:2]
+    message = messages.image(types, np.zeros((1, 1, 3), np.uint8), stamp_ns)
+    message.height, message.width, message.encoding = height, width, encoding
+    message.step = width * picture.itemsize
+    data = picture.reshape(-1).view(np.uint8)
+    message.data = data if isinstance(message.data, np.ndarray) \
+        else type(message.data)('B', data.tobytes())
+    return message
+
+
+def _compressed(entry, picture, types, stamp_ns):
+    """Compress a picture without loss."""
+    picture = np.ascontiguousarray(picture, STORED[entry.image.encoding])
+    done, png = cv2.imencode('.png', picture[..., ::-1] if picture.shape[2] == 3 else picture)
+    if not done:
+        raise ValueError(f'{picture.dtype} {picture.shape} cannot be stored as PNG')
+    cls = types[ros.COMPRESSED_IMAGE]
+    message = cls(header=messages.header(types, stamp_ns), format='png',
+                  data=messages.image(types, np.zeros((1, 1, 3), np.uint8), 0).data)
+    message.data = png.reshape(-1) if isinstance(message.data, np.ndarray) \
+        else type(message.data)('B', png.tobytes())
+    return message
+
+
+VECTORS = {ros.POSE_STAMPED: _pose, ros.TWIST: _twist, ros.TWIST_STAMPED: _twist_stamped,
+           ros.ODOMETRY: _odometry}
+OTHERS = {ros.IMAGE: _image, ros.COMPRESSED_IMAGE: _compressed, ros.FLOAT32_ARRAY: _array,
+          ros.FLOAT64_ARRAY: _array}

@@ -1,0 +1,142 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the cameras of a dataset show: thumbnails, frozen and black pictures."""
+
+import cv2
+from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.evaluation.dataset_finding import ERROR, Finding, Places, WARNING
+import numpy as np
+
+# Two pictures this alike, in mean and in the worst of some pixels, show the same.
+SAME_MEAN, SAME_MOST = 0.5, 12
+# So long a picture may stay while the robot moves; driven by hand, robots stand often enough.
+FROZEN_S = 1.0
+# Of the range of a joint over the dataset, what counts as movement.
+MOVEMENT = 0.05
+BLACK = 12
+GRID = 120
+THUMBNAIL_WIDTH = 128
+JPEG_QUALITY = 80
+MOMENTS = ('first', 'middle', 'last')
+
+
+class PictureCheck:
+    """
+    Look at pictures.
+
+    :ivar thumbnails: ``{(episode number, camera): [JPEG bytes of the first, middle, last row]}``.
+    :ivar means: ``{camera: mean of all pictures per channel, in [0, 1]}``, of cameras whose every
+        picture was decoded.
+    """
+
+    def __init__(self, source, shown, *, every_picture):
+        """
+        Begin with no picture.
+
+        :param source: What ``open_source`` returned.
+        :param shown: Numbers of the episodes to keep thumbnails of.
+        :param every_picture: Whether to decode all pictures, or only those for thumbnails.
+        """
+        self._source, self._shown = source, set(shown)
+        self._every = every_picture or not source.is_seekable
+        self.thumbnails, self.means = {}, {}
+        self._sums, self._count = {}, {}
+        self._frozen, self._black, self._broken = {}, {}, {}
+
+    def look(self, rows, key, state_range) -> None:
+        """
+        Look at the pictures of one episode.
+
+        :param rows: ``EpisodeRows``.
+        :param key: The camera.
+        :param state_range: Range of each entry of the state over the dataset, ``(D,)``; None
+            without a state.
+        """
+        episode = rows.episode
+        moments = dict.fromkeys((0, (episode.length - 1) // 2, episode.length - 1))
+        try:
+            if self._every:
+                self._look_at_all(rows, key, state_range, moments)
+            elif episode.index in self._shown:
+                for row in moments:
+                    moments[row] = _thumbnail(self._source.picture(episode, key, row))
+        except DatasetError as error:
+            self._broken.setdefault(key, Places()).add(f'episode {episode.index} ({error})')
+        if episode.index in self._shown:
+            self.thumbnails[episode.index, key] = [jpeg for jpeg in moments.values() if jpeg]
+
+    def findings(self) -> list:
+        """Return what was found, and complete the means."""
+        self.means = {key: total / self._count[key] / 255 for key, total in self._sums.items()}
+        found = [Finding(ERROR, 'pictures', f'{key}: {places.count} episodes cannot be decoded: '
+                         f'{places}', 'restore the video, or convert the bags again')
+                 for key, places in self._broken.items()]
+        found += [Finding(WARNING, 'frozen', f'{key} shows the same picture for '
+                          f'{FROZEN_S:g} s and longer while the robot moves: {places}',
+                          'a camera driver that hung; take the episode out with `dpr edit`, and '
+                          'set frozen_after in the contract')
+                  for key, places in self._frozen.items()]
+        return found + [Finding(WARNING, 'black', f'{key} is black in {places.count} rows: '
+                                f'{places}', 'is the lens covered, or the exposure wrong?')
+                        for key, places in self._black.items()]
+
+    def _look_at_all(self, rows, key, state_range, moments):
+        """Decode an episode and compare each picture with those before."""
+        episode, state = rows.episode, rows.columns.get(self._source.state_key)
+        kept, since = None, 0
+        black = []
+        row = -1
+        for row, picture in enumerate(self._source.pictures(episode, key)):
+            if row in moments and episode.index in self._shown:
+                moments[row] = _thumbnail(picture)
+            step = max(1, min(picture.shape[:2]) // GRID)
+            small = picture[::step, ::step].astype(np.int16)
+            self._sums[key] = self._sums.get(key, 0.0) + small.mean(axis=(0, 1))
+            self._count[key] = self._count.get(key, 0) + 1
+            if small.max() <= BLACK:
+                black.append(row)
+            if kept is None or not _is_same(small, kept):
+                self._end_run(key, episode, since, row, state, state_range)
+                kept, since = small, row
+        self._end_run(key, episode, since, row + 1, state, state_range)
+        if black:
+            self._black.setdefault(key, Places()).add(
+                f'episode {episode.index} from row {black[0]} on', len(black))
+
+    def _end_run(self, key, episode, since, end, state, state_range):
+        """Note that rows ``since`` to ``end`` show one picture, if it should have changed."""
+        if end - since < FROZEN_S * self._source.rate_hz or state is None or state_range is None \
+                or len(state) < end:
+            return
+        moved = np.ptp(state[since:end], axis=0) > MOVEMENT * state_range
+        if (moved & (state_range > 0)).any():
+            self._frozen.setdefault(key, Places()).add(
+                f'episode {episode.index} rows {since} to {end - 1}')
+
+
+def _is_same(one, other):
+    """Tell whether two pictures show the same, but for what a codec makes of them."""
+    apart = np.abs(one - other)
+    return apart.mean() < SAME_MEAN and apart.max() <= SAME_MOST
+
+
+def _thumbnail(picture) -> bytes:
+    """Return a small JPEG of a picture."""
+    width = min(THUMBNAIL_WIDTH, picture.shape[1])
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    small = cv2.cvtColor(small, cv2.COLOR_GRAY2RGB) if small.ndim == 2 else small
+    done, jpeg = cv2.imencode('.jpg', small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return jpeg.tobytes() if done else b''

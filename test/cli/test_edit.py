@@ -1,0 +1,119 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`dpr edit` does what it is told, or says why not and changes nothing."""
+
+from pathlib import Path
+
+from diffusion_policy_ros.cli.edit import parse_episodes
+from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
+import numpy as np
+import pytest
+
+SO101 = 'lerobot/so101_v3/lerobot_dataset_example'
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Give a dataset of 8 episodes, whose rows name their episode."""
+    feature = {'dtype': 'float32', 'shape': [2], 'names': ['x', 'y']}
+    with LeRobotWriter(tmp_path / 'd', features={'action': feature}, rate_hz=10) as writer:
+        for episode in range(8):
+            for _ in range(episode + 1):
+                writer.add_frame({'action': np.full(2, episode)})
+            writer.save_episode('t')
+    return tmp_path / 'd'
+
+
+def episodes_of(folder):
+    """Return which episodes a dataset holds, by their rows."""
+    reader = LeRobotReader(folder)
+    action = reader.columns(['action'])['action'][:, 0]
+    assert [e.length for e in reader.episodes] == [action[e.first] + 1 for e in reader.episodes]
+    return [int(action[e.first]) for e in reader.episodes]
+
+
+def run(*arguments):
+    """Run ``dpr edit``."""
+    return main(['edit', *map(str, arguments)])
+
+
+def test_episodes_are_deleted(dataset, tmp_path, capsys):
+    assert run(dataset, '--delete', '3,5-7', '--out', tmp_path / 'new') == 0
+    assert episodes_of(tmp_path / 'new') == [0, 1, 2, 4]
+    assert capsys.readouterr().out == f'4 episodes with 11 rows -> {tmp_path / "new"}\n'
+    assert episodes_of(dataset) == list(range(8))
+
+
+def test_a_dataset_is_split(dataset, tmp_path, capsys):
+    assert run(dataset, '--split', 'train=0-3', 'test=6,5', '--out', tmp_path / 'new') == 0
+    assert episodes_of(tmp_path / 'new/train') == [0, 1, 2, 3]
+    assert episodes_of(tmp_path / 'new/test') == [6, 5]
+    assert 'note: 2 episodes are in no part' in capsys.readouterr().err
+
+
+def test_datasets_are_merged_and_appended(dataset, tmp_path):
+    run(dataset, '--split', 'a=0-1', 'b=2', 'c=3', '--out', tmp_path / 'x')
+    a, b, c = (tmp_path / 'x' / name for name in 'abc')
+    assert run(c, '--merge', a, b, '--out', tmp_path / 'merged') == 0
+    assert episodes_of(tmp_path / 'merged') == [3, 0, 1, 2]
+    assert run(a, '--append', c, b) == 0
+    assert episodes_of(a) == [0, 1, 3, 2]
+
+
+def test_pictures_that_stay_in_a_shared_video_are_told(shared_data, tmp_path, capsys):
+    assert run(shared_data / SO101, '--delete', '0', '--out', tmp_path / 'new') == 0
+    assert 'file-000.mp4 is one video of deleted and of kept episodes' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['--delete', '3'], '--out is missing'),
+    (['--append', 'b', '--out', 'c'], '--append changes the dataset itself'),
+    (['--split', 'train', '--out', 'c'], "--split 'train': write NAME=EPISODES"),
+    (['--split', 'a=1', 'a=2', '--out', 'c'], "--split: 'a' is named twice"),
+    (['--delete', '3-', '--out', 'c'], "episodes '3-': '3-' is no number and no range"),
+    (['--delete', '', '--out', 'c'], "episodes '': '' is no number"),
+])
+def test_wrong_usage_has_its_own_exit_code(dataset, capsys, arguments, said):
+    assert run(dataset, *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not Path('c').exists()
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['--delete', '3,8'], 'has no episode 8; it has 0 to 7'),
+    (['--delete', '0-7'], 'no episode would be left'),
+    (['--split', 'a=1', 'b=1-2'], 'episode 1 is in a and in b'),
+    (['--merge', 'nowhere'], 'cannot read nowhere/meta/info.json'),
+])
+def test_what_cannot_be_done_is_one_sentence(dataset, tmp_path, capsys, arguments, said):
+    assert run(dataset, *arguments, '--out', tmp_path / 'new') == 1
+    error = capsys.readouterr().err
+    assert said in error and error.startswith('dpr edit: ') and error.count('\n') == 1
+    assert [path.name for path in tmp_path.iterdir()] == ['d']
+
+
+@pytest.mark.parametrize('text, wanted', [
+    ('3', [3]), ('3,5-7', [3, 5, 6, 7]), (' 1 , 0', [1, 0]), ('2-2', [2])])
+def test_episodes_are_numbers_and_ranges(text, wanted):
+    assert parse_episodes(text) == wanted
+
+
+@pytest.mark.parametrize('text', ['', ',', 'a', '1-', '-1', '5-3', '1--2', '1-2-3', '0-99999999',
+                                  '²', '1.5'])
+def test_anything_else_is_refused(text):
+    with pytest.raises(ValueError, match='is no number and no range'):
+        parse_episodes(text)

@@ -1,0 +1,208 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``dpr info``: every kind of thing is told apart, and what is said of it is true."""
+
+import json
+from pathlib import Path
+import shutil
+
+from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.bags.messages import build_message
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
+import numpy as np
+import pytest
+from rosbags.typesys import get_typestore, Stores
+from safetensors.numpy import load_file
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / 'shared' / 'data'
+START_NS = 1_700_000_000_000_000_000
+CONTRACT = """
+robot: small
+rate_hz: 10
+observations:
+  - {key: observation.images.front, topic: camera/image_raw, type: sensor_msgs/msg/Image,
+     image: {height: 12, width: 16}, max_age_ms: 150}
+  - {key: observation.state, topic: joint_states, type: sensor_msgs/msg/JointState,
+     joints: [elbow, wrist], max_age_ms: 150}
+actions:
+  - {topic: joint_commands, type: sensor_msgs/msg/JointState, joints: [elbow, wrist]}
+"""
+
+
+@pytest.fixture
+def contract():
+    """Give the contract."""
+    return parse_contract(CONTRACT)
+
+
+def facts(path, capsys):
+    """Return what ``dpr info --json`` says."""
+    assert main(['info', '--json', str(path)]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def text(path, capsys):
+    """Return what ``dpr info`` says."""
+    assert main(['info', str(path)]) == 0
+    return capsys.readouterr().out
+
+
+def write_bag(folder, contract, count=21, **options):
+    """Write joint states at 20 Hz."""
+    store = get_typestore(Stores.LATEST)
+    stream = contract.streams_of('observation.state')[0]
+    with EpisodeBag(folder, contract, task='Move it.', fields={'outcome': 'success'},
+                    **options) as bag:
+        for k in range(count):
+            message = build_message(stream, np.zeros(2), START_NS + k * 50_000_000, store.types)
+            bag.write(stream.topic, stream.type, store.serialize_cdr(message, stream.type),
+                      START_NS + k * 50_000_000)
+    return folder
+
+
+@pytest.mark.parametrize('compress, words', [(True, 'chunks, zstd'), (False, 'none')])
+def test_a_bag(tmp_path, contract, capsys, compress, words):
+    found = facts(write_bag(tmp_path / 'bag', contract, compress=compress), capsys)
+    assert (found['kind'], found['storage'], found['compression']) == ('bag', 'mcap', words)
+    assert (found['start_ns'], found['duration_s'], found['messages']) == (START_NS, 1.0, 21)
+    assert found['size_bytes'] == sum(f.stat().st_size for f in (tmp_path / 'bag').iterdir())
+    assert found['custom data']['task'] == 'Move it.'
+    assert found['custom data']['outcome'] == 'success'
+    assert found['contract'].startswith('robot small, 10 Hz')
+    assert found['losses'] == 'none'
+    assert found['topics'] == [{'topic': '/joint_states', 'type': 'sensor_msgs/msg/JointState',
+                                'messages': 21, 'promised': 21, 'rate_hz': 20.0}]
+
+
+def test_a_bag_in_words(tmp_path, contract, capsys):
+    out = text(write_bag(tmp_path / 'bag', contract), capsys).splitlines()
+    assert 'duration     1.0 s' in out
+    assert 'start        2023-11-14 22:13:20.000+00:00' in out
+    assert any(line.split() == ['task:', 'Move', 'it.'] for line in out) \
+        or 'custom data  task: Move it.' in out
+    assert out[-1].split() == ['/joint_states', 'sensor_msgs/msg/JointState', '21', '21', '20.0',
+                               'Hz']
+
+
+def test_what_a_bag_lost_is_told(tmp_path, contract, capsys):
+    folder = write_bag(tmp_path / 'bag', contract, count=20_000, compress=False)
+    file, = folder.glob('*.mcap')
+    file.write_bytes(file.read_bytes()[:file.stat().st_size * 7 // 10])
+    found = facts(folder, capsys)
+    topic, = found['topics']
+    assert 0 < topic['messages'] < topic['promised'] == 20_000
+    assert any('truncated' in sentence for sentence in found['losses'])
+
+
+def test_a_contract_in_a_bag_that_cannot_be_used(tmp_path, contract, capsys):
+    folder = write_bag(tmp_path / 'bag', contract)
+    path = folder / 'metadata.yaml'
+    path.write_text(path.read_text().replace('rate_hz: 10', 'rate_hz: -1'))
+    assert 'one that cannot be used: ' in facts(folder, capsys)['contract']
+
+
+@pytest.mark.skipif(not (SHARED / 'bags').is_dir(), reason='no recorded bags')
+@pytest.mark.parametrize('name, storage, compression, messages', [
+    ('turtlesim_teleop/subset', 'sqlite3', 'none', 2720),
+    ('ros1/example.bag', 'ROS 1 bag', 'none', 8647),
+    ('rosbag2_official_compressed/message_compression', 'sqlite3', 'each message, zstd', 1127),
+    ('rosbag2_official_compressed/file_compression', 'sqlite3', 'whole files, zstd', 775)])
+def test_bags_of_others(capsys, name, storage, compression, messages):
+    found = facts(SHARED / 'bags' / name, capsys)
+    assert (found['storage'], found['compression']) == (storage, compression)
+    assert found['messages'] == messages
+
+
+def write_dataset(folder, contract):
+    """Write two episodes of 5 and 8 rows."""
+    with LeRobotWriter(folder, contract) as writer:
+        for length, task in ((5, 'Open.'), (8, 'Close.')):
+            for row in range(length):
+                writer.add_row(
+                    {'observation.images.front': np.zeros((12, 16, 3), np.uint8),
+                     'observation.state': np.full(2, row, np.float32),
+                     'action': np.zeros(2, np.float32)}, tick_ns=row * 10**8,
+                    ages_ns=dict.fromkeys(('camera/image_raw', 'joint_states', 'joint_commands'),
+                                          0))
+            writer.save_episode(task)
+    return folder
+
+
+def test_a_dataset(tmp_path, contract, capsys):
+    found = facts(write_dataset(tmp_path / 'd', contract), capsys)
+    assert (found['kind'], found['format']) == ('dataset', 'LeRobotDataset v3.0')
+    assert (found['rows'], found['episodes'], found['rate_hz']) == (13, 2, 10)
+    assert found['duration_s'] == pytest.approx(1.3)
+    assert found['rows per episode'] == '5 to 8, median 6.5'
+    assert found['tasks'] == ['Open.', 'Close.']
+    features = {row['name']: row for row in found['features']}
+    assert features['observation.images.front']['content'] == 'h264 yuv444p, 10 frames per s'
+    assert features['observation.state']['content'] == 'elbow, wrist'
+    assert features['action']['shape'] == [2]
+    assert 'robot small, 10 Hz' in found['contract']
+
+
+def test_a_dataset_whose_video_is_gone_is_still_described(tmp_path, contract, capsys):
+    folder = write_dataset(tmp_path / 'd', contract)
+    shutil.rmtree(folder / 'videos')
+    assert 'file-000.mp4 is missing' in text(folder, capsys)
+    video = folder / 'videos/observation.images.front/chunk-000/file-000.mp4'
+    video.parent.mkdir(parents=True)
+    video.write_bytes(b'no video')
+    assert 'file-000.mp4 cannot be read' in text(folder, capsys)
+
+
+def test_a_checkpoint(capsys):
+    pytest.importorskip('torch')
+    model = ROOT / 'models' / 'pusht_image'
+    found = facts(model, capsys)
+    weights = load_file(model / 'model.safetensors')
+    assert found['weights'] == sum(tensor.size for tensor in weights.values())
+    assert found['stored as'] == 'F16'
+    assert found['window'] == '2 observations in, 16 rows out, 8 executed'
+    assert found['inputs'] == ['observation.images.camera [3, 96, 96]', 'observation.state [2]']
+    assert 'dpm_solver++' in found['sampler'] and 'num_inference_steps 10' in found['sampler']
+    assert found['model card']['Sampler'] == 'DPM-Solver++ 2M, 10 steps'
+    assert len(text(model, capsys).splitlines()) < 40  # a screen
+
+
+def test_a_checkpoint_whose_weights_are_cut_off(tmp_path, capsys):
+    pytest.importorskip('torch')
+    folder = Path(shutil.copytree(ROOT / 'models' / 'pusht_image', tmp_path / 'model'))
+    (folder / 'model.safetensors').write_bytes(b'\x10')
+    assert main(['info', str(folder)]) == 1
+    assert 'is no intact safetensors file' in capsys.readouterr().err
+
+
+def test_what_is_none_of_them_is_one_sentence(tmp_path, capsys):
+    (tmp_path / 'notes.txt').write_text('hello')
+    for path, words in ((tmp_path / 'notes.txt', 'is neither a bag (metadata.yaml, or a file '
+                         'ending in .mcap, .db3 or .bag), nor a dataset (meta/info.json, zarr, '
+                         'HDF5), nor a checkpoint (config.json)'),
+                        (tmp_path / 'nothing', 'does not exist')):
+        assert main(['info', str(path)]) == 1
+        captured = capsys.readouterr()
+        assert words in captured.err
+        assert len(captured.err.splitlines()) == 1
+
+
+def test_a_folder_of_bags_names_one(tmp_path, contract, capsys):
+    write_bag(tmp_path / 'a', contract)
+    write_bag(tmp_path / 'b', contract)
+    assert main(['info', str(tmp_path)]) == 1
+    assert f'holds 2 bags; name one, such as {tmp_path / "a"}' in capsys.readouterr().err

@@ -1,0 +1,131 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the tests of reading share: small bags of strings in every kind of storage."""
+
+import random
+
+from diffusion_policy_ros.data.bags.bag_reader import open_bag
+from diffusion_policy_ros.data.bags.storage_order import SetBack
+from mcap.writer import CompressionType, Writer as McapWriter
+import pytest
+from rosbags.rosbag1 import Writer as Ros1Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import get_typestore, Stores
+
+STRING = 'std_msgs/msg/String'
+TOPICS = ('/a', '/b')
+START_NS = 1_700_000_000_000_000_000
+STEP_NS = 10_000_000
+
+
+class StringBags:
+    """
+    Writes bags whose messages name their number, on two topics in turn, 10 ms apart.
+
+    Bags named ``mcap-*`` are written by the mcap library, with checksums; the others by rosbags.
+    """
+
+    kinds = ('mcap-none', 'mcap-zstd', 'mcap-lz4', 'mcap-unchunked', 'sqlite3', 'file', 'message',
+             'rosbags', 'ros1', 'ros1-lz4')
+    topics = TOPICS
+    type = STRING
+
+    def __init__(self):
+        self.types = get_typestore(Stores.LATEST)
+
+    def truth(self, count):
+        """List (topic, text, receive_ns); every seventh message is longer than some pages."""
+        noise = random.Random(0)
+        return [(TOPICS[number % 2],
+                 f'{number} {noise.randbytes(20_000 if number % 7 == 3 else number).hex()}',
+                 START_NS + number * STEP_NS) for number in range(count)]
+
+    def write(self, kind, path, count=60, chunk_size=4000):
+        """Write a bag; return its storage file."""
+        if kind.startswith('mcap'):
+            return self._write_mcap(kind, path, count, chunk_size)
+        if kind.startswith('ros1'):
+            return self._write_ros1(kind, path, count)
+        writer = Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3
+                        if kind in ('sqlite3', 'file') else StoragePlugin.MCAP)
+        if kind in ('file', 'message'):
+            writer.set_compression(CompressionMode[kind.upper()], CompressionFormat.ZSTD)
+        with writer:
+            connections = {topic: writer.add_connection(topic, STRING, typestore=self.types)
+                           for topic in TOPICS}
+            for topic, text, receive_ns in self.truth(count):
+                writer.write(connections[topic], receive_ns, self.serialize(text))
+                if kind in ('rosbags', 'message') and writer.storage.chunk.bio.tell() > chunk_size:
+                    writer.storage.close_chunk()
+        return next(file for file in path.iterdir() if file.suffix != '.yaml')
+
+    def serialize(self, text):
+        """Serialize one string."""
+        return bytes(self.types.serialize_cdr(self.types.types[STRING](text), STRING))
+
+    def read(self, path):
+        """Return the messages as in ``truth`` and the losses."""
+        with open_bag(path) as bag:
+            found = [(topic, message.data, receive_ns) for topic, message, receive_ns in
+                     bag.messages(dict.fromkeys(TOPICS, STRING))]
+            return found, bag.losses
+
+    def read_any(self, path):
+        """Return all messages of whatever topics and types are there, and the losses."""
+        with open_bag(path) as bag:
+            bag.counts()
+            wanted = {topic: kind for topic, (kind, _, found) in bag.counts().items() if found}
+            items = [item for item in bag.messages(wanted) if not isinstance(item, SetBack)]
+            return [(topic, getattr(message, 'data', None), receive_ns)
+                    for topic, message, receive_ns in items], bag.losses
+
+    def _write_mcap(self, kind, path, count, chunk_size):
+        """Write with the mcap library."""
+        path.mkdir()
+        file = path / 'strings.mcap'
+        compression = {'zstd': CompressionType.ZSTD, 'lz4': CompressionType.LZ4}
+        with open(file, 'wb') as stream:
+            writer = McapWriter(
+                stream, chunk_size, use_chunking=not kind.endswith('unchunked'),
+                compression=compression.get(kind.partition('-')[2], CompressionType.NONE))
+            writer.start('ros2')
+            schema = writer.register_schema(STRING, 'ros2msg', b'string data')
+            channels = {topic: writer.register_channel(topic, 'cdr', schema) for topic in TOPICS}
+            for topic, text, receive_ns in self.truth(count):
+                writer.add_message(channels[topic], receive_ns, self.serialize(text), receive_ns)
+            writer.finish()
+        return file
+
+    def _write_ros1(self, kind, path, count):
+        """Write with rosbags."""
+        types = get_typestore(Stores.ROS1_NOETIC)
+        path.mkdir()
+        writer = Ros1Writer(path / 'strings.bag')
+        writer.chunk_threshold = 20_000
+        if kind.endswith('lz4'):
+            writer.set_compression(writer.CompressionFormat.LZ4)
+        with writer:
+            connections = {topic: writer.add_connection(topic, STRING, typestore=types)
+                           for topic in TOPICS}
+            for topic, text, receive_ns in self.truth(count):
+                data = types.serialize_ros1(types.types[STRING](text), STRING)
+                writer.write(connections[topic], receive_ns, data)
+        return path / 'strings.bag'
+
+
+@pytest.fixture(scope='session')
+def strings():
+    """Give the writer of small bags."""
+    return StringBags()

@@ -1,0 +1,69 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The disk alarm says how much is free and for how long."""
+
+from collections import namedtuple
+
+from diffusion_policy_ros.data.bags.disk_room import DiskRoom, lack_of_room
+import pytest
+
+Usage = namedtuple('Usage', ['total', 'used', 'free'])
+S = 10**9
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Return a function that says how much is free."""
+    def tell(count):
+        monkeypatch.setattr('shutil.disk_usage', lambda place: Usage(10**12, 0, count))
+
+    tell(10**11)
+    return tell
+
+
+def test_minutes_are_free_bytes_over_the_rate_of_the_last_seconds(free):
+    room = DiskRoom('bags')
+    assert room.minutes_left is None
+    for second in range(60):
+        room.watch(second, second * S, second * 10**8, 5)
+    assert room.minutes_left == pytest.approx(10**11 / 10**8 / 60)
+    assert room.counts() == {}
+
+
+def test_a_disk_that_will_be_full_soon_is_told_once_with_the_minutes(free):
+    room = DiskRoom('bags')
+    free(12 * 10**9)
+    for second in range(60):
+        room.watch(second, second * S, second * 10**8, 5)
+    assert room.counts() == {'disk': 1}
+    assert room.sentences() == ['disk: the disk of bags is full in about 2.0 minutes, 12000 MB '
+                                'are free']
+    assert room.present(60 * S) == room.sentences()
+
+
+def test_a_disk_that_is_nearly_full_is_told_though_nothing_was_written(free):
+    room = DiskRoom('bags')
+    free(99 * 10**6)
+    room.watch(0, 0, 0, 5)
+    assert room.sentences() == ['disk: 99 MB free on the disk of bags; the episode ends when it '
+                                'is full']
+
+
+def test_there_is_room_or_a_sentence(free, tmp_path):
+    assert lack_of_room(tmp_path / 'not' / 'yet') == []
+    free(5 * 10**6)
+    (said,) = lack_of_room(tmp_path)
+    assert '5 MB free, at least 100 MB are needed; make room' in said

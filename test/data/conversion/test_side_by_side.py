@@ -1,0 +1,325 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Many processes, a cluster and interrupted runs make the same dataset, byte for byte."""
+
+from contextlib import suppress
+from dataclasses import replace
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+
+from diffusion_policy_ros.data.conversion import conversion, part_folder, workers
+from diffusion_policy_ros.data.conversion.bench_bag import FRAME_BYTES, write_bench_bag
+from diffusion_policy_ros.data.conversion.conversion import convert_bags
+from diffusion_policy_ros.data.conversion.cutting import parse_cut
+from diffusion_policy_ros.data.conversion.workers import default_jobs
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.errors import ConfigError, DatasetError
+import pytest
+
+
+@pytest.fixture
+def bags(tmp_path, demonstration):
+    """Write five bags of different lengths; the fourth is none."""
+    found = [demonstration.write_bag(tmp_path / f'bags/{k}', range(10 * k, 10 * k + 9 + k),
+                                     task=f'task {k % 2}') for k in range(5)]
+    (found[3] / '3.mcap').write_bytes(b'no bag at all')
+    return found
+
+
+def convert(bags, out, **options):
+    """Convert without a progress bar; of so small pictures x264 rarely makes two unlike videos."""
+    return convert_bags(bags, out, progress=False, **{'codec': 'png', **options})
+
+
+def content(folder):
+    """Return every file of a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob('*')) if path.is_file()}
+
+
+def told(summary):
+    """Return a summary's counts."""
+    return (summary.bags, summary.skipped, summary.episodes, summary.rows, summary.notes,
+            summary.to_dict())
+
+
+def break_into(monkeypatch, number, act):
+    """Let something happen when the bag of a number is to be converted, in this process."""
+    attempt = workers.attempt
+
+    def attempted(job, on_share=None):
+        return act(job) if Path(job.bag).name == str(number) else attempt(job, on_share)
+
+    monkeypatch.setattr(workers, 'attempt', attempted)
+
+
+def test_several_processes_make_what_one_makes(bags, tmp_path):
+    """To the last byte, with the same summary; the bad bag costs only itself."""
+    one = convert(bags, tmp_path / 'one')
+    three = convert(bags, tmp_path / 'three', jobs=3)
+    assert content(tmp_path / 'one') == content(tmp_path / 'three')
+    assert told(one) == told(three) and (one.episodes, one.skipped) == (4, 1)
+    assert [e.length for e in LeRobotReader(tmp_path / 'one').episodes] == [9, 10, 11, 13]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['bags', 'one', 'three']
+
+
+def test_videos_are_the_same_from_several_processes(tmp_path):
+    """Pictures of a usual size, lossy."""
+    write_bench_bag(tmp_path / 'a', 30 * FRAME_BYTES)
+    write_bench_bag(tmp_path / 'b', 40 * FRAME_BYTES)
+    bags = [tmp_path / 'a', tmp_path / 'b']
+    convert(bags, tmp_path / 'one', codec='h264')
+    convert(bags, tmp_path / 'two', codec='h264', jobs=2)
+    assert len(list((tmp_path / 'one').rglob('*.mp4'))) == 4
+    assert content(tmp_path / 'one') == content(tmp_path / 'two')
+
+
+def test_a_cluster_makes_what_one_process_makes(bags, tmp_path):
+    distributed = pytest.importorskip('distributed')
+    one = convert(bags, tmp_path / 'one')
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, host='127.0.0.1',
+                                  dashboard_address='127.0.0.1:0') as cluster:
+        many = convert(bags, tmp_path / 'many', cluster=cluster.scheduler_address)
+    assert content(tmp_path / 'one') == content(tmp_path / 'many')
+    assert told(many)[:4] == told(one)[:4]
+
+
+def test_a_cluster_that_does_not_answer_is_told(bags, tmp_path, monkeypatch):
+    pytest.importorskip('distributed')
+    monkeypatch.setattr('diffusion_policy_ros.data.conversion.cluster.CONNECT_TIMEOUT_S', 0.3)
+    with pytest.raises(ConfigError, match='the cluster tcp://127.0.0.1:1 does not answer.*dask'):
+        convert(bags, tmp_path / 'out', cluster='tcp://127.0.0.1:1')
+    assert not (tmp_path / 'out.part').exists()
+
+
+def test_a_worker_that_is_killed_costs_its_bag_alone(bags, tmp_path, monkeypatch):
+    """It is counted, with the signal, and another one takes over."""
+    begin, killed = workers._Worker.begin, []
+
+    def begin_and_kill(worker, number, job):
+        if Path(job.bag).name == '1':
+            killed.append(worker._process.pid)
+            os.kill(worker._process.pid, signal.SIGKILL)
+        begin(worker, number, job)
+
+    monkeypatch.setattr(workers._Worker, 'begin', begin_and_kill)
+    summary = convert(bags, tmp_path / 'out', jobs=2)
+    assert len(killed) == 1
+    assert (summary.episodes, summary.skipped) == (3, 2)
+    assert any(f'{bags[1]}: skipped: its process was ended (SIGKILL)' in n for n in summary.notes)
+    assert [e.length for e in LeRobotReader(tmp_path / 'out').episodes] == [9, 11, 13]
+
+
+def test_a_fault_of_our_own_costs_one_bag(bags, tmp_path, monkeypatch):
+    def fail(job, on_share):
+        if Path(job.bag).name == '2':
+            raise ZeroDivisionError('x')
+        return real(job, on_share)
+
+    real = workers.convert_piece
+    monkeypatch.setattr(workers, 'convert_piece', fail)
+    summary = convert(bags, tmp_path / 'out')
+    assert (summary.episodes, summary.skipped) == (3, 2)
+    assert 'ZeroDivisionError: x (a fault of the converter; please report it)' in \
+        summary.notes[-1] + summary.notes[-2]
+
+
+def test_an_interrupted_run_goes_on_where_it_was(bags, tmp_path, monkeypatch):
+    """Finished bags are not read again, and the result is that of one run."""
+    convert(bags, tmp_path / 'whole')
+    with monkeypatch.context() as patch:
+        def stop(job):
+            raise KeyboardInterrupt
+
+        break_into(patch, 4, stop)
+        with pytest.raises(KeyboardInterrupt):
+            convert(bags, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    done = []
+    with monkeypatch.context() as patch:
+        attempt = workers.attempt
+        patch.setattr(workers, 'attempt',
+                      lambda job, share: done.append(job.bag.name) or attempt(job, share))
+        summary = convert(bags, tmp_path / 'out')
+    assert done == ['4'] and summary.reused == 3
+    assert (summary.episodes, summary.skipped) == (4, 1)
+    assert content(tmp_path / 'out') == content(tmp_path / 'whole')
+    assert not (tmp_path / 'out.part').exists()
+
+
+def test_a_piece_that_was_damaged_meanwhile_is_made_again(bags, tmp_path, monkeypatch):
+    convert(bags, tmp_path / 'whole')
+
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion, '_finish', fail)
+        with pytest.raises(KeyboardInterrupt):
+            convert(bags, tmp_path / 'out')
+    data = next((tmp_path / 'out.part/pieces').glob('000001.*/data/*/*.parquet'))
+    data.unlink()
+    (tmp_path / 'out.part/pieces/000002.json').write_text('{"ba')
+    assert convert(bags, tmp_path / 'out').reused == 2
+    assert content(tmp_path / 'out') == content(tmp_path / 'whole')
+
+
+SCRIPT = """
+import os, sys
+from diffusion_policy_ros.data.conversion import conversion, workers
+attempt = workers.attempt
+def attempted(job, on_share):
+    if job.bag.name == '2':
+        print('there', flush=True)
+        sys.stdin.read()
+    return attempt(job, on_share)
+workers.attempt = attempted
+conversion.convert_bags(sys.argv[2:], sys.argv[1], codec='png', progress=False)
+"""
+
+
+def test_a_killed_run_is_finished_by_the_next_and_not_disturbed_before(bags, tmp_path):
+    """While it runs nobody else works in its folder; kill -9 costs the bag in flight."""
+    convert(bags, tmp_path / 'whole')
+    out = tmp_path / 'out'
+    process = subprocess.Popen([sys.executable, '-c', SCRIPT, str(out), *map(str, bags)],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b'there\n'
+        with pytest.raises(DatasetError, match='out.part is being written by another conversion'):
+            convert(bags, out)
+    finally:
+        process.kill()
+        process.communicate()
+    assert convert(bags, out).reused == 2
+    assert content(out) == content(tmp_path / 'whole')
+
+
+def running(group):
+    """Return what processes of a group run, zombies that nobody waits for aside."""
+    found = []
+    for path in Path('/proc').glob('[0-9]*/stat'):
+        with suppress(OSError):
+            state, _, owner = path.read_text().rpartition(')')[2].split()[:3]
+            found += [path.parent.name] if int(owner) == group and state != 'Z' else []
+    return found
+
+
+def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(tmp_path):
+    """It reaches the whole group of processes, as from a terminal."""
+    for number, frames in enumerate((20, 200, 200)):
+        write_bench_bag(tmp_path / f'bags/{number}', frames * FRAME_BYTES)
+    command = [sys.executable, '-m', 'diffusion_policy_ros.cli.main', 'convert',
+               str(tmp_path / 'bags'), '--out', str(tmp_path / 'out'), '--jobs', '2',
+               '--no-report']
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True)
+    try:
+        while not list((tmp_path / 'out.part').glob('pieces/*.json')):
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        told, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert 'the same command goes on where this one was stopped' in told
+    assert 'Traceback' not in told
+    while running(process.pid):  # until the test's own time limit
+        pass
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    assert ' from the run before) -> ' in done.stdout
+    assert LeRobotReader(tmp_path / 'out').row_count == 10 + 100 + 100
+
+
+@pytest.mark.parametrize('options, said', [
+    ({'codec': 'av1'}, 'settings (codec: png then, av1 now)'),
+    ({'task': 'other'}, 'settings (task: None then, other now)'),
+    ({'cut': parse_cut('marker:/m')}, 'settings (cut: None then'),
+    ({'contract': 20}, 'settings (contract: '),
+    ({'bags': 2}, 'bags, or bags that have changed')])
+def test_a_conversion_of_something_else_is_not_continued(
+        bags, tmp_path, monkeypatch, contract, options, said):
+    """Nothing of it is touched."""
+    def stop(job):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        break_into(patch, 4, stop)
+        with pytest.raises(KeyboardInterrupt):
+            convert(bags, tmp_path / 'out', contract=contract)
+    before = content(tmp_path / 'out.part')
+    kept = bags[:options.pop('bags', 5)]
+    limits = {'elbow': {'velocity': 1.0}}
+    options['contract'] = replace(contract, limits=limits) if 'contract' in options else contract
+    with pytest.raises(DatasetError) as caught:
+        convert(kept, tmp_path / 'out', **options)
+    assert f'out.part is left of a conversion with other {said}' in str(caught.value)
+    assert content(tmp_path / 'out.part') == before
+
+
+def test_a_bag_that_changed_is_noticed(bags, tmp_path):
+    """By its size and by the time of its change."""
+    before = part_folder.describe_bag(bags[0])
+    os.utime(bags[0] / '0.mcap', ns=(1, before['changed_ns'] + 5))
+    after = part_folder.describe_bag(bags[0])
+    assert after['changed_ns'] == before['changed_ns'] + 5
+    assert part_folder.describe_bag(bags[0] / '0.mcap')['bytes'] < after['bytes']
+    assert part_folder.describe_bag(tmp_path / 'gone')['bytes'] == 0
+
+
+def test_a_full_disk_ends_all_and_keeps_what_was_finished(
+        bags, tmp_path, monkeypatch, full_disk):
+    """After making room, the same call finishes it."""
+    def fill(job):
+        raise DatasetError('cannot write the dataset: full. Make room on the disk')
+
+    with monkeypatch.context() as patch:
+        break_into(patch, 2, fill)
+        with pytest.raises(DatasetError, match='Make room'):
+            convert(bags, tmp_path / 'out')
+    assert convert(bags, tmp_path / 'out').reused == 2
+
+
+def test_jobs_are_as_many_as_bags_bytes_cores_and_memory_allow(monkeypatch):
+    monkeypatch.setattr(workers, 'usable_cores', lambda: 8)
+    monkeypatch.setattr(workers, '_free_memory', lambda: 5_500_000_000)
+    monkeypatch.setattr(workers, 'describe_bag', lambda bag: {'bytes': 10_000_000})
+    assert [default_jobs(['bag'] * n) for n in (0, 1, 3, 6, 100)] == [1, 1, 1, 3, 5]
+    monkeypatch.setattr(workers, '_free_memory', lambda: 100)
+    assert default_jobs(['bag'] * 9) == 1
+
+
+def test_the_progress_of_several_processes_is_told(bags, tmp_path, monkeypatch):
+    """Each worker tells of its bag as it goes."""
+    shares, lock = {}, threading.Lock()
+    run = conversion._run
+
+    def watched(jobs, count, cluster, show):
+        def shown(number, share):
+            with lock:
+                shares.setdefault(number, []).append(share)
+            show(number, share)
+        return run(jobs, count, cluster, shown)
+
+    monkeypatch.setattr(conversion, '_run', watched)
+    convert(bags, tmp_path / 'out', jobs=2)
+    assert sorted(shares) == [0, 1, 2, 3]  # number 3 is the fifth bag: the fourth is unusable
+    for told_shares in shares.values():
+        assert told_shares == sorted(told_shares) and 0 < told_shares[-1] <= 1

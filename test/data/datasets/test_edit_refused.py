@@ -1,0 +1,132 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Edits that cannot be done are refused, and interrupted ones lose nothing."""
+
+import os
+
+from diffusion_policy_ros.data.datasets import edit
+from diffusion_policy_ros.data.datasets.edit import (
+    append_datasets, delete_episodes, merge_datasets, split_dataset)
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+import pytest
+
+EPISODES = [('push', range(5)), ('pull', range(5, 6)), ('push', range(6, 15)),
+            ('lift', range(15, 18))]
+
+
+@pytest.mark.parametrize('act, said', [
+    (lambda d, out: delete_episodes(d, [4], out), 'has no episode 4; it has 0 to 3'),
+    (lambda d, out: delete_episodes(d, [1, 1], out), 'episode 1 is named twice'),
+    (lambda d, out: delete_episodes(d, range(4), out), 'no episode would be left'),
+    (lambda d, out: split_dataset(d, {'a': [1, 2], 'b': [2]}, out), '2 is in a and in b'),
+    (lambda d, out: split_dataset(d, {'../a': [1]}, out), "part '../a': a name is made of"),
+    (lambda d, out: merge_datasets([d], d / 'inside'), 'lies inside'),
+    (lambda d, out: merge_datasets([d], d), 'exists already and is never overwritten'),
+    (lambda d, out: merge_datasets([d, out], out / 'x'), 'cannot read .*info.json'),
+])
+def test_what_cannot_be_done_is_refused_and_changes_nothing(tmp_path, contract, act, said, named):
+    whole = named.write(tmp_path / 'whole', contract, EPISODES)
+    with pytest.raises(DatasetError, match=said):
+        act(whole, tmp_path / 'out')
+    assert [path.name for path in tmp_path.iterdir()] == ['whole']
+    assert named.episodes_of(whole) == [(task, list(rows)) for task, rows in EPISODES]
+
+
+def change_contract(folder, old, new):
+    """Edit the contract inside a dataset."""
+    path = folder / 'meta/contract.yaml'
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize('change, said', [
+    (lambda d: (d / 'meta/contract.yaml').unlink(), 'b has no contract; if it is the same robot'),
+    (lambda d: change_contract(d, 'robot: small', 'robot: large'), 'contract.yaml differs|robot'),
+    (lambda d: change_contract(d, 'settle_ms: 20', 'settle_ms: 30'), 'settle_ms|differs'),
+])
+def test_datasets_of_other_meaning_are_not_merged(tmp_path, contract, change, said, named):
+    first, second = (named.write(tmp_path / name, contract, EPISODES[:1]) for name in 'ab')
+    change(second)
+    with pytest.raises(DatasetError, match=f'/a and .*/b cannot be merged: .*({said})'):
+        merge_datasets([first, second], tmp_path / 'm')
+
+
+def test_datasets_of_other_features_or_rates_are_not_merged(tmp_path, contract, named):
+    def one(name, rate_hz, size):
+        feature = {'dtype': 'float32', 'shape': [size], 'names': None}
+        with LeRobotWriter(tmp_path / name, features={'x': feature}, rate_hz=rate_hz) as writer:
+            writer.add_frame({'x': np.zeros(size)})
+            writer.save_episode('t')
+        return tmp_path / name
+    a, b, c = one('a', 10, 2), one('b', 30, 2), one('c', 10, 3)
+    with pytest.raises(DatasetError, match='fps is 10 and 30'):
+        merge_datasets([a, b], tmp_path / 'm')
+    with pytest.raises(DatasetError, match=r"'x' shape is \[2\] and \[3\]"):
+        merge_datasets([a, c], tmp_path / 'm')
+    with pytest.raises(DatasetError, match="only .* has 'action'"):
+        merge_datasets([a, named.write(tmp_path / 'd', contract, EPISODES[:1])], tmp_path / 'm')
+
+
+def test_what_else_lies_in_a_dataset_stays_when_it_grows(tmp_path, contract, named):
+    first, second = (named.write(tmp_path / name, contract, EPISODES[:1]) for name in 'ab')
+    (first / 'README.md').write_text('mine')
+    (first / 'photos').mkdir()
+    (first / 'photos/one.jpg').write_text('two')
+    (first / '.cache').mkdir()
+    append_datasets(first, [second])
+    assert (first / 'README.md').read_text() == 'mine'
+    assert (first / 'photos/one.jpg').read_text() == 'two'
+    assert not (first / '.cache').exists()  # it was of the rows before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a', 'b']
+
+
+def test_an_append_that_is_interrupted_anywhere_loses_nothing(tmp_path, contract, monkeypatch,
+                                                              named):
+    """At every step that changes a name or removes something."""
+    steps = 0
+
+    def fail_at(step):
+        count = iter(range(1000))
+
+        def wrap(act):
+            def acted(*arguments, **options):
+                if next(count) == step:
+                    raise KeyboardInterrupt
+                return act(*arguments, **options)
+            return acted
+        for target, name in ((edit.Path, 'rename'), (edit.shutil, 'rmtree'), (os, 'replace')):
+            monkeypatch.setattr(target, name, wrap(getattr(target, name)))
+        return count
+
+    for step in range(1000):
+        place = tmp_path / str(step)
+        first, second = (named.write(place / name, contract, EPISODES[:1]) for name in 'ab')
+        try:
+            fail_at(step)
+            append_datasets(first, [second])
+            break
+        except KeyboardInterrupt:
+            steps += 1
+        finally:
+            monkeypatch.undo()
+        whole = first if first.exists() else first.with_name('a.before')
+        assert len(named.episodes_of(whole)) in (1, 2)
+        if first.with_name('a.before').exists():
+            with pytest.raises(DatasetError, match='a.before is what an interrupted run left. ('
+                               'a is whole: remove the other|Rename it to a, then append again)'):
+                append_datasets(first, [second])
+    assert steps > 8 and len(named.episodes_of(first)) == 2

@@ -1,0 +1,123 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Files of robomimic are read and written as they are; damaged ones are named."""
+
+import json
+
+from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
+from diffusion_policy_ros.data.datasets.frames import copy_dataset
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.errors import DatasetError
+import numpy as np
+import pytest
+
+h5py = pytest.importorskip('h5py')
+
+
+def copied(source, path, format, **options):
+    """Copy a dataset into another format and return its path."""
+    if not hasattr(source, 'read_episodes'):
+        source = open_dataset(source)
+    copy_dataset(source, create_dataset(path, format, like=source, **options))
+    return path
+
+
+def write_robomimic(path, lengths=(3, 70, 2)):
+    """Write a file as robomimic does, with a demonstration missing and masks."""
+    rng = np.random.default_rng(2)
+    with h5py.File(path, 'w') as file:
+        data = file.create_group('data')
+        data.attrs['env_args'] = json.dumps(
+            {'env_name': 'Lift', 'type': 1, 'env_kwargs': {'control_freq': 20}})
+        data.attrs['total'] = sum(lengths)
+        for number, length in zip((0, 2, 10), lengths):
+            demo = data.create_group(f'demo_{number}')
+            demo.attrs['num_samples'] = length
+            demo.attrs['model_file'] = f'<mujoco>{number}</mujoco>'
+            demo['actions'] = rng.normal(size=(length, 7))
+            demo['dones'] = np.zeros(length, dtype=np.int64)
+            demo['states'] = rng.normal(size=(length, 32))
+            for part in ('obs', 'next_obs'):
+                demo[f'{part}/agentview_image'] = rng.integers(
+                    0, 256, (length, 8, 8, 3), dtype=np.uint8)
+                demo[f'{part}/robot0_eef_pos'] = rng.normal(size=(length, 3))
+        file['mask/train'] = np.array([b'demo_0', b'demo_10'])
+    return path
+
+
+def tree(path):
+    """Return everything in a HDF5 file."""
+    found = {}
+    with h5py.File(path) as file:
+        def visit(name, item):
+            values = (item.dtype, item.shape, item[()].tobytes()) if hasattr(item, 'dtype') else ()
+            found[name] = values, {key: str(value) for key, value in item.attrs.items()}
+        file.visititems(visit)
+        return found, dict(file.attrs)
+
+
+def test_robomimic_out_equals_robomimic_in(tmp_path):
+    """Arrays, attributes, names of demonstrations and masks."""
+    source = write_robomimic(tmp_path / 'source.hdf5')
+    assert tree(copied(source, tmp_path / 'out.hdf5', 'hdf5')) == tree(source)
+
+
+def test_robomimic_becomes_lerobot(tmp_path):
+    """With its rate; the order of episodes is that of their numbers."""
+    source = write_robomimic(tmp_path / 'source.hdf5')
+    out = copied(open_dataset(source, task='Lift it.'), tmp_path / 'd', 'lerobot',
+                 codec='h264-lossless')
+    reader = LeRobotReader(out)
+    assert reader.rate_hz == 20 and [e.length for e in reader.episodes] == [3, 70, 2]
+    assert {e.tasks for e in reader.episodes} == {('Lift it.',)}
+    assert reader.video_keys == ('next.observation.agentview_image',
+                                 'observation.agentview_image')
+    with h5py.File(source) as file:
+        demos = [file[f'data/demo_{n}'] for n in (0, 2, 10)]
+        actions = np.concatenate([demo['actions'] for demo in demos])
+        pictures = np.concatenate([demo['obs/agentview_image'] for demo in demos])
+    assert np.array_equal(reader.columns(['action'])['action'], actions)
+    assert np.array_equal(list(reader.frames('observation.agentview_image')), pictures)
+
+
+def remove(path, name):
+    """Take something out of a HDF5 file."""
+    with h5py.File(path, 'a') as file:
+        del file[name]
+
+
+def replace_array(path, name, values):
+    """Replace an array of a HDF5 file."""
+    with h5py.File(path, 'a') as file:
+        del file[name]
+        file[name] = values
+
+
+@pytest.mark.parametrize('damage, said', [
+    (lambda p: remove(p, 'data'), 'is damaged, or no robomimic file'),
+    (lambda p: remove(p, 'data/demo_2/obs/robot0_eef_pos'), 'demo_2 holds other arrays than dem'),
+    (lambda p: replace_array(p, 'data/demo_0/actions', np.zeros((4, 7))),
+     r'demo_0/actions has shape \(4, 7\), num_samples is 3'),
+    (lambda p: replace_array(p, 'data/demo_0/actions', np.array([b'a', b'b', b'c'])),
+     "array 'actions' holds .* instead of numbers"),
+    (lambda p: p.write_bytes(p.read_bytes()[:3000]), 'cannot read|is damaged'),
+    (lambda p: p.write_bytes(b'\x89HDF\r\n\x1a\n'), 'cannot read|is damaged'),
+])
+def test_a_damaged_robomimic_file_is_named(tmp_path, damage, said):
+    path = write_robomimic(tmp_path / 'source.hdf5')
+    damage(path)
+    with pytest.raises(DatasetError, match=f'source.hdf5.*({said})|({said}).*source.hdf5'):
+        copied(path, tmp_path / 'new', 'hdf5')
+    assert [path.name for path in tmp_path.iterdir()] == ['source.hdf5']

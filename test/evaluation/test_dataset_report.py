@@ -1,0 +1,171 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The report of a dataset: one file that needs no network, with everything a person judges by."""
+
+from base64 import b64decode
+from html.parser import HTMLParser
+import re
+
+import cv2
+from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.evaluation import dataset_report
+from diffusion_policy_ros.evaluation.dataset_audit import Audit, audit_dataset
+from diffusion_policy_ros.evaluation.dataset_finding import ERROR, Finding, WARNING
+from diffusion_policy_ros.evaluation.dataset_report import (
+    report_html, verdict, write_page, write_report)
+import numpy as np
+import pytest
+
+CONTRACT = """
+robot: <arm>
+rate_hz: 10
+observations:
+  - {key: observation.images.front, topic: camera/image_raw, type: sensor_msgs/msg/Image,
+     image: {height: 48, width: 64}, max_age_ms: 150}
+  - {key: observation.state, topic: joint_states, type: sensor_msgs/msg/JointState,
+     joints: [elbow, wrist], max_age_ms: 150}
+actions:
+  - {topic: joint_commands, type: sensor_msgs/msg/JointState, joints: [elbow, wrist]}
+"""
+VOID = {'img', 'meta'}
+
+
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory):
+    """Write four episodes; picture k of episode e is grey of the level 20 e + k."""
+    folder = tmp_path_factory.mktemp('report') / 'my <task>'
+    rng = np.random.default_rng(1)
+    with LeRobotWriter(folder, parse_contract(CONTRACT)) as writer:
+        for episode in range(4):
+            for k in range(21):
+                state = rng.normal(size=2).astype(np.float32)
+                writer.add_row(
+                    {'observation.images.front':
+                     np.full((48, 64, 3), 40 * episode + k + 20, np.uint8),
+                     'observation.state': state, 'action': state + 1},
+                    tick_ns=10**18 + k * 10**8,
+                    ages_ns={'camera/image_raw': 30_000_000, 'joint_states': 4_000_000,
+                             'joint_commands': 0})
+            writer.save_episode('Move <it> & stop.')
+    return folder
+
+
+class Page(HTMLParser):
+    """Reads a page: its tags must be balanced; pictures and texts are kept."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.pictures, self.words, self.links = [], {}, [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.links += [attrs[name] for name in ('src', 'href') if name in attrs]
+        if tag == 'img':
+            self.pictures.setdefault(attrs['alt'], []).append(attrs['src'])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def decode(source):
+    """Decode an inlined picture."""
+    data = b64decode(source.split(',', 1)[1])
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_the_report_is_one_file_with_everything_inside(dataset, tmp_path):
+    path = write_report(dataset, tmp_path / 'page.html')
+    assert path == tmp_path / 'page.html'
+    assert [file.name for file in tmp_path.iterdir()] == ['page.html']
+    page = Page(path.read_text('utf-8'))
+    assert all(link.startswith('data:image/') for link in page.links)
+    assert 'http' not in path.read_text('utf-8')
+    for plot in ('Episode lengths', 'Streams', 'Values', 'Trajectories'):
+        height, width, _ = decode(page.pictures[plot][0]).shape
+        assert width > 1000 and height > 150
+    text = ' '.join(page.words)
+    for word in ('my <task>', 'Move <it> & stop.', 'elbow', 'PASS', '84', 'Frames were counted'):
+        assert word in text
+
+
+def test_thumbnails_are_the_first_middle_and_last_row_of_each_episode(dataset):
+    for every_picture in (True, False):
+        page = Page(report_html(audit_dataset(dataset, every_picture=every_picture)))
+        for moment, row in (('first', 0), ('middle', 10), ('last', 20)):
+            levels = [decode(picture).mean() for picture in page.pictures[f'front, {moment} row']]
+            np.testing.assert_allclose(levels, [40 * e + row + 20 for e in range(4)], atol=2)
+
+
+def test_it_goes_into_the_dataset_by_default(dataset):
+    path = write_report(dataset)
+    assert path == dataset / 'report.html'
+    path.unlink()
+    assert not audit_dataset(dataset).findings
+
+
+def test_a_finding_leads_to_the_episode_that_it_names(dataset):
+    audit = audit_dataset(dataset, every_picture=False)
+    audit.findings = [Finding(WARNING, 'x', 'episode 2 row 5, episode 9 row 1')]
+    text = report_html(audit)
+    assert '<a href="#episode-2">episode 2</a> row 5, episode 9 row 1' in text
+    assert 'id="episode-2"' in text
+
+
+def test_many_episodes_are_spread_evenly(dataset, monkeypatch):
+    monkeypatch.setattr('diffusion_policy_ros.evaluation.dataset_audit.MOST_SHOWN', 2)
+    monkeypatch.setattr(dataset_report, 'MOST_SHOWN', 2)
+    audit = audit_dataset(dataset, every_picture=False)
+    assert sorted(audit.curves) == [0, 3]
+    assert '2 of 4 episodes, evenly spread' in report_html(audit)
+
+
+def test_what_cannot_be_opened_still_has_a_report(tmp_path):
+    audit = Audit(tmp_path, findings=[Finding(ERROR, 'schema', 'a <b> is missing', 'repair it')])
+    page = Page(report_html(audit))
+    assert 'a <b> is missing' in page.words
+    assert 'FAIL: 1 error' in page.words
+
+
+@pytest.mark.parametrize('levels, words', [
+    ((), ('OK', 'PASS')), ((WARNING, WARNING), (WARNING, 'PASS, 2 things to look at')),
+    ((WARNING, ERROR), (ERROR, 'FAIL: 1 error'))])
+def test_the_verdict_is_that_of_the_worst(tmp_path, levels, words):
+    assert verdict(Audit(tmp_path, findings=[Finding(level, 'x', 'y') for level in levels])) \
+        == words
+
+
+def test_a_report_that_cannot_be_written_is_refused(dataset, tmp_path):
+    with pytest.raises(DatasetError, match='cannot write the report .* --out'):
+        write_page(audit_dataset(dataset, every_picture=False), tmp_path / 'no' / 'page.html')
+
+
+def test_curves_run_through_the_values(dataset):
+    """The y of the first point of the first episode's elbow is where its value lies in range."""
+    audit = audit_dataset(dataset, every_picture=False)
+    text = report_html(audit)
+    points = re.search(r'<polyline points="2,([\d.]+) ', text).group(1)
+    study = audit.studies['observation.state']
+    low, high = study.statistics['min'][0], study.statistics['max'][0]
+    share = (audit.curves[0]['observation.state'][0, 0] - low) / (high - low)
+    assert float(points) == pytest.approx(84 - 4 - 76 * share, abs=0.06)

@@ -1,0 +1,194 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The keyboard program in a terminal: what its keys do, and what it shows."""
+
+import os
+from pathlib import Path
+import pty
+import re
+import select
+import subprocess
+import sys
+import termios
+
+import pytest
+
+rclpy = pytest.importorskip('rclpy')
+from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402,I100
+from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+
+DOMAIN_ID = 25
+ROOT = Path(__file__).parents[2]
+CONTRACT = """
+robot: test
+rate_hz: 10
+observations:
+  - {key: observation.state, topic: joints, type: sensor_msgs/msg/JointState, joints: [a],
+     stamp: receive, max_age_ms: 300}
+actions:
+  - {topic: joints, type: sensor_msgs/msg/JointState, joints: [a], label: next_state}
+"""
+COMMAND = [sys.executable, '-c', 'import sys; from diffusion_policy_ros.nodes.record_keys import '
+           'main; sys.exit(main())']
+ENVIRONMENT = {**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID), 'PYTHONPATH': os.pathsep.join(
+    [str(ROOT), os.environ.get('PYTHONPATH', '')])}
+
+
+class Terminal:
+    """
+    The program in a terminal of its own.
+
+    :ivar shown: All that it wrote.
+    :ivar process: Its process.
+    """
+
+    def __init__(self, peer):
+        self._peer, self.shown, self._seen = peer, '', 0
+        self._master, slave = pty.openpty()
+        self._slave = slave
+        self.before = termios.tcgetattr(slave)
+        self.process = subprocess.Popen(COMMAND, stdin=slave, stdout=slave, stderr=slave,
+                                        env=ENVIRONMENT, start_new_session=True)
+
+    def settings(self):
+        """Return how the terminal is set."""
+        return termios.tcgetattr(self._slave)
+
+    def press(self, keys):
+        """Press keys."""
+        os.write(self._master, keys.encode())
+
+    def read(self):
+        """Read what was written."""
+        while select.select([self._master], [], [], 0)[0]:
+            self.shown += os.read(self._master, 65536).decode(errors='replace')
+
+    def until(self, pattern):
+        """Wait for what is shown after what was waited for before."""
+        def find():
+            self.read()
+            return re.search(pattern, self.shown[self._seen:])
+
+        self._peer.until(find, lambda: f'{pattern!r} in {self.shown[self._seen:][-2000:]!r}')
+        self._seen += find().end()
+
+    def until_over(self):
+        """Wait for the end; return the exit code."""
+        self._peer.until(lambda: self.read() or self.process.poll() is not None, 'the end')
+        return self.process.returncode
+
+    def close(self):
+        """End the program."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+        os.close(self._slave)
+
+
+@pytest.fixture
+def terminal(peer):
+    """Start the program."""
+    found = Terminal(peer)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def recorder(peer, tmp_path):
+    """Start a recorder and what it records."""
+    path = tmp_path / 'contract.yaml'
+    path.write_text(CONTRACT)
+    joints = peer.node.create_publisher(JointState, 'joints', qos.EVENTS)
+    peer.node.create_timer(0.02, lambda: joints.publish(JointState(name=['a'], position=[1.0])))
+    node = peer.start(Recorder, contract=str(path), output=str(tmp_path / 'bags'))
+    stream, = node._streams
+    peer.until(lambda: stream.age_s() is not None, 'joints')
+    return node
+
+
+def test_the_keys_record_and_the_status_is_live(peer, recorder, terminal, tmp_path):
+    bags = tmp_path / 'bags'
+    terminal.until('READY  ready to record test')
+    assert 'space: start, or stop' in terminal.shown
+    terminal.press(' ')
+    terminal.until(r'REC  episode 0  0\.\d s')
+    terminal.until(r'REC  episode 0  [1-9]\.\d s  \d+ messages')
+    assert recorder.is_recording
+    terminal.press(' ')
+    terminal.until('episode 0 saved: ')
+    for number, (key, outcome) in enumerate((('s', 'success'), ('f', 'failure')), start=1):
+        terminal.press(' ')
+        terminal.until(f'REC  episode {number} ')
+        terminal.press(key)
+        terminal.until(f'episode {number} saved as {outcome}')
+        with open_bag(bags / f'episode_{number:06d}') as bag:
+            assert bag.custom_data['outcome'] == outcome
+    terminal.press(' ')
+    terminal.until('REC  episode 3 ')
+    terminal.press('d')
+    terminal.until('episode 3 discarded')
+    terminal.press('x')
+    terminal.until('episode_000002 was moved to ')
+    assert (bags / 'discarded' / 'episode_000002').is_dir()
+    terminal.press('s')
+    terminal.until('NOT DONE: nothing is being recorded')
+    terminal.press('q')
+    assert terminal.until_over() == 0
+    assert terminal.settings() == terminal.before
+
+
+def test_alarms_are_shown_with_their_counts(peer, recorder, terminal):
+    terminal.until('READY')
+    terminal.press(' ')
+    terminal.until('no alarms')
+    recorder._streams[0].quality.lost(peer.node.get_clock().now().nanoseconds, 3)
+    terminal.until('ALARMS .*dropped:3')
+
+
+def test_leaving_while_an_episode_is_recorded_is_asked_twice_and_the_recorder_goes_on(
+        peer, recorder, terminal):
+    terminal.until('READY')
+    terminal.press(' ')
+    terminal.until('REC  episode 0')
+    terminal.press('q')
+    terminal.until('goes on without this program; press q again')
+    terminal.press('?')
+    terminal.until('space: start, or stop')
+    terminal.press('q')
+    terminal.until('press q again')
+    assert terminal.process.poll() is None
+    terminal.press('q')
+    assert terminal.until_over() == 0
+    assert recorder.is_recording
+
+
+def test_without_a_recorder_it_says_so_and_ctrl_c_gives_the_terminal_back(peer, terminal):
+    terminal.until('no recorder answers; start one')
+    terminal.press(' ')
+    terminal.until('NOT DONE: no recorder answers on recorder/start')
+    assert terminal.settings() != terminal.before
+    terminal.process.send_signal(2)
+    assert terminal.until_over() == 0
+    assert terminal.settings() == terminal.before
+
+
+def test_without_a_terminal_it_is_refused():
+    done = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env=ENVIRONMENT, timeout=120)
+    assert done.returncode == 1
+    assert 'cannot start: record_keys reads keys, but its input is no terminal' in done.stderr
