@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = 'diffusion_policy_ros'
 SETUP = (ROOT / 'setup.py').read_text('utf-8')
 MANIFEST = ElementTree.parse(ROOT / 'package.xml').getroot()
-EXECUTABLES = ('dpr', 'policy_server', 'recorder', 'pusht_sim')
+EXECUTABLES = ('dpr', 'policy_server', 'command_safety', 'recorder', 'record_keys', 'pusht_sim')
 # import name: distribution name, where the two differ
 DISTRIBUTIONS = {'backports': 'backports.zstd', 'cv2': 'opencv-python-headless',
                  'gym_pusht': 'gym-pusht', 'yaml': 'PyYAML'}

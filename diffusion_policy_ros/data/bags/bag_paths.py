@@ -20,6 +20,7 @@ from pathlib import Path
 import re
 
 from diffusion_policy_ros.data.bags import metadata
+from diffusion_policy_ros.data.bags.episode_files import SET_ASIDE
 from diffusion_policy_ros.errors import BagError
 
 STORAGE_SUFFIXES = ('.mcap', '.db3', '.bag', '.bag.active', '.mcap.zstd', '.db3.zstd')
@@ -33,7 +34,8 @@ def find_bags(path) -> list:
 
     :param path: A bag (folder with ``metadata.yaml``, folder of the files of one split recording,
         or one storage file), a folder that holds bags at any depth, or a pattern of such paths
-        such as ``bags/*/``.
+        such as ``bags/*/``. What the recorder has set aside, such as ``discarded/``, counts only
+        where it is named itself.
     :return: Paths of the bags, sorted by name.
     :raises BagError: if the path does not exist, is a dataset or holds no bag.
     """
@@ -44,9 +46,11 @@ def find_bags(path) -> list:
         raise BagError(f'{path} does not exist')
     if path.is_file() or is_bag_folder(path):
         return [path]
-    files = [file for file in path.rglob('*') if is_storage_name(file.name) and file.is_file()]
+    inside = [file for file in path.rglob('*')
+              if not set(SET_ASIDE) & set(file.relative_to(path).parts)]
+    files = [file for file in inside if is_storage_name(file.name) and file.is_file()]
     bags = {file.parent if is_bag_folder(file.parent) else file for file in files}
-    bags |= {file.parent for file in path.rglob(metadata.NAME)}
+    bags |= {file.parent for file in inside if file.name == metadata.NAME}
     if not bags and (path / DATASET_FILE).is_file():
         raise BagError(f'{path} is a dataset (it holds {DATASET_FILE}), not a bag; name a bag, '
                        'such as one that it was converted from')
@@ -106,7 +110,7 @@ def _matches(pattern):
         raise BagError(f'{pattern} matches nothing')
     found = set()
     for path in paths:
-        if path.is_file() and not is_storage_name(path.name):
+        if path.name in SET_ASIDE or path.is_file() and not is_storage_name(path.name):
             continue
         try:
             bags = find_bags(path)

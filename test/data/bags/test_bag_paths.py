@@ -38,6 +38,15 @@ def test_bags_are_found_at_any_depth_in_order(tmp_path, demonstration):
     assert find_bags(tmp_path / 'a') == [tmp_path / 'a']
 
 
+def test_what_the_recorder_has_set_aside_counts_only_where_it_is_named(tmp_path, demonstration):
+    for name in ('episode_000000', 'discarded/episode_000001', 'unrepaired/episode_000002'):
+        demonstration.write_bag(tmp_path / name, range(2))
+    assert find_bags(tmp_path) == [tmp_path / 'episode_000000']
+    assert find_bags(f'{tmp_path}/*/') == [tmp_path / 'episode_000000']
+    assert find_bags(tmp_path / 'discarded') == [tmp_path / 'discarded/episode_000001']
+    assert find_bags(f'{tmp_path}/discarded/*') == [tmp_path / 'discarded/episode_000001']
+
+
 def test_a_place_without_bags_is_refused(tmp_path):
     """So is a place that does not exist."""
     with pytest.raises(BagError, match='holds no bag'):
