@@ -33,9 +33,9 @@ from diffusion_policy_ros.nodes.safety_runtime import SafetyRuntime
 from diffusion_policy_ros.nodes.safety_status import (
     activity, guard_facts, SafetyStatus, with_emergency)
 from diffusion_policy_ros.nodes.spinning import run
+from diffusion_policy_ros.nodes.subscription_events import SubscriptionEventCallbacks
 from diffusion_policy_ros.real_time import claim_real_time, switch_quickly
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 

@@ -23,10 +23,11 @@ from diffusion_policy_ros.errors import DecodeError
 from diffusion_policy_ros.message_types import HEADERLESS_TYPES, UNDATED_TYPES
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
+from diffusion_policy_ros.nodes.subscription_events import (
+    SubscriptionEventCallbacks, UnsupportedEventTypeError)
 from diffusion_policy_ros.nodes.topic_watch import wrong_type
 from diffusion_policy_ros.observation.decode import decode
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
-from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 

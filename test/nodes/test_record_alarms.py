@@ -30,7 +30,8 @@ from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402
 from diffusion_policy_ros.data.bags.stream_quality import QualityLimits  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
-from rclpy.event_handler import UnsupportedEventTypeError  # noqa: E402
+from diffusion_policy_ros.nodes.subscription_events import (  # noqa: E402
+    UnsupportedEventTypeError)
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 
 DOMAIN_ID = 22
