@@ -156,9 +156,11 @@ class BackgroundSync:
     def _run(self):
         """Do what is asked for."""
         self._try(self._first)
-        while not self._is_over:
+        is_over = False
+        while not is_over:
             self._wanted.wait()
             self._wanted.clear()
+            is_over = self._is_over  # asked before the last time, which is for all that came
             self._try(lambda: os.fdatasync(self._number))
         os.close(self._number)
 
