@@ -271,7 +271,7 @@ class Recorder(Node):
             return
         try:
             self._episode.watch(self._now_ns())
-        except DiffusionPolicyError as error:
+        except (DiffusionPolicyError, OSError) as error:
             self._break_off(error)
             return
         silent = [stream for stream, problem in problems.items() if problem]

@@ -20,6 +20,7 @@ from pathlib import Path
 import re
 
 from diffusion_policy_ros.data.bags import metadata
+from diffusion_policy_ros.data.bags.durable import NOTE
 from diffusion_policy_ros.data.bags.episode_files import SET_ASIDE
 from diffusion_policy_ros.errors import BagError
 
@@ -34,8 +35,8 @@ def find_bags(path) -> list:
 
     :param path: A bag (folder with ``metadata.yaml``, folder of the files of one split recording,
         or one storage file), a folder that holds bags at any depth, or a pattern of such paths
-        such as ``bags/*/``. What the recorder has set aside, such as ``discarded/``, counts only
-        where it is named itself.
+        such as ``bags/*/``. What the recorder has set aside, such as ``discarded/``, or has not
+        finished, counts only where it is named itself.
     :return: Paths of the bags, sorted by name.
     :raises BagError: if the path does not exist, is a dataset or holds no bag.
     """
@@ -47,7 +48,8 @@ def find_bags(path) -> list:
     if path.is_file() or is_bag_folder(path):
         return [path]
     inside = [file for file in path.rglob('*')
-              if not set(SET_ASIDE) & set(file.relative_to(path).parts)]
+              if not set(SET_ASIDE) & set(file.relative_to(path).parts)
+              and not _is_unfinished(file.parent)]
     files = [file for file in inside if is_storage_name(file.name) and file.is_file()]
     bags = {file.parent if is_bag_folder(file.parent) else file for file in files}
     bags |= {file.parent for file in inside if file.name == metadata.NAME}
@@ -72,6 +74,11 @@ def is_bag_folder(folder) -> bool:
     files = storage_files(folder)
     return bool(files) and all(_part_number(file, folder.absolute().name) is not None
                                for file in files)
+
+
+def _is_unfinished(folder):
+    """Tell whether the recorder still writes into a folder, or was killed while it did."""
+    return (folder / NOTE).exists() and not (folder / metadata.NAME).exists()
 
 
 def storage_files(folder) -> list:

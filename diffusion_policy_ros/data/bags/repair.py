@@ -67,7 +67,9 @@ def repair_all(folder):
     _end_what_was_begun(folder)
     for path in unfinished_bags(folder):
         try:
-            yield repair(path)
+            sentence = repair(path)
+            if sentence:
+                yield sentence
         except (DiffusionPolicyError, OSError) as error:
             yield f'{path} was not closed, and could not be repaired: {error}'
     _remove_if_empty(Path(folder) / REPAIRING)
@@ -78,7 +80,7 @@ def repair(path) -> str:
     Replace an unfinished episode by a whole one that holds all its whole messages.
 
     :param path: Folder of the episode.
-    :return: What was saved, one sentence.
+    :return: What was saved, one sentence; empty where it has been closed meanwhile.
     :raises BagError: if nothing can be read or written; the damaged bag is then where it was, or
         in ``unrepaired`` where it holds no message at all.
     """
@@ -88,6 +90,8 @@ def repair(path) -> str:
     except BlockingIOError:
         return f'{path} is being recorded by another program; it was left alone'
     try:
+        if is_closed(path):
+            return ''  # since somebody saw that it was not: by who recorded it, or repaired it
         built = path.parent / REPAIRING / path.name
         shutil.rmtree(built, ignore_errors=True)
         count, last_ns = _rebuild(path, built)

@@ -41,10 +41,18 @@ def test_bags_are_found_at_any_depth_in_order(tmp_path, demonstration):
 def test_what_the_recorder_has_set_aside_counts_only_where_it_is_named(tmp_path, demonstration):
     for name in ('episode_000000', 'discarded/episode_000001', 'unrepaired/episode_000002'):
         demonstration.write_bag(tmp_path / name, range(2))
-    assert find_bags(tmp_path) == [tmp_path / 'episode_000000']
     assert find_bags(f'{tmp_path}/*/') == [tmp_path / 'episode_000000']
     assert find_bags(tmp_path / 'discarded') == [tmp_path / 'discarded/episode_000001']
     assert find_bags(f'{tmp_path}/discarded/*') == [tmp_path / 'discarded/episode_000001']
+
+
+def test_an_episode_that_is_not_finished_is_passed_over(tmp_path, demonstration):
+    for name in ('episode_000000', 'episode_000001', 'episode_000002'):
+        demonstration.write_bag(tmp_path / name, range(2))
+    for name in ('episode_000001', 'episode_000002'):
+        (tmp_path / name / 'unfinished.json').write_text('{}')
+    (tmp_path / 'episode_000001/metadata.yaml').unlink()  # the other one only kept its note
+    assert find_bags(tmp_path) == [tmp_path / 'episode_000000', tmp_path / 'episode_000002']
 
 
 def test_a_place_without_bags_is_refused(tmp_path):

@@ -140,6 +140,15 @@ def test_a_bag_that_another_program_records_is_left_alone(tmp_path, contract):
     assert len(read(path)[0]) == 2
 
 
+def test_a_bag_that_was_closed_since_it_was_seen_is_left_as_it_is(
+        tmp_path, contract, demonstration):
+    demonstration.write_bag(tmp_path / 'episode_000000', range(2))
+    before = (tmp_path / 'episode_000000/metadata.yaml').read_text()
+    assert repairing.repair(tmp_path / 'episode_000000') == ''
+    assert (tmp_path / 'episode_000000/metadata.yaml').read_text() == before
+    assert not (tmp_path / 'unrepaired').exists()
+
+
 def test_a_bag_with_metadata_but_without_its_end_is_repaired(tmp_path, contract):
     """As a power loss may leave it, which happens before the note is removed."""
     path = tmp_path / 'episode_000000'
