@@ -115,9 +115,11 @@ def open_source(path, rate_hz=None):
     :raises DatasetError: if it is no dataset, its metadata contradicts itself, or its rate is
         unknown.
     """
-    if detect_format(path) == 'lerobot' and rate_hz is None:
-        return LeRobotSource(path)
-    return FramesUnderAudit(path, open_dataset(path, rate_hz=rate_hz))
+    if detect_format(path) != 'lerobot':
+        return FramesUnderAudit(path, open_dataset(path, rate_hz=rate_hz))
+    if rate_hz is not None:
+        open_dataset(path, rate_hz=rate_hz)  # refuses another than its own
+    return LeRobotSource(path)
 
 
 def _first_look(audit):
