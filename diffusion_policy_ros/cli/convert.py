@@ -14,6 +14,7 @@
 
 """`dpr convert`: rosbags become a dataset, datasets another format, or rosbags again."""
 
+import os
 from pathlib import Path
 import shlex
 import sys
@@ -183,7 +184,8 @@ def _copy(source, args):
 def _convert_bags(args):
     """Convert bags and print the summary."""
     from diffusion_policy_ros.data.bags.bag_reader import find_bags
-    bags = [bag for source in args.source for bag in find_bags(source)]
+    found = [bag for source in args.source for bag in find_bags(source)]
+    bags = list({os.path.realpath(bag): bag for bag in found}.values())  # each of them once
     if args.to == 'dataset':
         return _bags_to_dataset(args, bags, args.out, args.codec)
     return _bags_to_file(args, bags)

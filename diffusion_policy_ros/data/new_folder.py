@@ -34,7 +34,10 @@ def in_the_way(folder):
 
     :param folder: The folder's final path.
     """
-    return next(filter(os.path.lexists, (folder, unfinished_path(folder))), None)
+    if os.path.lexists(folder):
+        return folder
+    part = unfinished_path(folder)
+    return part if os.path.lexists(part) else None
 
 
 def check_new(folder, error) -> None:

@@ -92,6 +92,19 @@ def test_nothing_usable_is_an_error(bags, tmp_path, capsys):
     assert not (tmp_path / 'dataset').exists()
 
 
+def test_a_bag_that_is_named_twice_is_converted_once(bags, tmp_path, capsys):
+    first = sorted(bags.iterdir())[0]
+    assert dpr_convert(bags, first, f'{bags}/../{bags.name}', '--out', tmp_path / 'dataset') == 0
+    assert f'from {len(list(bags.iterdir()))} bags' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('out', ['.', '/', '..'])
+def test_a_folder_without_a_name_is_an_error(bags, tmp_path, out, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert dpr_convert(bags, '--out', out) == 1
+    assert 'exists already' in capsys.readouterr().err
+
+
 def test_an_existing_folder_is_an_error(bags, tmp_path, capsys):
     """For datasets and for bags."""
     (tmp_path / 'dataset').mkdir()
