@@ -183,7 +183,7 @@ def _copy(source, args):
 
 def _convert_bags(args):
     """Convert bags and print the summary."""
-    from diffusion_policy_ros.data.bags.bag_reader import find_bags
+    from diffusion_policy_ros.data.bags.bag_paths import find_bags
     found = [bag for source in args.source for bag in find_bags(source)]
     bags = list({os.path.realpath(bag): bag for bag in found}.values())  # each of them once
     if args.to == 'dataset':

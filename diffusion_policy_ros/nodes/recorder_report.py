@@ -18,7 +18,7 @@ import re
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from diffusion_policy_ros.nodes.status_topics import StatusTopics
+from diffusion_policy_ros.nodes.status_topics import StatusTopics, write_line
 
 LOG_PERIOD_S = 5.0
 NUMBERS = re.compile(r'[+-]?\d+(\.\d+)?')
@@ -82,13 +82,7 @@ class RecorderReport:
         :param event: One sentence.
         :param level: A level of ``DiagnosticStatus``.
         """
-        logger = self._node.get_logger()
-        if level == DiagnosticStatus.OK:
-            logger.info(event)
-        elif level == DiagnosticStatus.WARN:
-            logger.warning(event)
-        else:
-            logger.error(event)
+        write_line(self._node, level, event)
 
     def log_now_and_then(self, event, problems):
         """

@@ -22,6 +22,23 @@ from diffusion_policy_ros.nodes import qos
 LOG_PERIOD_S = 2.0
 
 
+def write_line(node, level, text) -> None:
+    """
+    Write a line into a node's log.
+
+    :param node: The node.
+    :param level: Level of ``DiagnosticStatus``.
+    :param text: One sentence.
+    """
+    # One line each: rclpy refuses another severity from the same line.
+    if level == DiagnosticStatus.OK:
+        node.get_logger().info(text)
+    elif level == DiagnosticStatus.WARN:
+        node.get_logger().warning(text)
+    else:
+        node.get_logger().error(text)
+
+
 class StatusTopics:
     """The publishers of one node's state; they work in every lifecycle state."""
 
@@ -51,13 +68,7 @@ class StatusTopics:
         if key in self._logged_s:
             return
         self._logged_s[key] = now_s
-        # One line each: rclpy refuses another severity from the same line.
-        if level == DiagnosticStatus.OK:
-            self._node.get_logger().info(text)
-        elif level == DiagnosticStatus.WARN:
-            self._node.get_logger().warning(text)
-        else:
-            self._node.get_logger().error(text)
+        write_line(self._node, level, text)
 
     def tell(self, level, text, facts):
         """

@@ -47,8 +47,10 @@ def find_bags(path) -> list:
         raise BagError(f'{path} does not exist')
     if path.is_file() or is_bag_folder(path):
         return [path]
+    # By name first: most files of a large folder belong to no bag.
     inside = [file for file in path.rglob('*')
-              if not set(SET_ASIDE) & set(file.relative_to(path).parts)
+              if (file.name == metadata.NAME or is_storage_name(file.name))
+              and not set(SET_ASIDE) & set(file.relative_to(path).parts)
               and not _is_unfinished(file.parent)]
     files = [file for file in inside if is_storage_name(file.name) and file.is_file()]
     bags = {file.parent if is_bag_folder(file.parent) else file for file in files}

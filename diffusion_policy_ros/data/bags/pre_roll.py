@@ -17,8 +17,7 @@
 
 from collections import deque
 
-# A clock that steps back by more began anew; what came before is of another time.
-SET_BACK_NS = 20_000_000
+from diffusion_policy_ros.data.bags.storage_order import JITTER_NS
 
 
 class PreRoll:
@@ -39,7 +38,8 @@ class PreRoll:
         :param keep_ns: How long messages are kept, ns; 0 keeps none.
         :param max_bytes: How much is kept at most, bytes.
         """
-        if self._messages and receive_ns < self._messages[-1][0] - SET_BACK_NS:
+        # A clock that steps back by more began anew; what came before is of another time.
+        if self._messages and receive_ns < self._messages[-1][0] - JITTER_NS:
             self.clear()
         self._messages.append((receive_ns, size, message))
         self._bytes += size

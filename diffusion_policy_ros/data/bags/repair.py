@@ -30,10 +30,9 @@ from diffusion_policy_ros.data.bags import durable
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import (
     all_episodes, REPAIRING, set_aside, UNREPAIRED)
+from diffusion_policy_ros.data.bags.mcap_file import MAGIC
 from diffusion_policy_ros.data.bags.salvage import salvaged
 from diffusion_policy_ros.errors import BagError, DiffusionPolicyError
-
-MAGIC = b'\x89MCAP0\r\n'
 
 
 def unfinished_bags(folder) -> list:

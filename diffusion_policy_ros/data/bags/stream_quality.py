@@ -26,13 +26,12 @@ from dataclasses import dataclass
 from diffusion_policy_ros.data.bags.alarm_book import AlarmBook
 from diffusion_policy_ros.data.bags.cdr_header import read_header
 from diffusion_policy_ros.data.bags.stamp_watch import StampWatch
+from diffusion_policy_ros.data.bags.storage_order import JITTER_NS
 
 NS = 1e9
 BASELINE_NS = 5_000_000_000  # what is usual is what was seen in this time before the start
 MIN_SEEN = 5  # messages, to call a rate usual
 MIN_WINDOW_S, MIN_PER_WINDOW = 2.0, 10  # over which a rate is taken
-# A clock that steps back by less is one that is being disciplined.
-SET_BACK_NS = 20_000_000
 SENTENCES = {
     ('rate', 'low'): 'up to {worst:.1f} Hz below the {usual_hz:.1f} Hz {whence}, {times}',
     ('rate', 'high'): 'up to {worst:.1f} Hz above the {usual_hz:.1f} Hz {whence}, {times}',
@@ -145,7 +144,7 @@ class StreamQuality:
         if not receive_ns:
             return
         last_ns = self._arrivals[-1] if self._arrivals else None
-        if last_ns is not None and receive_ns < last_ns - SET_BACK_NS:
+        if last_ns is not None and receive_ns < last_ns - JITTER_NS:
             self._note('clock_skew', 'set back', receive_ns, (last_ns - receive_ns) / 1e6)
             self._forget()
             last_ns = None

@@ -21,8 +21,46 @@ from diffusion_policy_ros.data.conversion.lag import LagEstimator
 from diffusion_policy_ros.data.conversion.stamp_offsets import StampOffsets
 
 
+@dataclass(kw_only=True)
+class Counts:
+    """
+    What is counted of one bag, and added up over all.
+
+    :ivar splits: Gaps inside episodes, with rows on both sides.
+    :ivar cuts: Episodes that the cut found, None without a cut.
+    :ivar dropped: Episodes that the demonstrator had discarded.
+    :ivar outside_rows: Rows that lay outside of all episodes, or in discarded ones.
+    :ivar losses: What bags had lost before the conversion, one sentence each.
+    :ivar notes: One sentence per skipped bag, split, dropped piece and whatever else is left out.
+    :ivar warnings: One sentence where the end gave no rows.
+    """
+
+    splits: int = 0
+    cuts: int = None
+    dropped: int = 0
+    outside_rows: int = 0
+    losses: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    warnings: list = field(default_factory=list)
+
+    def add_counts(self, other) -> None:
+        """
+        Add what was counted elsewhere.
+
+        :param other: Other ``Counts``.
+        """
+        self.splits += other.splits
+        if other.cuts is not None:
+            self.cuts = (self.cuts or 0) + other.cuts
+        self.dropped += other.dropped
+        self.outside_rows += other.outside_rows
+        self.losses += other.losses
+        self.notes += other.notes
+        self.warnings += other.warnings
+
+
 @dataclass
-class PieceReport:
+class PieceReport(Counts):
     """
     What became of one bag; plain values, so that JSON holds it.
 
@@ -31,13 +69,6 @@ class PieceReport:
     :ivar files: ``{path in that folder: bytes}``.
     :ivar skipped: It gave no episode, or broke off.
     :ivar episodes: ``{rows, task, success, start_ns}`` of each.
-    :ivar splits: Gaps with rows on both sides.
-    :ivar cuts: Episodes that the cut found, None without a cut.
-    :ivar dropped: Episodes that the demonstrator had discarded.
-    :ivar outside_rows: Rows that lay outside of all episodes, or in discarded ones.
-    :ivar losses: What the bag lost before the conversion, one sentence each.
-    :ivar notes: One sentence per split, dropped piece, and whatever else was left out.
-    :ivar warnings: One sentence where the end gave no rows.
     :ivar ages: ``{topic: Distribution.to_dict()}`` of the rows in the dataset.
     :ivar stamps: ``{topic: StampOffsets.to_dict()}`` of all messages.
     :ivar lags: ``LagEstimator.to_dict()``.
@@ -48,13 +79,6 @@ class PieceReport:
     files: dict = field(default_factory=dict)
     skipped: bool = False
     episodes: list = field(default_factory=list)
-    splits: int = 0
-    cuts: int = None
-    dropped: int = 0
-    outside_rows: int = 0
-    losses: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
-    warnings: list = field(default_factory=list)
     ages: dict = field(default_factory=dict)
     stamps: dict = field(default_factory=dict)
     lags: dict = field(default_factory=dict)
@@ -79,7 +103,7 @@ class PieceReport:
 
 
 @dataclass
-class ConversionSummary:
+class ConversionSummary(Counts):
     """
     What a conversion made.
 
@@ -88,13 +112,6 @@ class ConversionSummary:
     :ivar reused: Bags that an earlier, interrupted run had converted.
     :ivar episodes: Episodes in the dataset.
     :ivar rows: Rows in the dataset.
-    :ivar splits: Gaps inside episodes, with rows on both sides.
-    :ivar cuts: Episodes that the cut found, None without a cut.
-    :ivar dropped: Episodes that the demonstrator had discarded.
-    :ivar outside_rows: Rows outside of the cut's episodes, or in discarded ones.
-    :ivar losses: Sentences on what bags had lost before the conversion.
-    :ivar notes: One sentence per skipped bag, split and dropped piece.
-    :ivar warnings: One sentence per bag whose end gave no rows, and per loss of a bag.
     :ivar ages: ``{topic: Distribution}`` over every row in the dataset.
     :ivar stamps: ``{topic: StampOffsets}`` over every message with a dated header.
     :ivar lags: A ``Lag`` for each output.
@@ -107,13 +124,6 @@ class ConversionSummary:
     reused: int = 0
     episodes: int = 0
     rows: int = 0
-    splits: int = 0
-    cuts: int = None
-    dropped: int = 0
-    outside_rows: int = 0
-    losses: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
-    warnings: list = field(default_factory=list)
     ages: dict = field(default_factory=dict)
     stamps: dict = field(default_factory=dict)
     lags: list = field(default_factory=list)
@@ -134,14 +144,8 @@ class ConversionSummary:
         self.skipped += report.skipped
         self.episodes += len(report.episodes)
         self.rows += sum(episode['rows'] for episode in report.episodes)
-        self.splits += report.splits
-        if report.cuts is not None:
-            self.cuts = (self.cuts or 0) + report.cuts
-        self.dropped += report.dropped
-        self.outside_rows += report.outside_rows
-        self.losses += report.losses
-        self.notes += report.notes
-        self.warnings += [f'{report.bag}: {loss}' for loss in report.losses] + report.warnings
+        self.warnings += [f'{report.bag}: {loss}' for loss in report.losses]
+        self.add_counts(report)
         self.episode_list += [{'bag': report.bag, **episode} for episode in report.episodes]
         for topic, stored in report.ages.items():
             self.ages.setdefault(topic, Distribution()).merge(Distribution.from_dict(stored))
