@@ -88,6 +88,9 @@ SPECS = (
                   'time runs out; 0 for as long as it takes', 0.0, 60000.0),
     ParameterSpec('inference_delay_ms', 0.0, 'Time for which every finished plan is held back, '
                   'ms: for experiments with slower computers', 0.0, 10000.0),
+    ParameterSpec('clock_timeout_s', 1.0, 'Real time for which the ROS clock may stand still, s; '
+                  '0 for as long as it likes, where a simulation waits for the policy', 0.0,
+                  3600.0),
     *(_sampler_spec(option) for option in OPTIONS),
     ParameterSpec('seed', 0, 'Seed of the noise, taken at activation and reset; -1 for another '
                   'one every time', -1, 2**31 - 1),

@@ -29,6 +29,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.task import Future
 from rclpy.utilities import get_rmw_implementation_identifier
 
+LOOK_JITTER_S = 0.05
+
 
 class PolicyRuntime:
     """Everything that exists while the policy server is configured."""
@@ -43,7 +45,7 @@ class PolicyRuntime:
         :raises DiffusionPolicyError: if checkpoint, contract or parameters cannot be used.
         """
         self._node, self._parameters, self._status = node, parameters, status
-        self._loop = self._seen_ns = None
+        self._loop = self._seen_ns = self._seen_s = None
         self._subscriptions = []
         self._is_active = self._is_closed = False
         self._loading = None  # the model that is being loaded beside the one that is served
@@ -183,9 +185,14 @@ class PolicyRuntime:
         self._loop.reset()
 
     def watch_clock(self):
-        """Say so when the time is that of the last look; then nothing else here happens."""
-        before_ns, self._seen_ns = self._seen_ns, self._node.get_clock().now().nanoseconds
-        if self._loop.is_running and self._seen_ns == before_ns:
+        """Say so when the time has been the same for too long; nothing else happens then."""
+        now_ns, now_s = self._node.get_clock().now().nanoseconds, time.monotonic()
+        if now_ns != self._seen_ns:
+            self._seen_ns, self._seen_s = now_ns, now_s
+        timeout_s = self._parameters['clock_timeout_s']
+        # Looked at again and again, and seldom at equal distances.
+        stands = timeout_s and now_s - self._seen_s > timeout_s - LOOK_JITTER_S
+        if self._loop.is_running and stands:
             self._status.block('clock', reasons.CLOCK_STANDS)
             self._loop.builder.clear()  # messages of one and the same time never grow old
 

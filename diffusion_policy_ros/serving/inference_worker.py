@@ -94,14 +94,10 @@ class InferenceWorker:
         self._running = self._executor.submit(self._plan, request, on_done)
         self._running.add_done_callback(lambda running: on_idle())
 
-    def wait(self, timeout_s):
-        """
-        Wait until no plan is being computed.
-
-        :param timeout_s: At most this long, s.
-        """
+    def wait(self):
+        """Wait until no plan is being computed."""
         if self._running is not None:
-            wait([self._running], timeout_s)
+            wait([self._running])
 
     def close(self):
         """End the thread when its present work is done, and let go of the policy."""

@@ -56,7 +56,7 @@ class StepCounter:
 
     def due(self, now_ns):
         """
-        Yield the steps to make now; each counts as made when it is yielded.
+        Yield the steps to make now; each counts as made when the caller comes back from it.
 
         :param now_ns: Present time of the same clock, ns.
         :return: Iterator of (number of the step from 1, the instant at which it was due in ns).
@@ -66,8 +66,8 @@ class StepCounter:
             self._start_ns += late_ns - self._max_lag_ns
             self.dropped_ns += late_ns - self._max_lag_ns
         while self.next_ns <= now_ns:
+            yield self._done + 1, self.next_ns
             self._done += 1
-            yield self._done, self._instant_ns(self._done)
 
     def _instant_ns(self, step):
         """Return the clock time at which a step is due."""

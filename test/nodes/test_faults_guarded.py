@@ -23,7 +23,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 pytest.importorskip('torch')
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.command_safety import CommandSafety  # noqa: E402
 from diffusion_policy_ros.nodes.policy_server import PolicyServer  # noqa: E402
@@ -97,7 +97,7 @@ def _obey(peer, server):
         server.commands[-1].position if server.commands else [0.25, 0.25])}
 
 
-def _clocked(peer, model, make_robot, make_server_client):
+def _clocked(peer, model, make_robot, make_server_client, **parameters):
     """Start a server on simulated time that the test may stop; return it and the switch."""
     clock = peer.node.create_publisher(Clock, '/clock', qos.EVENTS)
     robot, runs = make_robot(), [True]
@@ -118,7 +118,7 @@ def _clocked(peer, model, make_robot, make_server_client):
     robot.now_ns = now_ns
     peer.node.create_timer(0.005, show)
     peer.server_node = peer.start(PolicyServer, model=str(model), num_threads=1,
-                                  use_sim_time=True)
+                                  use_sim_time=True, **parameters)
     return make_server_client(), runs, state
 
 
@@ -156,6 +156,20 @@ def test_a_clock_that_stops_holds_until_it_runs_again(
     assert len(server.commands) == before
     runs[0] = True
     _comes_back(server)
+
+
+def test_a_clock_may_wait_for_the_policy_where_it_is_told_so(
+        peer, model, make_robot, make_server_client):
+    server, runs, _ = _clocked(peer, model, make_robot, make_server_client, clock_timeout_s=0.0)
+    server.activate()
+    server.until_commands(3)
+    runs[0] = False
+    diagnosed = peer.hear(DiagnosticArray, '/diagnostics', qos.EVENTS)
+    peer.until(lambda: len(diagnosed) > 4 and _stamp_ns(diagnosed[-1]) == _stamp_ns(diagnosed[-4]),
+               'diagnostics, once a second, of a standing clock', 20.0)
+    assert not any('stands still' in status.message for status in server.status)
+    runs[0] = True
+    server.until_commands(5)
 
 
 @pytest.mark.parametrize('jump_s', [-300, 300])

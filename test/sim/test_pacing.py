@@ -64,3 +64,11 @@ def test_an_event_keeps_its_own_rate(rate_hz):
 
 def test_a_multiple_of_the_rows_rate_meets_every_row():
     assert all(falls_due(step, 30.0, 100.0) for step in range(10, 1001, 10))
+
+
+def test_a_step_counts_as_made_when_it_has_been_made():
+    counter = StepCounter(10_000_000, 0)
+    steps = counter.due(20_000_000)
+    assert next(steps) == (1, 10_000_000) and counter.next_ns == 10_000_000
+    assert next(steps) == (2, 20_000_000) and counter.next_ns == 20_000_000
+    assert next(steps, None) is None and counter.next_ns == 30_000_000
