@@ -17,9 +17,9 @@
 from diffusion_policy_ros.cli.info import describe_contract, size_of
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags import mcap_file, ros1_file, sqlite3_file
+from diffusion_policy_ros.data.bags.bag_files import BagFiles
 from diffusion_policy_ros.data.bags.bag_paths import (
     find_bags, is_bag_folder, is_storage_name, storage_files)
-from diffusion_policy_ros.data.bags.recording import Recording
 from diffusion_policy_ros.data.bags.survey import ZSTD_MAGIC
 from diffusion_policy_ros.errors import BagError, ContractError
 import yaml
@@ -54,26 +54,26 @@ def describe_bag(path) -> dict:
     if found != [path]:
         raise BagError(f'{path} holds {len(found)} bags; name one, such as {found[0]}')
     is_folder = path.is_dir() and is_bag_folder(path)
-    recording = Recording(path, is_folder=is_folder)
+    bag = BagFiles(path, is_folder=is_folder)
     try:
-        return _facts(path, recording, storage_files(path) if is_folder else [path])
+        return _facts(path, bag, storage_files(path) if is_folder else [path])
     finally:
-        recording.close()
+        bag.close()
 
 
-def _facts(path, recording, files):
+def _facts(path, bag, files):
     """Collect the facts."""
-    counts = recording.counts()
-    times_ns, topics, _ = recording.index(counts)
+    counts = bag.counts()
+    times_ns, topics, _ = bag.index(counts)
     begin_ns, end_ns = (int(times_ns.min()), int(times_ns.max())) if len(times_ns) else (0, 0)
-    custom = dict(recording.metadata.custom_data)
+    custom = dict(bag.metadata.custom_data)
     return {
         'kind': 'bag', 'path': str(path), 'storage': _storage(files[0]),
         'compression': _compression(path, files[0]), 'files': len(files),
         'size_bytes': size_of(path), 'start_ns': begin_ns, 'duration_s': (end_ns - begin_ns) / 1e9,
         'messages': len(times_ns), 'contract': _contract(path, custom.pop('contract', None)),
         'custom data': custom or 'none',
-        'losses': recording.losses(sorted(counts)) or 'none',
+        'losses': bag.losses(sorted(counts)) or 'none',
         'topics': [{'topic': topic, 'type': kind, 'messages': count,
                     'promised': 'not said' if promised is None else promised,
                     'rate_hz': _rate_hz(times_ns[topics == place])}

@@ -17,8 +17,8 @@
 import time
 
 from diffusion_policy_ros.control.telemetry import RateMeter
-from diffusion_policy_ros.data.bags.stream_quality import StreamFacts, StreamQuality
 from diffusion_policy_ros.data.recorded import recorded_entries
+from diffusion_policy_ros.data.recording.stream_quality import StreamFacts, StreamQuality
 from diffusion_policy_ros.errors import DecodeError
 from diffusion_policy_ros.message_types import HEADERLESS_TYPES, UNDATED_TYPES
 from diffusion_policy_ros.nodes import qos

@@ -27,8 +27,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data.bags.bag_writer import prepare
 from diffusion_policy_ros.data.bags.episode_files import DISCARDED, finished_bags, set_aside
-from diffusion_policy_ros.data.bags.repair import RepairWorker
 from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
+from diffusion_policy_ros.data.recording.repair import RepairWorker
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.recorded_stream import recorded_streams

@@ -19,10 +19,10 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
-from diffusion_policy_ros.data.bags.disk_room import DiskRoom, lack_of_room
 from diffusion_policy_ros.data.bags.episode_files import (
     DISCARDED, episode_path, next_number, set_aside)
-from diffusion_policy_ros.data.bags.pre_roll import PreRoll
+from diffusion_policy_ros.data.recording.disk_room import DiskRoom, lack_of_room
+from diffusion_policy_ros.data.recording.pre_roll import PreRoll
 from diffusion_policy_ros.nodes.recorder_answer import Answer
 from diffusion_policy_ros.nodes.recorder_parameters import alarms_named, quality_limits
 

@@ -16,8 +16,8 @@
 """The parameters of the recorder, and what cannot be wanted together."""
 
 from diffusion_policy_ros.checks import suggestion
-from diffusion_policy_ros.data.bags.alarm_book import ALARMS
-from diffusion_policy_ros.data.bags.stream_quality import QualityLimits
+from diffusion_policy_ros.data.recording.alarm_book import ALARMS
+from diffusion_policy_ros.data.recording.stream_quality import QualityLimits
 from diffusion_policy_ros.nodes.parameters import ParameterSpec
 
 DEFAULTS = QualityLimits()

@@ -15,13 +15,19 @@
 """What the tests of the data line share: a small contract, its messages, and bags of them."""
 
 from contextlib import contextmanager
+import random
 import resource
 
 from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.messages import build_message, build_planar_pose
+from diffusion_policy_ros.data.bags.storage_order import SetBack
+from mcap.writer import CompressionType, Writer as McapWriter
 import numpy as np
 import pytest
+from rosbags.rosbag1 import Writer as Ros1Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 
 CONTRACT = """
@@ -40,6 +46,9 @@ actions:
      max_age_ms: 150}
 """
 START_NS = 1_700_000_000_000_000_000
+STRING = 'std_msgs/msg/String'
+TOPICS = ('/a', '/b')
+STEP_NS = 10_000_000
 
 
 class Demonstration:
@@ -95,6 +104,101 @@ def full_disk(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+class StringBags:
+    """
+    Writes bags whose messages name their number, on two topics in turn, 10 ms apart.
+
+    Bags named ``mcap-*`` are written by the mcap library, with checksums; the others by rosbags.
+    """
+
+    kinds = ('mcap-none', 'mcap-zstd', 'mcap-lz4', 'mcap-unchunked', 'sqlite3', 'file', 'message',
+             'rosbags', 'ros1', 'ros1-lz4')
+    topics = TOPICS
+    type = STRING
+
+    def __init__(self):
+        self.types = get_typestore(Stores.LATEST)
+
+    def truth(self, count):
+        """List (topic, text, receive_ns); every seventh message is longer than some pages."""
+        noise = random.Random(0)
+        return [(TOPICS[number % 2],
+                 f'{number} {noise.randbytes(20_000 if number % 7 == 3 else number).hex()}',
+                 START_NS + number * STEP_NS) for number in range(count)]
+
+    def write(self, kind, path, count=60, chunk_size=4000):
+        """Write a bag; return its storage file."""
+        if kind.startswith('mcap'):
+            return self._write_mcap(kind, path, count, chunk_size)
+        if kind.startswith('ros1'):
+            return self._write_ros1(kind, path, count)
+        writer = Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3
+                        if kind in ('sqlite3', 'file') else StoragePlugin.MCAP)
+        if kind in ('file', 'message'):
+            writer.set_compression(CompressionMode[kind.upper()], CompressionFormat.ZSTD)
+        with writer:
+            connections = {topic: writer.add_connection(topic, STRING, typestore=self.types)
+                           for topic in TOPICS}
+            for topic, text, receive_ns in self.truth(count):
+                writer.write(connections[topic], receive_ns, self.serialize(text))
+                if kind in ('rosbags', 'message') and writer.storage.chunk.bio.tell() > chunk_size:
+                    writer.storage.close_chunk()
+        return next(file for file in path.iterdir() if file.suffix != '.yaml')
+
+    def serialize(self, text):
+        """Serialize one string."""
+        return bytes(self.types.serialize_cdr(self.types.types[STRING](text), STRING))
+
+    def read(self, path):
+        """Return the messages as in ``truth`` and the losses."""
+        with open_bag(path) as bag:
+            found = [(topic, message.data, receive_ns) for topic, message, receive_ns in
+                     bag.messages(dict.fromkeys(TOPICS, STRING))]
+            return found, bag.losses
+
+    def read_any(self, path):
+        """Return all messages of whatever topics and types are there, and the losses."""
+        with open_bag(path) as bag:
+            bag.counts()
+            wanted = {topic: kind for topic, (kind, _, found) in bag.counts().items() if found}
+            items = [item for item in bag.messages(wanted) if not isinstance(item, SetBack)]
+            return [(topic, getattr(message, 'data', None), receive_ns)
+                    for topic, message, receive_ns in items], bag.losses
+
+    def _write_mcap(self, kind, path, count, chunk_size):
+        """Write with the mcap library."""
+        path.mkdir()
+        file = path / 'strings.mcap'
+        compression = {'zstd': CompressionType.ZSTD, 'lz4': CompressionType.LZ4}
+        with open(file, 'wb') as stream:
+            writer = McapWriter(
+                stream, chunk_size, use_chunking=not kind.endswith('unchunked'),
+                compression=compression.get(kind.partition('-')[2], CompressionType.NONE))
+            writer.start('ros2')
+            schema = writer.register_schema(STRING, 'ros2msg', b'string data')
+            channels = {topic: writer.register_channel(topic, 'cdr', schema) for topic in TOPICS}
+            for topic, text, receive_ns in self.truth(count):
+                writer.add_message(channels[topic], receive_ns, self.serialize(text), receive_ns)
+            writer.finish()
+        return file
+
+    def _write_ros1(self, kind, path, count):
+        """Write with rosbags."""
+        types = get_typestore(Stores.ROS1_NOETIC)
+        path.mkdir()
+        writer = Ros1Writer(path / 'strings.bag')
+        writer.chunk_threshold = 20_000
+        if kind.endswith('lz4'):
+            writer.set_compression(writer.CompressionFormat.LZ4)
+        with writer:
+            connections = {topic: writer.add_connection(topic, STRING, typestore=types)
+                           for topic in TOPICS}
+            for topic, text, receive_ns in self.truth(count):
+                data = types.serialize_ros1(types.types[STRING](text), STRING)
+                writer.write(connections[topic], receive_ns, data)
+        return path / 'strings.bag'
+
+
 @pytest.fixture(name='full_disk')
 def give_full_disk():
     """Give the context manager."""
@@ -111,3 +215,9 @@ def contract():
 def demonstration(contract):
     """Give the message maker of the small contract."""
     return Demonstration(contract)
+
+
+@pytest.fixture(scope='session')
+def strings():
+    """Give the writer of small bags."""
+    return StringBags()

@@ -27,7 +27,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402
-from diffusion_policy_ros.data.bags.stream_quality import QualityLimits  # noqa: E402
+from diffusion_policy_ros.data.recording.stream_quality import QualityLimits  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
 from diffusion_policy_ros.nodes.subscription_events import (  # noqa: E402

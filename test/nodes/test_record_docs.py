@@ -22,8 +22,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 from diffusion_policy_ros.data.bags import durable  # noqa: E402,I100
-from diffusion_policy_ros.data.bags.alarm_book import ALARMS  # noqa: E402
 from diffusion_policy_ros.data.bags.episode_files import DISCARDED, UNREPAIRED  # noqa: E402
+from diffusion_policy_ros.data.recording.alarm_book import ALARMS  # noqa: E402
 from diffusion_policy_ros.nodes.record_keys import HELP, KEYS  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import ACTS  # noqa: E402
 from diffusion_policy_ros.nodes.recorder_parameters import BUTTONS, PARAMETERS  # noqa: E402

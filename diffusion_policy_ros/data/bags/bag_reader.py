@@ -23,9 +23,9 @@ from collections import Counter
 from pathlib import Path
 
 from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.bags.bag_files import BagFiles
 from diffusion_policy_ros.data.bags.bag_paths import find_bags, is_bag_folder
 from diffusion_policy_ros.data.bags.bag_types import BagTypes
-from diffusion_policy_ros.data.bags.recording import Recording
 from diffusion_policy_ros.data.bags.storage_order import by_arrival, SetBack
 from diffusion_policy_ros.errors import BagError
 
@@ -63,9 +63,9 @@ class Bag:
     def __init__(self, path):
         """Open the bag; see ``open_bag``."""
         self.path = Path(path)
-        self._recording = Recording(self.path, is_folder=is_bag_folder(self.path)
-                                    if self.path.is_dir() else False)
-        self.custom_data = self._recording.metadata.custom_data
+        self._files = BagFiles(self.path, is_folder=is_bag_folder(self.path)
+                               if self.path.is_dir() else False)
+        self.custom_data = self._files.metadata.custom_data
         self._types = None
         self._asked = set()
         self._undecoded, self._reasons = Counter(), {}
@@ -93,7 +93,7 @@ class Bag:
         The count is the promised one, and the one found where nothing is promised.
         """
         return {topic: (kind, found if promised is None else promised)
-                for topic, (kind, promised, found) in self._recording.counts().items()}
+                for topic, (kind, promised, found) in self._files.counts().items()}
 
     @property
     def losses(self) -> list:
@@ -105,7 +105,7 @@ class Bag:
         """
         undecoded = [f'{count} messages on {topic} could not be decoded: {self._reasons[topic]}'
                      for topic, count in self._undecoded.items()]
-        return self._recording.losses(sorted(self._asked)) + undecoded
+        return self._files.losses(sorted(self._asked)) + undecoded
 
     def are_equal(self, message, other, kind) -> bool:
         """
@@ -125,7 +125,7 @@ class Bag:
         :return: ``{recorded topic: (message type, promised or None, found)}``.
         :raises BagError: if a file cannot be read.
         """
-        counts = self._recording.counts()
+        counts = self._files.counts()
         self._asked |= counts.keys()
         return counts
 
@@ -155,13 +155,13 @@ class Bag:
         self._asked |= names.keys()
         for name, topic in names.items():
             self._check(name, wanted[topic])
-        times_ns, topics, numbers = self._recording.index(names)
-        left = Counter({name: self._recording.counts()[name][2] for name in names})
+        times_ns, topics, numbers = self._files.index(names)
+        left = Counter({name: self._files.counts()[name][2] for name in names})
         for item in by_arrival(times_ns, topics, list(names), self.path):
             if isinstance(item, SetBack):
                 yield item
                 continue
-            channel, data = self._recording.fetch(*numbers[item])
+            channel, data = self._files.fetch(*numbers[item])
             try:
                 message = self._definitions.decode(data, channel)
             except ValueError as error:
@@ -171,7 +171,7 @@ class Bag:
 
     def close(self) -> None:
         """Close the bag."""
-        self._recording.close()
+        self._files.close()
 
     def __enter__(self):
         """Return the bag."""
@@ -184,7 +184,7 @@ class Bag:
     @property
     def _definitions(self):
         """Return the message types, learned when they are first needed."""
-        self._types = self._types or BagTypes(self._recording.channels())
+        self._types = self._types or BagTypes(self._files.channels())
         return self._types
 
     def _note(self, topic, reason, left):
@@ -197,7 +197,7 @@ class Bag:
 
     def _recorded_name(self, topic):
         """Find the recorded topic that a contract's topic stands for."""
-        recorded = self._recording.counts()
+        recorded = self._files.counts()
         wanted = '/' + topic.lstrip('/')
         exact = [name for name in recorded if '/' + name.lstrip('/') == wanted]
         matches = exact or [name for name in recorded if name.endswith(wanted)]
@@ -206,23 +206,23 @@ class Bag:
         problem = f'is ambiguous: {", ".join(matches)}' if matches else 'was not recorded'
         raise BagError(f'bag {self.path}: topic {topic!r} {problem}; the bag has: '
                        f'{", ".join(sorted(recorded)) or "no topics"}. Correct the topic in the '
-                       f'contract{self._recording.excuse()}')
+                       f'contract{self._files.excuse()}')
 
     def _check(self, name, wanted):
         """Refuse a topic that holds nothing, or nothing that can be decoded as what is wanted."""
-        kind, promised, found = self._recording.counts()[name]
+        kind, promised, found = self._files.counts()[name]
         if kind != wanted:
             raise BagError(f'bag {self.path}: topic {name} carries {kind}, the contract says '
                            f'{wanted}')
         if not found:
             of = f' of the {promised} that it promises' if promised else ''
             raise BagError(f'bag {self.path}: topic {name} holds no message{of}'
-                           f'{self._recording.excuse()}')
-        for channel in self._recording.channels():
+                           f'{self._files.excuse()}')
+        for channel in self._files.channels():
             if channel.topic != name:
                 continue
             problem = self._definitions.problem(channel)
-            said = self._recording.metadata.serializations.get(name) or channel.serialization
+            said = self._files.metadata.serializations.get(name) or channel.serialization
             if said != channel.serialization:
                 problem = (f'is serialized as {said!r} by metadata.yaml, as '
                            f'{channel.serialization!r} by its file; its messages can be counted '

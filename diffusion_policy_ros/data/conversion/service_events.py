@@ -66,7 +66,7 @@ def understand_service_events(bag, topics) -> None:
     :param topics: Topics of such events. One whose definition cannot be found stays unknown.
     """
     learned = bag._definitions  # the bag's own types, where these belong
-    for channel in bag._recording.channels():
+    for channel in bag._files.channels():
         if channel.topic not in topics or channel.type in learned.store.fielddefs:
             continue
         definition = channel.definition or COMMON.get(channel.type, '')

@@ -17,7 +17,7 @@
 
 from collections import namedtuple
 
-from diffusion_policy_ros.data.bags.disk_room import DiskRoom, lack_of_room
+from diffusion_policy_ros.data.recording.disk_room import DiskRoom, lack_of_room
 import pytest
 
 Usage = namedtuple('Usage', ['total', 'used', 'free'])

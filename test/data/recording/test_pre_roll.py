@@ -15,7 +15,7 @@
 
 """The pre-roll holds the newest messages, no older and no more than asked for."""
 
-from diffusion_policy_ros.data.bags.pre_roll import PreRoll
+from diffusion_policy_ros.data.recording.pre_roll import PreRoll
 from hypothesis import given, strategies as st
 
 KEEP_NS, MAX_BYTES = 1000, 50

@@ -17,7 +17,7 @@
 from io import BytesIO
 
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
-from diffusion_policy_ros.data.bags.salvage import salvaged
+from diffusion_policy_ros.data.recording.salvage import salvaged
 from diffusion_policy_ros.errors import BagError
 from mcap.reader import make_reader
 import pytest

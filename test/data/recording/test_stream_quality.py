@@ -18,7 +18,7 @@
 import re
 import struct
 
-from diffusion_policy_ros.data.bags.stream_quality import (
+from diffusion_policy_ros.data.recording.stream_quality import (
     QualityLimits, StreamFacts, StreamQuality)
 from hypothesis import given, strategies as st
 import pytest

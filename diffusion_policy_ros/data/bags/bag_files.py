@@ -22,7 +22,7 @@ from diffusion_policy_ros.errors import BagError
 import numpy as np
 
 
-class Recording:
+class BagFiles:
     """
     The files of one bag.
 

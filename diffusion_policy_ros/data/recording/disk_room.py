@@ -19,7 +19,7 @@ from collections import deque
 from pathlib import Path
 import shutil
 
-from diffusion_policy_ros.data.bags.alarm_book import AlarmBook
+from diffusion_policy_ros.data.recording.alarm_book import AlarmBook
 
 # Some seconds of uncompressed pictures: with less, an episode would not be worth beginning.
 MIN_FREE_BYTES = 100_000_000

@@ -31,7 +31,7 @@ from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import (
     all_episodes, REPAIRING, set_aside, UNREPAIRED)
 from diffusion_policy_ros.data.bags.mcap_file import MAGIC
-from diffusion_policy_ros.data.bags.salvage import salvaged
+from diffusion_policy_ros.data.recording.salvage import salvaged
 from diffusion_policy_ros.errors import BagError, DiffusionPolicyError
 
 

@@ -23,10 +23,10 @@ usual for the stream is learned from what came before the episode, and held agai
 from collections import deque
 from dataclasses import dataclass
 
-from diffusion_policy_ros.data.bags.alarm_book import AlarmBook
-from diffusion_policy_ros.data.bags.cdr_header import read_header
-from diffusion_policy_ros.data.bags.stamp_watch import StampWatch
 from diffusion_policy_ros.data.bags.storage_order import JITTER_NS
+from diffusion_policy_ros.data.recording.alarm_book import AlarmBook
+from diffusion_policy_ros.data.recording.cdr_header import read_header
+from diffusion_policy_ros.data.recording.stamp_watch import StampWatch
 
 NS = 1e9
 BASELINE_NS = 5_000_000_000  # what is usual is what was seen in this time before the start

@@ -21,10 +21,11 @@ import subprocess
 import sys
 
 from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.data.bags import durable, repair as repairing
+from diffusion_policy_ros.data.bags import durable
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import next_number
-from diffusion_policy_ros.data.bags.repair import (
+from diffusion_policy_ros.data.recording import repair as repairing
+from diffusion_policy_ros.data.recording.repair import (
     is_closed, repair_all, RepairWorker, unfinished_bags)
 from hypothesis import given, HealthCheck, settings, strategies as st
 import numpy as np
@@ -130,7 +131,7 @@ def test_a_bag_that_another_program_records_is_left_alone(tmp_path, contract):
     path = tmp_path / 'episode_000000'
     bag = EpisodeBag(path, contract)
     bag.write('joint_states', JOINTS, b'\0\1\0\0abc', 1)
-    code = ('import sys; from diffusion_policy_ros.data.bags.repair import repair_all; '
+    code = ('import sys; from diffusion_policy_ros.data.recording.repair import repair_all; '
             'print(*repair_all(sys.argv[1]))')
     done = subprocess.run([sys.executable, '-c', code, tmp_path], text=True, timeout=120,
                           stdin=subprocess.DEVNULL, capture_output=True, check=True)

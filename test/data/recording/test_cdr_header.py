@@ -15,7 +15,7 @@
 
 """The header read from raw bytes is the one that rosbags' own serializer wrote."""
 
-from diffusion_policy_ros.data.bags.cdr_header import read_header
+from diffusion_policy_ros.data.recording.cdr_header import read_header
 from hypothesis import given, strategies as st
 import numpy as np
 import pytest
