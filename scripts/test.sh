@@ -3,6 +3,7 @@
 #   bash scripts/test.sh                          # all but those marked slow
 #   bash scripts/test.sh -m ''                    # all
 #   bash scripts/test.sh test/observation -x
+#   bash scripts/test.sh -n 0 --pdb               # in one process, for a debugger
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bash "$root/scripts/setup.sh"
@@ -11,4 +12,5 @@ unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 export PATH="$root/.venv/bin:$PATH"
 cd "$root"
-exec python -m pytest -m 'not slow' -ra "$@"
+# Files of tests go to two processes: every file with nodes has a ROS domain of its own.
+exec python -m pytest -n 2 --dist loadfile -m 'not slow' -ra "$@"

@@ -60,8 +60,8 @@ def run(args) -> int:
     """
     from diffusion_policy_ros.cli.out_folder import check_out_file
     from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.evaluation.dataset_audit import audit_dataset
-    from diffusion_policy_ros.evaluation.dataset_finding import count_levels
+    from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
+    from diffusion_policy_ros.evaluation.dataset.finding import count_levels
 
     if args.rate is not None and not 0 < args.rate <= 1000:
         print(f'dpr check: --rate is {args.rate:g}; it is above 0 and at most 1000 Hz',
@@ -79,6 +79,6 @@ def run(args) -> int:
               f'{len(audit.source.episodes)} episodes, {audit.source.rate_hz:g} rows per second')
     print(', '.join(f'{count} {level}' for level, count in count_levels(audit.findings).items()))
     if args.out:
-        from diffusion_policy_ros.evaluation.dataset_report import write_page
+        from diffusion_policy_ros.evaluation.dataset.report import write_page
         print(f'report: {write_page(audit, args.out)}', file=sys.stderr)
     return ERRORS_FOUND if audit.has_errors else 0

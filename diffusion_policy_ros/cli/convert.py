@@ -19,20 +19,24 @@ from pathlib import Path
 import shlex
 import sys
 
+from diffusion_policy_ros.data.conversion.losses import MIN_ROWS
+
 DESCRIPTION = """
 Convert rosbags into a LeRobotDataset v3.0 (parquet + mp4), a Diffusion Policy zarr replay buffer
 or a robomimic HDF5 file; any of these into another; or a zarr replay buffer into rosbags as the
-recorder writes them. Exit code: 0 every bag is in the dataset, 3 the dataset is written but at
-least one bag is missing from it, whole or in part (stderr says which and why), 1 it failed (stderr
-says why), 2 wrong usage, 130 stopped with Ctrl-C. Gaps that split a bag into episodes, and what is
-left out beside them, do not change the exit code; what a bag had lost before, and a bag whose end
-gave no rows, is a WARNING. Until all is written the output is called OUT.part; when bags are
-converted and that is interrupted, the same command goes on where it was.
+recorder writes them. A LeRobotDataset is judged as by "dpr check --count-only": its findings are
+printed, but for the notes, and report.html shows them all. Exit code: 0 every bag is in the
+dataset, 3 the dataset is written but at least one bag is missing from it, whole or in part (stderr
+says which and why), or it has an ERROR, 1 it failed (stderr says why), 2 wrong usage, 130 stopped
+with Ctrl-C. Gaps that split a bag into episodes, and what is left out beside them, do not change
+the exit code, nor do episodes that the recorder has not finished, which are passed over (stderr
+names them); what a bag had lost before, and a beginning or end that gave no rows, is a WARNING.
+Until all is written the output is called OUT.part; when bags are converted and that is
+interrupted, the same command goes on where it was.
 """
 USAGE_ERROR = 2
 INCOMPLETE = 3
 CODEC = 'h264'
-MIN_ROWS = 8
 TARGETS = ('dataset', 'zarr', 'hdf5', 'bags')
 
 
@@ -53,11 +57,13 @@ def add_arguments(parser) -> None:
                              'of zarr buffers only)')
     parser.add_argument('--task', metavar='SENTENCE',
                         help='what the episodes show; by default the sentence inside each bag')
-    parser.add_argument('--codec', choices=('h264', 'h264-lossless', 'av1', 'png'), default=CODEC,
-                        help='how a LeRobotDataset stores pictures (default: %(default)s, full '
+    parser.add_argument('--codec', choices=('h264', 'h264-lossless', 'av1', 'png'),
+                        help=f'how a LeRobotDataset stores pictures (default: {CODEC}, full '
                              'colour resolution; png: inside the rows, without loss)')
     parser.add_argument('--crf', type=int, metavar='N',
                         help='video quality, 0 (best) to 51, or 63 for av1 (default: 12; av1: 30)')
+    parser.add_argument('--no-report', action='store_true',
+                        help='do not judge the dataset, and write no report.html into it')
     _add_bag_arguments(parser.add_argument_group('bags'))
     others = parser.add_argument_group('datasets')
     others.add_argument('--rate', type=float, metavar='HZ',
@@ -76,15 +82,18 @@ def _add_bag_arguments(group):
                             'events of start and stop services), marker:TOPIC (Bool, String or '
                             'Empty), joy:TOPIC:BUTTON, or times:FILE (YAML or CSV with start and '
                             'end, s from the first message used or absolute ns)')
-    group.add_argument('--min-rows', type=int, default=MIN_ROWS, metavar='N',
-                       help='leave out pieces with fewer rows (default: %(default)s)')
+    group.add_argument('--only', choices=('success',),
+                       help='keep only episodes that are tagged as a success, by the recorder or '
+                            'by the cut; failures and episodes without a tag are left out and '
+                            'counted')
+    group.add_argument('--min-rows', type=int, metavar='N',
+                       help=f'leave out pieces with fewer rows (default: {MIN_ROWS})')
     group.add_argument('--jobs', type=int, metavar='N',
-                       help='bags to convert side by side (default: by cores and memory)')
+                       help='bags, and parts of long ones that are cut, to convert side by '
+                            'side (default: by cores and memory)')
     group.add_argument('--cluster', metavar='ADDRESS',
                        help='convert on a Dask cluster, such as tcp://10.0.0.1:8786, whose '
                             'machines share the folders of the bags and of --out')
-    group.add_argument('--no-report', action='store_true',
-                       help='leave out report.html, which shows the dataset to a person')
 
 
 def run(args) -> int:
@@ -92,41 +101,53 @@ def run(args) -> int:
     Carry the command out.
 
     :param args: Parsed arguments.
-    :return: Exit code: 0 all converted, 1 nothing usable, 2 wrong usage, 3 some bags skipped.
+    :return: Exit code: 0 all converted, 1 nothing usable, 2 wrong usage, 3 some bags skipped or
+        an ERROR in the dataset.
     :raises DiffusionPolicyError: if nothing can be converted; ``dpr`` exits with 1.
     """
     from diffusion_policy_ros.data.datasets.formats import detect_format
 
-    found = detect_format(args.source[0])
-    is_dataset = found is not None or '.zarr' in args.source[0].name
-    wrong = _wrong_usage(args, is_dataset)
+    source = args.source[0]
+    found = detect_format(source)
+    if found is None and source.name.endswith(('.zarr', '.zarr.zip')):
+        found = 'zarr'  # what is missing in it is told when it is opened
+    wrong = _wrong_usage(args, found)
     if wrong:
         print(f'dpr convert: {wrong}', file=sys.stderr)
         return USAGE_ERROR
     if args.to == 'bags':
         return _zarr_to_bags(args)
-    return _copy_dataset(args) if is_dataset else _convert_bags(args)
+    return _copy_dataset(args) if found else _convert_bags(args)
 
 
-def _wrong_usage(args, is_dataset):
+def _wrong_usage(args, found):
     """Return what is wrong with the combination of arguments, None where nothing is."""
     source = args.source[0]
-    if is_dataset and len(args.source) > 1:
+    if found and len(args.source) > 1:
         return f'{source} is a dataset; give it alone'
     if args.to == 'bags' and not (args.mapping and args.contract):
         return '--to bags needs --mapping and --contract'
-    if args.to == 'bags' and '.zarr' not in source.name:
+    if args.to == 'bags' and found != 'zarr':
         return f'--to bags is for zarr buffers, {source} is none'
-    if args.to != 'bags' and args.mapping:
-        return '--mapping is for --to bags'
-    for_bags = {'--contract': args.contract, '--cut': args.cut, '--jobs': args.jobs,
-                '--cluster': args.cluster}
-    given = [name for name, value in for_bags.items() if value is not None]
-    if is_dataset and args.to != 'bags' and given:
-        return f'{given[0]} is for bags, {source} is a dataset'
-    if not is_dataset and args.rate is not None:
-        return '--rate is for zarr and HDF5 files; bags have the rate of their contract'
-    return _wrong_number(args)
+    return _useless_option(args, found) or _wrong_number(args)
+
+
+def _useless_option(args, found):
+    """Return which option would change nothing, None where all do."""
+    to_bags, for_bags = args.to == 'bags', f'is for bags, {args.source[0]} is a dataset'
+    rules = {
+        'contract': (not found or to_bags, for_bags),
+        **dict.fromkeys(('cut', 'only', 'min_rows', 'jobs', 'cluster'), (not found, for_bags)),
+        'mapping': (to_bags, 'is for --to bags'),
+        'task': (not to_bags, 'is not for --to bags; the sentence is in the mapping'),
+        'rate': (found and not to_bags, 'is for zarr and HDF5 files; bags have the rate of their '
+                                        'contract'),
+        **dict.fromkeys(('codec', 'crf'), (args.to == 'dataset', 'is for LeRobotDatasets, not for '
+                                           f'--to {args.to}'))}
+    for name, (is_of_use, why) in rules.items():
+        if getattr(args, name) is not None and not is_of_use:
+            return f'--{name.replace("_", "-")} {why}'
+    return None
 
 
 def _wrong_number(args):
@@ -134,7 +155,7 @@ def _wrong_number(args):
     from diffusion_policy_ros.data.datasets.video import check_quality
     from diffusion_policy_ros.errors import DatasetError
 
-    if args.min_rows < 1:
+    if args.min_rows is not None and args.min_rows < 1:
         return '--min-rows is at least 1'
     if args.jobs is not None and args.jobs < 1:
         return '--jobs is at least 1'
@@ -142,7 +163,7 @@ def _wrong_number(args):
         return '--jobs is for this machine, --cluster for others; give one of them'
     if args.crf is not None:
         try:
-            check_quality(args.codec, args.crf)
+            check_quality(args.codec or CODEC, args.crf)
         except DatasetError as error:
             return f'--{error}'
     return None
@@ -166,8 +187,7 @@ def _copy_dataset(args):
     _copy(source, args)
     rows, episodes = int(source.episode_ends[-1]), len(source.episode_ends)
     print(f'{rows} rows in {episodes} episodes from {args.source[0]} -> {args.out}')
-    _conclude(args)
-    return 0
+    return _conclude(args)
 
 
 def _copy(source, args):
@@ -175,65 +195,61 @@ def _copy(source, args):
     from diffusion_policy_ros.data.datasets.formats import create_dataset
     from diffusion_policy_ros.data.datasets.frames import copy_dataset
     from tqdm import tqdm
-    target = 'lerobot' if args.to == 'dataset' else args.to
-    writer = create_dataset(args.out, target, like=source, codec=args.codec, crf=args.crf)
+    writer = create_dataset(args.out, _target(args), like=source, codec=args.codec or CODEC,
+                            crf=args.crf)
     with tqdm(total=int(source.episode_ends[-1]), desc='copying', disable=None) as bar:
         copy_dataset(source, writer, progress=bar.update)
+
+
+def _target(args):
+    """Return the format to write."""
+    return 'lerobot' if args.to == 'dataset' else args.to
 
 
 def _convert_bags(args):
     """Convert bags and print the summary."""
     from diffusion_policy_ros.data.bags.bag_paths import find_bags
-    found = [bag for source in args.source for bag in find_bags(source)]
+    from diffusion_policy_ros.errors import BagError
+    found = [bag for source in args.source for bag in find_bags(source, note=_note)]
     bags = list({os.path.realpath(bag): bag for bag in found}.values())  # each of them once
-    if args.to == 'dataset':
-        return _bags_to_dataset(args, bags, args.out, args.codec)
-    return _bags_to_file(args, bags)
+    if not bags:
+        raise BagError(f'{" ".join(map(str, args.source))}: there is no finished bag')
+    summary = _summary_of(args, bags)
+    _print_summary(summary, args.out)
+    if not summary.episodes:
+        print('dpr convert: no bag gave an episode; nothing was written', file=sys.stderr)
+        return 1
+    if summary.skipped and args.to == 'dataset':
+        print('dpr convert: a bag that failed for a passing reason, such as a network disk or too '
+              'little memory, can be added later: dpr convert BAG --out MORE, then dpr edit '
+              f'{shlex.quote(str(args.out))} --append MORE', file=sys.stderr)
+    code = _conclude(args)
+    return INCOMPLETE if summary.skipped else code
 
 
-def _bags_to_file(args, bags):
-    """Convert bags into a dataset without loss, and that into another format."""
-    import shutil
-
-    from diffusion_policy_ros.data.datasets.formats import open_dataset
-    from diffusion_policy_ros.data.new_folder import check_new
-    from diffusion_policy_ros.errors import DatasetError
-    check_new(args.out, DatasetError)
-    between = args.out.with_name(f'{args.out.name}.dataset')
-    code = _bags_to_dataset(args, bags, between, 'png')
-    if code in (0, INCOMPLETE):
-        try:
-            _copy(open_dataset(between), args)
-        finally:
-            shutil.rmtree(between)
-        _conclude(args)
-    return code
+def _note(sentence):
+    """Print what is no warning: an episode that is not finished was passed over."""
+    print(f'NOTE: {sentence}', file=sys.stderr)
 
 
-def _bags_to_dataset(args, bags, out, codec):
-    """Convert bags into a LeRobotDataset and print the summary."""
+def _summary_of(args, bags):
+    """Convert bags, and tell what is left out of them as it is found."""
     from diffusion_policy_ros.contract import load_contract
     from diffusion_policy_ros.data.conversion.conversion import convert_bags
     from diffusion_policy_ros.data.conversion.cutting import parse_cut
     from diffusion_policy_ros.data.conversion.workers import default_jobs
     from tqdm import tqdm
+    cut = parse_cut(args.cut) if args.cut else None
     try:
-        summary = convert_bags(
-            bags, out, contract=load_contract(args.contract) if args.contract else None,
-            task=args.task, codec=codec, crf=args.crf if codec == args.codec else None,
-            min_rows=args.min_rows, cut=parse_cut(args.cut) if args.cut else None,
-            jobs=args.jobs or default_jobs(bags), cluster=args.cluster,
-            note=lambda sentence: tqdm.write(sentence, file=sys.stderr))
+        return convert_bags(
+            bags, args.out, to=_target(args), task=args.task, codec=args.codec or CODEC,
+            contract=load_contract(args.contract) if args.contract else None, crf=args.crf,
+            min_rows=args.min_rows or MIN_ROWS, cut=cut,
+            only_success=args.only is not None, jobs=args.jobs or default_jobs(bags, cut),
+            cluster=args.cluster, note=lambda sentence: tqdm.write(sentence, file=sys.stderr))
     except KeyboardInterrupt:
         print('dpr convert: the same command goes on where this one was stopped', file=sys.stderr)
         raise
-    _print_summary(summary, args.out)
-    if not summary.episodes:
-        print('dpr convert: no bag gave an episode; nothing was written', file=sys.stderr)
-        return 1
-    if out == args.out:
-        _conclude(args)
-    return INCOMPLETE if summary.skipped else 0
 
 
 def _print_summary(summary, out):
@@ -247,19 +263,30 @@ def _print_summary(summary, out):
 
 
 def _conclude(args):
-    """Write the report where there can be one, and say what comes next."""
+    """Judge the dataset, say what comes next, and return the exit code that this makes."""
+    out = shlex.quote(str(args.out))
     if args.to != 'dataset':
-        return
-    if not args.no_report:
-        _write_report(args.out)
-    print(f'next: dpr train {shlex.quote(str(args.out))} --out models/NAME')
+        print(f'next: dpr check {out}')
+        return 0
+    if not args.no_report and not _is_judged_usable(args.out):
+        return INCOMPLETE
+    print(f'next: dpr train {out} --out models/NAME')
+    return 0
 
 
-def _write_report(out):
-    """Write the report of the dataset; without it, the dataset is none the worse."""
+def _is_judged_usable(folder):
+    """Print what is found in the dataset and write its report; tell whether it has no ERROR."""
     from diffusion_policy_ros.errors import DatasetError
+    from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
+    from diffusion_policy_ros.evaluation.dataset.finding import count_levels, NOTE
+    audit = audit_dataset(folder, every_picture=False)
+    for finding in audit.findings:
+        if finding.level != NOTE:
+            print(finding)
+    print(', '.join(f'{count} {level}' for level, count in count_levels(audit.findings).items()))
     try:
-        from diffusion_policy_ros.evaluation.dataset_report import write_report
-        print(f'report: {write_report(out)}')
+        from diffusion_policy_ros.evaluation.dataset.report import write_page
+        print(f'report: {write_page(audit)}')
     except (ImportError, DatasetError) as error:
         print(f'WARNING: no report was written: {error}', file=sys.stderr)
+    return not audit.has_errors

@@ -20,10 +20,10 @@ import sys
 DESCRIPTION = """
 Delete episodes of a LeRobotDataset v3.0, split it, merge several, or append to one. Videos are
 hard-linked, or copied where the disk has no links, and never encoded again; the numbers of
-episodes and rows, the task table and the statistics are written anew. Datasets that become one
-must agree in features, rate and contract. The dataset that is read stays as it is, except with
---append: there the new one takes its place when it is whole. Exit code: 0 done, 1 it failed
-(stderr says why; nothing is changed), 2 wrong usage.
+episodes and rows, the task table and the statistics are written anew, and meta/conversion.json
+keeps bag, task and success of each episode. Datasets that become one must agree in features, rate
+and contract. The dataset that is read stays as it is, except with --append: there the new one
+takes its place when it is whole. Exit code: 0 done, 1 it failed (stderr says why), 2 wrong usage.
 """
 USAGE_ERROR = 2
 # More would be a slip of the keyboard, not a dataset.
@@ -66,6 +66,7 @@ def run(args) -> int:
     except ValueError as error:
         print(f'dpr edit: {error}', file=sys.stderr)
         return USAGE_ERROR
+    _tell_uncounted([args.dataset, *(args.merge or args.append or ())])
     if deleted is not None:
         _delete(args, deleted)
     elif parts is not None:
@@ -142,10 +143,26 @@ def _split(args, parts):
 def _join(args):
     """Make one dataset of several."""
     from diffusion_policy_ros.data.datasets.edit import append_datasets, merge_datasets
+    from diffusion_policy_ros.data.datasets.lerobot_format import REPORT_PATH
     if args.append is not None:
+        report = args.dataset / REPORT_PATH
+        had_report = report.is_file()
         _tell(append_datasets(args.dataset, args.append))
+        if had_report:
+            print(f'note: {report} was of the rows before and is removed; dpr check --out writes '
+                  'a new one', file=sys.stderr)
     else:
         _tell(merge_datasets([args.dataset, *args.merge], args.out))
+
+
+def _tell_uncounted(folders):
+    """Say which episodes will be missing because they never counted."""
+    from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+    for folder in folders:
+        uncounted = LeRobotReader(folder).uncounted
+        if uncounted:
+            print(f'note: {uncounted} episodes of {folder} are left out: a writer was stopped '
+                  'before it had counted them', file=sys.stderr)
 
 
 def _tell(dataset):

@@ -16,6 +16,7 @@
 
 from datetime import datetime, timezone
 import json
+import os
 from pathlib import Path
 import re
 from textwrap import shorten
@@ -53,7 +54,10 @@ def run(args) -> int:
     :return: 0.
     :raises DiffusionPolicyError: if the path is nothing that is known, or cannot be read.
     """
-    facts = describe(args.path)
+    try:
+        facts = describe(args.path)
+    except OSError as error:
+        raise DiffusionPolicyError(f'{args.path} cannot be read: {error}') from error
     print(json.dumps(facts, indent=1) if args.json else '\n'.join(lines_of(facts)))
     return 0
 
@@ -69,7 +73,7 @@ def describe(path) -> dict:
     """
     from diffusion_policy_ros.data.datasets.formats import detect_format
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise DiffusionPolicyError(f'{path} does not exist')
     if (path / 'config.json').is_file():
         return describe_checkpoint(path)
@@ -103,9 +107,10 @@ def describe_dataset(path) -> dict:
         'episodes': len(lengths), 'rate_hz': rate_hz or 'not said',
         'duration_s': rows / rate_hz if rate_hz else 'not known',
         'rows per episode': f'{lengths.min()} to {lengths.max()}, median {np.median(lengths):g}',
-        'contract': describe_contract(source.contract)}
+        'contract': _contract_in(source)}
     if is_lerobot:
         facts['tasks'] = list(dict.fromkeys(t for e in source.episodes for t in e.tasks))
+        facts['outcomes'] = _outcomes_of(source)
     facts['features'] = [
         {'name': key, 'dtype': feature['dtype'], 'shape': list(feature['shape']),
          'content': _video_of(source, key) if feature['dtype'] == 'video'
@@ -156,6 +161,15 @@ def describe_contract(contract) -> str:
     return (f'robot {contract.robot}, {contract.rate_hz:g} Hz, observes '
             f'{", ".join(contract.keys)}; commands '
             f'{", ".join(output.topic for output in contract.actions)}')
+
+
+def _contract_in(source):
+    """Return the contract inside a dataset in one line, or why it is of no use."""
+    from diffusion_policy_ros.errors import ContractError, DatasetError
+    try:
+        return describe_contract(source.contract)
+    except (ContractError, DatasetError) as error:
+        return f'one that cannot be used: {error}'
 
 
 def size_of(path) -> int:
@@ -218,9 +232,18 @@ def _shown(name, value):
     return '' if value is None else str(value)
 
 
+def _outcomes_of(source):
+    """Count the success tags of the episodes."""
+    from diffusion_policy_ros.data.datasets.conversion_record import told_outcomes
+    try:
+        return told_outcomes(source) or 'not known'
+    except DiffusionPolicyError as error:
+        return f'not known: {error}'
+
+
 def _names_of(feature):
     """Return the names of a column's entries."""
-    from diffusion_policy_ros.evaluation.dataset_source import entry_names
+    from diffusion_policy_ros.data.datasets.lerobot_format import entry_names
     return entry_names('', feature) if feature.get('names') else ()
 
 

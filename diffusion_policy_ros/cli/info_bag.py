@@ -20,9 +20,8 @@ from diffusion_policy_ros.data.bags import mcap_file, ros1_file, sqlite3_file
 from diffusion_policy_ros.data.bags.bag_files import BagFiles
 from diffusion_policy_ros.data.bags.bag_paths import (
     find_bags, is_bag_folder, is_storage_name, storage_files)
-from diffusion_policy_ros.data.bags.survey import ZSTD_MAGIC
+from diffusion_policy_ros.data.bags.stored import ZSTD_MAGIC
 from diffusion_policy_ros.errors import BagError, ContractError
-import yaml
 
 STORAGES = ((mcap_file.MAGIC, 'mcap'), (sqlite3_file.MAGIC, 'sqlite3'),
             (ros1_file.MAGIC, 'ROS 1 bag'))
@@ -37,7 +36,8 @@ def is_bag(path) -> bool:
     :param path: ``pathlib.Path`` of something that exists.
     """
     try:
-        return bool(find_bags(path)) if path.is_dir() else is_storage_name(path.name)
+        find_bags(path, note=lambda sentence: None)
+        return path.is_dir() or is_storage_name(path.name)
     except BagError:
         return False
 
@@ -50,9 +50,12 @@ def describe_bag(path) -> dict:
     :return: Facts by name, as ``info.describe``.
     :raises BagError: if nothing of it can be read, or it is a folder of bags.
     """
-    found = find_bags(path)
+    notes = []
+    found = find_bags(path, note=notes.append)
     if found != [path]:
-        raise BagError(f'{path} holds {len(found)} bags; name one, such as {found[0]}')
+        number = f'{len(found)} bag{"s" * (len(found) > 1)}'
+        first = [f'{path} holds {number}; name one, such as {bag}' for bag in found[:1]]
+        raise BagError('; '.join(first + notes))
     is_folder = path.is_dir() and is_bag_folder(path)
     bag = BagFiles(path, is_folder=is_folder)
     try:
@@ -65,12 +68,15 @@ def _facts(path, bag, files):
     """Collect the facts."""
     counts = bag.counts()
     times_ns, topics, _ = bag.index(counts)
-    begin_ns, end_ns = (int(times_ns.min()), int(times_ns.max())) if len(times_ns) else (0, 0)
+    begin_ns, duration_s = None, None
+    if len(times_ns):
+        begin_ns = int(times_ns.min())
+        duration_s = (int(times_ns.max()) - begin_ns) / 1e9
     custom = dict(bag.metadata.custom_data)
     return {
         'kind': 'bag', 'path': str(path), 'storage': _storage(files[0]),
-        'compression': _compression(path, files[0]), 'files': len(files),
-        'size_bytes': size_of(path), 'start_ns': begin_ns, 'duration_s': (end_ns - begin_ns) / 1e9,
+        'compression': _compression(bag, files[0]), 'files': len(files),
+        'size_bytes': size_of(path), 'start_ns': begin_ns, 'duration_s': duration_s,
         'messages': len(times_ns), 'contract': _contract(path, custom.pop('contract', None)),
         'custom data': custom or 'none',
         'losses': bag.losses(sorted(counts)) or 'none',
@@ -111,7 +117,7 @@ def _storage(file):
     return next((name for magic, name in STORAGES if head.startswith(magic)), 'unknown')
 
 
-def _compression(path, file):
+def _compression(bag, file):
     """Return what is compressed, and how."""
     head = _head(file)
     if head.startswith(ZSTD_MAGIC):
@@ -119,13 +125,8 @@ def _compression(path, file):
     if head.startswith(mcap_file.MAGIC):
         name = _chunk_compression(head)
         return f'chunks, {name}' if name else 'none'
-    try:
-        told = yaml.safe_load((path / 'metadata.yaml').read_text(encoding='utf-8'))
-        told = told['rosbag2_bagfile_information']
-        return f'each message, {told["compression_format"]}' \
-            if told['compression_mode'].lower() == 'message' else 'none'
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
-        return 'none'
+    mode, name = bag.metadata.compression
+    return f'each message, {name}' if mode == 'message' else 'none'
 
 
 def _chunk_compression(head):

@@ -96,7 +96,7 @@ def _wrong_usage(args):
 def _check_episode(args):
     """Refuse what cannot be played before a process is started; say what will be."""
     from diffusion_policy_ros.contract import load_contract
-    from diffusion_policy_ros.evaluation.dataset_playback import Playback
+    from diffusion_policy_ros.data.playback.playback import Playback
     contract = load_contract(args.contract) if args.contract else None
     playback = Playback(args.dataset, args.episode, contract, args.start)
     duration_s = playback.rows / playback.contract.rate_hz / args.rate
@@ -126,7 +126,8 @@ def _play(args):
             print(line.decode('utf-8', 'replace'), end='', flush=True)
         code, log = player.wait(), children.tail('dataset_player')
         if code != 0:
-            raise DiffusionPolicyError(_last_words(log))
+            killed = f'the node that plays was ended by signal {-code}: ' if code < 0 else ''
+            raise DiffusionPolicyError(killed + _last_words(log))
         for line in log.splitlines():
             if '[WARN]' in line:
                 print(f'WARNING: {_last_words(line)}', file=sys.stderr)

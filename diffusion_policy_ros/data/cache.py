@@ -27,6 +27,7 @@ import sys
 
 from diffusion_policy_ros.data.datasets.lerobot_format import array_dtype, replacing
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.new_folder import put_in_place
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
@@ -123,9 +124,10 @@ def _remove_unfinished(folder):
 
 
 def _keys(reader):
-    """Return the keys worth training on: cameras, observed vectors, the action."""
-    return [key for key in reader.features
-            if key.startswith('observation.') or key == ACTION_KEY]
+    """Return the keys that one can train on: cameras, observed vectors, the action."""
+    return [key for key, feature in reader.features.items()
+            if (key.startswith('observation.') or key == ACTION_KEY)
+            and feature['dtype'] != 'string']
 
 
 def _array_path(folder, key):
@@ -191,7 +193,7 @@ def _rebuild(reader, folder, fingerprint, progress):
         with replacing(building / MARK) as temporary:
             temporary.write_text(json.dumps({'fingerprint': fingerprint}), encoding='utf-8')
         shutil.rmtree(folder, ignore_errors=True)
-        building.rename(folder)
+        put_in_place(building, folder)
     except OSError as error:
         raise DatasetError(f'cannot write the cache {folder}: {error}. Make room there, or name '
                            'a folder on another disk: dpr train --cache DIR, in Python '
@@ -203,9 +205,10 @@ def _rebuild(reader, folder, fingerprint, progress):
 def _decode(reader, folder, progress):
     """Write one array per key."""
     vectors = [key for key in _keys(reader) if key not in reader.picture_keys]
-    for key, values in reader.columns(vectors).items():
+    for key in vectors:  # one by one, as each is in memory whole
         dtype, shape = _layout_of(reader, key)
-        np.save(_array_path(folder, key), values.astype(dtype).reshape(shape))
+        values = reader.columns([key])[key]
+        np.save(_array_path(folder, key), values.astype(dtype, copy=False).reshape(shape))
     for key in reader.picture_keys:
         frames = tqdm(reader.frames(key), total=reader.row_count, desc=f'decoding {key}',
                       unit='frame', disable=None if progress else True)

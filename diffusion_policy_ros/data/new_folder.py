@@ -14,6 +14,7 @@
 
 """Output folders that get their name only when they are complete."""
 
+from contextlib import nullcontext, suppress
 import os
 from pathlib import Path
 
@@ -26,6 +27,21 @@ def unfinished_path(folder) -> Path:
     """
     folder = Path(folder)
     return folder.with_name(f'{folder.name}.part')
+
+
+def put_in_place(built, place) -> None:
+    """
+    Give what is finished its name, once it is on the disk and no loss of power can undo that.
+
+    :param built: File or folder that was built.
+    :param place: Its final path, on the same disk.
+    """
+    built, place = Path(built), Path(place)
+    inside = [path for path in built.rglob('*') if not path.is_symlink()]
+    for path in sorted(inside, reverse=True) + [built]:
+        _settle(path)
+    built.rename(place)
+    _settle(place.parent)
 
 
 def in_the_way(folder):
@@ -71,3 +87,13 @@ def check_outside(folder, source, error) -> None:
     source, place = (Path(os.path.realpath(path)) for path in (source, folder))
     if source in (place, *place.parents):
         raise error(f'{folder} lies inside {source}, which is only read; choose another --out')
+
+
+def _settle(path):
+    """Wait until a file, or the list of files in a folder, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError) if path.is_dir() else nullcontext():  # not every disk can
+            os.fsync(handle)
+    finally:
+        os.close(handle)

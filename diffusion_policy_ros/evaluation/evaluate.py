@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 import time
 from types import SimpleNamespace
 
-from diffusion_policy_ros.data.bags.messages import build_message
 from diffusion_policy_ros.evaluation.intervals import mean_interval, success_interval
 from diffusion_policy_ros.evaluation.rollout import roll_out, Rollout
+from diffusion_policy_ros.stream_messages import build_message
 import numpy as np
 
 

@@ -31,7 +31,8 @@ import yaml
 PACKAGE = 'diffusion_policy_ros'
 TRUTH = ('true', 'false')
 # Arguments that are numbers or truths; a folder may be called 205 all the same.
-NOT_TEXTS = ('command_rate_hz', 'dry_run', 'speed_scale')
+NOT_TEXTS = ('command_rate_hz', 'dry_run', 'speed_scale', 'pre_roll_s', 'joy_start_stop',
+             'joy_success', 'joy_fail', 'joy_discard', 'joy_discard_last')
 
 
 def share() -> str:

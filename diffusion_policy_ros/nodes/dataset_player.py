@@ -24,8 +24,8 @@ import signal
 import time
 
 from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.data.playback.playback import Playback
 from diffusion_policy_ros.errors import ConfigError
-from diffusion_policy_ros.evaluation.dataset_playback import Playback
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.clockwork import Clockwork
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
@@ -145,14 +145,14 @@ class DatasetPlayer(Node):
 
     def _begin(self):
         """Fix when the first message is due, unless somebody else shows a robot."""
-        for publisher in self._senders.values():
+        for publisher in filter(None, [*self._senders.values(), self._clock_topic]):
             names = [info.node_name
                      for info in self.get_publishers_info_by_topic(publisher.topic_name)]
             if len(names) > 1:  # this node's own is one, and there may be two of its name
                 names.remove(self.get_name())
                 raise ConfigError(
-                    f'{publisher.topic_name} has a publisher already (node {names[0]}); two '
-                    'robots on one topic make nonsense. Stop it, or set another ROS_DOMAIN_ID')
+                    f'{publisher.topic_name} has a publisher already (node {names[0]}); two of '
+                    'them on one topic make nonsense. Stop it, or set another ROS_DOMAIN_ID')
         self._is_begun = True
         self._offset_ns = 0
         self._events = self._all_events()

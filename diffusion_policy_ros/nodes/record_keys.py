@@ -40,7 +40,7 @@ LOOK_PERIOD_S = 0.05
 SILENT_S = 3.0
 KEYS = {'s': 'success', 'f': 'fail', 'd': 'discard', 'x': 'discard_last'}
 HELP = ('space: start, or stop   s: stop, a success   f: stop, a failure   d: discard this one   '
-        'x: discard the last finished one   q: quit')
+        'x: discard the last one   q: quit')
 DEFAULT_COLUMNS = 80
 
 

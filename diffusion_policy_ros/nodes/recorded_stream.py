@@ -18,21 +18,26 @@ import time
 
 from diffusion_policy_ros.control.telemetry import RateMeter
 from diffusion_policy_ros.data.recorded import recorded_entries
-from diffusion_policy_ros.data.recording.stream_quality import StreamFacts, StreamQuality
+from diffusion_policy_ros.data.recording.stream_facts import StreamFacts
+from diffusion_policy_ros.data.recording.stream_quality import StreamQuality
 from diffusion_policy_ros.errors import DecodeError
 from diffusion_policy_ros.message_types import HEADERLESS_TYPES, UNDATED_TYPES
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.subscription_events import (
     SubscriptionEventCallbacks, UnsupportedEventTypeError)
-from diffusion_policy_ros.nodes.topic_watch import wrong_type
+from diffusion_policy_ros.nodes.topic_watch import several, wrong_type
 from diffusion_policy_ros.observation.decode import decode
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
+from diffusion_policy_ros.streams import ActionOutput
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
 
 # A stream that said nothing for this long is silent, whatever age the contract allows.
 SILENCE_S = 1.0
+# ROS 2 Humble's rclpy does not hand on when the middleware received a message.
+TELLS_ARRIVAL = hasattr(Subscription, 'CallbackType')
 
 
 def recorded_streams(node, contract, on_message) -> list:
@@ -78,9 +83,10 @@ class RecordedStream:
         self._readings = readings
         self._on_message = on_message
         self._newest = b'', 0
-        self._is_command = not hasattr(entry, 'role')
         self.is_optional = getattr(entry, 'label', 'command') == 'next_state'
-        self.quality = StreamQuality(_facts(node, entry, readings or [entry], rate_hz))
+        facts = _facts(node, entry, readings or [entry], rate_hz)
+        self._is_command = facts.is_command
+        self.quality = StreamQuality(facts)
         self._silence_s = max(SILENCE_S, entry.max_age_ms / 1e3)
         self._arrivals = RateMeter()
         self._reliability = self._durability = None
@@ -88,18 +94,23 @@ class RecordedStream:
         self.adapt()
 
     def adapt(self):
-        """Subscribe anew where the publishers found now call for another quality of service."""
+        """
+        Subscribe anew where the publishers found now call for another quality of service.
+
+        :return: Whether that was so.
+        """
         offers = self._offered()
         reliable = offers and all(offer[0] == ReliabilityPolicy.RELIABLE for offer in offers)
         latched = offers and all(offer[1] == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
         wanted = (ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
                   DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
         if wanted == (self._reliability, self._durability):
-            return
+            return False
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
         self._reliability, self._durability = wanted
         self._subscription = self._subscribe()
+        return True
 
     def is_deaf(self):
         """Tell whether a publisher offers less than the subscription asks, and is not heard."""
@@ -134,6 +145,18 @@ class RecordedStream:
         if age_s > self._silence_s:
             return f'{name} has been silent for {age_s:.1f} s, limit {self._silence_s:g} s'
         return ''
+
+    def doubt(self):
+        """
+        Say what is no obstacle, but seldom wanted: messages of several publishers.
+
+        :return: One sentence, or an empty string when all is well.
+        """
+        publishers = self._publishers()
+        if len(publishers) < 2:
+            return ''
+        name = self._node.resolve_topic_name(self.topic)
+        return f'{several(name, publishers)}; their messages are recorded as one stream'
 
     def misfit(self):
         """
@@ -174,10 +197,11 @@ class RecordedStream:
         """Subscribe as was decided; not every middleware says what it lost."""
         profile = QoSProfile(depth=qos.RECORDED.depth, reliability=self._reliability,
                              durability=self._durability)
+        on_arrival = self._on_dated_arrival if TELLS_ARRIVAL else self._on_arrival
 
         def subscribe(**events):
             return self._node.create_subscription(
-                MESSAGE_CLASSES[self.type], self.topic, self._on_arrival, profile, raw=True,
+                MESSAGE_CLASSES[self.type], self.topic, on_arrival, profile, raw=True,
                 event_callbacks=SubscriptionEventCallbacks(**events))
 
         try:
@@ -199,9 +223,17 @@ class RecordedStream:
         """Note what the middleware lost."""
         self.quality.lost(self._node.get_clock().now().nanoseconds, event.total_count_change)
 
-    def _on_arrival(self, data):
-        """Note the time and hand the bytes on."""
-        receive_ns = self._node.get_clock().now().nanoseconds
+    def _on_dated_arrival(self, data, info):
+        """Take a message in, with the time at which the middleware received it."""
+        self._on_arrival(data, info['received_timestamp'])
+
+    def _on_arrival(self, data, received_ns=0):
+        """Date a message and hand its bytes on."""
+        clock = self._node.get_clock()
+        receive_ns = clock.now().nanoseconds
+        # The middleware knows the system time only, and not every one tells it.
+        if received_ns > 0 and not clock.ros_time_is_active:
+            receive_ns = min(receive_ns, received_ns)
         self._arrivals.add(time.monotonic())
         self._newest = data, receive_ns
         self.quality.add(receive_ns, data)
@@ -210,10 +242,13 @@ class RecordedStream:
 
 def _facts(node, entry, readings, rate_hz):
     """Return what the contract says about a topic; where it is read twice, the strictest."""
+    is_image = getattr(entry, 'is_image', False)
     return StreamFacts(
         topic=node.resolve_topic_name(entry.topic), rate_hz=rate_hz,
+        is_needed_each_row=is_image and all(r.on_stale == 'stop' for r in readings),
         max_age_ms=min(reading.max_age_ms for reading in readings),
         is_dated=entry.type not in UNDATED_TYPES and any(r.stamp == 'header' for r in readings),
         has_header=entry.type not in HEADERLESS_TYPES,
-        is_image=getattr(entry, 'is_image', False), is_command=not hasattr(entry, 'role'),
-        frozen_after=max(getattr(reading, 'frozen_after', 0) for reading in readings))
+        is_image=is_image, is_command=isinstance(entry, ActionOutput),
+        frozen_after=min(filter(None, (getattr(r, 'frozen_after', 0) for r in readings)),
+                         default=0))

@@ -15,7 +15,7 @@
 """
 The node ``recorder``: one bag per demonstration, and a dataset from the finished bags.
 
-Records every topic of the contract as serialized bytes, stamped with the ROS time of arrival.
+Records every topic of the contract as serialized bytes, stamped with the time of arrival.
 Services (Trigger): ``~/start``, ``~/stop``, ``~/success``, ``~/fail``, ``~/discard``,
 ``~/discard_last``, ``~/convert``; the topic ``joy`` can do the same. Latched ``~/status``
 (DiagnosticStatus) and ``/diagnostics`` say what it does, how alive each stream is, and how good.
@@ -26,18 +26,18 @@ import os
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data.bags.bag_writer import prepare
-from diffusion_policy_ros.data.bags.episode_files import DISCARDED, finished_bags, set_aside
 from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
+from diffusion_policy_ros.data.recording.pre_roll import PreRoll
 from diffusion_policy_ros.data.recording.repair import RepairWorker
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.recorded_stream import recorded_streams
 from diffusion_policy_ros.nodes.recorder_answer import Answer, refused
 from diffusion_policy_ros.nodes.recorder_conversion import RecorderConversion
-from diffusion_policy_ros.nodes.recorder_episode import (
-    Episode, obstacles_to_start, RecorderPreRoll)
+from diffusion_policy_ros.nodes.recorder_episode import Episode, obstacles_to_start, take_back
 from diffusion_policy_ros.nodes.recorder_joy import JoyButtons
-from diffusion_policy_ros.nodes.recorder_parameters import PARAMETERS, refusal
+from diffusion_policy_ros.nodes.recorder_parameters import (
+    PARAMETERS, pre_roll_ns, quality_limits, refusal)
 from diffusion_policy_ros.nodes.recorder_report import episode_facts, namesake, RecorderReport
 from diffusion_policy_ros.nodes.spinning import run
 from rclpy.clock import Clock, ClockType
@@ -46,6 +46,8 @@ from std_srvs.srv import Trigger
 
 # A recorder that is killed loses at most what it heard in one such period.
 WATCH_PERIOD_S = 0.5
+# A pre-roll is written in pieces so short that what arrives meanwhile is heard.
+PIECE_S = 0.002
 ACTS = ('start', 'stop', 'success', 'fail', 'discard', 'discard_last', 'convert')
 
 
@@ -73,11 +75,12 @@ class Recorder(Node):
         self._contract = load_contract(self._settings['contract'])
         check_storable(self._contract)
         prepare()
-        self._number, self._repaired = None, 0
+        self._number, self._since_ns, self._repaired = None, 0, 0
         self._conversion = RecorderConversion(self._contract, self._settings,
                                               self._named('status'))
-        self._pre_roll = RecorderPreRoll(self._settings)
+        self._pre_roll = PreRoll()
         self._streams = recorded_streams(self, self._contract, self._on_message)
+        self._set_limits()
         self._report = RecorderReport(self)
         for name in ACTS:
             self._offer(name, getattr(self, name))
@@ -86,6 +89,7 @@ class Recorder(Node):
         # Streams and conversions are watched also while the ROS clock stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(WATCH_PERIOD_S, self._on_watch, clock=self._steady)
+        self._pieces = self.create_timer(PIECE_S, self._on_piece, clock=self._steady)
         ready = (f'ready to record {self._contract.robot}: {len(self._streams)} topics, '
                  f'{self._contract.rate_hz:g} rows per second, bags go to '
                  f'{os.path.abspath(self._settings["output"])}; begin with {self._named("start")}')
@@ -111,21 +115,16 @@ class Recorder(Node):
         obstacles = obstacles_to_start(self._streams, self._settings['output'], now_ns)
         if obstacles:
             return refused('; '.join(obstacles))
-        self._episode = Episode(self._contract, self._streams, self._settings, now_ns)
-        self._number = self._episode.number
-        for message in self._pre_roll.take(now_ns):
-            self._on_message(*message)
-        if not self.is_recording:
-            return refused(f'episode {self._number} could not be written')
-        return Answer(True, self._recording())
+        self._episode = Episode(self._contract, self._streams, self._settings, now_ns,
+                                self._pre_roll)
+        self._number, self._since_ns = self._episode.number, self._episode.begin_ns
+        self._pieces.reset()
+        notes = self._episode.notes + self._doubts()
+        return Answer(True, '; '.join([self._recording(), *notes]),
+                      DiagnosticStatus.WARN if notes else DiagnosticStatus.OK)
 
     def stop(self):
-        """
-        End the episode and keep it, without a word on how it went.
-
-        :return: ``Answer``.
-        :raises BagError: if the bag cannot be finished.
-        """
+        """End the episode and keep it, without a word on how it went."""
         return self._end('')
 
     def success(self):
@@ -137,42 +136,21 @@ class Recorder(Node):
         return self._end('failure')
 
     def discard(self):
-        """
-        End the episode and throw it away.
-
-        :return: ``Answer``.
-        :raises BagError: if its folder cannot be removed.
-        """
+        """End the episode and move it to the folder ``discarded``."""
         if not self.is_recording:
             return refused('nothing is being recorded; to take back the last finished episode, '
                            f'call {self._named("discard_last")}')
-        episode, self._episode = self._episode, None
-        episode.discard()
-        return Answer(True, f'episode {self._number} discarded')
+        return self._take_episode().discard(self._since_ns)
 
     def discard_last(self):
-        """
-        Move the last finished episode to the folder ``discarded``.
-
-        :return: ``Answer``.
-        :raises BagError: if it cannot be moved.
-        :raises OSError: if the output folder cannot be read.
-        """
+        """Move the episode that was recorded last to ``discarded``, if it is finished."""
         if self.is_recording:
             return refused(f'episode {self._number} is being recorded; stop or discard it first')
-        bags = finished_bags(self._settings['output'])
-        if not bags:
-            return refused(f'{self._settings["output"]} holds no finished episode')
-        return Answer(True, f'{bags[-1]} was moved to {set_aside(bags[-1], DISCARDED)}')
+        return take_back(self._settings['output'], self._number)
 
     def convert(self):
-        """
-        Begin to build the dataset from the finished bags; ~/status tells how it ended.
-
-        :return: ``Answer``.
-        :raises OSError: if the output folder cannot be read.
-        """
-        return self._conversion.begin()
+        """Begin to build the dataset from the finished bags; ~/status tells how it ended."""
+        return self._conversion.begin(not self._repair.is_done)
 
     def destroy_node(self):
         """Close the bag, so that what was recorded can be read, then the node."""
@@ -184,8 +162,17 @@ class Recorder(Node):
         """Close the bag, and set it aside for alarms that nobody wants in the data."""
         if not self.is_recording:
             return refused(f'nothing is being recorded; call {self._named("start")} first')
+        return self._take_episode().close(self._since_ns, outcome)
+
+    def _take_episode(self):
+        """Return the episode, which ends now."""
         episode, self._episode = self._episode, None
-        return episode.close(self._now_ns(), outcome)
+        self._since_ns = self._now_ns()
+        return episode
+
+    def _doubts(self):
+        """Say what is no obstacle, but seldom wanted, one sentence for each stream."""
+        return [text for text in (stream.doubt() for stream in self._streams) if text]
 
     def _recording(self):
         """Say what is being recorded."""
@@ -228,18 +215,29 @@ class Recorder(Node):
 
     def _on_message(self, stream, data, receive_ns):
         """Write an arrived message, or keep it for an episode that may begin soon."""
-        if not self.is_recording:
-            self._pre_roll.add(stream, data, receive_ns)
-            return
-        try:
-            self._episode.write(stream, data, receive_ns)
-        except DiffusionPolicyError as error:
-            self._break_off(error)
+        if receive_ns < self._since_ns <= self._now_ns():
+            return  # it has waited since before the start or the end of an episode
+        if self.is_recording:
+            self._write(self._episode.write, stream, data, receive_ns)
+        elif receive_ns:
+            self._pre_roll.add(stream, data, receive_ns, keep_ns=pre_roll_ns(self._settings),
+                               max_bytes=self._settings['pre_roll_mb'] * 1_000_000)
 
-    def _break_off(self, error):
-        """End an episode whose bag takes no more."""
-        self.get_logger().error(str(error))
-        self._tell(f'{error}; {self._attempt(self.stop)[1]}', DiagnosticStatus.ERROR)
+    def _on_piece(self):
+        """Write a piece of the pre-roll between what arrives."""
+        if self.is_recording and self._episode.waiting_count:
+            self._write(self._episode.catch_up, PIECE_S)
+        else:
+            self._pieces.cancel()
+
+    def _write(self, act, *arguments):
+        """Let the episode do something with its bag; break it off where that takes no more."""
+        try:
+            act(*arguments)
+        except (DiffusionPolicyError, OSError) as error:
+            self.get_logger().error(str(error))
+            self._episode.break_off(self._now_ns(), error)
+            self._attempt(self.stop)
 
     def _on_watch(self):
         """Follow the publishers, the bag, the workers and the streams' health."""
@@ -247,12 +245,20 @@ class Recorder(Node):
             # Subscribing anew may miss messages; while recording, only for those not heard.
             if not self.is_recording or stream.is_deaf():
                 stream.adapt()
+        if not self.is_recording:
+            self._set_limits()
         problems = {stream: stream.problem() for stream in self._streams}
         self._tell_ends()
         if self.is_recording:
             self._watch_episode(problems)
         self._report.diagnose(problems, DiagnosticStatus.ERROR if self.is_recording
                               else DiagnosticStatus.WARN, self._now_ns())
+
+    def _set_limits(self):
+        """Judge by the parameters as they are now; an episode keeps what they were."""
+        limits = quality_limits(self._settings)
+        for stream in self._streams:
+            stream.quality.limits = limits
 
     def _tell_ends(self):
         """Tell what the workers have done: repairs since the node started, a conversion."""
@@ -269,13 +275,11 @@ class Recorder(Node):
         if self._episode.bag.is_gone():
             self._attempt(self.stop)
             return
-        try:
-            self._episode.watch(self._now_ns())
-        except (DiffusionPolicyError, OSError) as error:
-            self._break_off(error)
+        self._write(self._episode.watch, self._now_ns())
+        if not self.is_recording:
             return
         silent = [stream for stream, problem in problems.items() if problem]
-        problems = [*filter(None, [namesake(self), *problems.values()]),
+        problems = [*filter(None, [namesake(self), *problems.values()]), *self._doubts(),
                     *self._episode.present(self._now_ns(), but_for=silent)]
         self._report.log_now_and_then(self._recording(), problems)
         self._tell('; '.join([self._recording(), *problems]),

@@ -19,8 +19,8 @@ import os
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.data.bags.episode_files import finished_bags
-from diffusion_policy_ros.data.conversion.conversion_worker import ConversionWorker
 from diffusion_policy_ros.data.new_folder import in_the_way
+from diffusion_policy_ros.nodes.conversion_worker import ConversionWorker
 from diffusion_policy_ros.nodes.recorder_answer import Answer, refused
 
 
@@ -43,15 +43,19 @@ class RecorderConversion:
         """Tell whether a conversion runs, or its end is still to be told."""
         return self._worker is not None
 
-    def begin(self) -> Answer:
+    def begin(self, is_repairing) -> Answer:
         """
         Begin to build the dataset from the finished bags.
 
+        :param is_repairing: Whether episodes that were not closed are still being repaired.
         :return: Whether that began, or why not.
         :raises OSError: if the output folder cannot be read.
         """
         if self.is_running:
             return refused(f'a conversion is running; {self._status} tells when it ends')
+        if is_repairing:
+            return refused('episodes that were not closed are being repaired, and would not be in '
+                           f'the dataset; {self._status} tells of each, ask again after that')
         bags = finished_bags(self._settings['output'])
         if not bags:
             return refused(f'{self._settings["output"]} holds no finished episode to convert')

@@ -15,16 +15,19 @@
 
 """One episode that is being recorded: its bag, its streams' quality, and its disk."""
 
+from collections import deque
+import math
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import (
-    DISCARDED, episode_path, next_number, set_aside)
+    DISCARDED, episode_path, finished_bags, next_number, set_aside)
 from diffusion_policy_ros.data.recording.disk_room import DiskRoom, lack_of_room
-from diffusion_policy_ros.data.recording.pre_roll import PreRoll
-from diffusion_policy_ros.nodes.recorder_answer import Answer
-from diffusion_policy_ros.nodes.recorder_parameters import alarms_named, quality_limits
+from diffusion_policy_ros.errors import BagError
+from diffusion_policy_ros.nodes.recorder_answer import Answer, refused
+from diffusion_policy_ros.nodes.recorder_parameters import (
+    alarms_named, pre_roll_ns, quality_limits)
 
 
 class Episode:
@@ -32,48 +35,82 @@ class Episode:
     An episode in flight.
 
     :ivar number: Its number.
+    :ivar begin_ns: Since when its messages are those of the episode, ROS time, ns.
     :ivar bag: Its ``EpisodeBag``.
     :ivar disk: The ``DiskRoom`` of its folder.
+    :ivar notes: What a person should know of its beginning, one sentence each.
     """
 
-    def __init__(self, contract, streams, settings, now_ns):
+    def __init__(self, contract, streams, settings, now_ns, pre_roll):
         """
-        Create the bag, and begin to count faults.
+        Create the bag, take the pre-roll over, and begin to count faults.
 
         :param contract: The ``RobotContract``.
         :param streams: The ``RecordedStream`` of each topic.
         :param settings: The recorder's ``Parameters``.
         :param now_ns: The ROS time, ns.
+        :param pre_roll: The ``PreRoll``.
         :raises BagError: if the bag cannot be created.
         :raises OSError: if the output folder cannot be read.
         """
-        folder = settings['output']
+        folder, keep_ns = settings['output'], pre_roll_ns(settings)
         self.number = next_number(folder)
+        self.begin_ns = pre_roll.begin_ns(now_ns, keep_ns)
+        held_s = (now_ns - self.begin_ns) / 1e9
+        fields = {'pre_roll_s': f'{held_s:.3f}'} if keep_ns else {}
+        self.disk = DiskRoom(folder)
         self.bag = EpisodeBag(
             episode_path(folder, self.number), contract, task=settings['task'],
-            fields={'episode': str(self.number), 'started_ns': str(now_ns)})
-        self.disk = DiskRoom(folder)
+            fields={'episode': str(self.number), 'started_ns': str(now_ns), **fields})
+        self.notes = [f'pre_roll_mb took only {held_s:.1f} s of the {keep_ns / 1e9:g} s before '
+                      'the start'] if pre_roll.is_cut(now_ns, keep_ns) else []
+        # In the order in which they came; a long pre-roll is written while more comes, which
+        # waits behind it, but no more of it than the pre-roll was.
+        self._waiting = deque(pre_roll.take(now_ns, keep_ns))
+        self._most_waiting = len(self._waiting)
         self._settings = settings
         self._streams = [stream for stream in streams if not stream.is_optional]
         self._started_s = time.monotonic()
         for stream in self._streams:
-            stream.quality.begin(now_ns, quality_limits(settings))
+            stream.quality.limits = quality_limits(settings)
+            stream.quality.begin(now_ns, self.begin_ns)
 
     @property
     def duration_s(self) -> float:
         """Return the time since the start, s."""
         return time.monotonic() - self._started_s
 
+    @property
+    def waiting_count(self) -> int:
+        """Return how many messages wait to be written."""
+        return len(self._waiting)
+
     def write(self, stream, data, receive_ns) -> None:
         """
-        Write a message.
+        Write a message; while a pre-roll is written, it waits for its turn.
 
         :param stream: Its ``RecordedStream``.
         :param data: The serialized message.
         :param receive_ns: ROS time of arrival, ns.
         :raises BagError: if the bag cannot take it.
         """
-        self.bag.write(stream.topic, stream.type, data, receive_ns)
+        self._waiting.append((stream, data, receive_ns))
+        while len(self._waiting) > self._most_waiting:
+            self._write_first()
+
+    def catch_up(self, budget_s) -> None:
+        """
+        Write what waits.
+
+        :param budget_s: For how long, s; at least one message is written.
+        :raises BagError: if the bag cannot take one.
+        """
+        end_s = time.monotonic() + budget_s
+        while self._waiting:
+            self._write_first()
+            if time.monotonic() >= end_s:
+                return
+        self._most_waiting = 0
 
     def watch(self, now_ns) -> None:
         """
@@ -82,11 +119,21 @@ class Episode:
         :param now_ns: The ROS time, ns.
         :raises BagError: if the disk does not take it.
         """
-        self.bag.flush()
+        self.disk.watch(time.monotonic(), now_ns, self.bag.size_bytes,
+                        self._settings['disk_minutes'], self.bag.late_s)
         for stream in self._streams:
             stream.quality.watch(now_ns)
-        self.disk.watch(time.monotonic(), now_ns, self.bag.size_bytes,
-                        self._settings['disk_minutes'])
+        self.bag.flush()
+
+    def break_off(self, now_ns, reason) -> None:
+        """
+        Note that the bag takes no more, and let go of what waits.
+
+        :param now_ns: The ROS time, ns.
+        :param reason: Why, one sentence.
+        """
+        self.disk.refuse(now_ns, reason, len(self._waiting))
+        self._waiting.clear()
 
     def counts(self) -> dict:
         """Return alarm to how often it was raised, over all streams."""
@@ -120,81 +167,95 @@ class Episode:
         :return: Where it lies, and what was wrong with it.
         :raises BagError: if it cannot be written to its end, or not be moved.
         """
-        for stream in self._streams:
-            stream.quality.watch(now_ns)
-        if outcome:
-            self.bag.set_field('outcome', outcome)
-        self.bag.set_field('alarms', '\n'.join(self.sentences()))
-        self._end()
         duration_s = self.duration_s
-        self.bag.close()
+        self._end(now_ns)
         alarms = ''.join(f'; {sentence}' for sentence in self.sentences())
         unwanted = [name for name in alarms_named(self._settings['discard_on'])
                     if name in self.counts()]
+        try:
+            if unwanted:
+                self.bag.set_aside(DISCARDED)
+        finally:
+            self._close_bag(outcome)
         if unwanted:
-            place = set_aside(self.bag.path, DISCARDED)
             return Answer(True, f'episode {self.number} was DISCARDED for the alarm '
-                          f'{", ".join(unwanted)} and lies in {place}{alarms}',
+                          f'{", ".join(unwanted)} and lies in {self.bag.path}{alarms}',
                           DiagnosticStatus.ERROR)
+        verb, level = 'saved', DiagnosticStatus.WARN if alarms else DiagnosticStatus.OK
+        if self.disk.has_refused:
+            verb, level = 'BROKE OFF and is kept up to there', DiagnosticStatus.ERROR
         tag = f' as {outcome}' if outcome else ''
-        return Answer(True, f'episode {self.number} saved{tag}: {self.bag.message_count} '
-                      f'messages, {duration_s:.1f} s, {self.bag.path}{alarms}',
-                      DiagnosticStatus.WARN if alarms else DiagnosticStatus.OK)
+        return Answer(True, f'episode {self.number} {verb}{tag}: {self.bag.message_count} '
+                      f'messages, {duration_s:.1f} s, {self.bag.path}{alarms}', level)
 
-    def discard(self) -> None:
+    def discard(self, now_ns) -> Answer:
         """
-        Remove the bag.
+        Set the bag aside, and finish it as far as that is possible.
 
-        :raises BagError: if its folder cannot be removed.
+        :param now_ns: The ROS time, ns.
+        :return: Where it lies.
+        :raises BagError: if it cannot be moved.
         """
-        self._end()
-        self.bag.discard()
+        self._end(now_ns)
+        trouble, level = '', DiagnosticStatus.OK
+        try:
+            if self.bag.path.exists():
+                self.bag.set_aside(DISCARDED)
+        finally:
+            try:
+                self._close_bag('')
+            except BagError as error:
+                trouble, level = f'; {error}', DiagnosticStatus.WARN
+        if not self.bag.path.exists():
+            return Answer(True, f'episode {self.number} discarded; its folder was gone already')
+        return Answer(True, f'episode {self.number} discarded; it lies in {self.bag.path}'
+                      f'{trouble}', level)
 
-    def _end(self):
-        """Count no more faults."""
+    def _end(self, now_ns):
+        """Write what waits, and count no more faults."""
+        try:
+            self.catch_up(math.inf)
+        except BagError as error:
+            self.break_off(now_ns, error)
         for stream in self._streams:
-            stream.quality.end()
+            stream.quality.end(now_ns)
+
+    def _close_bag(self, outcome):
+        """Write down how the episode went, and finish its bag."""
+        if outcome:
+            self.bag.set_field('outcome', outcome)
+        self.bag.set_field('alarms', '\n'.join(self.sentences()))
+        self.bag.close()
+
+    def _write_first(self):
+        """Write the first message that waits."""
+        stream, data, receive_ns = self._waiting[0]
+        self.bag.write(stream.topic, stream.type, data, receive_ns)
+        self._waiting.popleft()
 
     def _watched(self):
         """Return what has sentences."""
         return [*(stream.quality for stream in self._streams), self.disk]
 
 
-class RecorderPreRoll:
-    """The messages before an episode, as long as the parameters want them."""
+def take_back(folder, number) -> Answer:
+    """
+    Set aside the episode that was recorded last, if it is finished.
 
-    def __init__(self, settings):
-        """
-        Begin with nothing.
-
-        :param settings: The recorder's ``Parameters``.
-        """
-        self._settings, self._kept = settings, PreRoll()
-
-    def add(self, stream, data, receive_ns) -> None:
-        """
-        Keep a message for an episode that may begin soon.
-
-        :param stream: Its ``RecordedStream``.
-        :param data: The serialized message.
-        :param receive_ns: ROS time of arrival, ns; 0 where there is no clock yet.
-        """
-        keep_ns = self._keep_ns()
-        if keep_ns and receive_ns:
-            self._kept.add((stream, data, receive_ns), receive_ns, len(data), keep_ns=keep_ns,
-                           max_bytes=self._settings['pre_roll_mb'] * 1_000_000)
-
-    def take(self, now_ns) -> list:
-        """
-        Return (stream, data, receive_ns) of what came before a start, and forget it.
-
-        :param now_ns: The ROS time, ns.
-        """
-        return self._kept.take(now_ns, self._keep_ns())
-
-    def _keep_ns(self):
-        """Return how long messages are kept, ns."""
-        return round(self._settings['pre_roll_s'] * 1e9)
+    :param folder: The output folder.
+    :param number: Its number; None where none was recorded since the node started.
+    :return: Where it lies, or why another one was left alone.
+    :raises BagError: if it cannot be moved.
+    :raises OSError: if the output folder cannot be read.
+    """
+    bags = finished_bags(folder)
+    if not bags:
+        return refused(f'{folder} holds no finished episode')
+    if number is None or bags[-1] != episode_path(folder, number):
+        last = (f'episode {number}, the last one, is not among the finished ones'
+                if number is not None else 'nothing was recorded since the recorder started')
+        return refused(f'{last}; {bags[-1]} is older: move it yourself if you do not want it')
+    return Answer(True, f'{bags[-1]} was moved to {set_aside(bags[-1], DISCARDED)}')
 
 
 def obstacles_to_start(streams, folder, now_ns) -> list:
@@ -205,7 +266,9 @@ def obstacles_to_start(streams, folder, now_ns) -> list:
     :param folder: The output folder.
     :param now_ns: The ROS time, ns.
     """
-    found = [text for text in (s.problem() or s.misfit() for s in streams) if text]
+    found = [f'{stream.topic} was just subscribed to anew, for its publishers have changed; start '
+             'again' for stream in streams if stream.adapt()]
+    found += [text for text in (s.problem() or s.misfit() for s in streams) if text]
     if now_ns == 0:
         found.append('use_sim_time is set but no /clock has arrived')
     return found + lack_of_room(folder)

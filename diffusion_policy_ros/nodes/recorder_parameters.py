@@ -17,7 +17,7 @@
 
 from diffusion_policy_ros.checks import suggestion
 from diffusion_policy_ros.data.recording.alarm_book import ALARMS
-from diffusion_policy_ros.data.recording.stream_quality import QualityLimits
+from diffusion_policy_ros.data.recording.stream_facts import QualityLimits
 from diffusion_policy_ros.nodes.parameters import ParameterSpec
 
 DEFAULTS = QualityLimits()
@@ -90,3 +90,12 @@ def quality_limits(settings) -> QualityLimits:
     return QualityLimits(rate_tolerance=settings['rate_tolerance'],
                          max_skew_ms=settings['max_skew_ms'],
                          frozen_count=settings['frozen_count'])
+
+
+def pre_roll_ns(settings) -> int:
+    """
+    Return how long messages are kept before a start, ns.
+
+    :param settings: The recorder's ``Parameters``.
+    """
+    return round(settings['pre_roll_s'] * 1e9)

@@ -15,12 +15,10 @@
 """What the recorder does and how its streams are: in the log, ~/status and /diagnostics."""
 
 import re
-import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.nodes.status_topics import StatusTopics, write_line
 
-LOG_PERIOD_S = 5.0
 NUMBERS = re.compile(r'[+-]?\d+(\.\d+)?')
 
 
@@ -56,6 +54,7 @@ def episode_facts(episode) -> dict:
         return {'bag': '', 'messages': 0}
     minutes = episode.disk.minutes_left
     return {'bag': episode.bag.path, 'messages': episode.bag.message_count,
+            'unwritten': episode.waiting_count,
             'seconds': f'{episode.duration_s:.1f}',
             'disk_free_mb': f'{episode.disk.free_bytes / 1e6:.0f}',
             'disk_minutes_left': 'unknown' if minutes is None else f'{minutes:.1f}',
@@ -73,7 +72,7 @@ class RecorderReport:
         """
         self._node = node
         self._topics = StatusTopics(node)
-        self._last, self._logged_s = (DiagnosticStatus.OK, '', {}), {}
+        self._last = DiagnosticStatus.OK, '', {}
 
     def log(self, event, level):
         """
@@ -91,14 +90,9 @@ class RecorderReport:
         :param event: What goes on, one sentence.
         :param problems: What is wrong with it, one sentence each.
         """
-        now_s = time.monotonic()
-        self._logged_s = {kind: logged_s for kind, logged_s in self._logged_s.items()
-                          if now_s - logged_s < LOG_PERIOD_S}
-        new = {NUMBERS.sub('', problem): problem for problem in problems}
-        new = {kind: problem for kind, problem in new.items() if kind not in self._logged_s}
-        if new:
-            self._logged_s.update(dict.fromkeys(new, now_s))
-            self.log('; '.join([event, *new.values()]), DiagnosticStatus.WARN)
+        for problem in problems:
+            self._topics.log(NUMBERS.sub('', problem), DiagnosticStatus.WARN,
+                             f'{event}; {problem}')
 
     def tell(self, event, level, facts):
         """
@@ -116,15 +110,16 @@ class RecorderReport:
         Publish the last status and the health of each stream.
 
         :param problems: Each ``RecordedStream`` and what its ``problem`` said.
-        :param bad: Level of a stream that has a problem; an alarm alone is a warning.
+        :param bad: Level of a stream that has a problem; an alarm or a doubt is a warning.
         :param now_ns: The ROS time, ns.
         """
         statuses = [('', *self._last)]
         for stream, problem in problems.items():
-            age_s, alarms = stream.age_s(), stream.quality.present(now_ns)
-            level = bad if problem else DiagnosticStatus.WARN if alarms else DiagnosticStatus.OK
+            age_s = stream.age_s()
+            warnings = [*filter(None, [stream.doubt()]), *stream.quality.present(now_ns)]
+            level = bad if problem else DiagnosticStatus.WARN if warnings else DiagnosticStatus.OK
             statuses.append((
-                stream.topic, level, '; '.join(filter(None, [problem, *alarms])) or 'alive',
+                stream.topic, level, '; '.join(filter(None, [problem, *warnings])) or 'alive',
                 {'rate_hz': f'{stream.rate_hz():.1f}',
                  'age_s': 'never' if age_s is None else f'{age_s:.3f}',
                  **alarm_facts(stream.quality.counts())}))

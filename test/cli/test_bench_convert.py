@@ -15,14 +15,15 @@
 """`dpr bench convert` measures real conversions, and tells what cannot be measured."""
 
 import json
+import sys
 
 from diffusion_policy_ros.cli import bench_convert
 from diffusion_policy_ros.cli import main as dpr
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
-from diffusion_policy_ros.data.conversion import bench_plain
-from diffusion_policy_ros.data.conversion.bench_bag import (
-    bench_contract, FRAME_BYTES, LAG_S, write_bench_bag)
 from diffusion_policy_ros.data.conversion.conversion import convert_bags
+from diffusion_policy_ros.evaluation import bench_plain
+from diffusion_policy_ros.evaluation.bench_bag import (
+    bench_contract, FRAME_BYTES, LAG_S, write_bench_bag)
 import pyarrow.parquet as pq
 import pytest
 
@@ -31,7 +32,7 @@ def test_the_bench_measures_each_way_and_writes_files(tmp_path, capsys):
     out = tmp_path / 'deep' / 'out'
     assert dpr.main(['bench', 'convert', '--gigabytes', '0.05', '0.02', '--out', str(out)]) == 0
     printed = capsys.readouterr().out
-    assert 'peak memory grows by' in printed and f'{out}: convert.json, convert.md' in printed
+    assert f'{out}: convert.json, convert.md' in printed
     assert sorted(path.name for path in out.iterdir()) == ['convert.json', 'convert.md']
     told = json.loads((out / 'convert.json').read_text())
     assert [row['what'] for row in told['runs']] == 2 * [
@@ -45,7 +46,28 @@ def test_the_bench_measures_each_way_and_writes_files(tmp_path, capsys):
         assert (row['output_bytes'] > 10_000) == (row['what'] != 'rosbags alone')
     ours = [row['peak_bytes'] for row in told['runs'] if row['what'] == 'dpr convert']
     assert told['growth_bytes'] == ours[0] - ours[1]
-    assert '| dpr convert | 0.05 |' in (out / 'convert.md').read_text()
+    report = (out / 'convert.md').read_text()
+    assert '| dpr convert | 0.05 |' in report
+    large = {row['what']: row for row in told['runs'][:3]}
+    speed = {what: row['megabytes_per_s'] for what, row in large.items()}
+    sentences = [
+        f'times real time, {speed["dpr convert"]:.0f} MB/s, which is '
+        f'{speed["dpr convert"] / speed["rosbags alone"]:.2f} times as fast as rosbags alone '
+        f'({speed["rosbags alone"]:.0f} MB/s) and '
+        f'{speed["dpr convert"] / speed["rosbags + PyAV"]:.2f} times as fast as rosbags + PyAV',
+        f'; peak memory {ours[0] / 1e6:.0f} MB',
+        'from 0.02 to 0.05 GB, the peak memory of dpr convert grows by '
+        f'{(ours[0] - ours[1]) / 1e6:+.0f} MB']
+    assert all(sentence in printed and sentence in report for sentence in sentences)
+
+
+def test_help_explains_every_figure(capsys):
+    with pytest.raises(SystemExit):
+        dpr.main(['bench', 'convert', '--help'])
+    said = ' '.join(capsys.readouterr().out.split())
+    for words in ('Times real time: ', 'MB/s: ', 'Peak memory: ', 'growth of the peak memory',
+                  '"rosbags alone" reads', 'The plain loop makes', 'lerobot', '[0.25, 1.0]'):
+        assert words in said
 
 
 def test_the_bag_is_as_large_and_as_fast_as_it_is_said_to_be(tmp_path):
@@ -65,7 +87,7 @@ def test_the_bag_is_as_large_and_as_fast_as_it_is_said_to_be(tmp_path):
 def test_the_plain_loop_writes_every_row(tmp_path, monkeypatch):
     """It is compared with, so it has to do the work."""
     write_bench_bag(tmp_path / 'bag', 40 * FRAME_BYTES)
-    monkeypatch.setattr(bench_plain, 'find_spec', lambda name: None)
+    monkeypatch.setitem(sys.modules, 'lerobot.datasets.lerobot_dataset', None)
     assert bench_plain.plain_loop(tmp_path / 'bag', tmp_path / 'out') == 'rosbags + PyAV'
     assert pq.read_table(tmp_path / 'out/rows.parquet').num_rows == 20
     assert len(list((tmp_path / 'out').glob('*.mp4'))) == 2

@@ -18,15 +18,17 @@ import argparse
 import json
 from pathlib import Path
 import resource
+import shutil
 import sys
 
-from diffusion_policy_ros.cli.convert import add_arguments
+from diffusion_policy_ros.cli.convert import add_arguments, CODEC
 from diffusion_policy_ros.cli.main import main
-from diffusion_policy_ros.data.conversion.conversion import ConversionSummary, DEFAULT_MIN_ROWS
+from diffusion_policy_ros.data.conversion.conversion import ConversionSummary
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.video import CODECS, DEFAULT_CODEC
 import numpy as np
 import pytest
+import yaml
 
 zarr = pytest.importorskip('zarr')
 CONFIG = Path(__file__).parents[2] / 'config'
@@ -80,6 +82,8 @@ def test_a_skipped_bag_shows_in_the_exit_code(bags, tmp_path, capsys):
     assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 3
     printed = capsys.readouterr()
     assert 'episode_000000: skipped: cannot read the bag' in printed.err
+    assert 'can be added later: dpr convert BAG --out MORE, then dpr edit ' \
+        f'{tmp_path / "dataset"} --append MORE' in printed.err
     assert '12 rows in 1 episodes from 2 bags (1 skipped, 0 splits)' in printed.out
 
 
@@ -179,6 +183,9 @@ def test_help_tells_what_each_exit_code_means(capsys):
         dpr_convert('--help')
     said = ' '.join(capsys.readouterr().out.split())
     assert '3 the dataset is written but at least one bag is missing from it' in said
+    assert 'or it has an ERROR' in said
+    for default in ('(default: h264,', '(default: 8)', '(default: dataset,'):
+        assert default in said
 
 
 def test_a_missing_source_is_an_error(tmp_path, capsys):
@@ -202,6 +209,14 @@ def test_a_missing_source_is_an_error(tmp_path, capsys):
     (['bags', '--codec', 'av1', '--crf', '64'], 'codec av1 takes 0 (best) to 63'),
     (['bags', '--codec', 'h264-lossless', '--crf', '7'], 'takes none'),
     (['bags', '--min-rows', '0'], 'at least 1'),
+    (['x.zarr', '--min-rows', '0'], '--min-rows is for bags, x.zarr is a dataset'),
+    (['x.zarr', '--only', 'success'], '--only is for bags'),
+    (['bags', '--to', 'zarr', '--codec', 'h264'], '--codec is for LeRobotDatasets, not for --to'),
+    (['x.zarr', '--to', 'hdf5', '--crf', '9'], '--crf is for LeRobotDatasets, not for --to hdf5'),
+    (['x.zarr', '--to', 'bags', '--mapping', MAPPING, '--contract', CONTRACT, '--task', 'Go.'],
+     '--task is not for --to bags'),
+    (['x.zarr', '--to', 'bags', '--mapping', MAPPING, '--contract', CONTRACT, '--jobs', '2'],
+     '--jobs is for bags, x.zarr is a dataset'),
 ])
 def test_wrong_usage_exits_with_2(tmp_path, words, match, capsys):
     """Before anything is read or written."""
@@ -217,7 +232,7 @@ def test_a_cut_episode_carries_its_task_and_success(bags, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert '7 rows in 1 episodes from 1 bags' in printed
     assert 'cut: 1 episodes found, 0 of them discarded' in printed
-    assert '5 rows outside left out' in printed and '1 of 1 judged episodes succeeded' in printed
+    assert 'outcomes: 1 success, 0 failure, 0 without a tag' in printed
     assert LeRobotReader(tmp_path / 'dataset').episodes[0].tasks == ('Push.',)
     told = json.loads((tmp_path / 'dataset/meta/conversion.json').read_text())
     assert told['episode_list'][0]['success'] is True
@@ -248,7 +263,7 @@ def test_a_report_is_written_beside_the_dataset(bags, tmp_path, capsys):
 
 
 def test_without_matplotlib_there_is_a_dataset_and_a_warning(bags, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'diffusion_policy_ros.evaluation.dataset_report', None)
+    monkeypatch.setitem(sys.modules, 'diffusion_policy_ros.evaluation.dataset.report', None)
     assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 0
     assert 'WARNING: no report was written: ' in capsys.readouterr().err
     assert LeRobotReader(tmp_path / 'dataset').episodes
@@ -281,6 +296,114 @@ def test_several_sources_are_converted_in_their_order(bags, tmp_path):
     assert [e.length for e in LeRobotReader(tmp_path / 'dataset').episodes] == [12, 9]
 
 
+@pytest.mark.parametrize('target, name', [('zarr', 'out.zarr.zip'), ('hdf5', 'out.hdf5')])
+@pytest.mark.parametrize('count', [1, 2])
+def test_another_format_that_was_interrupted_goes_on(
+        bags, tmp_path, target, name, count, capsys, monkeypatch):
+    """Neither Ctrl-C nor kill -9 in the copy costs a conversion."""
+    pytest.importorskip('h5py')
+    words = [*sorted(bags.iterdir())[:count], '--to', target, '--out', tmp_path / name]
+    with monkeypatch.context() as patch:
+        def stop(source, writer, progress):
+            raise KeyboardInterrupt
+
+        patch.setattr('diffusion_policy_ros.data.conversion.conversion.copy_dataset', stop)
+        assert dpr_convert(*words) == 130
+    assert [path.name for path in tmp_path.glob('out*')] == [f'{name}.part']
+    (tmp_path / f'{name}.part/made').mkdir(exist_ok=True)
+    (tmp_path / f'{name}.part/made/{name}.part').write_text('what a kill leaves')
+    capsys.readouterr()
+    assert dpr_convert(*words) == 0
+    printed = capsys.readouterr().out
+    assert f'{count} from the run before' in printed and f'next: dpr check {tmp_path}' in printed
+    assert [path.name for path in tmp_path.glob('out*')] == [name]
+    assert main(['check', str(tmp_path / name)]) in (0, 3)
+    assert f'in {count} episodes' in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_the_dataset_is_printed_and_shows_in_the_exit_code(
+        tmp_path, capsys):
+    """Commands that never change teach nothing; notes are for the report."""
+    group = zarr.open_group(str(tmp_path / 'still.zarr'), mode='w')
+    for name, values in {'data/img': np.full((21, 96, 96, 3), 7, np.float32),
+                         'data/state': np.ones((21, 5), np.float32),
+                         'data/action': np.ones((21, 2), np.float32),
+                         'meta/episode_ends': np.array([9, 21])}.items():
+        group[name] = values
+    assert dpr_convert(tmp_path / 'still.zarr', '--mapping', MAPPING, '--contract', CONTRACT,
+                       '--to', 'bags', '--out', tmp_path / 'bags') == 0
+    capsys.readouterr()
+    assert dpr_convert(tmp_path / 'bags', '--out', tmp_path / 'dataset') == 3
+    printed = capsys.readouterr().out
+    assert 'ERROR    constant: ' in printed and 'WARNING  constant: ' in printed
+    assert '1 ERROR, ' in printed and '\nNOTE ' not in printed and 'next:' not in printed
+    assert dpr_convert(tmp_path / 'bags', '--out', tmp_path / 'unjudged', '--no-report') == 0
+    assert 'ERROR' not in capsys.readouterr().out
+
+
+def tag(bag, outcome):
+    """Let the recorder have tagged a bag."""
+    path = bag / 'metadata.yaml'
+    said = yaml.safe_load(path.read_text())
+    said['rosbag2_bagfile_information']['custom_data']['outcome'] = outcome
+    path.write_text(yaml.safe_dump(said))
+
+
+def test_only_successes_are_converted_where_that_is_wanted(bags, tmp_path, capsys):
+    """Failures and what nobody tagged are counted; to leave them out is no loss."""
+    for number in range(3):
+        shutil.copytree(bags / 'episode_000001', bags / f'more_{number}')
+    for name, outcome in (('episode_000001', 'success'), ('more_0', 'failure'),
+                          ('more_1', 'success')):
+        tag(bags / name, outcome)
+    assert dpr_convert(bags, '--only', 'success', '--out', tmp_path / 'some', '--no-report') == 0
+    printed = capsys.readouterr()
+    assert '24 rows in 2 episodes from 5 bags (0 skipped' in printed.out
+    assert 'only successes: left out 1 episodes tagged as failure and 2 without a tag' \
+        in printed.out
+    assert 'outcomes: 2 success, 0 failure, 0 without a tag' in printed.out
+    assert [line for line in printed.err.splitlines() if 'tag' in line] == [
+        f'{bags / name}: 1 of 1 episodes left out for want of a success tag'
+        for name in ('episode_000000', 'more_2')]
+    assert dpr_convert(bags, '--out', tmp_path / 'all', '--no-report') == 0
+    assert 'outcomes: 2 success, 1 failure, 2 without a tag' in capsys.readouterr().out
+    assert main(['info', str(tmp_path / 'all')]) == 0
+    assert 'outcomes' in (told := capsys.readouterr().out)
+    assert '2 success, 1 failure, 2 without a tag' in told
+    assert main(['edit', str(tmp_path / 'all'), '--delete', '0,1', '--out',
+                 str(tmp_path / 'edited')]) == 0
+    assert main(['info', str(tmp_path / 'edited')]) == 0
+    assert '1 success, 1 failure, 1 without a tag' in capsys.readouterr().out
+
+
+def test_only_successes_of_a_bag_that_is_cut_are_converted(bags, tmp_path, capsys):
+    """A tag of the cut goes before that of the bag."""
+    tag(bags / 'episode_000001', 'success')
+    (tmp_path / 'times.csv').write_text(
+        'start,end,success\n0,0.35,true\n0.4,0.75,false\n0.8,1.15,\n')
+    assert dpr_convert(bags / 'episode_000001', '--cut', f'times:{tmp_path / "times.csv"}',
+                       '--only', 'success', '--min-rows', 3, '--out', tmp_path / 'dataset',
+                       '--no-report') == 0
+    printed = capsys.readouterr().out
+    assert '8 rows in 2 episodes from 1 bags' in printed
+    assert 'left out 1 episodes tagged as failure and 0 without a tag' in printed
+    assert 'cut: 3 episodes found, 0 of them discarded' in printed
+
+
+def test_nothing_tagged_as_success_is_an_error(bags, tmp_path, capsys):
+    assert dpr_convert(bags, '--only', 'success', '--out', tmp_path / 'dataset') == 1
+    printed = capsys.readouterr()
+    assert 'left out 0 episodes tagged as failure and 2 without a tag' in printed.out
+    assert 'nothing was written' in printed.err
+    assert not list(tmp_path.glob('dataset*'))
+
+
+def test_a_folder_of_bags_may_have_zarr_in_its_name(bags, tmp_path, capsys):
+    bags.rename(tmp_path / 'x.zarr_rec')
+    assert dpr_convert(tmp_path / 'x.zarr_rec', '--out', tmp_path / 'dataset', '--no-report') == 0
+    assert '21 rows in 2 episodes from 2 bags' in capsys.readouterr().out
+
+
 def test_what_goes_on_after_ctrl_c_is_told(bags, tmp_path, capsys, monkeypatch):
     def stop(*args, **options):
         raise KeyboardInterrupt
@@ -288,6 +411,18 @@ def test_what_goes_on_after_ctrl_c_is_told(bags, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr('diffusion_policy_ros.data.conversion.conversion.convert_bags', stop)
     assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 130
     assert 'the same command goes on where this one was stopped' in capsys.readouterr().err
+
+
+def test_what_may_not_be_read_is_an_error(tmp_path, capsys, monkeypatch):
+    """In one line."""
+    def refuse(*args, **options):
+        raise PermissionError(13, 'Permission denied')
+
+    for name in ('is_file', 'is_dir'):
+        monkeypatch.setattr(Path, name, refuse)
+    assert dpr_convert(tmp_path, '--out', tmp_path / 'dataset') == 1
+    said = capsys.readouterr().err
+    assert said == f'dpr convert: cannot read {tmp_path}: [Errno 13] Permission denied\n'
 
 
 def test_unknown_arguments_exit_with_2(tmp_path):
@@ -302,7 +437,6 @@ def test_choices_and_defaults_are_those_of_the_library():
     """They are repeated here only so that `--help` stays fast."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    assert parser.get_default('codec') == DEFAULT_CODEC
-    assert parser.get_default('min_rows') == DEFAULT_MIN_ROWS
+    assert CODEC == DEFAULT_CODEC
     for codec in CODECS:
         assert parser.parse_args(['bags', '--out', 'x', '--codec', codec]).codec == codec

@@ -65,18 +65,31 @@ def test_a_dataset_is_split(dataset, tmp_path, capsys):
     assert 'note: 2 episodes are in no part' in capsys.readouterr().err
 
 
-def test_datasets_are_merged_and_appended(dataset, tmp_path):
+def test_datasets_are_merged_and_appended(dataset, tmp_path, capsys):
     run(dataset, '--split', 'a=0-1', 'b=2', 'c=3', '--out', tmp_path / 'x')
+    capsys.readouterr()
     a, b, c = (tmp_path / 'x' / name for name in 'abc')
     assert run(c, '--merge', a, b, '--out', tmp_path / 'merged') == 0
     assert episodes_of(tmp_path / 'merged') == [3, 0, 1, 2]
-    assert run(a, '--append', c, b) == 0
+    assert run(a, '--append', c) == 0
+    assert capsys.readouterr().err == ''
+    (a / 'report.html').write_text('of the rows before')
+    assert run(a, '--append', b) == 0
     assert episodes_of(a) == [0, 1, 3, 2]
+    assert 'report.html was of the rows before and is removed' in capsys.readouterr().err
 
 
 def test_pictures_that_stay_in_a_shared_video_are_told(shared_data, tmp_path, capsys):
     assert run(shared_data / SO101, '--delete', '0', '--out', tmp_path / 'new') == 0
     assert 'file-000.mp4 is one video of deleted and of kept episodes' in capsys.readouterr().err
+
+
+def test_episodes_that_nobody_counted_are_told(dataset, tmp_path, capsys):
+    path = dataset / 'meta/info.json'
+    path.write_text(path.read_text().replace('"total_episodes": 8', '"total_episodes": 6'))
+    assert run(dataset, '--delete', '0', '--out', tmp_path / 'new') == 0
+    assert episodes_of(tmp_path / 'new') == [1, 2, 3, 4, 5]
+    assert f'note: 2 episodes of {dataset} are left out' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('arguments, said', [

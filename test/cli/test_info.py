@@ -21,8 +21,8 @@ import shutil
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
-from diffusion_policy_ros.data.bags.messages import build_message
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.stream_messages import build_message
 import numpy as np
 import pytest
 from rosbags.typesys import get_typestore, Stores
@@ -157,6 +157,18 @@ def test_a_dataset(tmp_path, contract, capsys):
     assert 'robot small, 10 Hz' in found['contract']
 
 
+def test_the_success_tags_of_a_dataset_are_counted(tmp_path, contract, capsys):
+    """A dataset of others has none, and a record of other episodes is not believed."""
+    folder = write_dataset(tmp_path / 'd', contract)
+    assert facts(folder, capsys)['outcomes'] == 'not known'
+    record = folder / 'meta/conversion.json'
+    record.write_text(json.dumps({'episode_list': [
+        {'rows': 5, 'success': True}, {'rows': 8, 'success': None}]}))
+    assert facts(folder, capsys)['outcomes'] == '1 success, 0 failure, 1 without a tag'
+    record.write_text(json.dumps({'episode_list': [{'rows': 6, 'success': True}]}))
+    assert facts(folder, capsys)['outcomes'].startswith('not known: ')
+
+
 def test_a_dataset_whose_video_is_gone_is_still_described(tmp_path, contract, capsys):
     folder = write_dataset(tmp_path / 'd', contract)
     shutil.rmtree(folder / 'videos')
@@ -165,6 +177,14 @@ def test_a_dataset_whose_video_is_gone_is_still_described(tmp_path, contract, ca
     video.parent.mkdir(parents=True)
     video.write_bytes(b'no video')
     assert 'file-000.mp4 cannot be read' in text(folder, capsys)
+
+
+def test_a_contract_in_a_dataset_that_cannot_be_used(tmp_path, contract, capsys):
+    folder = write_dataset(tmp_path / 'dataset', contract)
+    (folder / 'meta/contract.yaml').write_text('robot: [')
+    assert facts(folder, capsys)['contract'].startswith('one that cannot be used: ')
+    (folder / 'meta/contract.yaml').write_text(CONTRACT.replace('rate_hz: 10', 'rate_hz: 20'))
+    assert 'contradicts' in facts(folder, capsys)['contract']
 
 
 def test_a_checkpoint(capsys):
@@ -201,8 +221,33 @@ def test_what_is_none_of_them_is_one_sentence(tmp_path, capsys):
         assert len(captured.err.splitlines()) == 1
 
 
+def test_a_path_that_cannot_be_looked_at_is_one_sentence(tmp_path, capsys):
+    assert main(['info', str(tmp_path / ('a' * 300))]) == 1
+    said = capsys.readouterr().err
+    assert 'cannot be read: [Errno 36] File name too long' in said and said.count('\n') == 1
+
+
+def test_a_bag_without_messages_has_no_times(tmp_path, contract, capsys):
+    found = facts(write_bag(tmp_path / 'bag', contract, count=0), capsys)
+    assert (found['start_ns'], found['duration_s'], found['messages']) == (None, None, 0)
+    assert '1970' not in text(tmp_path / 'bag', capsys)
+
+
 def test_a_folder_of_bags_names_one(tmp_path, contract, capsys):
     write_bag(tmp_path / 'a', contract)
     write_bag(tmp_path / 'b', contract)
     assert main(['info', str(tmp_path)]) == 1
     assert f'holds 2 bags; name one, such as {tmp_path / "a"}' in capsys.readouterr().err
+
+
+def test_an_unfinished_episode_is_told(tmp_path, contract, capsys):
+    for name in ('episode_000000', 'episode_000001'):
+        write_bag(tmp_path / name, contract)
+    unfinished = tmp_path / 'episode_000001'
+    (unfinished / 'metadata.yaml').rename(unfinished / 'unfinished.json')
+    assert main(['info', str(tmp_path)]) == 1
+    assert f'such as {tmp_path}/episode_000000; {unfinished} is being recorded, or was not ' \
+        'closed, and was passed over; ' in capsys.readouterr().err
+    assert main(['info', str(unfinished)]) == 1
+    assert capsys.readouterr().err.startswith(f'dpr info: {unfinished} is being recorded')
+    assert facts(unfinished / 'episode_000001.mcap', capsys)['messages'] == 21

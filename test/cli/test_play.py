@@ -135,6 +135,15 @@ def test_what_cannot_be_played_is_one_sentence(dataset, capsys, arguments, code,
     assert len(captured.err.splitlines()) == 1
 
 
+def test_a_node_that_is_killed_is_told(dataset, monkeypatch, capsys):
+    from diffusion_policy_ros.cli import children
+    monkeypatch.setattr(children, 'node_command', lambda name, parameters: [
+        sys.executable, '-c', 'import os; os.kill(os.getpid(), 9)'])
+    assert main(['play', str(dataset), '--episode', '0']) == 1
+    assert capsys.readouterr().err.endswith(
+        'the node that plays was ended by signal 9: (it said nothing)\n')
+
+
 def test_a_dataset_without_a_contract_needs_one_that_fits(dataset, tmp_path, capsys):
     (dataset / 'meta/contract.yaml').unlink()
     assert main(['play', str(dataset), '--episode', '0']) == 1

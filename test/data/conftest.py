@@ -21,8 +21,8 @@ import resource
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
-from diffusion_policy_ros.data.bags.messages import build_message, build_planar_pose
 from diffusion_policy_ros.data.bags.storage_order import SetBack
+from diffusion_policy_ros.stream_messages import build_message, build_planar_pose
 from mcap.writer import CompressionType, Writer as McapWriter
 import numpy as np
 import pytest
@@ -108,11 +108,12 @@ class StringBags:
     """
     Writes bags whose messages name their number, on two topics in turn, 10 ms apart.
 
-    Bags named ``mcap-*`` are written by the mcap library, with checksums; the others by rosbags.
+    Bags named ``mcap-*`` are written by the mcap library, with checksums; ``recorder`` as the
+    recorder does, with checksums too; the others by rosbags.
     """
 
     kinds = ('mcap-none', 'mcap-zstd', 'mcap-lz4', 'mcap-unchunked', 'sqlite3', 'file', 'message',
-             'rosbags', 'ros1', 'ros1-lz4')
+             'rosbags', 'recorder', 'ros1', 'ros1-lz4')
     topics = TOPICS
     type = STRING
 
@@ -132,6 +133,8 @@ class StringBags:
             return self._write_mcap(kind, path, count, chunk_size)
         if kind.startswith('ros1'):
             return self._write_ros1(kind, path, count)
+        if kind == 'recorder':
+            return self._write_as_recorder(path, count, chunk_size)
         writer = Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3
                         if kind in ('sqlite3', 'file') else StoragePlugin.MCAP)
         if kind in ('file', 'message'):
@@ -181,6 +184,15 @@ class StringBags:
                 writer.add_message(channels[topic], receive_ns, self.serialize(text), receive_ns)
             writer.finish()
         return file
+
+    def _write_as_recorder(self, path, count, chunk_size):
+        """Write with the recorder's writer."""
+        with EpisodeBag(path, None, typestore=self.types) as bag:
+            for topic, text, receive_ns in self.truth(count):
+                bag.write(topic, STRING, self.serialize(text), receive_ns)
+                if bag._writer.storage.chunk.bio.tell() > chunk_size:
+                    bag.flush()
+        return path / f'{path.name}.mcap'
 
     def _write_ros1(self, kind, path, count):
         """Write with rosbags."""

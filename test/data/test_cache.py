@@ -18,11 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 from diffusion_policy_ros.data import cache as cache_module
 from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pytest
@@ -57,6 +59,39 @@ def test_arrays_hold_the_rows(dataset, demonstration):
     for key, values in columns.items():
         assert np.array_equal(cache.arrays[key], values)
         assert cache.arrays[key].dtype == np.float32
+
+
+def test_sentences_are_left_out(tmp_path):
+    """Nobody trains on them; the numbers beside them are all there."""
+    features = {'observation.state': {'dtype': 'float32', 'shape': [2], 'names': None},
+                'observation.instruction': {'dtype': 'string', 'shape': [1], 'names': None},
+                'observation.door_open': {'dtype': 'bool', 'shape': [1], 'names': None},
+                'action': {'dtype': 'int64', 'shape': [1], 'names': None}}
+    with LeRobotWriter(tmp_path / 'd', features=features, rate_hz=10) as writer:
+        for k in range(3):
+            writer.add_frame({'observation.state': np.float32([k, -k]), 'action': k,
+                              'observation.instruction': 'left', 'observation.door_open': k > 1})
+        writer.save_episode('t')
+    arrays = build_cache(tmp_path / 'd', progress=False).arrays
+    assert {key: array.tolist() for key, array in arrays.items()} == {
+        'observation.state': [[0, 0], [1, -1], [2, -2]], 'action': [[0], [1], [2]],
+        'observation.door_open': [[0], [0], [1]]}
+    assert {array.dtype.name for array in arrays.values()} == {'float32'}
+
+
+def test_columns_are_in_memory_one_by_one(tmp_path):
+    """Their sum may be far more than this machine has."""
+    features = {f'observation.x{n}': {'dtype': 'float32', 'shape': [1000], 'names': None}
+                for n in range(8)}
+    with LeRobotWriter(tmp_path / 'd', features=features, rate_hz=10) as writer:
+        for _ in range(500):
+            writer.add_frame({key: np.zeros(1000, np.float32) for key in features})
+        writer.save_episode('t')
+    tracemalloc.start()
+    build_cache(tmp_path / 'd', progress=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * 4 * 1000 * 500  # one column is 2 MB, all are 16 MB
 
 
 def test_an_unchanged_dataset_is_not_decoded_again(dataset):

@@ -38,7 +38,8 @@ def generate_test_description():
             PythonLaunchDescriptionSource(f'{share}/launch/record.launch.py'),
             launch_arguments={'contract': f'{share}/config/robots/pusht.yaml',
                               'output': os.environ['BAGS'], 'namespace': 'robot_1',
-                              'task': 'push the T'}.items()),
+                              'task': 'push the T', 'pre_roll_s': '1',
+                              'discard_on': 'frozen', 'joy_success': '3'}.items()),
         ReadyToTest()])
 
 
@@ -59,7 +60,9 @@ class TestRecorder(unittest.TestCase):
                    'pictures in the bag')
         stopped = peer.call(Trigger, 'recorder/stop', Trigger.Request())
         self.assertTrue(stopped.success, stopped.message)
-        self.assertEqual(len(list(bags.rglob('metadata.yaml'))), 1)
+        metadata, = bags.rglob('metadata.yaml')
+        self.assertIn('push the T', metadata.read_text())
+        self.assertIn('pre_roll_s', metadata.read_text())
 
 
 @launch_testing.post_shutdown_test()

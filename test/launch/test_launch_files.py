@@ -159,6 +159,28 @@ def test_a_params_file_is_read_as_ros_reads_it(tmp_path, key, namespace, is_mean
     assert from_params_file(context, 'policy_server') == ({'model': 'm'} if is_meant else {})
 
 
+def test_numbers_are_given_to_the_recorder_as_numbers_and_texts_as_texts():
+    from diffusion_policy_ros.launching.common import given
+    from launch import LaunchContext
+    context = LaunchContext()
+    context.launch_configurations.update(
+        output='205', pre_roll_s='1.5', joy_fail='3', discard_on='gap, frozen', task='')
+    assert given(context, context.launch_configurations) == {
+        'output': '205', 'pre_roll_s': 1.5, 'joy_fail': 3, 'discard_on': 'gap, frozen'}
+
+
+@pytest.mark.parametrize('namespace, where', [
+    ('', ''), ('robot_1', ' --ros-args -r __ns:=/robot_1'),
+    ('/cell/left/', ' --ros-args -r __ns:=/cell/left')])
+def test_record_launch_says_how_to_get_its_keys(colcon_workspace, namespace, where):
+    done = colcon_workspace.run(
+        'python3', '-c', LEFT_BEHIND.replace("('params_file', 'contract')", "('namespace',)"),
+        colcon_workspace.prefix / 'share/diffusion_policy_ros/launch/record.launch.py',
+        f'namespace:={namespace}', ROS_DOMAIN_ID='69')
+    wanted = f'in a terminal of its own: ros2 run diffusion_policy_ros record_keys{where}\n'
+    assert wanted in done.stdout + done.stderr
+
+
 def test_record_launch_writes_a_bag(colcon_workspace, tmp_path):
     run_scenario(colcon_workspace, 'record', 62, BAGS=str(tmp_path / 'bags'))
 

@@ -200,6 +200,19 @@ def test_a_topic_that_another_node_publishes_is_left_alone(peer, dataset):
     assert not audience.states and not audience.images
 
 
+def test_a_clock_that_another_node_publishes_is_left_alone(peer, dataset):
+    audience = Audience(peer)
+    other = peer.node.create_publisher(Clock, '/clock', 10)
+    try:
+        player = peer.start(DatasetPlayer, dataset=str(dataset), episode=1, original_stamps=True)
+        peer.until(lambda: player.is_done, 'the refusal')
+    finally:
+        peer.node.destroy_publisher(other)
+    assert isinstance(player.failure, ConfigError)
+    assert '/clock has a publisher already (node peer)' in str(player.failure)
+    assert not audience.states and not audience.images
+
+
 @pytest.mark.parametrize('parameters, error, words', [
     ({'dataset': ''}, ConfigError, 'the parameter "dataset" is empty'),
     ({'episode': 2}, DatasetError, 'has no episode 2; it has 0 to 1'),

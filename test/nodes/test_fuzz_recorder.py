@@ -22,11 +22,11 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy')
 from diffusion_policy_ros.contract import load_contract  # noqa: E402,I100
-from diffusion_policy_ros.data.bags.messages import build_message  # noqa: E402
 from diffusion_policy_ros.message_types import IMAGE, POSE_STAMPED  # noqa: E402
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
+from diffusion_policy_ros.stream_messages import build_message  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
 

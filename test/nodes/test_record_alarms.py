@@ -27,7 +27,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402
-from diffusion_policy_ros.data.recording.stream_quality import QualityLimits  # noqa: E402
+from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
 from diffusion_policy_ros.nodes.subscription_events import (  # noqa: E402
@@ -171,8 +171,9 @@ def test_a_healthy_robot_raises_no_alarm_but_of_this_machines_own_delays(peer, p
     end_s = time.monotonic() + 2.5
     peer.until(lambda: time.monotonic() > end_s, 'some time')
     stored = recording.stored()
-    # A machine that is busy with other tests may hold a picture up.
-    assert {line.split(' ')[0] for line in stored} <= {'gap', 'dropped', 'rate'}
+    # A machine that is busy with other tests may hold up the robot, or the disk.
+    assert {line.split(' ')[0] for line in stored} <= {
+        'gap', 'dropped', 'rate', 'clock_skew', 'disk:'}
 
 
 @pytest.mark.parametrize('name, words, change', [
@@ -201,7 +202,7 @@ def test_pictures_that_the_middleware_loses_raise_the_alarm(peer, path, tmp_path
     try:
         node = peer.start(Recorder, contract=str(path), output=str(tmp_path / 'bags'))
         stream, = (s for s in node._streams if s.topic == 'cam')
-        stream.quality.begin(peer.node.get_clock().now().nanoseconds, QualityLimits())
+        stream.quality.begin(peer.node.get_clock().now().nanoseconds)
         peer.until(lambda: any('the middleware lost' in text
                                for text in stream.quality.sentences()), 'the loss')
     finally:
@@ -229,6 +230,15 @@ def test_a_disk_that_will_be_full_raises_the_alarm(peer, path, robot, monkeypatc
     peer.until(lambda: 'disk: 99 MB free' in recording.facts().get('alarms', ''), 'the alarm')
     assert recording.facts()['disk_free_mb'] == '99'
     assert any(line.startswith('disk: 99 MB free') for line in recording.stored())
+
+
+def test_a_disk_that_does_not_keep_up_raises_the_alarm(peer, path, robot, monkeypatch):
+    monkeypatch.setattr(EpisodeBag, 'late_s', 3.2)
+    recording = Recording(peer, path)
+    words = 'is up to 3.2 s behind the recording; a power loss costs as much'
+    peer.until(lambda: words in recording.facts().get('alarms', ''), 'the alarm')
+    assert any(line.startswith('disk: the disk of ') and line.endswith(words)
+               for line in recording.stored())
 
 
 def test_how_long_the_disk_lasts_is_told(peer, path, robot):

@@ -21,8 +21,8 @@ import re
 import pytest
 
 pytest.importorskip('rclpy')
-from diffusion_policy_ros.data.bags import durable  # noqa: E402,I100
-from diffusion_policy_ros.data.bags.episode_files import DISCARDED, UNREPAIRED  # noqa: E402
+from diffusion_policy_ros.data.bags.episode_files import (  # noqa: E402,I100
+    DISCARDED, NOTE, UNREPAIRED)
 from diffusion_policy_ros.data.recording.alarm_book import ALARMS  # noqa: E402
 from diffusion_policy_ros.nodes.record_keys import HELP, KEYS  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import ACTS  # noqa: E402
@@ -57,4 +57,4 @@ def test_parameters_and_places_that_are_named_exist():
     named = set(re.findall(r'`(\w+_(?:s|mb|ms|on|count|tolerance|minutes))`', TEXT))
     assert named - {'max_age_ms'} <= {spec.name for spec in PARAMETERS}
     assert all(f'bags/{name}/' in TEXT for name in (DISCARDED, UNREPAIRED))
-    assert durable.NOTE in TEXT
+    assert NOTE in TEXT

@@ -109,12 +109,13 @@ def test_buttons_start_and_end_episodes(recorder, joy, tmp_path):
         assert not recorder.is_recording
         assert f'outcome: {outcome}' in (
             bags / f'episode_{button:06d}' / 'metadata.yaml').read_text()
+    joy(4)
+    assert (bags / 'discarded' / 'episode_000002').exists()
     joy()
     joy(0)
     joy(3)
-    assert not recorder.is_recording and not (bags / 'episode_000003').exists()
-    joy(4)
-    assert (bags / 'discarded' / 'episode_000002').exists()
+    assert not recorder.is_recording and not (bags / 'episode_000002').exists()
+    assert (bags / 'discarded' / 'episode_000002_2').exists()
 
 
 def test_a_button_that_is_held_when_the_recorder_starts_is_no_press(recorder, joy):

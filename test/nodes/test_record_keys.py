@@ -138,13 +138,14 @@ def test_the_keys_record_and_the_status_is_live(peer, recorder, terminal, tmp_pa
         terminal.until(f'episode {number} saved as {outcome}')
         with open_bag(bags / f'episode_{number:06d}') as bag:
             assert bag.custom_data['outcome'] == outcome
-    terminal.press(' ')
-    terminal.until('REC  episode 3 ')
-    terminal.press('d')
-    terminal.until('episode 3 discarded')
     terminal.press('x')
     terminal.until('episode_000002 was moved to ')
     assert (bags / 'discarded' / 'episode_000002').is_dir()
+    terminal.press(' ')
+    terminal.until('REC  episode 2 ')
+    terminal.press('d')
+    terminal.until('episode 2 discarded; it lies in ')
+    assert (bags / 'discarded' / 'episode_000002_2').is_dir()
     terminal.press('s')
     terminal.until('NOT DONE: nothing is being recorded')
     terminal.press('q')

@@ -14,12 +14,14 @@
 
 """One recorded topic: which of its messages could not become data, without a middleware."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip('rclpy')
 from diffusion_policy_ros.contract import parse_contract  # noqa: E402,I100
+from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.recorded_stream import recorded_streams  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -41,21 +43,26 @@ class Node:
     """Stands in for a node: messages are handed to the subscriptions, the clock is set."""
 
     def __init__(self):
-        self.now_ns, self.send = 5, {}
+        self.now_ns, self.send, self.publishers, self.is_simulated = 5, {}, [], False
 
     def create_subscription(self, kind, topic, callback, profile, *, raw, event_callbacks):
         """Remember whom to call."""
         assert raw
-        self.send[topic] = lambda message: callback(serialize_message(message))
+        self.send[topic] = lambda message, received_ns=0: callback(
+            serialize_message(message), {'received_timestamp': received_ns})
 
     def resolve_topic_name(self, topic):
         return f'/{topic}'
 
     def get_publishers_info_by_topic(self, topic):
-        return []
+        return self.publishers
+
+    def destroy_subscription(self, subscription):
+        pass
 
     def get_clock(self):
-        return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=self.now_ns))
+        return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=self.now_ns),
+                               ros_time_is_active=self.is_simulated)
 
 
 @pytest.fixture
@@ -79,6 +86,59 @@ def test_each_topic_is_subscribed_once_and_messages_carry_their_arrival(node, st
     message = JointState(name=['a'])
     node.send['joint_states'](message)
     assert heard == [(streams['joint_states'], serialize_message(message), 5)]
+
+
+@pytest.mark.parametrize('received_ns, is_simulated, dated_ns', [
+    (400, False, 400), (0, False, 1000), (1500, False, 1000), (400, True, 1000)])
+def test_messages_are_dated_by_the_middleware_where_it_knows_the_clock(
+        node, streams, heard, received_ns, is_simulated, dated_ns):
+    node.now_ns, node.is_simulated = 1000, is_simulated
+    node.send['joint_states'](JointState(name=['a']), received_ns)
+    assert heard[-1][2] == dated_ns
+
+
+def test_where_rclpy_does_not_say_when_a_message_was_received_it_is_dated_when_taken(
+        node, heard, monkeypatch):
+    monkeypatch.setattr('diffusion_policy_ros.nodes.recorded_stream.TELLS_ARRIVAL', False)
+    monkeypatch.setattr(node, 'create_subscription', lambda kind, topic, callback, profile, **_:
+                        node.send.update({topic: callback}))
+    recorded_streams(node, CONTRACT, lambda *arguments: heard.append(arguments))
+    node.send['joint_states'](b'')  # ROS 2 Humble passes nothing else
+    assert heard[-1][2] == 5
+
+
+def test_another_quality_of_service_is_taken_up_and_told_once(node, streams):
+    stream = streams['joint_states']
+    assert not stream.adapt()
+    node.publishers = [_publisher('driver')]
+    assert stream.adapt() and not stream.adapt()
+
+
+def test_several_publishers_are_a_doubt_and_no_obstacle(node, streams):
+    command = streams['command']
+    node.publishers = [_publisher('policy_server')]
+    assert command.doubt() == command.problem() == ''
+    node.publishers.append(_publisher('teleop'))
+    assert command.doubt() == ('/command has 2 publishers: /policy_server, /teleop; their '
+                               'messages are recorded as one stream')
+    assert command.problem() == ''
+
+
+def _publisher(name):
+    """Return what ROS knows about a reliable publisher."""
+    return SimpleNamespace(
+        node_name=name, node_namespace='/', topic_type='sensor_msgs/msg/JointState',
+        qos_profile=qos.EVENTS)
+
+
+@pytest.mark.parametrize('counts, strictest', [((5, 20), 5), ((0, 20), 20), ((0, 0), 0)])
+def test_the_strictest_of_two_readings_holds(node, counts, strictest):
+    first, second = (replace(entry, frozen_after=count)
+                     for entry, count in zip(CONTRACT.observations, counts))
+    contract = replace(CONTRACT, observations=(first, second))
+    streams = recorded_streams(node, contract, lambda *arguments: None)
+    stream, = (stream for stream in streams if stream.topic == 'joint_states')
+    assert stream.quality._facts.frozen_after == strictest
 
 
 def test_every_entry_that_reads_a_topic_judges_its_newest_message(node, streams):

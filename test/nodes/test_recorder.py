@@ -29,15 +29,15 @@ rclpy = pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402
-from diffusion_policy_ros.data.bags.messages import build_message  # noqa: E402
 from diffusion_policy_ros.errors import (  # noqa: E402
-    ConfigError, ContractError, DatasetError)
+    BagError, ConfigError, ContractError, DatasetError)
 from diffusion_policy_ros.message_types import IMAGE, POSE_STAMPED  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_topics import joint_message  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
+from diffusion_policy_ros.stream_messages import build_message  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 import numpy as np  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
@@ -178,12 +178,16 @@ def test_an_episode_holds_every_message_and_the_contract(peer, recorder, command
     assert list(command.position) == [0.1, 0.2]
 
 
-def test_numbering_resumes_and_discard_leaves_nothing(peer, recorder, commands, tmp_path):
+def test_numbering_resumes_and_discard_moves_the_whole_episode(
+        peer, recorder, commands, tmp_path):
     (tmp_path / 'bags' / 'episode_000041').mkdir(parents=True)
     assert 'recording episode 42' in _start(peer)
     assert peer.ask('recorder/start') == (
         False, 'episode 42 is being recorded; stop or discard it first')
-    assert peer.ask('recorder/discard') == (True, 'episode 42 discarded')
+    place = tmp_path / 'bags' / 'discarded' / 'episode_000042'
+    assert peer.ask('recorder/discard') == (True, f'episode 42 discarded; it lies in {place}')
+    with open_bag(place) as bag:
+        assert bag.custom_data['episode'] == '42' and bag.losses == []
     assert not (tmp_path / 'bags' / 'episode_000042').exists()
     assert 'recording episode 42' in _start(peer)
     assert peer.ask('recorder/stop')[0]
@@ -264,11 +268,17 @@ def test_failures_of_the_disk_are_answered_and_the_node_lives_on(
     with monkeypatch.context() as patch:
         patch.setattr('diffusion_policy_ros.nodes.recorder_episode.next_number', fail)
         peer.until(lambda: 'Input/output error' in peer.ask('recorder/start')[1], 'the reason')
+    with monkeypatch.context() as patch:
+        patch.setattr('diffusion_policy_ros.nodes.recorder_episode.DiskRoom', fail)
+        peer.until(lambda: 'Input/output error' in peer.ask('recorder/start')[1], 'the reason')
+        assert not (tmp_path / 'bags' / 'episode_000000').exists()
     _start(peer)
     with monkeypatch.context() as patch:
-        patch.setattr('shutil.rmtree', fail)
+        patch.setattr('pathlib.Path.rename', fail)
         success, message = peer.ask('recorder/discard')
-        assert not success and 'episode_000000 could not be removed' in message
+        assert not success and 'episode_000000 could not be moved to' in message
+    with open_bag(tmp_path / 'bags' / 'episode_000000') as bag:
+        assert bag.losses == []
     assert 'recording episode 1' in _start(peer)
     monkeypatch.setattr(recorder._episode.bag._writer, 'close', fail)
     success, message = peer.ask('recorder/stop')
@@ -289,9 +299,39 @@ def test_a_message_that_cannot_be_written_ends_the_episode_with_the_reason(
     monkeypatch.setattr(recorder._episode.bag._writer, 'write', fail)
     peer.until(lambda: not recorder.is_recording, 'the end of the episode')
     peer.until(lambda: 'could not be written' in status[-1].message, 'the reason')
-    assert 'episode 0 saved: ' in status[-1].message
+    said = 'disk: the episode broke off, 1 message of it not written: a message on '
+    assert status[-1].message.startswith('episode 0 BROKE OFF and is kept up to there: ')
+    assert said in status[-1].message and status[-1].level == DiagnosticStatus.ERROR
     with open_bag(tmp_path / 'bags' / 'episode_000000') as bag:
         assert bag.contract == load_contract(CONTRACT)
+        assert said in bag.custom_data['alarms']
+
+
+def test_an_episode_that_broke_off_can_be_kept_out_of_the_data(
+        peer, recorder, commands, monkeypatch, tmp_path):
+    def fail():
+        raise BagError('what was recorded could not be written; make room on the disk')
+
+    recorder.set_parameters([Parameter('discard_on', value='disk')])
+    _start(peer)
+    monkeypatch.setattr(recorder._episode.bag, 'flush', fail)
+    peer.until(lambda: not recorder.is_recording, 'the end of the episode')
+    with open_bag(tmp_path / 'bags' / 'discarded' / 'episode_000000') as bag:
+        assert 'disk: the episode broke off, ' in bag.custom_data['alarms']
+
+
+def test_a_disk_that_cannot_be_looked_at_for_a_moment_ends_nothing(
+        peer, recorder, commands, monkeypatch):
+    looks = []
+
+    def fail(place):
+        looks.append(place)
+        raise OSError(116, 'Stale file handle')
+
+    _start(peer)
+    monkeypatch.setattr('shutil.disk_usage', fail)
+    peer.until(lambda: len(looks) >= 2, 'looks')
+    assert peer.ask('recorder/stop')[1].startswith('episode 0 saved: ')
 
 
 def test_it_watches_its_streams_while_simulated_time_stands_still(peer, tmp_path):
@@ -390,6 +430,42 @@ def test_a_refusal_is_told_with_its_level(peer, recorder, status):
     assert (diagnosis.level, diagnosis.message) == (status[-1].level, status[-1].message)
 
 
+def test_two_who_command_are_told_and_no_obstacle(peer, recorder, rig, status):
+    assert 'publishers' not in _start(peer)
+    peer.ask('recorder/stop')
+    rig.publisher('joint_commands', qos.EVENTS)
+    said = '; /joint_commands has 2 publishers: /peer, /peer; their messages are recorded as one'
+    peer.until(lambda: recorder._streams[0].doubt(), 'the second one')
+    assert said in _start(peer)
+    peer.until(lambda: status[-1].message.startswith('recording') and said in status[-1].message,
+               'a warning that goes on')
+    assert status[-1].level == DiagnosticStatus.WARN
+
+
+def test_a_publisher_that_changed_just_now_lets_no_episode_begin_before_it_is_heard(
+        peer, recorder, rig):
+    _start(peer)
+    peer.ask('recorder/stop')
+    stream = recorder._streams[0]
+    stream._reliability = qos.IMAGES.reliability  # as if nobody had looked since it was so
+    assert recorder.start().message == (f'{stream.topic} was just subscribed to anew, for its '
+                                        'publishers have changed; start again')
+    _start(peer)
+
+
+def test_nothing_is_converted_while_episodes_are_being_repaired(
+        peer, recorder, rig, monkeypatch):
+    _start(peer)
+    assert peer.ask('recorder/stop')[0]
+    monkeypatch.setattr(recorder._repair, 'is_done', False)
+    success, message = peer.ask('recorder/convert')
+    assert not success and message == (
+        'episodes that were not closed are being repaired, and would not be in the dataset; '
+        '/recorder/status tells of each, ask again after that')
+    monkeypatch.setattr(recorder._repair, 'is_done', True)
+    assert peer.ask('recorder/convert')[0]
+
+
 def test_a_failed_conversion_is_told_as_an_error(peer, recorder, rig, status, monkeypatch):
     def fail(*arguments, **options):
         raise DatasetError('no codec; choose another --out')
@@ -397,7 +473,7 @@ def test_a_failed_conversion_is_told_as_an_error(peer, recorder, rig, status, mo
     _start(peer)
     assert peer.ask('recorder/stop')[0]
     monkeypatch.setattr(
-        'diffusion_policy_ros.data.conversion.conversion_worker.convert_bags', fail)
+        'diffusion_policy_ros.nodes.conversion_worker.convert_bags', fail)
     assert peer.ask('recorder/convert')[0]
     peer.until(lambda: 'conversion failed: no codec' in status[-1].message, 'the failure')
     assert status[-1].level == DiagnosticStatus.ERROR
@@ -439,9 +515,29 @@ def test_an_episode_whose_folder_was_removed_can_be_discarded(
         peer, recorder, rig, tmp_path, monkeypatch):
     _start(peer)
     # The request comes before the recorder has looked.
-    monkeypatch.setattr(recorder._episode.bag, 'is_gone', lambda: False)
+    monkeypatch.setattr(recorder, '_watch_episode', lambda problems: None)
     shutil.rmtree(tmp_path / 'bags')
-    assert peer.ask('recorder/discard') == (True, 'episode 0 discarded')
+    assert peer.ask('recorder/discard') == (
+        True, 'episode 0 discarded; its folder was gone already')
+
+
+@pytest.mark.parametrize('act', ['discard', 'stop'])
+def test_what_nobody_wants_is_moved_before_its_bag_is_closed(
+        peer, recorder, rig, tmp_path, monkeypatch, act):
+    def fail():
+        raise BagError('the bag could not be finished; make room')
+
+    recorder.set_parameters([Parameter('discard_on', value='dropped')])
+    _start(peer)
+    stream, = (stream for stream in recorder._streams if stream.topic == 'joint_states')
+    stream.quality.lost(peer.node.get_clock().now().nanoseconds, 3)
+    bag = recorder._episode.bag
+    with monkeypatch.context() as patch:
+        patch.setattr(bag, 'close', fail)
+        assert 'could not be finished; make room' in peer.ask(f'recorder/{act}')[1]
+    # A program that ended here leaves nothing in the place of an episode.
+    assert [path.name for path in (tmp_path / 'bags').iterdir()] == ['discarded']
+    bag.close()
 
 
 def test_a_nearly_full_disk_is_refused_with_what_is_free(peer, recorder, rig, monkeypatch):

@@ -14,9 +14,13 @@
 
 """All storage files of one bag together, and what its metadata promised of them."""
 
-from diffusion_policy_ros.data.bags.bag_paths import is_storage_name, storage_files
+from copy import copy
+from dataclasses import replace
+import os
+
+from diffusion_policy_ros.data.bags.bag_paths import storage_files
 from diffusion_policy_ros.data.bags.metadata import Metadata, NAME, read_metadata
-from diffusion_policy_ros.data.bags.stored import Scratch
+from diffusion_policy_ros.data.bags.stored import named, Scratch
 from diffusion_policy_ros.data.bags.survey import check_kind, Survey
 from diffusion_policy_ros.errors import BagError
 import numpy as np
@@ -43,21 +47,22 @@ class BagFiles:
         self._scratch = Scratch()
         self._surveys = None
         self._counted = None
-        self.metadata = read_metadata(path) if is_folder else Metadata()
+        self.metadata = read_metadata(path) if is_folder else _metadata_beside(path)
         self._losses = list(self.metadata.losses)
         self._files, refused = [], []
         for file in self._listed() if is_folder else [path]:
             try:
                 if not file.is_file():
-                    raise BagError(f'{file.name} is missing')
+                    raise BagError(f'{file.name} {_why_no_file(file)}')
                 check_kind(file)
                 self._files.append(file)
             except BagError as error:
                 refused.append(str(error))
-        self._losses += refused
+            except OSError as error:
+                refused.append(f'{file.name} cannot be read: {error.strerror}')
+        self._losses += refused or ([] if self._files else ['it has no storage file'])
         if not self._files:
-            raise BagError(f'cannot read the bag {path}: '
-                           f'{"; ".join(refused) or "it has no storage file"}')
+            raise BagError(f'cannot read the bag {path}: {"; ".join(self._losses)}')
 
     def channels(self) -> list:
         """Return every ``Channel`` of every file."""
@@ -104,6 +109,26 @@ class BagFiles:
             raise BagError(f'{self._path}: a message could not be read a second time, so its file '
                            f'was changed meanwhile, or is damaged: {error}') from error
 
+    def part(self, numbers):
+        """
+        Return what holds some messages only, without promises and losses.
+
+        :param numbers: What ``index`` gives of each, ``(messages, 2)``.
+        :return: Other ``BagFiles``, which can be sent to another process.
+        """
+        surveys, part = self._survey(), copy(self)
+        part._scratch, part._losses, part._counted = Scratch(), [], None
+        part.metadata = replace(self.metadata, promised=None)
+        part._surveys = [survey.part(numbers[numbers[:, 0] == place, 1], part._scratch)
+                         for place, survey in enumerate(surveys)]
+        return part
+
+    @property
+    def are_copied(self) -> bool:
+        """Tell whether a file could only be read by way of a temporary one."""
+        self._survey()
+        return self._scratch.is_used
+
     def losses(self, topics) -> list:
         """
         Say what could not be read, and where counts are not as promised.
@@ -130,16 +155,24 @@ class BagFiles:
 
     def _listed(self):
         """Return the files by the metadata, by what is there where it does not tell."""
-        there = storage_files(self._path)
+        try:
+            there = storage_files(self._path)
+        except OSError as error:
+            there = []
+            self._losses.append(f'{self._path} cannot be listed: {error.strerror}')
         names = self.metadata.files
         if names is None:
             return there
-        known = {*names, *(name.removesuffix('.zstd') for name in names),
-                 *(f'{name}.zstd' for name in names)}
-        self._losses += [f'{file.name} is not listed in {NAME}, and was not read; `ros2 bag '
-                         'reindex` lists it' for file in there
-                         if is_storage_name(file.name) and file.name not in known]
-        return [self._path / name for name in dict.fromkeys(names)]
+        listed = list(dict.fromkeys(_present(self._path / name) for name in names))
+        known = {_unpacked_name(name) for name in names}
+        others = [file.name for file in there if _unpacked_name(file.name) not in known]
+        if others:
+            is_one = len(others) == 1
+            self._losses.append(
+                f'{named(others)} {"is" if is_one else "are"} not listed in {NAME}, and '
+                f'{"was" if is_one else "were"} not read; `ros2 bag reindex` lists '
+                f'{"it" if is_one else "them"}')
+        return listed
 
     def _survey(self):
         """Return what is in the files, read when it is first needed."""
@@ -204,3 +237,30 @@ class BagFiles:
         said = (self.metadata.promised or {}).get(topic, (kind, 0))[0]
         if said != kind:
             yield f'{NAME} says that {topic} carries {said}, the files say {kind}'
+
+
+def _why_no_file(path):
+    """Return why a path is no file."""
+    if os.path.exists(path):
+        return 'is no regular file'
+    return 'is a link to nothing' if os.path.islink(path) else 'is missing'
+
+
+def _unpacked_name(name):
+    """Return the name of a file as it is, or would be, when it is not compressed as a whole."""
+    return name.removesuffix('.zstd')
+
+
+def _present(file):
+    """Return a listed file as it is there: whoever packs or unpacks it may leave its old name."""
+    other = file.with_name(_unpacked_name(file.name) if file.suffix == '.zstd'
+                           else f'{file.name}.zstd')
+    return other if os.path.isfile(other) and not os.path.isfile(file) else file
+
+
+def _metadata_beside(file):
+    """Return what the metadata beside a storage file says, if it is about this file alone."""
+    metadata = read_metadata(file.parent)
+    is_its_own = [_unpacked_name(name) for name in metadata.files or []] == [
+        _unpacked_name(file.name)]
+    return metadata if is_its_own else Metadata()

@@ -20,6 +20,7 @@ found in the storage files themselves; what metadata.yaml says is only compared 
 """
 
 from collections import Counter
+from copy import copy
 from pathlib import Path
 
 from diffusion_policy_ros.contract import parse_contract
@@ -27,10 +28,8 @@ from diffusion_policy_ros.data.bags.bag_files import BagFiles
 from diffusion_policy_ros.data.bags.bag_paths import find_bags, is_bag_folder
 from diffusion_policy_ros.data.bags.bag_types import BagTypes
 from diffusion_policy_ros.data.bags.storage_order import by_arrival, SetBack
+from diffusion_policy_ros.data.bags.stored import named, not_decoded
 from diffusion_policy_ros.errors import BagError
-
-__all__ = ['Bag', 'find_bags', 'open_bag']
-MOST_NAMED = 3  # bags in an error
 
 
 def open_bag(path):
@@ -45,10 +44,9 @@ def open_bag(path):
     found = find_bags(path)
     if found != [Path(path)]:
         names = [str(bag.relative_to(path)) if bag.is_relative_to(path) else str(bag)
-                 for bag in found[:MOST_NAMED]]
-        more = f' and {len(found) - MOST_NAMED} more' if found[MOST_NAMED:] else ''
+                 for bag in found]
         raise BagError(f'{path} is no bag itself (it has no metadata.yaml), but holds '
-                       f'{", ".join(names)}{more}; name one, such as {found[0]}')
+                       f'{named(names)}; name one, such as {found[0]}')
     return Bag(path)
 
 
@@ -68,7 +66,8 @@ class Bag:
         self.custom_data = self._files.metadata.custom_data
         self._types = None
         self._asked = set()
-        self._undecoded, self._reasons = Counter(), {}
+        self._undecoded, self._reasons = {}, {}
+        self._is_part = False
 
     @property
     def contract(self):
@@ -103,9 +102,14 @@ class Bag:
         It is complete for the topics that ``messages`` was asked for once they were read to their
         end, and for all topics after ``counts``.
         """
-        undecoded = [f'{count} messages on {topic} could not be decoded: {self._reasons[topic]}'
-                     for topic, count in self._undecoded.items()]
-        return self._files.losses(sorted(self._asked)) + undecoded
+        return self._files.losses(sorted(self._asked)) + [
+            not_decoded(topic, *found) for topic, found in self.undecoded.items()]
+
+    @property
+    def undecoded(self) -> dict:
+        """Return ``{topic: [messages that could not be decoded, why]}``; part of the losses."""
+        return {topic: [len(numbers), self._reasons[topic]]
+                for topic, numbers in self._undecoded.items()}
 
     def are_equal(self, message, other, kind) -> bool:
         """
@@ -138,7 +142,7 @@ class Bag:
         """
         return sum(self.topics[self._recorded_name(topic)][1] for topic in wanted)
 
-    def messages(self, wanted):
+    def messages(self, wanted, stretch=None):
         """
         Yield the messages of some topics in the order of their arrival.
 
@@ -146,17 +150,16 @@ class Bag:
         lost is told by ``losses`` afterwards.
 
         :param wanted: ``{topic: message type}`` as a contract names them.
+        :param stretch: ``Stretch`` to read; None reads all of the bag. What cannot be decoded
+            around it is not counted, since others may own it.
         :return: Iterator of ``(topic as in wanted, message, receive_ns)``, and of a ``SetBack``
             between what was recorded before and after the clock was set back.
         :raises BagError: if a topic is missing, ambiguous, of another type or of one that cannot
-            be decoded, or if not one message of it can be read.
+            be decoded, or if not one message of the whole bag can be read.
         """
-        names = {self._recorded_name(topic): topic for topic in wanted}
-        self._asked |= names.keys()
-        for name, topic in names.items():
-            self._check(name, wanted[topic])
-        times_ns, topics, numbers = self._files.index(names)
-        left = Counter({name: self._files.counts()[name][2] for name in names})
+        names = self._names(wanted)
+        times_ns, topics, numbers = self._index(names, stretch)
+        left = Counter(topics.tolist()) if stretch is None else Counter()
         for item in by_arrival(times_ns, topics, list(names), self.path):
             if isinstance(item, SetBack):
                 yield item
@@ -165,9 +168,78 @@ class Bag:
             try:
                 message = self._definitions.decode(data, channel)
             except ValueError as error:
-                self._note(channel.topic, str(error), left)
+                if stretch is None or stretch.owns(times_ns[item]):
+                    self._undecoded.setdefault(channel.topic, set()).add(tuple(numbers[item]))
+                    self._reasons.setdefault(channel.topic, str(error))
+                left[topics[item]] -= 1
+                if not left[topics[item]]:
+                    raise BagError(
+                        f'bag {self.path}: none of the {(topics == topics[item]).sum()} messages '
+                        f'on {channel.topic} can be decoded: {error}') from error
                 continue
             yield names[channel.topic], message, int(times_ns[item])
+
+    def arrivals(self, wanted) -> tuple:
+        """
+        Return when messages arrived, without reading them.
+
+        :param wanted: As for ``messages``.
+        :return: Arrivals in the order of writing, int64 ``(messages,)``, ns, and the numbers of
+            their topics ``(messages,)``.
+        :raises BagError: as ``messages``.
+        """
+        return self._index(self._names(wanted))[:2]
+
+    def part(self, wanted, stretch):
+        """
+        Return a bag of some of the messages, which another process can read without a search.
+
+        :param wanted: As for ``messages``.
+        :param stretch: ``Stretch`` of what it holds.
+        :return: Another ``Bag`` of the same files; it has only losses that reading it shows. None
+            where it would have to copy or decompress a file as a whole anew.
+        """
+        if self._files.are_copied:
+            return None
+        _, _, numbers = self._index(self._names(wanted), stretch)
+        part = copy(self)
+        part._files, part._types, part._is_part = self._files.part(numbers), None, True
+        part._asked, part._undecoded, part._reasons = set(), {}, {}
+        return part
+
+    def _names(self, wanted):
+        """Return ``{recorded topic: topic as in wanted}``; refuse what cannot be read."""
+        names = {}
+        for topic in wanted:
+            name = self._recorded_name(topic)
+            if name in names:
+                raise BagError(f'bag {self.path}: topics {names[name]!r} and {topic!r} of the '
+                               f'contract are the same recorded topic {name}; name it in one way')
+            names[name] = topic
+        self._asked |= names.keys()
+        for name, topic in names.items():
+            self._check(name, wanted[topic])
+        return names
+
+    def _index(self, names, stretch=None):
+        """Return what ``BagFiles.index`` does, of a stretch."""
+        found = self._files.index(names)
+        if stretch is None:
+            return found
+        chosen = stretch.chosen(*found[:2], list(names.values()))
+        return tuple(of_each[chosen] for of_each in found)
+
+    def learn(self, topics, define) -> None:
+        """
+        Learn types that the bag does not define as messages.
+
+        :param topics: Recorded topics. Those of types that are known already are passed over.
+        :param define: Function of a type's name and of what the bag holds of its definition, to
+            ``{type: fields}`` as rosbags registers them. Where it raises, the type stays unknown.
+        """
+        for channel in self._files.channels():
+            if channel.topic in topics:
+                self._definitions.learn(channel, define)
 
     def close(self) -> None:
         """Close the bag."""
@@ -186,14 +258,6 @@ class Bag:
         """Return the message types, learned when they are first needed."""
         self._types = self._types or BagTypes(self._files.channels())
         return self._types
-
-    def _note(self, topic, reason, left):
-        """Count a message that is no message of its type; refuse a topic that has no other."""
-        self._undecoded[topic] += 1
-        self._reasons.setdefault(topic, reason)
-        if self._undecoded[topic] == left[topic]:
-            raise BagError(f'bag {self.path}: none of the {left[topic]} messages on {topic} can '
-                           f'be decoded: {reason}')
 
     def _recorded_name(self, topic):
         """Find the recorded topic that a contract's topic stands for."""
@@ -214,7 +278,7 @@ class Bag:
         if kind != wanted:
             raise BagError(f'bag {self.path}: topic {name} carries {kind}, the contract says '
                            f'{wanted}')
-        if not found:
+        if not found and not self._is_part:
             of = f' of the {promised} that it promises' if promised else ''
             raise BagError(f'bag {self.path}: topic {name} holds no message{of}'
                            f'{self._files.excuse()}')

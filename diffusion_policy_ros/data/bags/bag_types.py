@@ -14,13 +14,14 @@
 
 """Decode a bag's messages by the definitions that it carries itself."""
 
-from diffusion_policy_ros.data.bags.stored import unpack_zstd
-from diffusion_policy_ros.data.bags.survey import ZSTD_MAGIC
+from diffusion_policy_ros.data.bags.stored import unpack_zstd, ZSTD_MAGIC
+from rosbags.interfaces import Nodetype
 from rosbags.typesys import get_types_from_idl, get_types_from_msg, get_typestore, Stores
 
 SERIALIZATIONS = ('cdr', 'ros1')
 IDL = ('ros2idl', 'omgidl')
 SEPARATOR = '=' * 80 + '\n'
+MOST_ELEMENTS = 100_000  # of an array of messages or texts
 SERVICE_EVENTS = '/_service_event'  # how ROS 2 ends the names of such topics
 
 
@@ -67,10 +68,25 @@ class BagTypes:
         if channel.type in self._problems:
             return f'carries {channel.type}, whose definition {self._problems[channel.type]}'
         if not is_known:
-            return (f'carries {channel.type}, whose definition is not known: the bag does not '
-                    'hold it. Its messages can be counted only; record to mcap, which keeps the '
-                    'definitions')
+            return (f'carries {channel.type or "no named type"}, whose definition is not known: '
+                    'the bag does not hold it. Its messages can be counted only; record to mcap, '
+                    'which keeps the definitions')
         return None
+
+    def learn(self, channel, define) -> None:
+        """
+        Learn the type of a channel that is not known yet.
+
+        :param channel: The ``Channel``.
+        :param define: As in ``Bag.learn``.
+        """
+        if channel.type in self.store.fielddefs:
+            return
+        try:
+            self.store.register(define(channel.type, channel.definition))
+        except Exception:  # a parser of foreign text may raise anything; ``problem`` then tells
+            return
+        self._problems.pop(channel.type, None)
 
     def decode(self, data, channel):
         """
@@ -95,6 +111,7 @@ class BagTypes:
         try:
             types = _types_from_idl(channel.definition) if channel.encoding in IDL else \
                 get_types_from_msg(channel.definition, channel.type)
+            _check_effort(types, channel.serialization)
         except Exception as error:  # a parser of foreign text may raise anything
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             self._problems[channel.type] = f'in the bag cannot be understood ({reason})'
@@ -103,6 +120,21 @@ class BagTypes:
             self.store.register(types)
         except Exception as error:
             self._problems[channel.type] = f'in the bag contradicts another one ({error})'
+
+
+def _check_effort(types, serialization):
+    """Refuse a definition by which a few bytes could take for ever to decode."""
+    for name, (_, fields) in types.items():
+        for field, (node, inner) in fields:
+            if node not in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+                continue
+            (element, kind), number = inner
+            if node == Nodetype.ARRAY and number > MOST_ELEMENTS and (
+                    element == Nodetype.NAME or kind[0] == 'string'):
+                raise ValueError(f'{name} holds an array of {number} elements, {field}')
+            if node == Nodetype.SEQUENCE and serialization == 'ros1' \
+                    and element == Nodetype.NAME and not types.get(kind, ('', '?'))[1]:
+                raise ValueError(f'{name} holds a list of messages without fields, {field}')
 
 
 def _types_from_idl(text):

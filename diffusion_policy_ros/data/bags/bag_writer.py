@@ -20,14 +20,14 @@ belongs to the episode; with it ``repair`` makes a whole bag of what a killed pr
 """
 
 from contextlib import suppress
-from functools import partial
 import os
 from pathlib import Path
 import shutil
 
-from diffusion_policy_ros.data.bags import durable
+from diffusion_policy_ros.data.bags import durable, episode_files, metadata
+from diffusion_policy_ros.data.bags.checked_mcap import CheckedWriter
 from diffusion_policy_ros.errors import BagError
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2.errors import WriterError
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores, TypesysError
 
@@ -44,8 +44,8 @@ class EpisodeBag:
     """
     A bag that holds one episode: every message as received, and the contract to read it by.
 
-    Use it as a context manager, or call ``close`` to keep the episode and ``discard`` to drop it.
-    Leaving the ``with`` block through an exception discards.
+    Use it as a context manager, or call ``close``. Leaving the ``with`` block through an exception
+    removes the bag.
 
     :ivar path: Folder of the bag.
     :ivar message_count: Messages written so far.
@@ -60,7 +60,8 @@ class EpisodeBag:
             hold it as text, or nobody knows it.
         :param task: What the demonstration shows, one sentence.
         :param fields: More entries for the metadata's ``custom_data``, ``{str: str}``.
-        :param compress: Compress the chunks inside the mcap file with zstd.
+        :param compress: Compress the chunks inside the mcap file with zstd, each with a checksum;
+            without compression there is none.
         :param typestore: rosbags typestore with the message definitions; the newest by default.
         :raises BagError: if the folder exists already (nothing is ever overwritten) or cannot be
             created.
@@ -70,6 +71,7 @@ class EpisodeBag:
         self._connections = {}
         self._typestore = typestore or get_typestore(Stores.LATEST)
         self._writer = self._lock = self._sync = None
+        self._new_parents = durable.missing_parents(self.path)
         known = {} if contract is None else {'contract': contract.to_yaml(), 'task': task}
         self._fields = {**known, **(fields or {})}
         try:
@@ -89,6 +91,14 @@ class EpisodeBag:
         with suppress(OSError):
             return os.path.getsize(self._writer.storage.path)
         return 0
+
+    @property
+    def late_s(self) -> float:
+        """Return how much of the newest messages a power loss would cost because the disk is slow.
+
+        In s, counted from the last ``flush`` that is on the disk whole; 0 where all are.
+        """
+        return 0.0 if self._sync is None else self._sync.late_s
 
     def set_field(self, key, value) -> None:
         """
@@ -168,31 +178,29 @@ class EpisodeBag:
         finally:
             self._release()
         if is_gone:
-            for name in ('metadata.yaml', durable.NOTE):  # all may be there but the messages
+            for name in (metadata.NAME, episode_files.NOTE):  # all may be there but the messages
                 with suppress(OSError):
                     (self.path / name).unlink()
             raise BagError(f'the bag {self.path} was removed or moved while it was written; '
                            'record the episode again. Where it was moved, its .mcap file is '
                            'whole, and can be converted with --contract')
 
-    def discard(self) -> None:
+    def set_aside(self, name) -> Path:
         """
-        Drop the episode and remove its folder, unless somebody has done so already.
+        Move the bag into a folder beside it, closed or not; ``close`` then finishes it there.
 
-        :raises BagError: if the folder cannot be removed.
+        Whoever wants it apart from the finished episodes moves it first: ended between the two,
+        the program leaves nothing that could be taken for an episode.
+
+        :param name: One of ``episode_files.SET_ASIDE``.
+        :return: Its new path.
+        :raises BagError: if it cannot be moved; it is then where it was.
         """
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        self._let_go(writer)
-        try:
-            if self.path.exists():
-                shutil.rmtree(self.path)
-        except OSError as error:
-            raise BagError(f'the bag {self.path} could not be removed: {error}; remove its folder '
-                           'by hand') from error
-        finally:
-            self._release()
+        self.path = episode_files.set_aside(self.path, name)
+        if self._writer is not None:
+            self._writer.path, self._writer.metapath = self.path, self.path / metadata.NAME
+            self._writer.storage.path = self.path / self._writer.storage.path.name
+        return self.path
 
     def __enter__(self):
         """Return the open bag."""
@@ -203,23 +211,28 @@ class EpisodeBag:
         if error_type is None:
             self.close()
         else:
-            self.discard()
+            self._withdraw()
 
     def _open(self, compress):
         """Create the folder, and write down what the episode is before any of its messages."""
-        self._writer = Writer(self.path, version=METADATA_VERSION,
-                              storage_plugin=StoragePlugin.MCAP)
+        self._writer = CheckedWriter(self.path, version=METADATA_VERSION,
+                                     storage_plugin=StoragePlugin.MCAP)
         if compress:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
-        self._lock = durable.FolderLock(self.path)
-        durable.write_note(self.path, self._fields)
+        self._lock = durable.BagLock(self.path)
+        episode_files.write_note(self.path, self._fields)
         # A slow disk must not hold the recording up, and the note goes first.
-        self._sync = durable.BackgroundSync(self._writer.storage.bio.fileno(),
-                                            partial(durable.sync_note, self.path))
+        self._sync = durable.BackgroundSync(self._writer.storage.bio.fileno(), self._sync_begin)
+
+    def _sync_begin(self):
+        """Bring the note to the disk, and the folders that lead to it where they are new."""
+        episode_files.sync_note(self.path)
+        for folder in self._new_parents:
+            durable.sync(folder.parent)
 
     def _withdraw(self):
-        """Leave nothing of a bag that could not be created."""
+        """Leave nothing of a bag that could not be created, or that nobody wants."""
         writer, self._writer = self._writer, None
         if writer is not None and writer.storage is not None:
             self._let_go(writer)
@@ -231,14 +244,14 @@ class EpisodeBag:
         for key, value in self._fields.items():
             writer.set_custom_data(key, value)
         if not is_gone:
-            durable.write_note(self.path, self._fields)
-            durable.sync_note(self.path)
+            episode_files.write_note(self.path, self._fields)
+            episode_files.sync_note(self.path)
         path = writer.storage.path
         writer.close()
         if not is_gone:
             for done in (path, writer.metapath, self.path):
                 durable.sync(done)
-            durable.remove_note(self.path)
+            episode_files.remove_note(self.path)
 
     def _release(self):
         """Give back what the writing needed."""

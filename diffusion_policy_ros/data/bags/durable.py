@@ -12,68 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""What survives a kill or a power loss: the lock on a bag, and bytes on the disk."""
 
-"""What survives a kill or a power loss: locks, a note beside the bag, and bytes on the disk."""
-
-from contextlib import suppress
 import fcntl
-import json
+from itertools import takewhile
 import os
 from pathlib import Path
 import threading
-
-# Holds what metadata.yaml will hold in the end; gone as soon as the bag is closed.
-NOTE = 'unfinished.json'
-
-
-def write_note(folder, fields) -> None:
-    """
-    Put the ``custom_data`` of a bag beside it; ``sync_note`` brings it to the disk.
-
-    :param folder: Folder of the bag.
-    :param fields: ``{str: str}``.
-    :raises OSError: if there is no room for it.
-    """
-    path = Path(folder) / NOTE
-    part = path.with_suffix('.part')
-    part.write_text(json.dumps(fields, indent=1), encoding='utf-8')
-    part.replace(path)
-
-
-def sync_note(folder) -> None:
-    """
-    Bring the note beside a bag to the disk, with the folders that lead to it.
-
-    :param folder: Folder of the bag.
-    :raises OSError: if the disk does not take it.
-    """
-    for path in (Path(folder) / NOTE, folder, Path(folder).parent):
-        sync(path)
-
-
-def read_note(folder) -> dict:
-    """
-    Return what ``write_note`` wrote; empty where there is nothing, or nothing that is whole.
-
-    :param folder: Folder of the bag.
-    """
-    try:
-        fields = json.loads((Path(folder) / NOTE).read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return {str(key): str(value) for key, value in fields.items()} \
-        if isinstance(fields, dict) else {}
-
-
-def remove_note(folder) -> None:
-    """
-    Say that a bag is finished.
-
-    :param folder: Folder of the bag; without a note nothing happens.
-    """
-    with suppress(OSError):
-        (Path(folder) / NOTE).unlink()
-        sync(folder)
+import time
 
 
 def sync(path) -> None:
@@ -90,29 +36,42 @@ def sync(path) -> None:
         os.close(number)
 
 
-class FolderLock:
+def missing_parents(path) -> list:
     """
-    Held by the one program that writes into a folder; the end of that program frees it.
+    Return the folders above a path that do not exist, the nearest first.
 
-    Where the file system knows no locks, everybody gets one.
+    :param path: A path.
+    """
+    return list(takewhile(lambda folder: not folder.exists(), Path(path).parents))
+
+
+class BagLock:
+    """
+    Held by the one program that writes a bag; the end of that program frees it.
+
+    :ivar is_held: False where there is nothing to lock yet, or the file system knows no locks:
+        then another program may write the bag all the same.
     """
 
     def __init__(self, folder):
         """
-        Take the lock.
+        Take the lock, which is on the mcap file of the bag.
 
-        :param folder: An existing folder.
+        :param folder: Folder of the bag.
         :raises BlockingIOError: if another program holds it.
-        :raises OSError: if the folder cannot be opened.
+        :raises OSError: if the file cannot be opened for writing.
         """
-        self._number = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.release()
-            raise
-        except OSError:
-            pass
+        self.is_held, self._number = False, None
+        for file in sorted(Path(folder).glob('*.mcap'))[:1]:
+            self._number = os.open(file, os.O_RDWR)  # NFS locks nothing else
+            try:
+                fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.is_held = True
+            except BlockingIOError:
+                self.release()
+                raise
+            except OSError:
+                pass
 
     def release(self) -> None:
         """Give it back; once is enough."""
@@ -134,8 +93,15 @@ class BackgroundSync:
         """
         self._number, self._first = os.dup(number), first
         self._wanted, self._is_over, self._error = threading.Event(), False, None
+        self._asked_s = self._synced_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True, name='bag sync')
         self._thread.start()
+
+    @property
+    def late_s(self) -> float:
+        """Return how long ago all that is on the disk was asked for, s; 0 where nothing waits."""
+        synced_s = self._synced_s
+        return 0.0 if synced_s >= self._asked_s else time.monotonic() - synced_s
 
     def ask(self) -> None:
         """
@@ -145,6 +111,7 @@ class BackgroundSync:
         """
         if self._error is not None:
             raise self._error
+        self._asked_s = time.monotonic()
         self._wanted.set()
 
     def close(self) -> None:
@@ -161,12 +128,16 @@ class BackgroundSync:
             self._wanted.wait()
             self._wanted.clear()
             is_over = self._is_over  # asked before the last time, which is for all that came
-            self._try(lambda: os.fdatasync(self._number))
+            asked_s = self._asked_s
+            if self._try(lambda: os.fdatasync(self._number)):
+                self._synced_s = asked_s
         os.close(self._number)
 
     def _try(self, act):
-        """Act, and keep the error."""
+        """Act, and keep the error; return whether there was none."""
         try:
             act()
         except OSError as error:
             self._error = error
+            return False
+        return True

@@ -12,18 +12,53 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""The numbered episodes in the recorder's output folder: their states, and where they are put."""
 
-"""The numbered episode bags in the recorder's output folder, and those that were set aside."""
-
+from contextlib import suppress
+from enum import Enum
+import json
+import os
 from pathlib import Path
 import re
 
+from diffusion_policy_ros.data.bags import metadata
+from diffusion_policy_ros.data.bags.durable import sync
+from diffusion_policy_ros.data.bags.mcap_file import MAGIC
 from diffusion_policy_ros.errors import BagError
 
 NAME = re.compile(r'episode_(\d{6,})')
 # Folders inside the output folder. Whoever looks for bags to convert passes over them.
 DISCARDED, UNREPAIRED, REPAIRING = 'discarded', 'unrepaired', 'repairing'
 SET_ASIDE = (DISCARDED, UNREPAIRED, REPAIRING)
+# Holds what metadata.yaml will hold in the end; gone as soon as the bag is closed.
+NOTE = 'unfinished.json'
+NEW_NOTE = 'unfinished.part'
+
+
+class State(Enum):
+    """How far the recorder came with an episode."""
+
+    FINISHED = 'it was closed'
+    UNFINISHED = 'it has a file for messages, and no end'
+    EMPTY = 'it has nothing but its folder, and perhaps its note'
+    FOREIGN = 'it is no episode'
+
+
+def state_of(path) -> State:
+    """
+    Tell how far the recorder came with an episode, whoever may be writing it now.
+
+    :param path: Folder of the episode.
+    :raises OSError: if it cannot be read.
+    """
+    path = Path(path)
+    files = list(path.glob('*.mcap'))
+    if (path / metadata.NAME).is_file() and all(map(_has_end, files)):
+        return State.FINISHED
+    if files:
+        return State.UNFINISHED
+    is_empty = path.is_dir() and {file.name for file in path.iterdir()} <= {NOTE, NEW_NOTE}
+    return State.EMPTY if is_empty else State.FOREIGN
 
 
 def next_number(folder):
@@ -61,7 +96,7 @@ def finished_bags(folder):
 
     :param folder: The output folder; it need not exist.
     """
-    return [path for path in all_episodes(folder) if (path / 'metadata.yaml').is_file()]
+    return [path for path in all_episodes(folder) if state_of(path) is State.FINISHED]
 
 
 def set_aside(path, name):
@@ -82,10 +117,70 @@ def set_aside(path, name):
             count += 1
             target = place / f'{path.name}_{count}'
         path.rename(target)
+        sync(place)
+        sync(path.parent)
     except OSError as error:
         raise BagError(f'{path} could not be moved to {place}: {error}; move it yourself, and '
                        'keep it apart from the finished episodes') from error
     return target
+
+
+def write_note(folder, fields) -> None:
+    """
+    Put the ``custom_data`` of a bag beside it; ``sync_note`` brings it to the disk.
+
+    :param folder: Folder of the bag.
+    :param fields: ``{str: str}``.
+    :raises OSError: if there is no room for it.
+    """
+    part = Path(folder) / NEW_NOTE
+    part.write_text(json.dumps(fields, indent=1), encoding='utf-8')
+    part.replace(Path(folder) / NOTE)
+
+
+def sync_note(folder) -> None:
+    """
+    Bring the note beside a bag to the disk, with the folders that lead to it.
+
+    :param folder: Folder of the bag.
+    :raises OSError: if the disk does not take it.
+    """
+    for path in (Path(folder) / NOTE, folder, Path(folder).parent):
+        sync(path)
+
+
+def read_note(folder) -> dict:
+    """
+    Return what ``write_note`` wrote; empty where there is nothing, or nothing that is whole.
+
+    :param folder: Folder of the bag.
+    """
+    try:
+        fields = json.loads((Path(folder) / NOTE).read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in fields.items()} \
+        if isinstance(fields, dict) else {}
+
+
+def remove_note(folder) -> None:
+    """
+    Say that a bag is finished.
+
+    :param folder: Folder of the bag; without a note nothing happens.
+    """
+    with suppress(OSError):
+        (Path(folder) / NOTE).unlink()
+        sync(folder)
+
+
+def _has_end(file):
+    """Tell whether an mcap file ends as it must."""
+    if file.stat().st_size < 2 * len(MAGIC):
+        return False
+    with open(file, 'rb') as stream:
+        stream.seek(-len(MAGIC), os.SEEK_END)
+        return stream.read() == MAGIC
 
 
 def _numbers(folder):

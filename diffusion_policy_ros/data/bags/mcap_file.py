@@ -14,25 +14,27 @@
 
 """Read mcap files record by record, without needing their index, as far as they are whole."""
 
-from bisect import bisect_right
-from collections import OrderedDict
 import os
+import re
 import struct
 import zlib
 
 from diffusion_policy_ros.data.bags.stored import (
-    Channel, Damage, Found, LARGEST_NS, ros_type, unpack_zstd, zero_from)
-import lz4.frame
+    BLOCK, Channel, ChunkCache, Damage, Found, LARGEST_NS, ros_type, unpack_lz4, unpack_zstd,
+    zero_from)
 
 MAGIC = b'\x89MCAP0\r\n'
-FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, CHUNK_INDEX, STATISTICS, DATA_END = (
-    2, 3, 4, 5, 6, 8, 11, 15)
+FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, STATISTICS, DATA_END = 2, 3, 4, 5, 6, 11, 15
 FOOTER_SIZE = 9 + 20 + len(MAGIC)
 RECORD = struct.Struct('<BQ')  # operation, length of what follows
 IN_MESSAGE = struct.Struct('<HIQQ')  # channel, sequence, log time, publish time
 IN_CHUNK = struct.Struct('<QQQII')  # start, end, unpacked size, checksum, length of compression
-CACHED_BYTES = 64 << 20
-UNPACKERS = {'': bytes, 'lz4': lz4.frame.decompress, 'zstd': unpack_zstd}
+# What the beginning of a chunk looks like behind its operation; the two lengths must agree.
+LOOK = rb'(.{8}).{28}(\x04\0\0\0zstd|\x03\0\0\0lz4|\0\0\0\0)(.{8})'
+CHUNK_LOOK = re.compile(LOOK, re.DOTALL)
+CHUNK_BEGIN = re.compile(rb'\x06(?=' + LOOK + rb')', re.DOTALL)
+LOOK_BYTES = 8 + 28 + 8 + 8
+UNPACKERS = {'': lambda data, size: data, 'lz4': unpack_lz4, 'zstd': unpack_zstd}
 
 
 class McapFile:
@@ -56,10 +58,9 @@ class McapFile:
         self._file = open(path, 'rb')
         self._size = os.fstat(self._file.fileno()).st_size
         self._zeros = zero_from(path, self._size)
-        self._chunk_starts = []
         self._counts = None
         self._data_end = None
-        self._unpacked = OrderedDict()
+        self._chunks = ChunkCache()
         self._checked = set()
 
     def scan(self):
@@ -67,26 +68,28 @@ class McapFile:
         Yield a ``Found`` per message in the order of writing, a ``Damage`` where one is.
 
         A chunk whose checksum or size is wrong is left out as a whole. After damage the next chunk
-        that the summary knows of is sought.
+        is sought by its look, whatever a length says that may be damaged.
         """
         damage = self._read_summary()
         position, limit = len(MAGIC), self._data_end or self._size
         while position < limit:
             operation, length = self._record(position)
             end = position + RECORD.size + length
-            next_chunk = self._next_chunk(position)
-            if not operation or end > min(limit, next_chunk or limit) \
-                    or self._zeros < end < self._size:
-                is_cut = operation and not self._data_end
-                yield Damage(f'is {"truncated" if is_cut else "damaged"} at byte {position}')
-                damage = None  # said
-                if next_chunk is None:
-                    break
+            is_whole = operation and end <= limit and (
+                operation == CHUNK or not self._is_in_zeros(end))
+            if is_whole and operation == CHUNK:
+                position = yield from self._scan_chunk(position, end, limit)
+                continue
+            next_chunk = self._next_chunk(position, end if is_whole else limit, operation)
+            if not is_whole or next_chunk < end or self._looks_like_chunk(position):
+                is_end = next_chunk == limit and not self._data_end
+                what = 'truncated' if is_end and operation else 'damaged'
+                yield Damage(f'is {what} at byte {position}', next_chunk - position, is_end)
+                damage = None if is_end else damage  # said
                 end = next_chunk
-            elif operation == DATA_END and not self._data_end:
+            elif operation == DATA_END and not self._data_end \
+                    and self._next_chunk(end, limit) == limit:
                 break
-            elif operation == CHUNK:
-                yield from self._scan_chunk(position)
             elif operation == MESSAGE:
                 yield from self._scan_records(self._read(position, end - position), position, -1)
             elif operation in (SCHEMA, CHANNEL):
@@ -104,7 +107,7 @@ class McapFile:
         :param offset: From its ``Found``.
         """
         data, begin = (self._read(where, RECORD.size), 0) if offset < 0 else (
-            self._chunk(where), offset)
+            self._chunks.get(where, self._unpack), offset)
         _, length = RECORD.unpack_from(data, begin)
         if offset < 0:
             data = self._read(where, RECORD.size + length)
@@ -113,7 +116,7 @@ class McapFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._unpacked.clear()
+        self._chunks.clear()
         self._file.close()
 
     def _read(self, position, length):
@@ -126,42 +129,61 @@ class McapFile:
         head = self._read(position, RECORD.size)
         return RECORD.unpack(head) if len(head) == RECORD.size else (0, 0)
 
-    def _next_chunk(self, position):
-        """Return where the next chunk begins by the summary, None where none is known."""
-        number = bisect_right(self._chunk_starts, position)
-        return self._chunk_starts[number] if number < len(self._chunk_starts) else None
+    def _next_chunk(self, position, limit, operation=CHUNK):
+        """Return where the first chunk after a position begins, the limit where none does."""
+        if operation == MESSAGE and not self._checked:
+            return limit  # a file without chunks
+        begin = position + 1
+        while begin < limit:
+            block = self._read(begin, min(BLOCK, limit - begin) + LOOK_BYTES)
+            for match in CHUNK_BEGIN.finditer(block):
+                if _lengths_agree(match):
+                    return min(begin + match.start(), limit)
+            begin += BLOCK
+        return limit
 
-    def _scan_chunk(self, position):
-        """Find the messages of one chunk."""
+    def _looks_like_chunk(self, position):
+        """Tell whether there is a chunk but for its operation, which may be damaged."""
+        match = CHUNK_LOOK.match(self._read(position + 1, LOOK_BYTES))
+        return match is not None and _lengths_agree(match)
+
+    def _is_in_zeros(self, end):
+        """Tell whether a record reaches into the zeros that a loss of power leaves."""
+        return self._zeros < end < self._size
+
+    def _scan_chunk(self, position, end, limit):
+        """Find the messages of one chunk; return where to go on."""
         try:
-            data = self._chunk(position)
+            data = self._chunks.get(position, self._unpack)
         except Exception as error:  # decompressors of foreign bytes may raise anything
-            yield Damage(f'is damaged in the chunk at byte {position} ({error})')
-            return
-        yield from self._scan_records(data, position, 0)
+            end = self._next_chunk(position, end if self._looks_like_chunk(position) else limit)
+            yield Damage(f'is damaged in the chunk at byte {position} ({error})', end - position)
+        else:
+            yield from self._scan_records(data, position, 0)
+        return end
 
-    def _chunk(self, position):
-        """Return what a chunk holds; it is kept at hand, as messages are fetched one by one."""
-        if position in self._unpacked:
-            self._unpacked.move_to_end(position)
-            return self._unpacked[position]
+    def _unpack(self, position):
+        """Return what a chunk holds."""
         _, length = self._record(position)
-        record = self._read(position + RECORD.size, length)
-        _, _, size, checksum, name_length = IN_CHUNK.unpack_from(record)
+        head = self._read(position + RECORD.size, IN_CHUNK.size)
+        _, _, size, checksum, name_length = IN_CHUNK.unpack(head)
         begin = IN_CHUNK.size + name_length + 8
-        compression = record[IN_CHUNK.size:begin - 8].decode()
+        names = self._read(position + RECORD.size + IN_CHUNK.size, min(name_length, 64) + 8)
+        compression = names[:-8].decode()
         if compression not in UNPACKERS:
             raise ValueError(f'compression {compression!r} is unknown')
-        if struct.unpack_from('<Q', record, begin - 8)[0] != len(record) - begin:
+        # A length that is wrong may be that of half the file.
+        if int.from_bytes(names[-8:], 'little') != length - begin:
             raise ValueError('its lengths disagree')
-        data = UNPACKERS[compression](record[begin:])
+        packed = self._read(position + RECORD.size + begin, length - begin)
+        is_checked = checksum or compression == 'zstd' and packed[4:] and packed[4] & 4
+        if not is_checked and self._is_in_zeros(position + RECORD.size + length):
+            raise ValueError('it ends in zeros')
+        data = UNPACKERS[compression](packed, size)
         is_new = position not in self._checked
         if len(data) != size or (checksum and is_new and zlib.crc32(data) != checksum):
             raise ValueError('its checksum or its size is wrong')
         self._checked.add(position)
-        self._unpacked[position] = data
-        while sum(map(len, self._unpacked.values())) > CACHED_BYTES and len(self._unpacked) > 1:
-            self._unpacked.popitem(last=False)
         return data
 
     def _scan_records(self, data, position, offset):
@@ -204,38 +226,39 @@ class McapFile:
 
     def _read_summary(self):
         """Learn what the end of the file tells; return a ``Damage`` where it is not whole."""
-        cut = Damage('ends without its summary: its recorder was stopped, or the file was cut')
+        cut = Damage('ends without its summary: its recorder was stopped, or the file was cut',
+                     is_end=True)
+        damaged = Damage('is damaged in its summary', is_end=True)
         start = self._size - FOOTER_SIZE
         footer = self._read(start, FOOTER_SIZE) if start >= len(MAGIC) else b''
         if footer[:9] != RECORD.pack(FOOTER, 20) or footer[29:] != MAGIC:
             return cut
         summary_start, _, checksum = struct.unpack_from('<QQI', footer, 9)
+        if summary_start > start:
+            return damaged
         summary = self._read(summary_start, start - summary_start) if summary_start else b''
-        if summary_start > start or checksum not in (0, zlib.crc32(summary + footer[:25])):
-            return Damage('is damaged in its summary')
+        if checksum not in (0, zlib.crc32(summary + footer[:25])):
+            return damaged
         self._data_end = summary_start or start
         try:
             self._learn(summary)
         except struct.error:
-            return Damage('is damaged in its summary')
+            return damaged
         return None
 
     def _learn(self, summary):
-        """Take channels, places of chunks and counts from the summary."""
+        """Take channels and counts from the summary."""
         begin = 0
         while begin < len(summary):
             operation, length = RECORD.unpack_from(summary, begin)
             body = summary[begin + RECORD.size:begin + RECORD.size + length]
             if operation in (SCHEMA, CHANNEL):
                 self._describe(operation, body)
-            elif operation == CHUNK_INDEX:
-                self._chunk_starts.append(struct.unpack_from('<Q', body, 16)[0])
             elif operation == STATISTICS:
                 size, = struct.unpack_from('<I', body, 42)
                 self._counts = dict(struct.unpack_from('<HQ', body, 46 + at)
                                     for at in range(0, size, 10))
             begin += RECORD.size + length
-        self._chunk_starts.sort()
 
     def _sum_promises(self):
         """Tell the statistics by topic."""
@@ -245,6 +268,12 @@ class McapFile:
         for key, count in self._counts.items():
             if key in self.channels:
                 self.promised[self.channels[key].topic] += count
+
+
+def _lengths_agree(match):
+    """Tell whether what looks like a chunk is as long as its content makes it."""
+    length, size = (int.from_bytes(match[group], 'little') for group in (1, 3))
+    return length == 28 + len(match[2]) + 8 + size
 
 
 def _texts(record, begin, number):

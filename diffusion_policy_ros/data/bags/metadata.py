@@ -15,11 +15,12 @@
 """What a bag's metadata.yaml says, as far as it can be understood."""
 
 from dataclasses import dataclass, field
+import os
 from pathlib import PurePosixPath
 
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.data.bags.stored import ros_type
-from diffusion_policy_ros.yaml_text import parse_yaml
+from diffusion_policy_ros.yaml_text import MAX_CHARACTERS, parse_yaml
 
 NAME = 'metadata.yaml'
 NEWEST_VERSION = 9
@@ -33,6 +34,7 @@ class Metadata:
     :ivar files: Names of the storage files in the order of writing, None where unknown.
     :ivar promised: ``{topic: (type, number of messages)}``, None where unknown.
     :ivar serializations: ``{topic: how its messages are said to be written}``.
+    :ivar compression: What is compressed, ``file`` or ``message``, and how; empty for nothing.
     :ivar custom_data: ``{str: str}``.
     :ivar losses: One sentence per part that could not be understood.
     """
@@ -40,6 +42,7 @@ class Metadata:
     files: list = None
     promised: dict = None
     serializations: dict = field(default_factory=dict)
+    compression: tuple = ('', '')
     custom_data: dict = field(default_factory=dict)
     losses: list = field(default_factory=list)
 
@@ -55,7 +58,7 @@ def read_metadata(folder) -> Metadata:
     """
     metadata = Metadata()
     path = folder / NAME
-    if not path.is_file():
+    if not os.path.isfile(path):
         return metadata
     try:
         content = _content(path)
@@ -68,6 +71,8 @@ def read_metadata(folder) -> Metadata:
     if not isinstance(version, int) or version > NEWEST_VERSION:
         metadata.losses.append(f'{NAME} is of version {shown(version)}, and versions up to '
                                f'{NEWEST_VERSION} are known; what it says may be misunderstood')
+    metadata.compression = tuple(str(content.get(f'compression_{key}') or '').lower()
+                                 for key in ('mode', 'format'))
     _read_files(metadata, content.get('relative_file_paths'))
     _read_promises(metadata, content.get('topics_with_message_count'))
     _read_custom_data(metadata, content.get('custom_data'))
@@ -76,7 +81,8 @@ def read_metadata(folder) -> Metadata:
 
 def _content(path):
     """Return the mapping inside the file."""
-    text = path.read_text(encoding='utf-8')
+    with open(path, encoding='utf-8') as file:
+        text = file.read(MAX_CHARACTERS + 1)
     if text.startswith('version https://git-lfs'):
         raise ValueError('it is a Git LFS pointer, run `git lfs pull`')
     content = parse_yaml(text, NAME, ValueError)
@@ -88,10 +94,12 @@ def _content(path):
 
 def _read_files(metadata, files):
     """Take the names of the storage files; the first versions wrote the bag's folder too."""
-    if isinstance(files, list) and all(isinstance(file, str) and file for file in files):
-        metadata.files = [PurePosixPath(file).name for file in files]
-    else:
+    names = [PurePosixPath(file).name if isinstance(file, str) else ''
+             for file in (files if isinstance(files, list) else [''])]
+    if '' in names or '..' in names:
         metadata.losses.append(f'{NAME} is damaged: it lists the files {shown(files)}')
+    else:
+        metadata.files = names
 
 
 def _read_promises(metadata, topics):

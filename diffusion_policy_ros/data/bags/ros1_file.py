@@ -14,19 +14,22 @@
 
 """Read ROS 1 bags record by record, without needing their index, as far as they are whole."""
 
-from collections import Counter, OrderedDict
+from bisect import bisect_right
+from bz2 import BZ2Decompressor
+from collections import Counter
 from io import BytesIO
 import os
 
 from diffusion_policy_ros.data.bags.stored import (
-    Channel, Damage, Found, ros_type, zero_from)
+    Channel, ChunkCache, Damage, Found, ros_type, unpack_lz4, zero_from)
 from diffusion_policy_ros.errors import BagError
 from rosbags.rosbag1.reader import (
-    decompressors, deserialize_uint32, Header, normalize, read_bytes, read_uint32, ReaderError,
+    deserialize_uint32, Header, normalize, read_bytes, read_uint32, ReaderError,
     RecordType)
 
 MAGIC = b'#ROSBAG V2.0\n'
-CACHED_BYTES = 64 << 20
+UNPACKERS = {'none': lambda data, size: data, 'lz4': unpack_lz4,
+             'bz2': lambda data, size: BZ2Decompressor().decompress(data, size + 1)}
 
 
 class Ros1File:
@@ -50,38 +53,49 @@ class Ros1File:
         self._file = open(path, 'rb')
         self._size = os.fstat(self._file.fileno()).st_size
         self._zeros = zero_from(path, self._size)
-        self._chunks_promised = self._chunks_listed = 0
+        self._chunks_promised, self._chunks_listed = None, 0
+        self._chunk_starts = []
         self._counts = Counter()
-        self._unpacked = OrderedDict()
+        self._chunks = ChunkCache()
 
     def scan(self):
         """
         Yield a ``Found`` per message in the order of writing, a ``Damage`` where one is.
 
+        After damage the next chunk that the index knows of is sought.
+
         :raises BagError: if the bag is encrypted.
         """
-        position = len(MAGIC)
+        self._read_index()
+        position, is_told = len(MAGIC), False
         while position < self._size:
+            number = bisect_right(self._chunk_starts, position)
+            following = self._chunk_starts[number:number + 1]
             try:
                 operation, header, body, length = self._record(position)
+                if following and body + length > following[0]:
+                    raise ReaderError('the data reach into the next chunk')
             except (ReaderError, ValueError):
                 yield Damage(f'is truncated or damaged at byte {position}')
-                break
+                if not following:
+                    break
+                position, is_told = following[0], True
+                continue
             if operation == RecordType.CHUNK:
                 yield from self._scan_chunk(position)
             elif operation != RecordType.IDXDATA:
-                self._learn(operation, header, body, length)
+                try:
+                    self._learn(operation, header, body, length)
+                except ReaderError as error:
+                    yield Damage(f'is damaged in the record at byte {position} ({error})')
+                    is_told = True
             position = body + length
         else:
-            if not self._chunks_promised == self._chunks_listed:
+            if self._chunks_promised == self._chunks_listed:
+                self._sum_promises()
+            elif not is_told:
                 yield Damage('ends without its index: its recorder was stopped, or the file was '
                              'cut; `rosbag reindex` makes one')
-                return
-            topics = {key: channel.topic for key, channel in self.channels.items()}
-            self.promised = dict.fromkeys(topics.values(), 0)
-            for key, count in self._counts.items():
-                if key in topics:
-                    self.promised[topics[key]] += count
 
     def fetch(self, where, offset) -> bytes:
         """
@@ -90,7 +104,7 @@ class Ros1File:
         :param where: From its ``Found``.
         :param offset: From its ``Found``.
         """
-        data = self._chunk(where)
+        data = self._chunks.get(where, self._unpack)
         header_length, = deserialize_uint32(data, offset)
         begin = offset + 4 + header_length
         length, = deserialize_uint32(data, begin)
@@ -98,7 +112,7 @@ class Ros1File:
 
     def close(self) -> None:
         """Close the file."""
-        self._unpacked.clear()
+        self._chunks.clear()
         self._file.close()
 
     def _record(self, position):
@@ -114,6 +128,37 @@ class Ros1File:
         if body + length > self._size or self._zeros < body + length < self._size:
             raise ReaderError('the data are longer than what the file holds')
         return header.get_uint8('op'), header, body, length
+
+    def _read_index(self):
+        """Learn what the end of the file repeats: topics, and where the chunks begin."""
+        starts = []
+        try:
+            position = self._record(len(MAGIC))[1].get_uint64('index_pos')
+            while 0 < position < self._size:
+                operation, header, body, length = self._record(position)
+                if operation == RecordType.CONNECTION:
+                    self._learn(operation, header, body, length)
+                elif operation == RecordType.CHUNK_INFO:
+                    starts.append(header.get_uint64('chunk_pos'))
+                position = body + length
+        except (ReaderError, ValueError):
+            pass  # it may be cut off; reading all of the file tells
+        self._chunk_starts = sorted(start for start in starts if self._is_chunk(start))
+
+    def _sum_promises(self):
+        """Tell the counts of the index by topic."""
+        topics = {key: channel.topic for key, channel in self.channels.items()}
+        self.promised = dict.fromkeys(topics.values(), 0)
+        for key, count in self._counts.items():
+            if key in topics:
+                self.promised[topics[key]] += count
+
+    def _is_chunk(self, position):
+        """Tell whether a chunk begins at a position, which may come from a damaged index."""
+        try:
+            return self._record(position)[0] == RecordType.CHUNK
+        except (ReaderError, ValueError, OSError, OverflowError):
+            return False
 
     def _learn(self, operation, header, body, length):
         """Learn what the record of the bag, of a connection or of a chunk's counts tells."""
@@ -133,6 +178,8 @@ class Ros1File:
             for at in range(0, len(data) - 7, 8):
                 key, count = deserialize_uint32(data, at)[0], deserialize_uint32(data, at + 4)[0]
                 self._counts[key] += count
+        else:
+            raise ReaderError(f'operation {operation} is unknown')
 
     def _connect(self, header, data):
         """Learn a channel; a damaged one stays unknown."""
@@ -144,28 +191,23 @@ class Ros1File:
         except (ReaderError, ValueError, IndexError):
             pass  # its messages are counted as belonging to no known channel
 
-    def _chunk(self, position):
-        """Return what a chunk holds; it is kept at hand, as messages are fetched one by one."""
-        if position in self._unpacked:
-            self._unpacked.move_to_end(position)
-            return self._unpacked[position]
+    def _unpack(self, position):
+        """Return what a chunk holds."""
         _, header, body, length = self._record(position)
         compression = header.get_string('compression')
-        if compression not in decompressors:
+        if compression not in UNPACKERS:
             raise ValueError(f'compression {compression!r} is unknown')
         self._file.seek(body)
-        data = decompressors[compression](self._file.read(length))
-        if len(data) != header.get_uint32('size'):
+        size = header.get_uint32('size')
+        data = UNPACKERS[compression](self._file.read(length), size)
+        if len(data) != size:
             raise ValueError('its size is wrong')
-        self._unpacked[position] = data
-        while sum(map(len, self._unpacked.values())) > CACHED_BYTES and len(self._unpacked) > 1:
-            self._unpacked.popitem(last=False)
         return data
 
     def _scan_chunk(self, position):
         """Find the messages of one chunk."""
         try:
-            stream = BytesIO(self._chunk(position))
+            stream = BytesIO(self._chunks.get(position, self._unpack))
         except Exception as error:  # decompressors of foreign bytes may raise anything
             yield Damage(f'is damaged in the chunk at byte {position} ({error})')
             return

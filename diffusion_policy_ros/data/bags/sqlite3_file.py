@@ -76,7 +76,7 @@ class Sqlite3File:
                 else:
                     unknown += 1
         except (sqlite3.Error, MemoryError, OverflowError, TypeError) as error:
-            damage = damage or Damage(f'is damaged ({error})')
+            damage = damage or Damage(f'is damaged ({str(error) or type(error).__name__})')
         if unknown:
             yield Damage(f'has {unknown} rows that are no message of a known topic')
         if damage:
@@ -99,10 +99,11 @@ class Sqlite3File:
 
     def _describe(self):
         """Learn the topics, and the definitions of their types where they are stored."""
-        database = self._database
-        definitions = {}
-        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'message_definitions'"
-                            ).fetchone():
+        database, definitions = self._database, {}
+        for table in ('topics', 'messages'):
+            if not _has_table(database, table):
+                raise sqlite3.DatabaseError(f'it has no table {table}')
+        if _has_table(database, 'message_definitions'):
             rows = database.execute('SELECT topic_type, encoding, encoded_message_definition '
                                     'FROM message_definitions')
             definitions = {ros_type(str(name)): (str(encoding), str(text))
@@ -151,8 +152,9 @@ class Sqlite3File:
         """Tell whether every row can be read."""
         database = _connect(self._path, 'mode=ro&immutable=1')
         try:
-            for _ in database.execute('SELECT id, data FROM messages ORDER BY id'):
-                pass
+            if _has_table(database, 'messages'):  # else reading it tells
+                for _ in database.execute('SELECT id, data FROM messages ORDER BY id'):
+                    pass
         except (sqlite3.Error, MemoryError):
             return False
         finally:
@@ -171,6 +173,12 @@ class Sqlite3File:
             raise BagError(f'{self._path} is damaged, and cannot be copied to be read in part: '
                            f'{error}; {ROOM}') from error
         self._database = _connect(copy, 'mode=ro&immutable=1')
+
+
+def _has_table(database, name):
+    """Tell whether there is a table, which unlike a view holds no more than its file."""
+    return database.execute("SELECT 1 FROM sqlite_master WHERE name = ? AND type = 'table'",
+                            (name,)).fetchone() is not None
 
 
 def _connect(path, options):

@@ -51,6 +51,49 @@ class SetBack(NamedTuple):
                 f'{self.topic})')
 
 
+class Stretch(NamedTuple):
+    """
+    A part of a recording, and what is read around it because its rows may need it.
+
+    :ivar begin_ns: The first arrival that belongs to it, ns.
+    :ivar end_ns: The first arrival after it, ns; None goes on to the end.
+    :ivar before_ns: From so long before on messages are read, ns.
+    :ivar after_ns: For so long after they are read, ns.
+    :ivar held: Topics as a contract names them, of which the newest message before all that is
+        read too.
+    """
+
+    begin_ns: int
+    end_ns: int = None
+    before_ns: int = 0
+    after_ns: int = 0
+    held: tuple = ()
+
+    def owns(self, receive_ns) -> bool:
+        """Tell whether an arrival belongs to it."""
+        return self.begin_ns <= receive_ns and (self.end_ns is None or receive_ns < self.end_ns)
+
+    def chosen(self, times_ns, topics, names) -> np.ndarray:
+        """
+        Tell which messages are read.
+
+        :param times_ns: Arrivals in the order of writing, int64 ``(messages,)``, ns.
+        :param topics: Number of each one's topic, int ``(messages,)``.
+        :param names: The topics by number, as a contract names them.
+        :return: bool ``(messages,)``.
+        """
+        is_early = times_ns < self.begin_ns - self.before_ns
+        found = ~is_early
+        if self.end_ns is not None:
+            found &= times_ns < self.end_ns + self.after_ns
+        for topic in map(names.index, self.held):
+            early = np.flatnonzero(is_early & (topics == topic))
+            if len(early):
+                newest = np.flatnonzero(times_ns[early] == times_ns[early].max())
+                found[early[newest[-1]]] = True
+        return found
+
+
 def by_arrival(times_ns, topics, names, bag):
     """
     Sort messages by arrival between the moments at which the clock was set back.
@@ -81,6 +124,20 @@ def is_set_back(times_ns, topics) -> bool:
         if np.any(own_ns < np.maximum.accumulate(own_ns) - JITTER_NS):
             return True
     return False
+
+
+def first_set_back(times_ns, topics, names, bag):
+    """
+    Return the first ``SetBack`` of ``by_arrival``, which takes the same; None without any.
+
+    :param times_ns: Arrivals in the order of writing, int64 ``(messages,)``, ns.
+    :param topics: Number of each one's topic, int ``(messages,)``.
+    :param names: The topics' names by number.
+    :param bag: The bag's path, for the error.
+    :raises BagError: as ``by_arrival``.
+    """
+    return next((item for item in by_arrival(times_ns, topics, names, bag)
+                 if isinstance(item, SetBack)), None)
 
 
 def _one_pass_after_the_other(times_ns, topics, names, bag):

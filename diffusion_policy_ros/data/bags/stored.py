@@ -14,18 +14,23 @@
 
 """What every kind of storage file offers: its channels, its messages one by one, its damages."""
 
+from collections import OrderedDict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from diffusion_policy_ros.errors import BagError
+import lz4.frame
 
 try:
     from compression import zstd
 except ImportError:  # before Python 3.14
     from backports import zstd
 
+ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 LARGEST_NS = 2**63 - 1
+MOST_NAMED = 3  # of things of one kind in a sentence or in the losses; the others are counted
+CACHED_BYTES = 64 << 20
 BLOCK = 1 << 20  # bytes read at a time
 ROOM = 'make room in the folder for temporary files (TMPDIR), or name another one'
 
@@ -69,9 +74,13 @@ class Damage(NamedTuple):
     A place at which something could not be read.
 
     :ivar text: What is wrong, to follow the name of the file: ``is truncated at byte 7``.
+    :ivar size: How many bytes were passed over, where that is known.
+    :ivar is_end: Whether the file ends there, as one does that nobody closed.
     """
 
     text: str
+    size: int = 0
+    is_end: bool = False
 
 
 class Scratch:
@@ -94,11 +103,54 @@ class Scratch:
             raise BagError(f'no temporary file can be written: {error}; {ROOM}') from error
         return Path(self._folder.name) / name
 
+    @property
+    def is_used(self) -> bool:
+        """Tell whether there is a temporary file."""
+        return self._folder is not None
+
     def close(self) -> None:
         """Remove the folder with all that is in it."""
         folder, self._folder = self._folder, None
         if folder:
             folder.cleanup()
+
+
+class ChunkCache:
+    """The chunks that were unpacked last, as messages are fetched one by one."""
+
+    def __init__(self):
+        """Begin empty."""
+        self._kept, self._bytes = OrderedDict(), 0
+
+    def get(self, position, unpack) -> bytes:
+        """
+        Return what a chunk holds.
+
+        :param position: Where in the file it begins.
+        :param unpack: Function that takes the position and returns this.
+        """
+        if position not in self._kept:
+            self._kept[position] = data = unpack(position)
+            self._bytes += len(data)
+            while self._bytes > CACHED_BYTES and len(self._kept) > 1:
+                self._bytes -= len(self._kept.popitem(last=False)[1])
+        self._kept.move_to_end(position)
+        return self._kept[position]
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._kept.clear()
+        self._bytes = 0
+
+
+def named(names) -> str:
+    """
+    Return the first names of a list, and how many more there are.
+
+    :param names: Texts.
+    """
+    more = f' and {len(names) - MOST_NAMED} more' if names[MOST_NAMED:] else ''
+    return ', '.join(names[:MOST_NAMED]) + more
 
 
 def ros_type(name) -> str:
@@ -110,6 +162,17 @@ def ros_type(name) -> str:
     """
     package, slash, rest = name.partition('/')
     return name if not slash or '/' in rest else f'{package}/msg/{rest}'
+
+
+def not_decoded(topic, count, reason) -> str:
+    """
+    Say that messages could not be decoded.
+
+    :param topic: Recorded topic.
+    :param count: Their number.
+    :param reason: Why the first of them could not.
+    """
+    return f'{count} messages on {topic} could not be decoded: {reason}'
 
 
 def zero_from(path, size) -> int:
@@ -133,24 +196,41 @@ def zero_from(path, size) -> int:
     return 0
 
 
-def unpack_zstd(data) -> bytes:
+def unpack_zstd(data, size=None) -> bytes:
     """
     Decompress zstd frames, one after the other.
 
     :param data: The frames.
-    :raises ValueError: if one is damaged or ends too early.
+    :param size: Bytes that they are said to hold, None where nothing is said. What is far larger
+        is not unpacked.
+    :raises ValueError: if one is damaged or ends too early, or they hold more.
     """
-    pieces = []
+    pieces, left = [], -1 if size is None else size + 1
     while data:
         decompressor = zstd.ZstdDecompressor()
         try:
-            pieces.append(decompressor.decompress(data))
+            pieces.append(decompressor.decompress(data, left))
         except zstd.ZstdError as error:
             raise ValueError(str(error)) from error
+        left -= len(pieces[-1]) if size is not None else 0
+        if size is not None and left <= 0:
+            raise ValueError('its size is wrong')
         if not decompressor.eof:
             raise ValueError('its compressed data end too early')
         data = decompressor.unused_data
     return pieces[0] if len(pieces) == 1 else b''.join(pieces)
+
+
+def unpack_lz4(data, size) -> bytes:
+    """
+    Decompress an lz4 frame.
+
+    :param data: The frame.
+    :param size: Bytes that it is said to hold. Not many more are unpacked.
+    :raises RuntimeError: if it is damaged.
+    """
+    most = min(size, 256 * len(data))  # lz4 packs no tighter than that, and the room is taken
+    return lz4.frame.LZ4FrameDecompressor().decompress(data, most + 1)
 
 
 def unpack_file(path, target):
@@ -177,7 +257,9 @@ def _unpack_stream(source, out):
             if decompressor.eof:
                 decompressor, is_begun = zstd.ZstdDecompressor(), False
             try:
-                out.write(decompressor.decompress(piece))
+                out.write(decompressor.decompress(piece, BLOCK))
+                while not decompressor.eof and not decompressor.needs_input:
+                    out.write(decompressor.decompress(b'', BLOCK))
             except zstd.ZstdError as error:
                 return Damage(f'is damaged in its zstd compression ({error})')
             is_begun = True

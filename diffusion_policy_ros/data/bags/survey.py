@@ -15,15 +15,15 @@
 """Find out what one storage file of a bag really holds, by reading all of it once."""
 
 from array import array
+from copy import copy
 
 from diffusion_policy_ros.data.bags import mcap_file, ros1_file, sqlite3_file
-from diffusion_policy_ros.data.bags.stored import Damage, unpack_file
+from diffusion_policy_ros.data.bags.stored import (
+    Damage, MOST_NAMED, unpack_file, ZSTD_MAGIC)
 from diffusion_policy_ros.errors import BagError
 import numpy as np
 
-ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 LFS_MAGIC = b'version https://git-lfs.github.com/spec/'
-MOST_NAMED = 3  # damages of one file in the losses
 
 
 def check_kind(path) -> bytes:
@@ -68,6 +68,7 @@ class Survey:
         :param scratch: ``Scratch`` for decompressed files.
         :raises BagError: if the file is of no known kind, or a copy that it needs fails.
         """
+        self._path, self._scratch = path, scratch
         self._name, self._damages = path.name, []
         self._file, damage = open_stored(path, scratch)
         self._where, self._offsets = array('q'), array('q')
@@ -96,11 +97,29 @@ class Survey:
 
         :param number: Its place in the order of writing.
         """
-        return self._file.fetch(self._where[number], self._offsets[number])
+        if self._file is None:
+            self._file, _ = open_stored(self._path, self._scratch)
+        return self._file.fetch(int(self._where[number]), int(self._offsets[number]))
+
+    def part(self, numbers, scratch):
+        """
+        Return what was found of some messages; it opens the file anew, and only to fetch one.
+
+        :param numbers: Their places in the order of writing.
+        :param scratch: ``Scratch`` for its decompressed file.
+        :return: Another ``Survey``, without promises and losses, that can be sent to a process.
+        """
+        part = copy(self)
+        part._scratch, part._file, part._damages, part.promised = scratch, None, [], None
+        part.keys, part.times_ns, part._where, part._offsets = (
+            np.asarray(of_each)[numbers]
+            for of_each in (self.keys, self.times_ns, self._where, self._offsets))
+        return part
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def _scan(self, damage):
         """Note every message and every damage; the given one lies at the end."""

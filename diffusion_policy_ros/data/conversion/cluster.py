@@ -14,6 +14,10 @@
 
 """Convert bags on a Dask cluster, whose machines see the same folders under the same paths."""
 
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+import logging
+
 from diffusion_policy_ros.data.conversion.workers import attempt
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 
@@ -22,16 +26,19 @@ CONNECT_TIMEOUT_S = 20
 
 def convert_on_cluster(jobs, address):
     """
-    Convert bags on a cluster. A worker that dies costs its bag where it dies each time anew.
+    Convert bags on a cluster.
+
+    What a worker had in hand when it died is converted anew by another; a bag at which one worker
+    after the other dies is given up.
 
     :param jobs: ``{number: PieceJob}`` with absolute paths.
     :param address: Address of the scheduler, such as ``tcp://10.0.0.1:8786``.
     :return: Iterator of ``(number, PieceReport)``, or ``(number, sentence)`` of a failure.
-    :raises ConfigError: if the library is missing, or the scheduler does not answer.
+    :raises ConfigError: if the library is missing, or the scheduler does not answer, or no more.
     :raises DatasetError: if a dataset cannot be written, which ends all.
     """
     try:
-        from distributed import as_completed, Client
+        from distributed import as_completed, Client, KilledWorker
     except ImportError as error:
         raise ConfigError('a cluster needs the Python package "distributed"; install it with: '
                           'pip install "diffusion_policy_ros[cluster]"') from error
@@ -40,21 +47,49 @@ def convert_on_cluster(jobs, address):
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f'the cluster {address} does not answer: {error}. Start a scheduler '
                           'with "dask scheduler", and workers with "dask worker"') from error
-    with client:
+    with _quiet(), client:
         futures = {client.submit(attempt, job, pure=False): number
                    for number, job in jobs.items()}
+        killed = {}
         try:
-            for future in as_completed(futures, loop=client.loop):
-                yield futures[future], _outcome(future)
+            for future in as_completed(list(futures), loop=client.loop):
+                if isinstance(future.exception(), KilledWorker):
+                    killed[futures[future]] = future
+                else:
+                    yield futures[future], _outcome(future)
+            for number, future in killed.items():
+                if len(killed) > 1:  # of a bag that waited for the same workers; alone, it tells
+                    future = client.submit(attempt, jobs[number], pure=False)
+                    futures[future] = number
+                yield number, _outcome(future)
+        except CancelledError as error:  # nobody else cancels before the end
+            raise ConfigError(
+                f'the cluster {address} went away before all was converted. What was finished is '
+                'kept: start the cluster again, and then the same command') from error
         finally:
             client.cancel(list(futures))
 
 
+@contextmanager
+def _quiet():
+    """Say nothing of a connection that is lost but what is raised."""
+    logs = [logging.getLogger(name) for name in ('distributed', 'distributed.client')]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for log, level in zip(logs, levels):
+            log.setLevel(level)
+
+
 def _outcome(future):
     """Return the report of a job, or a sentence on why there is none."""
-    error = future.exception()
-    if error is None:
+    try:
         return future.result()
-    if isinstance(error, DatasetError):
-        raise error
-    return f'the cluster failed at it: {type(error).__name__}: {" ".join(str(error).split())}'
+    except (CancelledError, DatasetError):
+        raise
+    except Exception as error:
+        told = ' '.join(str(error).split())
+        return f'the cluster failed at it: {type(error).__name__}: {told}'

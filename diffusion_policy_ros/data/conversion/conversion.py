@@ -21,59 +21,67 @@ from pathlib import Path
 from diffusion_policy_ros.contract import RECORDED
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.data.conversion.cluster import convert_on_cluster
-from diffusion_policy_ros.data.conversion.part_folder import describe_bag, fingerprint, PartFolder
+from diffusion_policy_ros.data.conversion.cutting import times_outside
+from diffusion_policy_ros.data.conversion.losses import MIN_ROWS
+from diffusion_policy_ros.data.conversion.part_folder import fingerprint, PartFolder, state_of_bag
 from diffusion_policy_ros.data.conversion.piece import PieceJob
+from diffusion_policy_ros.data.conversion.stretches import conclude, divide, MOST_PARTS
 from diffusion_policy_ros.data.conversion.summary import ConversionSummary, PieceReport
 from diffusion_policy_ros.data.conversion.workers import convert_here, convert_side_by_side
-from diffusion_policy_ros.data.datasets.lerobot_format import write_json, writing
+from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
+from diffusion_policy_ros.data.datasets.frames import copy_dataset
+from diffusion_policy_ros.data.datasets.lerobot_format import RECORD_PATH, write_json, writing
 from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
-from diffusion_policy_ros.data.datasets.video import check_quality, DEFAULT_CODEC
-from diffusion_policy_ros.data.new_folder import check_new, check_outside, in_the_way
+from diffusion_policy_ros.data.datasets.video import check_quality, DEFAULT_CODEC, PICTURE_CODEC
+from diffusion_policy_ros.data.new_folder import (
+    check_new, check_outside, in_the_way, put_in_place)
 from diffusion_policy_ros.errors import BagError, ContractError, DatasetError
 from diffusion_policy_ros.machine import package_versions
 from tqdm import tqdm
 
-# Fewer rows make no movement: a piece this short between two gaps is left out.
-DEFAULT_MIN_ROWS = 8
 BAR_FORMAT = '{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
-# What was found out about the bags, beside the dataset's own files.
-SUMMARY_PATH = 'meta/conversion.json'
 
 
-def convert_bags(paths, out, *, contract=None, task=None, codec=DEFAULT_CODEC, crf=None,
-                 min_rows=DEFAULT_MIN_ROWS, cut=None, jobs=1, cluster=None, progress=True,
-                 note=None) -> ConversionSummary:
+def convert_bags(paths, out, *, to='lerobot', contract=None, task=None, codec=DEFAULT_CODEC,
+                 crf=None, min_rows=MIN_ROWS, cut=None, only_success=False, jobs=1, cluster=None,
+                 progress=True, note=None) -> ConversionSummary:
     """
-    Convert bags into a LeRobotDataset, streaming: no bag is ever held in memory.
+    Convert bags into a dataset, streaming: no bag is ever held in memory.
 
     A bag that cannot be read is skipped with a sentence, and the others are converted. Each one
     becomes a dataset in ``<out>.part``, and at the end they are joined in the order of the bags.
     A conversion that was interrupted goes on where it was when it is run again.
 
     :param paths: Bags, in the order of the episodes.
-    :param out: Folder of the dataset, which must not exist.
+    :param out: Folder or file of the dataset, which must not exist.
+    :param to: One of ``formats.FORMATS``; the others are copied from a LeRobotDataset without
+        loss, which has no name of its own.
     :param contract: ``RobotContract``; by default the one inside the bags, the same in all.
     :param task: Task sentence for all episodes; by default the one inside each bag.
-    :param codec: A key of ``video.CODECS``.
-    :param crf: Quality of the video; None takes the codec's default.
+    :param codec: A key of ``video.CODECS``, for LeRobot.
+    :param crf: Quality of the video, for LeRobot; None takes the codec's default.
     :param min_rows: Pieces with fewer rows are left out.
     :param cut: ``cutting.Cut`` of the bags into episodes; by default each bag is one.
+    :param only_success: Leave out episodes that are not tagged as a success.
     :param jobs: Processes that convert side by side; the result is the same for any number.
     :param cluster: Address of a Dask scheduler to convert on, in place of this machine.
     :param progress: Show a progress bar.
     :param note: Called with each sentence of the summary's notes as it arises.
     :return: What was made. Without any usable episode no folder is left behind.
     :raises ContractError: if no contract is known, or a bag's disagrees with it.
-    :raises ConfigError: if the cluster does not answer.
+    :raises ConfigError: if the cluster does not answer, or no more.
     :raises DatasetError: if the folder exists or lies inside a bag, the contract cannot be
         stored, or the disk cannot be written; what was converted before stays in ``<name>.part``.
     """
-    settings = {'task': task, 'codec': codec, 'crf': crf, 'min_rows': min_rows, 'cut': cut}
-    return _convert(paths, Path(out), contract, settings, note or (lambda sentence: None),
+    if to != 'lerobot':
+        codec, crf = PICTURE_CODEC, None
+    settings = {'task': task, 'codec': codec, 'crf': crf, 'min_rows': min_rows, 'cut': cut,
+                'only_success': only_success}
+    return _convert(paths, Path(out), to, contract, settings, note or (lambda sentence: None),
                     {'count': jobs, 'cluster': cluster, 'progress': progress})
 
 
-def _convert(paths, out, contract, settings, tell, how):
+def _convert(paths, out, to, contract, settings, tell, how):
     """Convert what can be opened, join it, and sum all up."""
     if in_the_way(out) == out:
         check_new(out, DatasetError)
@@ -88,17 +96,17 @@ def _convert(paths, out, contract, settings, tell, how):
         return summary
     check_storable(contract)
     check_quality(settings['codec'], settings['crf'])
-    with PartFolder(out, _manifest(usable, contract, settings)) as part:
+    with PartFolder(out, _manifest(usable, to, contract, settings)) as part:
         conversion = _Conversion(part, usable, contract, settings, tell)
         reports = conversion.run(**how)
         summary.reused = conversion.reused
         _sum_up(summary, [*unusable, *reports], contract)
-        _finish(part, out, reports, summary.to_dict())
+        _finish(part, out, to, reports, summary.to_dict(), how['progress'])
     return summary
 
 
 class _Conversion:
-    """One run over many bags."""
+    """One run over many bags, each of which is converted in one or more parts."""
 
     def __init__(self, part, paths, contract, settings, tell):
         self._part = part
@@ -106,18 +114,21 @@ class _Conversion:
         self._contract = contract.to_yaml()
         self._settings = settings
         self._tell = tell
-        self._reports = {number: report for number in range(len(paths))
+        self._fields = {bag * MOST_PARTS + number: fields for bag, path in enumerate(paths)
+                        for number, fields in enumerate(divide(path, contract, settings['cut']))}
+        self._reports = {number: report for number in self._fields
                          if (report := part.finished(number))}
-        self.reused = len(self._reports)
+        self.reused = len(paths) - len({number // MOST_PARTS for number in self._fields
+                                        if number not in self._reports})
         for report in self._reports.values():
             _tell(report, tell)
 
     def run(self, count, cluster, progress):
         """Convert what is missing, and return the reports of all bags in their order."""
         self._part.tidy(self._reports.values())
-        jobs = {number: self._job(number, path, cluster) for number, path
-                in enumerate(self._paths) if number not in self._reports}
-        with tqdm(total=len(self._paths), initial=len(self._reports), desc='converting',
+        jobs = {number: self._job(number, cluster) for number in self._fields
+                if number not in self._reports}
+        with tqdm(total=len(self._fields), initial=len(self._reports), desc='converting',
                   bar_format=BAR_FORMAT, disable=None if progress else True) as bar:
             shares = {}
 
@@ -129,21 +140,39 @@ class _Conversion:
                 self._take(number, outcome)
                 shares.pop(number, None)
                 bar.update(len(self._reports) + sum(shares.values()) - bar.n)
-        return [self._reports[number] for number in range(len(self._paths))]
+        if self._settings['cut'] is not None:
+            self._conclude()
+        return [self._reports[number] for number in self._fields]
 
-    def _job(self, number, path, cluster):
-        """Describe the conversion of one bag."""
-        bag, folder = Path(path), self._part.new_piece(number).absolute()
+    def _job(self, number, cluster):
+        """Describe the conversion of one bag or part."""
+        bag, folder = self._bag(number), self._part.new_piece(number).absolute()
         return PieceJob(bag.absolute() if cluster else bag, folder, self._contract,
-                        **self._settings)
+                        **self._settings, **self._fields[number])
+
+    def _bag(self, number):
+        """Return the path of the bag that a job belongs to."""
+        return Path(self._paths[number // MOST_PARTS])
+
+    def _conclude(self):
+        """Tell of each bag what only all parts of it tell."""
+        for bag in range(len(self._paths)):
+            reports = [self._reports[n] for n in self._fields if n // MOST_PARTS == bag]
+            for sentence in conclude(reports, self._settings['min_rows']):
+                self._tell(sentence)
+        found = sum(report.cuts or 0 for report in self._reports.values())
+        outside = times_outside(self._settings['cut'], found)
+        if outside:
+            reports[-1].notes.append(outside)
+            self._tell(outside)
 
     def _take(self, number, outcome):
         """Keep what became of a bag; one that failed is tried again by the next run."""
         if isinstance(outcome, PieceReport):
-            self._part.keep(number, outcome)
             report = outcome
+            self._part.keep(number, report)
         else:
-            report = PieceReport(str(self._paths[number]))
+            report = PieceReport(str(self._bag(number)))
             report.skip(outcome)
         self._reports[number] = report
         _tell(report, self._tell)
@@ -172,28 +201,38 @@ def _sum_up(summary, reports, contract):
         summary.count_lags(contract, reports)
 
 
-def _finish(part, out, reports, found):
+def _finish(part, out, to, reports, found, progress):
     """Join the datasets of all bags, and give the result its name; without any, clean up."""
     sources = [part.piece(report) for report in reports if report.episodes]
     if sources:
         part.tidy(reports)
-        merged = part.path / 'merged'
+        whole = sources[0]
         if len(sources) > 1:
             from diffusion_policy_ros.data.datasets.edit import merge_datasets
-            merge_datasets(sources, merged)  # linked, so that they stay until it has its name
-        else:
-            sources[0].rename(merged)
+            whole = part.path / 'merged'
+            merge_datasets(sources, whole)  # linked, so that they stay until it has its name
         with writing(out):
-            write_json(merged / SUMMARY_PATH, found)
-            merged.rename(out)
+            if to == 'lerobot':
+                write_json(whole / RECORD_PATH, found)
+            else:
+                whole = _copied(open_dataset(whole), to, part.path / 'made' / out.name, progress)
+            put_in_place(whole, out)
     part.remove()
 
 
-def _manifest(paths, contract, settings):
+def _copied(source, to, path, progress):
+    """Copy a dataset into another format; return its path."""
+    with tqdm(total=int(source.episode_ends[-1]), desc='copying',
+              disable=None if progress else True) as bar:
+        copy_dataset(source, create_dataset(path, to, like=source), progress=bar.update)
+    return path
+
+
+def _manifest(paths, to, contract, settings):
     """Return what identifies a conversion."""
     cut = settings['cut']
-    return {'bags': [describe_bag(path) for path in paths], 'settings': {
-        **settings, 'cut': None if cut is None else {
+    return {'bags': [state_of_bag(path) for path in paths], 'settings': {
+        **settings, 'to': to, 'cut': None if cut is None else {
             'text': cut.text, 'times': [list(asdict(times).values()) for times in cut.times]},
         'contract': fingerprint(contract.to_yaml()),
         'program': package_versions(('diffusion_policy_ros', 'av'))}}

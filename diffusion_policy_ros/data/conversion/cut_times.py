@@ -45,6 +45,11 @@ class Times:
     task: str = ''
     success: bool = None
 
+    @property
+    def is_absolute(self) -> bool:
+        """Tell whether the times are absolute ns."""
+        return self.start >= ABSOLUTE_FROM
+
     def start_ns(self, begin_ns) -> int:
         """Return the start, ns, of a recording that begins at ``begin_ns``."""
         return _absolute(self.start, begin_ns)
@@ -71,7 +76,7 @@ def read_times(path) -> tuple:
     if not isinstance(entries, list) or not entries:
         raise ConfigError(f'the list of times {path} holds no episode; write {EXAMPLE}')
     found = [_entry(entry, f'{path}, episode {number}') for number, entry in enumerate(entries)]
-    if len({t.start >= ABSOLUTE_FROM for t in found}) > 1:
+    if len({times.is_absolute for times in found}) > 1:
         raise ConfigError(f'{path} mixes seconds from the beginning and absolute nanoseconds; use '
                           'one of them throughout')
     found.sort(key=lambda times: times.start)

@@ -14,7 +14,6 @@
 
 """Cut a recording into episodes: by services, a marker topic, a button or a list of times."""
 
-from bisect import bisect_right
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +26,8 @@ MARKER_TYPES = ('std_msgs/msg/Bool', 'std_msgs/msg/String', 'std_msgs/msg/Empty'
 JOY = 'sensor_msgs/msg/Joy'
 EVENT_SUFFIX = '/_service_event'
 MAX_BUTTON = 999
+# Ten days after 1970: a time from here on is of a wall clock, not of a simulation.
+WALL_TIME_NS = 10**15
 # What the last part of a service's name begins with, the recorder node's among them.
 SERVICE_WORDS = {'start': ('start', 'begin'),
                  'stop': ('stop', 'end', 'save', 'finish', 'success', 'fail'),
@@ -160,29 +161,43 @@ def find_spans(messages, cut) -> list:
     return spans if start_ns is None else [*spans, Span(start_ns)]
 
 
-def time_spans(cut, begin_ns) -> list:
+def time_spans(cut, first_ns, last_ns) -> list:
     """
-    Return the episodes of a list of times.
+    Return the episodes of a list of times that belong to a recording.
 
     :param cut: A ``Cut`` of the kind ``times``.
-    :param begin_ns: When the recording begins, ns.
+    :param first_ns: Arrival of its first message, ns.
+    :param last_ns: Arrival of its last one, ns.
+    :return: List of ``Span`` in the order of time. Of absolute times, which may be those of
+        several recordings, the ones that lie in this one.
+    :raises BagError: if there is none, or absolute times are not in ns.
     """
-    return sorted((Span(t.start_ns(begin_ns), t.end_ns(begin_ns), t.task, t.success)
-                   for t in cut.times), key=lambda span: span.start_ns)
+    spans = [Span(t.start_ns(first_ns), t.end_ns(first_ns), t.task, t.success)
+             for t in cut.times]
+    if not cut.times[0].is_absolute:
+        return spans
+    start = cut.times[0].start
+    if start < WALL_TIME_NS <= first_ns:
+        raise BagError(f'it cannot be cut by {cut.text}: {start} is taken for ns, and the '
+                       f'recording begins at {first_ns} ns; write absolute times in ns')
+    found = [span for span in spans if span.start_ns <= last_ns and span.end_ns > first_ns]
+    if not found:
+        raise BagError(f'it cannot be cut by {cut.text}: none of its {len(spans)} episodes lies '
+                       f'between {first_ns} and {last_ns} ns, where its messages are')
+    return found
 
 
-def span_at(spans, tick_ns):
+def times_outside(cut, found) -> str:
     """
-    Return the episode that a tick belongs to, None outside of all.
+    Say how many episodes of a list of times no recording has; empty where there are none.
 
-    :param spans: List of ``Span`` in the order of time, which do not overlap.
-    :param tick_ns: Time of the tick, ns.
+    :param cut: The ``Cut``.
+    :param found: How many were found in all recordings.
     """
-    index = bisect_right(spans, tick_ns, key=lambda span: span.start_ns) - 1
-    if index < 0:
-        return None
-    span = spans[index]
-    return span if span.end_ns is None or tick_ns < span.end_ns else None
+    left = len(cut.times) - found
+    if cut.kind != 'times' or not cut.times[0].is_absolute or left <= 0:
+        return ''
+    return f'{left} of the {len(cut.times)} episodes of {cut.text} lie in no bag that was read'
 
 
 def _drop_last(spans):

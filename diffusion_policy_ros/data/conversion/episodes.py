@@ -16,8 +16,10 @@
 
 from collections import deque
 from dataclasses import dataclass
+import math
 
 from diffusion_policy_ros.data.bags.storage_order import SetBack
+from diffusion_policy_ros.data.conversion.header_steps import with_steps_of_headers
 from diffusion_policy_ros.data.recorded import recorded_entries
 from diffusion_policy_ros.errors import AlignmentError, BagError, DecodeError
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
@@ -29,8 +31,6 @@ import numpy as np
 MAX_CLOCK_OFFSET_NS = 60_000_000_000
 # A row may wait for the command of a time up to 1 s later, or be labelled by one from 1 s before.
 LATENESS_NS = 2_000_000_000
-# Messages of one topic overtake each other by less; beyond this the clock was set back.
-MAX_DISORDER_NS = 1_000_000_000
 # When nothing at all arrives for this long, the recording was paused.
 MAX_SILENCE_NS = 5_000_000_000
 
@@ -63,31 +63,34 @@ class Gap:
     reason: str
 
 
-def episode_rows(messages, contract):
+def episode_rows(messages, contract, begin_ns=0, end_ns=None):
     """
     Align recorded messages into rows.
 
-    Tick 0 is the first moment at which every stream had a sample; ``t_k = t_0 + round(k * 1e9 /
-    rate)``. A row holds what ``WindowBuilder.row`` gives at its tick, and the action by the
-    contract's label: ``command`` is the newest command stamped at or before tick + offset (one
-    counts if it arrived within ``max_age_ms`` of that), ``next_state`` the state one row later,
-    which drops the last row of every episode.
+    Tick 0 is the first moment at which every stream had a sample, and not before ``begin_ns``;
+    ``t_k = t_0 + round(k * 1e9 / rate)``. A row holds what ``WindowBuilder.row`` gives at its
+    tick, and the action by the contract's label: ``command`` is the newest command stamped at or
+    before tick + offset (one counts if it arrived within ``max_age_ms`` of that), ``next_state``
+    the state one row later, which drops the last row of every episode.
 
     Where a clock was set back an episode ends, and tick 0 is found anew from what follows.
 
     :param messages: Iterable of ``(topic, message, receive_ns)`` in the order of arrival, and of
         a ``SetBack`` where the recorder's clock was set back.
     :param contract: The ``RobotContract``.
+    :param begin_ns: No tick comes before, ns.
+    :param end_ns: No tick comes from then on, ns; None goes on to the end.
     :return: Iterator of ``Row`` and ``Gap`` in the order of time. Only the rows whose action is
         still to come are held in memory.
     :raises BagError: if header stamps and arrival times come from different clocks.
     """
-    assembler = _Assembler(contract)
-    for item in _with_steps_of_headers(messages, contract):
+    assembler = _Assembler(contract, begin_ns, end_ns)
+    for item in with_steps_of_headers(messages, contract):
         if isinstance(item, SetBack):
             yield from assembler.finish()
-            yield Gap(item.before_ns, item.reason)
-            assembler = _Assembler(contract)
+            if begin_ns <= item.before_ns and (end_ns is None or item.before_ns < end_ns):
+                yield Gap(item.before_ns, item.reason)
+            assembler = _Assembler(contract, begin_ns, end_ns)
             continue
         topic, message, receive_ns = item
         yield from assembler.advance(receive_ns)
@@ -95,60 +98,25 @@ def episode_rows(messages, contract):
     yield from assembler.finish()
 
 
-def _with_steps_of_headers(messages, contract):
-    """Add a ``SetBack`` wherever the clock that stamps a topic's headers was set back."""
-    stamped = {e.topic: e for e in recorded_entries(contract) if e.stamp == 'header'}
-    newest, behind = {}, set()
-    for item in messages:
-        step = None if isinstance(item, SetBack) or item[0] not in stamped else _step_of_header(
-            newest, behind, stamped[item[0]], item)
-        if step:
-            yield step
-        if step or isinstance(item, SetBack):
-            newest, behind = {}, set()
-        yield item
-
-
-def _step_of_header(newest, behind, entry, item):
-    """
-    Return the ``SetBack`` that a message's header shows, None where it shows none.
-
-    :param newest: ``{topic: newest stamp, ns}``, which is kept up to date.
-    :param behind: Topics whose last message was stamped far behind. One such message is a slip
-        of its driver, which no row samples; two in succession are a clock that was set back.
-    """
-    topic, message, receive_ns = item
-    try:
-        stamp_ns = sample_stamp_ns(message, entry, receive_ns)
-    except DecodeError:
-        return None  # refused with its reason when a row samples it
-    before_ns = newest.setdefault(topic, stamp_ns)
-    if stamp_ns >= before_ns - MAX_DISORDER_NS:
-        newest[topic] = max(before_ns, stamp_ns)
-        behind.discard(topic)
-    elif topic in behind:
-        return SetBack(topic, before_ns, stamp_ns)
-    else:
-        behind.add(topic)
-    return None
-
-
 class _Assembler:
     """Builds rows while messages come in."""
 
-    def __init__(self, contract):
+    def __init__(self, contract, begin_ns, end_ns):
         self._contract = contract
+        self._begin_ns = begin_ns
+        self._end_ns = math.inf if end_ns is None else end_ns
         self._builder = WindowBuilder(contract, 1, LATENESS_NS)
         self._waiting = {entry: None for entry in recorded_entries(contract)}
-        self._prompt = [entry for entry in self._waiting if not _may_be_held(entry)]
-        self._first_stamps = []
+        self._prompt = [entry for entry in self._waiting if not may_be_held(entry)]
+        self._far = {}  # {entry: how far the stamp of its first message lies back, ns}
+        self._first_stamps = [begin_ns]
         self._start_ns = None
         self._index = 0
         self._first_receive_ns = self._last_receive_ns = 0
         self._observed = deque()  # of Row without action, or Gap
         self._in_gap = False
         self._needs_next = any(a.label == 'next_state' for a in contract.actions)
-        self._command_lag_ns = max(map(_command_lag_ns, contract.actions))
+        self._command_lag_ns = max(map(command_lag_ns, contract.actions))
 
     def push(self, topic, message, receive_ns):
         """Take in one message."""
@@ -160,7 +128,7 @@ class _Assembler:
 
     def advance(self, until_ns):
         """Yield the rows that no message arriving at ``until_ns`` or later can change."""
-        while self._start_ns is not None:
+        while self._has_tick(self._end_ns):
             tick_ns = self._tick_ns
             if tick_ns + self._contract.settle_ns >= until_ns:
                 break
@@ -173,14 +141,22 @@ class _Assembler:
     def finish(self):
         """Yield the remaining rows: to the last arrival, or as far as all streams' stamps go."""
         if self._waiting:
-            missing = dict.fromkeys(entry.topic for entry in self._waiting)
-            yield Gap(self._first_receive_ns, f'no message on {", ".join(missing)}')
+            yield Gap(self._since_ns, self._why_waiting())
         last_ns = max(self._last_receive_ns, self._reached_ns())
-        while self._start_ns is not None and self._tick_ns <= last_ns:
+        while self._has_tick(min(self._end_ns, last_ns + 1)):
             self._observed.append(self._observe(self._tick_ns))
             self._index += 1
         end_ns = last_ns + self._command_lag_ns + self._contract.period_ns + 1
         yield from self._complete(end_ns)
+
+    def _has_tick(self, end_ns):
+        """Tell whether the next tick comes before some time."""
+        return self._start_ns is not None and self._tick_ns < end_ns
+
+    @property
+    def _since_ns(self):
+        """Return since when rows are wanted, ns."""
+        return max(self._begin_ns, self._first_receive_ns)
 
     @property
     def _tick_ns(self):
@@ -190,16 +166,42 @@ class _Assembler:
     def _wait_for_first(self, topic, message, receive_ns):
         """Fix tick 0 once every stream has a sample."""
         for entry in [e for e in self._waiting if e.topic == topic]:
-            del self._waiting[entry]
             try:
                 stamp_ns = sample_stamp_ns(message, entry, receive_ns)
             except DecodeError:
                 stamp_ns = receive_ns  # refused with its reason when the first row samples it
-            if not _may_be_held(entry):
-                _check_clock(topic, stamp_ns, receive_ns)
+            if self._is_far(entry, receive_ns - stamp_ns):
+                continue
+            del self._waiting[entry]
             self._first_stamps.append(stamp_ns - getattr(entry, 'offset_ns', 0))
         if not self._waiting:
             self._start_ns = max(self._first_stamps)
+            if self._start_ns - self._since_ns > self._contract.period_ns:
+                self._observed.append(Gap(self._since_ns, f'no message on {topic} until then'))
+
+    def _is_far(self, entry, back_ns):
+        """
+        Tell whether a topic's first header is of another time; refuse one that stays so.
+
+        One such message may be an old command that its publisher keeps for those who come late.
+        """
+        if may_be_held(entry) or back_ns <= MAX_CLOCK_OFFSET_NS:
+            return False
+        if entry in self._far:
+            raise BagError(f'topic {entry.topic!r}: the first headers are stamped '
+                           f'{back_ns / 1e9:.0f} s before their arrival; the bag mixes two '
+                           'clocks. Record simulation with use_sim_time, or write "stamp: '
+                           'receive" in the contract')
+        self._far[entry] = back_ns
+        return True
+
+    def _why_waiting(self):
+        """Say what there is no sample of."""
+        missing = dict.fromkeys(entry.topic for entry in self._waiting if entry not in self._far)
+        reasons = [f'no message on {", ".join(missing)}'] if missing else []
+        return '; '.join(reasons + [
+            f'the only message on {entry.topic} is stamped {self._far[entry] / 1e9:.0f} s before '
+            'its arrival' for entry in self._waiting if entry in self._far])
 
     def _reached_ns(self):
         """Return the newest tick for which every stream that may not be held has a stamp."""
@@ -258,26 +260,25 @@ class _Assembler:
         return Row(row.tick_ns, {**row.values, ACTION_KEY: np.concatenate(parts)}, ages_ns)
 
 
-def _command_lag_ns(output):
-    """Return how long after its tick a row's command may still arrive, ns."""
+def command_lag_ns(output):
+    """
+    Return how long after its tick a row's command may still arrive, ns.
+
+    :param output: ``ActionOutput`` of the contract.
+    """
     if output.label == 'next_state':
         return 0
     late_ns = 0 if output.stamp == 'receive' else output.max_age_ns
     return max(0, output.offset_ns + late_ns)
 
 
-def _may_be_held(entry):
-    """Tell whether a stream's sample stays good however old it is."""
+def may_be_held(entry):
+    """
+    Tell whether a stream's sample stays good however old it is.
+
+    :param entry: ``ObservationStream`` or ``ActionOutput`` of the contract.
+    """
     return getattr(entry, 'on_stale', 'stop') == 'hold'
-
-
-def _check_clock(topic, stamp_ns, receive_ns):
-    """Refuse stamps of another clock, which no tick could ever meet."""
-    if receive_ns - stamp_ns > MAX_CLOCK_OFFSET_NS:
-        raise BagError(f'topic {topic!r}: the first header is stamped '
-                       f'{(receive_ns - stamp_ns) / 1e9:.0f} s before its arrival; the bag mixes '
-                       'two clocks. Record simulation with use_sim_time, or write "stamp: '
-                       'receive" in the contract')
 
 
 def _state_entries(state, output, contract):

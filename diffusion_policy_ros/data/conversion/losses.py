@@ -14,6 +14,9 @@
 
 """How much of a recording gave no rows, and why."""
 
+# Fewer rows make no movement: a piece this short between two gaps is left out.
+MIN_ROWS = 8
+
 
 class Losses:
     """The gaps of one bag, each as long as it lasted."""
@@ -21,6 +24,8 @@ class Losses:
     def __init__(self):
         """Begin without any."""
         self._gap = None
+        self._head = []  # of (duration in s, Gap) before the first row
+        self._has_rows = False
         self._since_last_row = []  # of (duration in s, Gap)
         self._longest = []  # the longest of those before, if there is one
 
@@ -34,16 +39,21 @@ class Losses:
         self._close(now_ns)
         self._gap = gap
 
-    def end(self, tick_ns) -> None:
+    def end(self, tick_ns) -> float:
         """
         Note that there is a row.
 
         :param tick_ns: Time of the row, ns.
+        :return: For how long there was none, s.
         """
         self._close(tick_ns)
+        if not self._has_rows:
+            self._has_rows, self._head = True, list(self._since_last_row)
+        lost_s = self.tail_s
         if self._since_last_row:
-            self._longest = [self._worst()]
+            self._longest = [max(self._longest + self._since_last_row, key=_duration)]
             self._since_last_row = []
+        return lost_s
 
     def finish(self, last_ns) -> None:
         """
@@ -56,17 +66,27 @@ class Losses:
     @property
     def reason(self) -> str:
         """Return when the longest gap began, and why; empty without any."""
-        return place(self._worst()[1]) if self._longest or self._since_last_row else ''
+        return _why(self._longest + self._since_last_row)
+
+    @property
+    def head_s(self) -> float:
+        """Return for how long there was no row at the beginning, s."""
+        return _sum(self._head)
+
+    @property
+    def head_reason(self) -> str:
+        """Return when the longest gap before the first row began, and why."""
+        return _why(self._head)
 
     @property
     def tail_s(self) -> float:
         """Return for how long there was no row at the end, s."""
-        return sum(duration_s for duration_s, _ in self._since_last_row)
+        return _sum(self._since_last_row)
 
     @property
     def tail_reason(self) -> str:
         """Return when the longest gap since the last row began, and why."""
-        return place(max(self._since_last_row, key=_duration)[1])
+        return _why(self._since_last_row)
 
     def _close(self, now_ns):
         """Keep the gap that is open; one that a clock was set back in lasted no time."""
@@ -74,10 +94,6 @@ class Losses:
             duration_s = max(0, now_ns - self._gap.tick_ns) / 1e9
             self._since_last_row.append((duration_s, self._gap))
         self._gap = None
-
-    def _worst(self):
-        """Return the longest gap with its duration."""
-        return max(self._longest + self._since_last_row, key=_duration)
 
 
 def place(gap) -> str:
@@ -87,6 +103,16 @@ def place(gap) -> str:
     :param gap: The ``Gap``.
     """
     return f'at {gap.tick_ns / 1e9:.3f} s: {gap.reason}'
+
+
+def _sum(losses):
+    """Return how long losses lasted together, s."""
+    return sum(duration_s for duration_s, _ in losses)
+
+
+def _why(losses):
+    """Return when the longest loss began, and why; empty without any."""
+    return place(max(losses, key=_duration)[1]) if losses else ''
 
 
 def _duration(loss):

@@ -22,11 +22,11 @@ import json
 import os
 from pathlib import Path
 import shutil
-from uuid import uuid4
 
 from diffusion_policy_ros.data.conversion.summary import PieceReport
-from diffusion_policy_ros.data.datasets.lerobot_format import write_json, writing
-from diffusion_policy_ros.data.new_folder import check_new, in_the_way, unfinished_path
+from diffusion_policy_ros.data.datasets.lerobot_format import writing
+from diffusion_policy_ros.data.new_folder import (
+    check_new, in_the_way, put_in_place, unfinished_path)
 from diffusion_policy_ros.errors import DatasetError
 
 MANIFEST = 'manifest.json'
@@ -53,7 +53,6 @@ class PartFolder:
             still under way, or if the disk cannot be written.
         """
         self.path = unfinished_path(out)
-        self._lock = None
         stored = self._stored(out)
         if stored is not None and stored != manifest:
             raise DatasetError(
@@ -65,7 +64,7 @@ class PartFolder:
             self._lock = open(self.path / LOCK, 'w', encoding='utf-8')
             self._take_lock()
             if stored is None:
-                write_json(self.path / MANIFEST, manifest)
+                _write(self.path / MANIFEST, manifest)
 
     def finished(self, number):
         """
@@ -83,11 +82,11 @@ class PartFolder:
 
     def new_piece(self, number) -> Path:
         """
-        Return a folder, which does not exist yet, to convert a bag into.
+        Return the folder to convert a bag into; each attempt adds a word to its name.
 
         :param number: Number of the bag, from 0.
         """
-        return self.path / PIECES / f'{number:06d}.{uuid4().hex[:8]}'
+        return self.path / PIECES / f'{number:06d}'
 
     def piece(self, report) -> Path:
         """
@@ -101,6 +100,8 @@ class PartFolder:
         """
         Note that a piece is finished, so that no later run converts it again.
 
+        One that failed is tried again: a disk that did not answer may do so then.
+
         :param number: Number of the bag, from 0.
         :param report: Its ``PieceReport``.
         :raises DatasetError: if the piece is not there, or the disk cannot be written.
@@ -110,8 +111,9 @@ class PartFolder:
                 raise DatasetError(f'{self.piece(report) / name} is not here, though it was '
                                    'written; the machines of a cluster must share the folder of '
                                    '--out under one path')
-        with writing(self.path):
-            write_json(self._report_path(number), asdict(report))
+        if not report.skipped:
+            with writing(self.path):
+                _write(self._report_path(number), asdict(report))
 
     def tidy(self, reports) -> None:
         """
@@ -123,8 +125,9 @@ class PartFolder:
         for path in (self.path / PIECES).iterdir():
             if path.is_dir() and path.name not in known:
                 shutil.rmtree(path, ignore_errors=True)
-        for path in self.path.glob('merged*'):
-            shutil.rmtree(path, ignore_errors=True)
+        for path in self.path.iterdir():
+            if path.is_dir() and path.name != PIECES:
+                shutil.rmtree(path, ignore_errors=True)
 
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
@@ -168,7 +171,14 @@ class PartFolder:
         return self.path / PIECES / f'{number:06d}.json'
 
 
-def describe_bag(path) -> dict:
+def _write(path, content):
+    """Write a JSON file that a loss of power leaves whole, or leaves out."""
+    fresh = path.with_name(f'{path.name}.tmp')
+    fresh.write_text(json.dumps(content, indent=4), encoding='utf-8')
+    put_in_place(fresh, path)
+
+
+def state_of_bag(path) -> dict:
     """
     Return what tells whether a bag is still the same: path, bytes and newest change.
 

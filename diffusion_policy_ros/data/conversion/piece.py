@@ -18,31 +18,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.data.bags.bag_reader import open_bag
+from diffusion_policy_ros.data.bags.bag_reader import Bag, open_bag
 from diffusion_policy_ros.data.bags.storage_order import SetBack
 from diffusion_policy_ros.data.conversion.cut_times import parse_success
-from diffusion_policy_ros.data.conversion.cutting import (
-    Cut, find_spans, mark_topics, Span, span_at, time_spans)
+from diffusion_policy_ros.data.conversion.cutting import Cut, Span
 from diffusion_policy_ros.data.conversion.distribution import Distribution
 from diffusion_policy_ros.data.conversion.episodes import episode_rows, Gap
 from diffusion_policy_ros.data.conversion.lag import LagEstimator
 from diffusion_policy_ros.data.conversion.losses import Losses, place
-from diffusion_policy_ros.data.conversion.service_events import understand_service_events
-from diffusion_policy_ros.data.conversion.stamp_offsets import StampWatch
+from diffusion_policy_ros.data.conversion.stamp_offsets import OffsetWatch
+from diffusion_policy_ros.data.conversion.stretches import find_episodes, stretch_of
 from diffusion_policy_ros.data.conversion.summary import PieceReport
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.data.recorded import recorded_topics
-from diffusion_policy_ros.errors import BagError, DatasetError, DiffusionPolicyError
+from diffusion_policy_ros.errors import DatasetError, DiffusionPolicyError
 
-# A bag that goes on for at least this long after its last row is worth a warning.
+# A bag without rows for at least this long at one of its ends is worth a warning.
 MIN_LOSS_S = 1.0
-WHOLE = (Span(0),)  # what a bag that is not cut consists of
+WHOLE = (Span(0),)  # the episodes of a bag that is not cut
 
 
 @dataclass(frozen=True)
 class PieceJob:
     """
-    One bag to convert; plain values, so that another process can do it.
+    One bag to convert, or a part of it; plain values, so that another process can do it.
 
     :ivar bag: Its path.
     :ivar folder: Folder to create for its dataset.
@@ -52,6 +51,10 @@ class PieceJob:
     :ivar crf: Their quality, None for the codec's default.
     :ivar min_rows: Pieces with fewer rows are left out.
     :ivar cut: ``Cut``, None to leave the bag in one.
+    :ivar only_success: Leave out episodes that are not tagged as a success.
+    :ivar part: ``Bag`` of the messages to convert, None for those of the whole bag.
+    :ivar spans: The episodes to convert, where they were found already.
+    :ivar losses: What is known of the bag's losses, one sentence each.
     """
 
     bag: Path
@@ -62,11 +65,15 @@ class PieceJob:
     crf: int = None
     min_rows: int = 1
     cut: Cut = None
+    only_success: bool = False
+    part: Bag = None
+    spans: tuple = None
+    losses: tuple = ()
 
 
 def convert_piece(job, on_share=None) -> PieceReport:
     """
-    Convert one bag.
+    Convert one bag or part.
 
     A bag that cannot be read is skipped with a sentence.
 
@@ -88,7 +95,7 @@ def convert_piece(job, on_share=None) -> PieceReport:
 
 
 class _Piece:
-    """The conversion of one bag."""
+    """The conversion of one bag or part."""
 
     def __init__(self, job, contract, writer, report, on_share):
         self._job = job
@@ -98,79 +105,101 @@ class _Piece:
         self._on_share = on_share
         self._topics = recorded_topics(contract)
         self._ages, self._pending_ages = self._no_ages(), self._no_ages()
-        self._stamps = StampWatch(self._topics)
+        self._stamps = OffsetWatch(self._topics)
         self._lags = LagEstimator(contract)
-        self._short_pieces = []  # rows of each piece that was left out
-        self._spans, self._span, self._saved_spans = WHOLE, None, set()
-        self._last_ns = 0
+        self._losses, self._short_pieces = Losses(), []  # rows of each piece that was left out
+        self._ended = ''  # what is to be said of the episode before a gap, once that is over
+        self._span, self._number, self._last_ns = None, 0, 0
 
     def convert(self):
         """Convert the bag, or say why it is skipped."""
         try:
-            with open_bag(self._job.bag) as bag:
+            with self._job.part or open_bag(self._job.bag) as bag:
                 self._task = self._job.task or bag.custom_data.get('task') \
                     or f'{self._contract.robot} task'
                 self._success = parse_success(bag.custom_data.get('outcome'))
-                self._find_spans(bag)
-                losses = self._add_rows(bag)
-                self._report.losses = bag.losses  # known once all is read
+                for span in self._wanted(self._find_spans(bag)):
+                    self._span = span
+                    self._convert_span(bag)
+                # Known once all is read.
+                if self._job.part is None:
+                    self._report.losses = bag.losses
+                else:
+                    self._report.losses = list(self._job.losses)
+                    self._report.undecoded = bag.undecoded
         except DatasetError:
             raise  # no fault of the bag: the next one could not be written either
         except DiffusionPolicyError as error:
             self._discard()
             self._report.skip(error, 'broken off' if self._report.episodes else 'skipped')
-        else:
-            self._tell_losses(losses)
         self._report.ages = {topic: ages.to_dict() for topic, ages in self._ages.items()}
         self._report.stamps = {t: s.to_dict() for t, s in self._stamps.topics.items()}
         self._report.lags = self._lags.to_dict()
 
     def _find_spans(self, bag):
-        """Read where the bag is to be cut."""
-        cut = self._job.cut
-        if cut is None:
-            return
-        if cut.kind == 'times':
-            first = next(self._refusing_set_back(bag.messages(self._topics)))
-            self._spans = time_spans(cut, first[2])
-        else:
-            wanted = mark_topics(cut, {topic: kind for topic, (kind, _) in bag.topics.items()})
-            if cut.kind == 'services':
-                understand_service_events(bag, wanted)
-            self._spans = find_spans(self._refusing_set_back(bag.messages(wanted)), cut)
-        self._report.cuts = len(self._spans)
-        self._report.dropped = sum(span.dropped for span in self._spans)
+        """Return the episodes of the bag."""
+        job = self._job
+        if job.cut is None:
+            return WHOLE
+        spans = find_episodes(bag, self._contract, job.cut) if job.spans is None else job.spans
+        self._report.cuts = len(spans)
+        self._report.dropped = sum(span.dropped for span in spans)
+        return spans
 
-    def _refusing_set_back(self, messages):
-        """Pass messages on, unless a mark could belong to either side of a clock that was set."""
-        for item in messages:
-            if self._job.cut and isinstance(item, SetBack):
-                raise BagError(f'{item.reason}, so that nobody can tell which episodes '
-                               f'{self._job.cut.text} means; convert this bag without --cut')
-            yield item
+    def _wanted(self, spans):
+        """Leave out what the demonstrator discarded, or what must be a success and is none."""
+        report, wanted = self._report, []
+        for span in spans:
+            success = self._success_of(span)
+            if span.dropped:
+                continue
+            if self._job.only_success and not success:
+                report.failed += success is False
+                report.untagged += success is None
+                continue
+            wanted.append(span)
+        if report.untagged:
+            report.say(f'{report.untagged} of {len(spans)} episodes left out for want of a '
+                       'success tag')
+        return wanted
+
+    def _success_of(self, span):
+        """Return whether an episode succeeded, None where nobody said."""
+        return self._success if span.success is None else span.success
+
+    def _convert_span(self, bag):
+        """Convert one episode of a cut, or all of a bag that is not cut."""
+        saved = len(self._report.episodes)
+        self._losses, self._short_pieces = Losses(), []
+        try:
+            self._add_rows(bag)
+        except DatasetError:
+            raise
+        except DiffusionPolicyError as error:
+            if self._job.cut is None:
+                raise
+            self._discard()
+            self._ended = ''
+            self._report.skipped = True
+            self._report.say(f'{self._name} is broken off: {error}')
+        else:
+            self._tell_losses(is_used=len(self._report.episodes) > saved)
 
     def _add_rows(self, bag):
-        """Write the rows of a bag, ending an episode at each gap and cut; return ``Losses``."""
-        last, losses = None, Losses()
-        for event in episode_rows(self._messages(bag), self._contract):
+        """Write the rows of an episode, which ends at each gap."""
+        span, has_rows = self._span, False
+        for event in episode_rows(self._messages(bag), self._contract, span.start_ns, span.end_ns):
             if isinstance(event, Gap):
                 self._end_piece(event)
-                losses.begin(event, self._last_ns)
+                self._losses.begin(event, self._last_ns)
                 continue
-            losses.end(event.tick_ns)
-            span = span_at(self._spans, event.tick_ns)
-            if span is not self._span:
-                self._end_piece()
-                self._span = span
-            if span is None or span.dropped:
-                self._report.outside_rows += 1
-                continue
-            self._report.splits += span is last and not self._writer.pending_rows
-            last = span
+            self._say_ended(self._losses.end(event.tick_ns))
+            self._report.splits += has_rows and not self._writer.pending_rows
+            has_rows = True
             self._add_row(event)
         self._end_piece()
-        losses.finish(self._last_ns)
-        return losses
+        self._losses.finish(min(self._last_ns, span.end_ns or self._last_ns))
+        self._say_ended(self._losses.tail_s)
 
     def _add_row(self, row):
         """Write one row, and count it until it is known whether it is kept."""
@@ -182,17 +211,20 @@ class _Piece:
             self._first_ns = row.tick_ns
 
     def _messages(self, bag):
-        """Read the bag's messages while others watch."""
+        """Read the messages of an episode while others watch."""
+        stretch = None if self._job.cut is None else stretch_of(
+            self._contract, self._span.start_ns, self._span.end_ns)
         promised = max(1, bag.promised_count(self._topics))
-        messages = self._refusing_set_back(bag.messages(self._topics))
-        for number, item in enumerate(messages, start=1):
+        for item in bag.messages(self._topics, stretch):
             if isinstance(item, SetBack):
                 self._stamps.clock_was_set()
             else:
-                self._stamps.see(*item)
                 self._last_ns = item[2]
-            if self._on_share and number % max(1, promised // 100) == 0:
-                self._on_share(number / promised)
+                if stretch is None or stretch.owns(item[2]):
+                    self._stamps.see(*item)
+            self._number += 1
+            if self._on_share and self._number % max(1, promised // 100) == 0:
+                self._on_share(min(1.0, self._number / promised))
             yield item
 
     def _end_piece(self, gap=None):
@@ -202,21 +234,27 @@ class _Piece:
         if rows >= self._job.min_rows:
             self._save(rows)
             if gap:
-                self._report.say(f'episode of {rows} rows ends{why}')
+                self._ended = f'episode of {rows} rows ends{why}'
         elif rows:
             self._discard()
             if not self._short_pieces:
                 self._report.say(f'{rows} rows left out, fewer than {self._job.min_rows}{why}')
             self._short_pieces.append(rows)
 
+    def _say_ended(self, lost_s):
+        """Say that an episode ended at a gap, and how long that was."""
+        if self._ended:
+            lost = f'; {lost_s:.1f} s gave no rows' if lost_s > 0 else ''
+            self._report.say(self._ended + lost)
+            self._ended = ''
+
     def _save(self, rows):
         """Save the rows in flight, and count them."""
         task = self._span.task or self._task
-        success = self._success if self._span.success is None else self._span.success
         self._writer.save_episode(task)
         self._report.episodes.append(
-            {'rows': rows, 'task': task, 'success': success, 'start_ns': self._first_ns})
-        self._saved_spans.add(self._span)
+            {'rows': rows, 'task': task, 'success': self._success_of(self._span),
+             'start_ns': self._first_ns})
         for topic, ages in self._pending_ages.items():
             self._ages[topic].merge(ages)
         self._lags.end(is_kept=True)
@@ -232,19 +270,29 @@ class _Piece:
         """Return distributions without values."""
         return {topic: Distribution() for topic in self._topics}
 
-    def _tell_losses(self, losses):
-        """Say what of the bag is not in the dataset."""
-        report, short = self._report, self._short_pieces
+    @property
+    def _name(self):
+        """Name the episode of a cut."""
+        return f'the episode that begins at {self._span.start_ns / 1e9:.3f} s'
+
+    def _tell_losses(self, is_used):
+        """Say what of the messages is not in the dataset."""
+        report, losses, short = self._report, self._losses, self._short_pieces
+        is_cut = self._job.cut is not None
         if len(short) > 1:
             report.say(f'{len(short)} such pieces in all, with {sum(short)} rows')
-        if not report.episodes:
-            none = 'the cut found no episode in it' if not self._spans else \
-                f'no stretch of at least {self._job.min_rows} rows'
-            report.skip('; '.join(filter(None, [none, losses.reason])))
+        if not is_used:
+            none = f'no stretch of at least {self._job.min_rows} rows'
+            reason = '; '.join(filter(None, [none, losses.reason]))
+            if is_cut:
+                report.say(f'{self._name} gave no rows: {reason}')
+            else:
+                report.skip(reason)
             return
-        for span in self._spans:
-            if not span.dropped and span not in self._saved_spans:
-                report.say(f'the episode that begins at {span.start_ns / 1e9:.3f} s gave no rows')
-        if losses.tail_s >= MIN_LOSS_S:
-            report.warnings.append(f'{report.bag}: nothing could be used of its last '
-                                   f'{losses.tail_s:.1f} s; {losses.tail_reason}')
+        of = f' of {self._name}' if is_cut else ''
+        for end, lost_s, reason in (('first', losses.head_s, losses.head_reason),
+                                    ('last', losses.tail_s, losses.tail_reason)):
+            if lost_s >= MIN_LOSS_S:
+                report.warnings.append(
+                    f'{report.bag}: nothing could be used of {"the" if is_cut else "its"} {end} '
+                    f'{lost_s:.1f} s{of}; {reason}')

@@ -65,13 +65,4 @@ def understand_service_events(bag, topics) -> None:
     :param bag: An open ``Bag``.
     :param topics: Topics of such events. One whose definition cannot be found stays unknown.
     """
-    learned = bag._definitions  # the bag's own types, where these belong
-    for channel in bag._files.channels():
-        if channel.topic not in topics or channel.type in learned.store.fielddefs:
-            continue
-        definition = channel.definition or COMMON.get(channel.type, '')
-        try:
-            learned.store.register(event_types(channel.type, definition))
-        except Exception:  # a parser of foreign text may raise anything; reading then tells
-            continue
-        learned._problems.pop(channel.type, None)
+    bag.learn(topics, lambda kind, text: event_types(kind, text or COMMON.get(kind, '')))

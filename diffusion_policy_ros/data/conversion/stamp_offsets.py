@@ -24,6 +24,8 @@ from diffusion_policy_ros.messages import nanoseconds
 # Over less time, the jitter of single messages looks like drift.
 MIN_DRIFT_S = 5.0
 MIN_DRIFT_COUNT = 20
+# From one message to the next, the offset of a clock that was not set changes by less.
+MAX_STEP_NS = 1_000_000_000
 
 
 @dataclass
@@ -42,6 +44,7 @@ class StampOffsets:
     # Sums about the means of each stretch: a clock that was set, or another bag, begins a new one.
     _sums: list = field(default_factory=lambda: [0.0, 0.0, 0.0])
     _line: list = field(default_factory=list)  # count, mean time, mean offset, three sums, first
+    _last_ns: int = 0  # the newest offset
 
     def add(self, stamp_ns, receive_ns) -> None:
         """
@@ -55,6 +58,9 @@ class StampOffsets:
             return
         offset_ns = stamp_ns - receive_ns
         self.offsets.add(offset_ns)
+        if abs(offset_ns - self._last_ns) > MAX_STEP_NS:
+            self.begin()
+        self._last_ns = offset_ns
         if not self._line:
             self._line = [0, 0.0, 0.0, 0.0, 0.0, 0.0, receive_ns, offset_ns]
         line = self._line
@@ -144,7 +150,7 @@ class StampOffsets:
                    stored['span_s'], list(stored['sums']))
 
 
-class StampWatch:
+class OffsetWatch:
     """
     Watches the headers of a contract's topics go by.
 

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from diffusion_policy_ros.data.conversion.distribution import Distribution
 from diffusion_policy_ros.data.conversion.lag import LagEstimator
 from diffusion_policy_ros.data.conversion.stamp_offsets import StampOffsets
+from diffusion_policy_ros.data.datasets.conversion_record import count_outcomes
 
 
 @dataclass(kw_only=True)
@@ -29,16 +30,18 @@ class Counts:
     :ivar splits: Gaps inside episodes, with rows on both sides.
     :ivar cuts: Episodes that the cut found, None without a cut.
     :ivar dropped: Episodes that the demonstrator had discarded.
-    :ivar outside_rows: Rows that lay outside of all episodes, or in discarded ones.
+    :ivar failed: Episodes left out because they are tagged as a failure.
+    :ivar untagged: Episodes left out because nobody tagged them.
     :ivar losses: What bags had lost before the conversion, one sentence each.
     :ivar notes: One sentence per skipped bag, split, dropped piece and whatever else is left out.
-    :ivar warnings: One sentence where the end gave no rows.
+    :ivar warnings: One sentence where a beginning or an end gave no rows.
     """
 
     splits: int = 0
     cuts: int = None
     dropped: int = 0
-    outside_rows: int = 0
+    failed: int = 0
+    untagged: int = 0
     losses: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     warnings: list = field(default_factory=list)
@@ -53,7 +56,8 @@ class Counts:
         if other.cuts is not None:
             self.cuts = (self.cuts or 0) + other.cuts
         self.dropped += other.dropped
-        self.outside_rows += other.outside_rows
+        self.failed += other.failed
+        self.untagged += other.untagged
         self.losses += other.losses
         self.notes += other.notes
         self.warnings += other.warnings
@@ -69,6 +73,7 @@ class PieceReport(Counts):
     :ivar files: ``{path in that folder: bytes}``.
     :ivar skipped: It gave no episode, or broke off.
     :ivar episodes: ``{rows, task, success, start_ns}`` of each.
+    :ivar undecoded: ``Bag.undecoded`` of a part of a bag; it is no part of the losses yet.
     :ivar ages: ``{topic: Distribution.to_dict()}`` of the rows in the dataset.
     :ivar stamps: ``{topic: StampOffsets.to_dict()}`` of all messages.
     :ivar lags: ``LagEstimator.to_dict()``.
@@ -79,6 +84,7 @@ class PieceReport(Counts):
     files: dict = field(default_factory=dict)
     skipped: bool = False
     episodes: list = field(default_factory=list)
+    undecoded: dict = field(default_factory=dict)
     ages: dict = field(default_factory=dict)
     stamps: dict = field(default_factory=dict)
     lags: dict = field(default_factory=dict)
@@ -170,8 +176,8 @@ class ConversionSummary(Counts):
         return {
             'bags': self.bags, 'skipped': self.skipped, 'episodes': self.episodes,
             'rows': self.rows, 'splits': self.splits, 'cuts': self.cuts, 'dropped': self.dropped,
-            'outside_rows': self.outside_rows, 'losses': self.losses, 'notes': self.notes,
-            'warnings': self.warnings,
+            'failed': self.failed, 'untagged': self.untagged,
+            'losses': self.losses, 'notes': self.notes, 'warnings': self.warnings,
             'ages': {topic: {'median_ms': median, 'p95_ms': p95}
                      for topic, (median, p95) in self.age_table().items()},
             'header_minus_receive': {t: s.figures() for t, s in self.stamps.items()},
@@ -184,10 +190,11 @@ class ConversionSummary(Counts):
         told = []
         if self.cuts is not None:
             told.append(f'  cut: {self.cuts} episodes found, {self.dropped} of them discarded by '
-                        f'the demonstrator; {self.outside_rows} rows outside left out')
-        said = [e['success'] for e in self.episode_list if e['success'] is not None]
-        if said:
-            told.append(f'  {sum(said)} of {len(said)} judged episodes succeeded')
+                        'the demonstrator')
+        if self.failed or self.untagged:
+            told.append(f'  only successes: left out {self.failed} episodes tagged as failure and '
+                        f'{self.untagged} without a tag')
+        told.append(f'  outcomes: {count_outcomes(self.episode_list)}')
         for topic, (median_ms, p95_ms) in self.age_table().items():
             told.append(f'  {topic}: age median {median_ms:.1f} ms, 95th percentile '
                         f'{p95_ms:.1f} ms')

@@ -14,13 +14,16 @@
 
 """Convert bags one after the other, or side by side on several processes of this machine."""
 
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from pathlib import Path
 import signal
+from uuid import uuid4
 
-from diffusion_policy_ros.data.conversion.part_folder import describe_bag
+from diffusion_policy_ros.data.conversion.part_folder import state_of_bag
 from diffusion_policy_ros.data.conversion.piece import convert_piece
+from diffusion_policy_ros.data.conversion.stretches import most_parts
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.machine import usable_cores
 
@@ -31,14 +34,16 @@ BYTES_PER_JOB = 20_000_000
 END_TIMEOUT_S = 10.0
 
 
-def default_jobs(bags) -> int:
+def default_jobs(bags, cut=None) -> int:
     """
     Return on how many processes bags are best converted here.
 
     :param bags: Their paths.
+    :param cut: The ``Cut`` that divides them, None where they are not cut.
     """
-    size = sum(describe_bag(bag)['bytes'] for bag in bags)
-    return max(1, min(len(bags), usable_cores(), _free_memory() // MEMORY_PER_JOB,
+    size = sum(state_of_bag(bag)['bytes'] for bag in bags)
+    parts = sum(most_parts(bag, cut) for bag in bags)
+    return max(1, min(parts, usable_cores(), _free_memory() // MEMORY_PER_JOB,
                       size // BYTES_PER_JOB))
 
 
@@ -60,13 +65,16 @@ def attempt(job, on_share=None):
     """
     Convert one bag; a fault of our own costs that bag and no other.
 
-    :param job: ``PieceJob``.
+    Each attempt has a folder of its own, because a cluster begins anew what it takes for lost.
+
+    :param job: ``PieceJob``; its folder's name becomes the beginning of the attempt's.
     :param on_share: As for ``convert_piece``.
     :return: ``PieceReport``, or a sentence.
     :raises DatasetError: if the dataset cannot be written.
     """
+    name = f'{job.folder.name}.{uuid4().hex[:8]}'
     try:
-        return convert_piece(job, on_share)
+        return convert_piece(replace(job, folder=job.folder.with_name(name)), on_share)
     except DatasetError:
         raise
     except Exception as error:

@@ -18,12 +18,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 import shutil
 
+from diffusion_policy_ros.checks import is_count, is_number, shown
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import episode_path
-from diffusion_policy_ros.data.bags.messages import build_message, build_planar_pose
 from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
-from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
+from diffusion_policy_ros.data.new_folder import (
+    check_new, check_outside, put_in_place, unfinished_path)
 from diffusion_policy_ros.errors import BagError, DatasetError
+from diffusion_policy_ros.message_types import IMAGE
+from diffusion_policy_ros.stream_messages import build_message, build_planar_pose
 from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 from rosbags.typesys import get_typestore, Stores
@@ -82,6 +85,11 @@ def load_mapping(path) -> ZarrMapping:
                                    f'{", ".join(sorted(known))}')
         streams = tuple(StreamMapping(**{**entry, 'columns': tuple(entry.get('columns', ()))})
                         for entry in raw['streams'])
+        for name, value in (('task', raw['task']),
+                            *((name, getattr(entry, name)) for entry in streams
+                              for name in ('topic', 'array'))):
+            if not isinstance(value, str):
+                raise DatasetError(f'{name} is {shown(value)} instead of a text')
         return ZarrMapping(task=raw['task'], streams=streams)
     except (OSError, KeyError, TypeError, DatasetError) as error:
         raise DatasetError(f'mapping {path}: {error}. It needs "task" and "streams", each stream '
@@ -109,8 +117,10 @@ class ZarrSource:
         self.buffer = ReplayBuffer(path)
         self._typestore = get_typestore(Stores.LATEST)
         self._streams = _match_streams(mapping, contract)
-        for entry, _ in self._streams:
-            self._array(entry)
+        for entry, stream in self._streams:
+            wrong = _what_is_wrong(entry, stream, self._array(entry))
+            if wrong:
+                raise DatasetError(f'topic {entry.topic!r} of the mapping: {wrong}')
 
     def __len__(self):
         """Return the number of episodes."""
@@ -151,7 +161,7 @@ class ZarrSource:
             messages = sum(
                 self.write_bag(episode, episode_path(part, episode))
                 for episode in tqdm(range(len(self)), desc='writing bags', disable=None))
-            part.rename(folder)
+            put_in_place(part, folder)
         except OSError as error:
             raise BagError(f'cannot write {folder}: {error}') from error
         finally:
@@ -184,7 +194,7 @@ class ZarrSource:
     def _values(self, entry, stream, rows):
         """Read one stream's rows of an episode, in the contract's unit."""
         raw = self.buffer.read(self._array(entry), rows)
-        if stream.type.endswith('/Image'):
+        if stream.type == IMAGE:
             return _as_picture(raw, entry.array)
         columns = list(entry.columns) or list(range(raw.shape[1]))
         values = raw[:, columns].astype(np.float64) * entry.scale
@@ -195,7 +205,11 @@ class ZarrSource:
 
 def _match_streams(mapping, contract):
     """Pair every stream of the contract with its mapping entry."""
-    entries = {entry.topic: entry for entry in mapping.streams}
+    entries = {}
+    for entry in mapping.streams:
+        if entry.topic in entries:
+            raise DatasetError(f'the mapping names topic {entry.topic!r} twice')
+        entries[entry.topic] = entry
     streams = {stream.topic: stream for stream in contract.observations + contract.actions}
     for topic in streams:
         if topic not in entries:
@@ -206,6 +220,26 @@ def _match_streams(mapping, contract):
             raise DatasetError(f'the mapping names topic {topic!r}, the contract has: '
                                f'{", ".join(streams)}')
     return [(entry, streams[topic]) for topic, entry in entries.items()]
+
+
+def _what_is_wrong(entry, stream, array):
+    """Say why an array cannot become the messages of a topic, None where it can."""
+    held = f'data/{entry.array} holds {array.dtype} of shape {list(array.shape)}'
+    if array.dtype.kind not in 'biuf':
+        return f'{held} instead of numbers'
+    if stream.type == IMAGE:
+        return None if array.ndim == 4 and array.shape[3] == 3 \
+            else f'{held}; pictures are [rows, height, width, 3]'
+    if array.ndim != 2:
+        return f'{held}; vectors are [rows, columns]'
+    if not is_number(entry.scale):
+        return f'scale is {shown(entry.scale)} instead of a number'
+    columns = [*entry.columns, *([] if entry.yaw_column is None else [entry.yaw_column])]
+    for column in columns:
+        if not is_count(column, least=0) or column >= array.shape[1]:
+            return (f'column {shown(column)} is none of data/{entry.array}, which has columns 0 '
+                    f'to {array.shape[1] - 1}')
+    return None
 
 
 def _as_picture(raw, name):

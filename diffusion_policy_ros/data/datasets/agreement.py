@@ -45,14 +45,19 @@ def common_features(readers) -> dict:
 
 def episode_schema(tables):
     """
-    Return the columns of the episode table that all datasets have, in the same type.
+    Return the columns of the episode table that all datasets have, in types that hold all values.
 
     :param tables: The episode table of each dataset.
+    :raises DatasetError: if a column is made of numbers here and of something else there.
     """
     first, *others = (table.schema for table in tables)
-    return pa.schema([field for field in first if all(
-        field.name in other.names and other.field(field.name).type == field.type
-        for other in others)])
+    names = [name for name in first.names if all(name in other.names for other in others)]
+    try:
+        return pa.unify_schemas(
+            [pa.schema([schema.field(name) for name in names]) for schema in (first, *others)],
+            promote_options='permissive')
+    except pa.ArrowException as error:
+        raise DatasetError(f'the episode tables cannot be merged: {error}') from error
 
 
 def _differences(first, other):

@@ -15,6 +15,7 @@
 """Is a dataset's metadata whole, and does it mean what the contract beside it says."""
 
 from diffusion_policy_ros.checks import is_count, is_number, shown
+from diffusion_policy_ros.contract import RECORDED
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
@@ -89,24 +90,53 @@ def check_contract(contract, info, folder) -> None:
     :param folder: The dataset.
     :raises DatasetError: naming both files and both values of each difference.
     """
-    found = []
-    if contract.rate_hz != info['fps']:
-        found.append(f'rate_hz is {contract.rate_hz:g}, fps is {info["fps"]:g}')
-    for key, meant in layout.contract_features(contract).items():
-        if key not in (*contract.keys, ACTION_KEY):
-            continue
-        stored = info['features'].get(key)
-        if stored is None:
-            found.append(f'{key} is in the contract only')
-            continue
-        # The axes of pictures are called differently by different writers.
-        for name in ('shape',) if layout.is_picture(meant) else ('shape', 'names'):
-            if meant[name] != stored.get(name):
-                found.append(f'{key} {name} is {meant[name]}, stored is {stored.get(name)}')
+    found = misfits(contract, info['features'], info['fps'])
     if found:
         raise DatasetError(
             f'{folder / layout.CONTRACT_PATH} contradicts {folder / layout.INFO_PATH}: '
             f'{"; ".join(found)}. Restore the one that was changed, or convert the bags again')
+
+
+def disagreements(own, features, rate_hz, contract) -> list:
+    """
+    List what would make the rows of a dataset wrong under a contract.
+
+    :param own: The ``RobotContract`` inside the dataset, None where there is none.
+    :param features: Its columns, ``{key: {dtype, shape, names}}``.
+    :param rate_hz: Its rows per second, Hz.
+    :param contract: The ``RobotContract`` that is asked for.
+    :return: One sentence per difference; empty when the contract describes the rows.
+    """
+    if own is not None:
+        return own.disagreements(contract, mine='recorded', theirs='--contract', kinds=RECORDED)
+    return misfits(contract, features, rate_hz)
+
+
+def misfits(contract, features, rate_hz) -> list:
+    """
+    List what differs between a contract and the columns of a dataset, one sentence each.
+
+    :param contract: ``RobotContract``.
+    :param features: ``{key: {dtype, shape, names}}``.
+    :param rate_hz: Rows per second of the dataset, Hz.
+    """
+    found = [] if contract.rate_hz == rate_hz else [
+        f'rate_hz: the dataset has {rate_hz:g}, the contract {contract.rate_hz:g}']
+    for key, meant in layout.contract_features(contract).items():
+        stored = features.get(key)
+        if key not in (*contract.keys, ACTION_KEY):
+            continue
+        if stored is None:
+            found.append(f'{key} is in the contract only')
+        elif list(stored['shape']) != meant['shape']:
+            found.append(f'{key}: the dataset has shape {list(stored["shape"])}, the contract '
+                         f'{meant["shape"]}')
+        elif not layout.is_picture(meant):  # whose axes are called differently by other writers
+            names = layout.entry_names(key, stored)
+            if list(names) != meant['names']:
+                found.append(f'{key}: the dataset names {", ".join(names)}, the contract '
+                             f'{", ".join(meant["names"])}')
+    return found
 
 
 def _is_feature(value):

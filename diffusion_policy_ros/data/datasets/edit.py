@@ -23,33 +23,26 @@ from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.selection import link_file, write_selection
 from diffusion_policy_ros.data.new_folder import (
-    check_new, check_outside, in_the_way, unfinished_path)
+    check_new, check_outside, in_the_way, put_in_place, unfinished_path)
 from diffusion_policy_ros.errors import DatasetError
 
 # What belongs to a dataset, and what is only computed from it.
 PARTS = ('meta', 'data', 'videos')
-COMPUTED = ('.cache', '.cache.lock')
+COMPUTED = ('.cache', '.cache.lock', layout.REPORT_PATH)
 
 
-def merge_datasets(sources, out, *, move=False) -> LeRobotReader:
+def merge_datasets(sources, out) -> LeRobotReader:
     """
     Make one dataset of several, episodes numbered on.
 
     :param sources: Folders of whole datasets that agree in features, rate and contract.
     :param out: Folder to create.
-    :param move: Remove the sources when the new dataset is whole. Files are linked, so this costs
-        no room on the disk, and nothing is lost if it is interrupted.
     :return: The new dataset, opened.
     :raises DatasetError: if the sources do not agree or one is damaged, or the disk cannot be
         written; the sources are then as before.
     """
     readers = [LeRobotReader(source) for source in sources]
-    merged = write_selection(out, [(r, episode) for r in readers for episode in r.episodes])
-    if move:
-        with layout.writing(out):
-            for source in sources:
-                shutil.rmtree(source)
-    return merged
+    return write_selection(out, [(r, episode) for r in readers for episode in r.episodes])
 
 
 def append_datasets(folder, sources) -> LeRobotReader:
@@ -57,14 +50,15 @@ def append_datasets(folder, sources) -> LeRobotReader:
     Add the episodes of other datasets to one, in its place.
 
     The new dataset is made beside the old one and takes its name when it is whole. If that is
-    interrupted, the old one is still there, under its name or as ``<name>.before``.
+    interrupted, the old one is still there, under its name or as ``<name>.before``. What else
+    lies in its folder stays, but for what was computed from its rows.
 
-    :param folder: The dataset to add to.
+    :param folder: The dataset to add to, or a link to it.
     :param sources: Folders of datasets whose episodes are added.
     :return: The new dataset, opened.
     :raises DatasetError: as ``merge_datasets``, or if an earlier run was interrupted.
     """
-    folder = Path(os.path.abspath(folder))
+    folder = Path(os.path.realpath(folder))
     new = folder.with_name(f'{folder.name}.appended')
     old = folder.with_name(f'{folder.name}.before')
     if old.exists():
@@ -77,13 +71,18 @@ def append_datasets(folder, sources) -> LeRobotReader:
         raise DatasetError(f'{rest} is what an interrupted run left, or is being written now; '
                            f'{folder.name} is as before. Remove the other, then append again')
     merge_datasets([folder, *sources], new)
-    with layout.writing(folder):
-        for extra in folder.iterdir():
-            if extra.name not in PARTS + COMPUTED:
-                _keep(extra, new / extra.name)
-        folder.rename(old)
-        new.rename(folder)
+    try:
+        with layout.writing(folder):
+            _keep_extras(folder, new)
+            _replace(folder, new, old)
+    except DatasetError:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    try:
         shutil.rmtree(old)
+    except OSError as error:
+        raise DatasetError(f'{folder} has grown, but {old}, which it was before, cannot be '
+                           f'removed: {error}. Remove it yourself') from error
     return LeRobotReader(folder)
 
 
@@ -133,7 +132,7 @@ def split_dataset(folder, parts, out) -> dict:
         for name, episodes in parts.items():
             write_selection(building / name, [(reader, reader.episodes[e]) for e in episodes])
         with layout.writing(out):
-            building.rename(out)
+            put_in_place(building, out)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return {name: LeRobotReader(Path(out) / name) for name in parts}
@@ -170,6 +169,26 @@ def shared_videos(reader, episodes) -> list:
         {file for e in reader.episodes if (e.index in chosen) == is_chosen
          for file, _ in e.videos.values()} for is_chosen in (True, False))
     return sorted(mine & others)
+
+
+def _keep_extras(folder, new):
+    """Carry along what lies in a dataset's folder, but for what its rows are made anew of."""
+    for extra in folder.iterdir():
+        if extra.name not in PARTS + COMPUTED:
+            _keep(extra, new / extra.name)
+    for extra in (folder / 'meta').iterdir():
+        if not (new / 'meta' / extra.name).exists():
+            _keep(extra, new / 'meta' / extra.name)
+
+
+def _replace(folder, new, old):
+    """Give the new dataset the name of the old one; where that fails, nothing is changed."""
+    folder.rename(old)
+    try:
+        put_in_place(new, folder)
+    except OSError:
+        old.rename(folder)
+        raise
 
 
 def _keep(path, target):

@@ -176,6 +176,6 @@ def _checked_value(key, row, feature):
     picture = value.astype(dtype)
     if not np.array_equal(picture, value):
         raise DatasetError(f'{key!r} holds pixels that {dtype} cannot, such as '
-                           f'{value[picture != value].ravel()[0]:g}; keep it as a column of '
-                           'numbers instead of a camera')
+                           f'{value[picture != value].ravel()[0]:g}; turn them into {dtype} in '
+                           'the file that is read')
     return picture

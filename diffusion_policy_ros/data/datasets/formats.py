@@ -18,7 +18,6 @@ from pathlib import Path
 
 from diffusion_policy_ros.checks import check_choice
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
-from diffusion_policy_ros.data.datasets.frames import Renamed
 from diffusion_policy_ros.data.datasets.hdf5_dataset import Hdf5Dataset
 from diffusion_policy_ros.data.datasets.hdf5_writer import Hdf5Writer
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
@@ -32,8 +31,6 @@ import numpy as np
 
 FORMATS = ('lerobot', 'zarr', 'hdf5')
 HDF5_SIGNATURE = b'\x89HDF\r\n\x1a\n'
-# Arrays of floats that have the shape of pictures: which of two things they are.
-FLOAT_PICTURES = ('camera', 'numbers')
 
 
 def detect_format(path):
@@ -42,8 +39,16 @@ def detect_format(path):
 
     :param path: Folder or file.
     :return: One of ``FORMATS``, or None where it is none of them (a bag, for example).
+    :raises DatasetError: if it cannot be opened.
     """
-    path = Path(path)
+    try:
+        return _detect(Path(path))
+    except OSError as error:
+        raise DatasetError(f'cannot read {path}: {error}') from error
+
+
+def _detect(path):
+    """Tell the format of a dataset."""
     if (path / layout.INFO_PATH).is_file():
         return 'lerobot'
     if path.is_file():
@@ -56,7 +61,7 @@ def detect_format(path):
     return 'zarr' if path.is_dir() and is_zarr else None
 
 
-def open_dataset(path, *, rate_hz=None, task=None, rename=None):
+def open_dataset(path, *, rate_hz=None, task=None):
     """
     Open a dataset of any format.
 
@@ -64,7 +69,6 @@ def open_dataset(path, *, rate_hz=None, task=None, rename=None):
         replay buffer; HDF5 file of robomimic.
     :param rate_hz: Rows per second, Hz, for formats that do not hold it.
     :param task: Sentence for every episode, for formats that do not hold one.
-    :param rename: ``{key: new key}``; None keeps all names.
     :return: A ``FrameSource``.
     :raises DatasetError: if it is none of them, is damaged, or its rate is another.
     """
@@ -75,16 +79,16 @@ def open_dataset(path, *, rate_hz=None, task=None, rename=None):
             f'{layout.INFO_PATH}), nor a zarr replay buffer (meta/episode_ends), nor a HDF5 file')
     if found == 'lerobot':
         source = LeRobotReader(path)
-        if rate_hz not in (None, source.rate_hz) or task is not None:
-            raise DatasetError(f'{path} has a rate of {source.rate_hz:g} Hz and task sentences of '
-                               'its own; leave --rate and --task out')
-    else:
-        source = {'zarr': ZarrDataset, 'hdf5': Hdf5Dataset}[found](
-            path, rate_hz=rate_hz, task=task)
-    return Renamed(source, rename) if rename else source
+        if rate_hz not in (None, source.rate_hz):
+            raise DatasetError(f'{path} says itself that it has {source.rate_hz:g} rows per '
+                               f'second, and not {rate_hz:g}')
+        if task is not None:
+            raise DatasetError(f'{path} has task sentences of its own; leave --task out')
+        return source
+    return {'zarr': ZarrDataset, 'hdf5': Hdf5Dataset}[found](path, rate_hz=rate_hz, task=task)
 
 
-def create_dataset(path, format, *, like, codec=DEFAULT_CODEC, crf=None, floats='camera'):
+def create_dataset(path, format, *, like, codec=DEFAULT_CODEC, crf=None):
     """
     Begin a dataset that shall hold what another holds; ``copy_dataset`` then fills it.
 
@@ -94,15 +98,11 @@ def create_dataset(path, format, *, like, codec=DEFAULT_CODEC, crf=None, floats=
     :param like: The ``FrameSource`` that will be written.
     :param codec: A key of ``video.CODECS``, for LeRobot.
     :param crf: Quality of the video, for LeRobot; None takes the codec's default.
-    :param floats: For LeRobot: ``camera`` stores arrays of floats shaped like pictures as 8-bit
-        pictures, refusing the first pixel that is no whole number from 0 to 255; ``numbers``
-        stores them as they are, without video.
     :return: A ``LeRobotWriter``, ``ZarrWriter`` or ``Hdf5Writer``.
     :raises DatasetError: if the path exists or lies inside the source, the rate is unknown or no
         whole number (LeRobot), or a feature cannot be kept.
     """
     check_choice('format', format, FORMATS, DatasetError)
-    check_choice('floats', floats, FLOAT_PICTURES, DatasetError)
     source_path = getattr(like, 'folder', None) or getattr(like, 'path', None)
     if source_path is not None:
         check_outside(path, source_path, DatasetError)
@@ -111,7 +111,7 @@ def create_dataset(path, format, *, like, codec=DEFAULT_CODEC, crf=None, floats=
             raise DatasetError(f'{source_path or "the source"} does not say how many rows per '
                                'second it has; give it with --rate HZ')
         return LeRobotWriter(
-            path, like.contract, features=lerobot_features(like.row_features, codec, floats),
+            path, like.contract, features=lerobot_features(like.row_features, codec),
             rate_hz=like.rate_hz, robot_type=like.robot_type, codec=codec, crf=crf)
     known = getattr(like, 'notes', like)  # what the file itself implies need not be noted
     told = {'rate_hz': known.rate_hz, 'robot_type': known.robot_type, 'contract': known.contract}
@@ -121,29 +121,28 @@ def create_dataset(path, format, *, like, codec=DEFAULT_CODEC, crf=None, floats=
     return Hdf5Writer(path, like.row_features, like=like if is_hdf5 else None, **told)
 
 
-def lerobot_features(features, codec, floats='camera') -> dict:
+def lerobot_features(features, codec) -> dict:
     """
     Describe features as LeRobot stores them.
 
-    :param features: ``{key: feature}`` of a ``FrameSource``.
+    :param features: ``{key: feature}`` of a ``FrameSource``; arrays of floats that are shaped
+        like pictures become pictures.
     :param codec: A key of ``video.CODECS``; ``png`` keeps pictures inside the rows.
-    :param floats: See ``create_dataset``.
     :raises DatasetError: if one cannot be stored.
     """
-    return {key: _lerobot_feature(key, feature, codec, floats)
-            for key, feature in features.items()}
+    return {key: _lerobot_feature(key, feature, codec) for key, feature in features.items()}
 
 
-def _lerobot_feature(key, feature, codec, floats):
+def _lerobot_feature(key, feature, codec):
     """Describe one feature as LeRobot stores it."""
     if '/' in key:
-        raise DatasetError(f'{key!r}: LeRobot allows no "/" in a key; rename it')
+        raise DatasetError(f'{key!r}: LeRobot allows no "/" in a name; give the array '
+                           'another one in the file that is read')
     dtype, shape = layout.array_dtype(feature), feature['shape']
     if layout.is_picture(feature) and dtype != np.uint8:
         return {**feature, 'dtype': 'image'}  # depth
-    is_camera = len(shape) == 3 and shape[2] in (1, 3) and (
-        dtype == np.uint8 or dtype.kind == 'f' and floats == 'camera')
-    if is_camera:
+    # Diffusion Policy keeps pictures as floats; the writer refuses pixels that are not whole.
+    if len(shape) == 3 and shape[2] in (1, 3) and (dtype == np.uint8 or dtype.kind == 'f'):
         return {'dtype': 'image' if codec == PICTURE_CODEC else 'video', 'shape': shape,
                 'names': feature.get('names') or layout.PICTURE_NAMES}
     if len(shape) > 5:

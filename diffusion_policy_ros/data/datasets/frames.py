@@ -16,8 +16,6 @@
 
 from typing import Iterator, Protocol, Tuple
 
-from diffusion_policy_ros.errors import DatasetError
-
 
 class FrameSource(Protocol):
     """
@@ -41,39 +39,6 @@ class FrameSource(Protocol):
             feature; one of shape (1,) may come as a number.
         :raises DatasetError: as soon as something is missing or damaged.
         """
-
-
-class Renamed:
-    """A source whose keys have other names; its contract, which names the old ones, is left."""
-
-    contract = None
-
-    def __init__(self, source, names):
-        """
-        Wrap a source.
-
-        :param source: A ``FrameSource``.
-        :param names: ``{old key: new key}``; others keep their name.
-        :raises DatasetError: if a key does not exist, or two get one name.
-        """
-        features = source.row_features
-        for key in names:
-            if key not in features:
-                raise DatasetError(f'there is no key {key!r} to rename; there are: '
-                                   f'{", ".join(features)}')
-        self._names = {key: names.get(key, key) for key in features}
-        if len(set(self._names.values())) < len(features):
-            raise DatasetError(f'two keys would have one name: {", ".join(self._names.values())}')
-        self._source = source
-        self.path = getattr(source, 'folder', getattr(source, 'path', None))
-        self.row_features = {self._names[key]: feature for key, feature in features.items()}
-        self.rate_hz, self.robot_type = source.rate_hz, source.robot_type
-        self.episode_ends = source.episode_ends
-
-    def read_episodes(self):
-        """Read as the source does, under the new names."""
-        for task, rows in self._source.read_episodes():
-            yield task, ({self._names[key]: value for key, value in row.items()} for row in rows)
 
 
 def copy_dataset(source, writer, progress=None) -> None:

@@ -110,7 +110,7 @@ class Hdf5Dataset:
             key, feature = noted_feature(notes, name, key_of(name), dtype, shape, self.path)
             if key in self.row_features:
                 raise DatasetError(f'{self.path}: {name} and {self._place_of[key]} would both be '
-                                   f'called {key!r}; rename one')
+                                   f'called {key!r}; rename one of them in the file')
             self.row_features[key], self._place_of[key] = feature, name
 
     def _arrays_of(self, demo):

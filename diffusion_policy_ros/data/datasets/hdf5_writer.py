@@ -25,7 +25,7 @@ from diffusion_policy_ros.data.datasets.hdf5_dataset import key_of
 from diffusion_policy_ros.data.datasets.notes import (
     ATTRIBUTE, features_to_note, Notes, short_name)
 from diffusion_policy_ros.data.datasets.zarr_writer import check_arrays
-from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
+from diffusion_policy_ros.data.new_folder import check_new, put_in_place, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 
@@ -144,7 +144,7 @@ class Hdf5Writer:
                 self._file.close()
             with self._writing():
                 self._disk.close()
-                self._part.rename(self._place)
+                put_in_place(self._part, self._place)
         except DatasetError:
             self.discard()
             raise

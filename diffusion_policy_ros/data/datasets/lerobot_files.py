@@ -60,6 +60,35 @@ def read_table(path, columns=None):
         raise DatasetError(f'cannot read {path}: {error}. The dataset is incomplete') from error
 
 
+def file_layout(path):
+    """
+    Tell what a parquet file holds without reading its rows.
+
+    :param path: The file.
+    :return: ``(schema, number of rows)``.
+    :raises DatasetError: if it is missing or damaged.
+    """
+    try:
+        file = pq.ParquetFile(path)
+        return file.schema_arrow, file.metadata.num_rows
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(f'cannot read {path}: {error}. The dataset is incomplete') from error
+
+
+def episode_table(folder):
+    """
+    Read the whole episode table of a dataset.
+
+    :param folder: The dataset.
+    :raises DatasetError: if a file of it is damaged, or does not go with the others.
+    """
+    try:
+        return pa.concat_tables(episode_tables(folder), promote_options='permissive')
+    except pa.ArrowException as error:
+        raise DatasetError(f'{folder}: the files of meta/episodes do not hold the same columns: '
+                           f'{error}. {REMEDY}') from error
+
+
 def episode_tables(folder, columns=None) -> list:
     """
     Read the episode table of a dataset.
@@ -146,14 +175,14 @@ def column_values(column, key, feature, where):
         is_list = pa.types.is_nested(array.type)
         while pa.types.is_nested(array.type):
             array = array.flatten()
-        values = numbers(array.to_numpy(zero_copy_only=False))
+        values = finite_numbers(array.to_numpy(zero_copy_only=False))
         return values.reshape(rows, *feature['shape']) if is_list else values
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f'{where}: column {key!r} of the data files does not hold '
                            f'what info.json says: {error}. {REMEDY}') from error
 
 
-def numbers(values):
+def finite_numbers(values):
     """
     Turn values into an array.
 

@@ -35,6 +35,10 @@ INFO_PATH = 'meta/info.json'
 STATS_PATH = 'meta/stats.json'
 TASKS_PATH = 'meta/tasks.parquet'
 CONTRACT_PATH = 'meta/contract.yaml'
+# What `dpr convert` found out about the bags.
+RECORD_PATH = 'meta/conversion.json'
+# What an audit of the rows found, for a person.
+REPORT_PATH = 'report.html'
 
 # How cameras are stored: as frames of an mp4 file, or as compressed pictures inside the rows.
 PICTURE_DTYPES = ('video', 'image')
@@ -95,6 +99,23 @@ def array_dtype(feature):
         return np.dtype(object if feature['dtype'] == 'string' else feature['dtype'])
     unit = (feature.get('info') or {}).get('depth_unit')
     return np.dtype({'mm': 'uint16', 'm': 'float32'}.get(unit, 'uint8'))
+
+
+def entry_names(key, feature) -> tuple:
+    """
+    Return a name for every entry of a column, however its writer named them.
+
+    :param key: Name of the column.
+    :param feature: Its description in ``info.json``.
+    """
+    names, count = feature.get('names'), int(np.prod(feature['shape'], dtype=int))
+    if isinstance(names, dict):
+        groups = list(names.values())
+        names = groups[0] if len(groups) == 1 and isinstance(groups[0], list) else list(names)
+    if isinstance(names, list) and len(names) == count and all(
+            isinstance(name, str) for name in names):
+        return tuple(names)
+    return (key,) if count == 1 else tuple(str(number) for number in range(count))
 
 
 def file_numbers(index) -> dict:

@@ -14,46 +14,19 @@
 
 """Read a LeRobotDataset v3.0, ours or anybody's, without lerobot."""
 
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
-from diffusion_policy_ros.data.datasets.dataset_checks import (
-    check_contract, check_episode, check_info, REMEDY)
+from diffusion_policy_ros.data.datasets.dataset_checks import check_contract, check_info, REMEDY
+from diffusion_policy_ros.data.datasets.episode_table import read_episodes
 from diffusion_policy_ros.data.datasets.lerobot_files import (
-    column_values, episode_tables, numbers, read_json, read_rows, read_table)
+    column_values, finite_numbers, read_json, read_rows, read_table)
 from diffusion_policy_ros.data.datasets.video import read_frames
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class Episode:
-    """
-    Where one episode lies.
-
-    :ivar index: Number of the episode.
-    :ivar first: Its first row in the dataset.
-    :ivar end: The row after its last.
-    :ivar tasks: Task sentences.
-    :ivar data_file: Parquet file with its rows.
-    :ivar videos: ``{camera key: (mp4 file, time of the first frame in s)}``.
-    """
-
-    index: int
-    first: int
-    end: int
-    tasks: tuple
-    data_file: Path
-    videos: dict
-
-    @property
-    def length(self) -> int:
-        """Return the number of rows."""
-        return self.end - self.first
 
 
 class LeRobotReader:
@@ -63,6 +36,8 @@ class LeRobotReader:
     :ivar folder: Folder of the dataset.
     :ivar info: Content of ``meta/info.json``.
     :ivar episodes: Tuple of ``Episode``, in order, contiguous from row 0.
+    :ivar uncounted: Episodes that are listed but not counted in ``info.json``: a writer was
+        killed before it could.
 
     It is also a ``FrameSource``: see ``frames.py``.
     """
@@ -77,7 +52,7 @@ class LeRobotReader:
         self.folder = Path(folder)
         self.info = read_json(self.folder / layout.INFO_PATH)
         check_info(self.folder / layout.INFO_PATH, self.info)
-        self.episodes = self._read_episodes()
+        self.episodes, self.uncounted = read_episodes(self.folder, self.info)
         # The row with which each data file begins.
         self._file_begins = {e.data_file: e.first for e in reversed(self.episodes)}
 
@@ -145,7 +120,7 @@ class LeRobotReader:
         path = self.folder / layout.STATS_PATH
         raw = read_json(path)
         try:
-            return {key: {name: numbers(value) for name, value in found.items()}
+            return {key: {name: finite_numbers(value) for name, value in found.items()}
                     for key, found in raw.items()}
         except (AttributeError, ValueError) as error:
             raise DatasetError(f'{path} does not hold numbers per feature: {error}. '
@@ -188,16 +163,24 @@ class LeRobotReader:
         """
         if self.features[key]['dtype'] == 'image':
             for episode in self.episodes:
-                for table in self.tables(episode, [key]):
-                    yield from self._values(table, key)
+                yield from self.episode_frames(episode, key)
             return
-        shape = tuple(self.features[key]['shape'])
         for file, times in self._shown(key):
-            for picture in read_frames(file, times, channels=shape[2]):
-                if picture.shape != shape:
-                    raise DatasetError(f'{file}: frames are {picture.shape}, info.json says '
-                                       f'{shape}')
-                yield picture
+            yield from self._decode(key, file, times)
+
+    def episode_frames(self, episode, key):
+        """
+        Decode a camera's frames of one episode; otherwise as ``frames``.
+
+        :param episode: An ``Episode`` of this dataset.
+        :param key: A camera's key.
+        """
+        if self.features[key]['dtype'] == 'video':
+            file, start_s = episode.videos[key]
+            yield from self._decode(key, file, start_s + np.arange(episode.length) / self.rate_hz)
+            return
+        for table in self.tables(episode, [key]):
+            yield from self._values(table, key)
 
     def read_episodes(self):
         """
@@ -226,6 +209,14 @@ class LeRobotReader:
         """
         before = self._file_begins[episode.data_file]
         return read_rows(episode.data_file, episode.first - before, episode.end - before, columns)
+
+    def _decode(self, key, file, times):
+        """Decode the frames at some times of a video file."""
+        shape = tuple(self.features[key]['shape'])
+        for picture in read_frames(file, times, channels=shape[2]):
+            if picture.shape != shape:
+                raise DatasetError(f'{file}: frames are {picture.shape}, info.json says {shape}')
+            yield picture
 
     def _rows(self):
         """Yield every row."""
@@ -259,39 +250,3 @@ class LeRobotReader:
             else:
                 groups.append((file, times))
         return groups
-
-    def _read_episodes(self):
-        """Read the episode table, as far as ``info.json`` counts it."""
-        wanted = ['episode_index', 'tasks', 'dataset_from_index', 'dataset_to_index',
-                  'data/chunk_index', 'data/file_index']
-        for key in self.video_keys:
-            wanted += [f'videos/{key}/{name}'
-                       for name in ('chunk_index', 'file_index', 'from_timestamp')]
-        rows = [row for table in episode_tables(self.folder, wanted) for row in table.to_pylist()]
-        rows = rows[:self.info['total_episodes']]
-        if not rows or len(rows) != self.info['total_episodes']:
-            raise DatasetError(f'{self.folder}: meta/episodes lists {len(rows)} episodes, '
-                               f'info.json counts {self.info["total_episodes"]}')
-        for number, row in enumerate(rows):
-            first = rows[number - 1]['dataset_to_index'] if number else 0
-            check_episode(row, number, first, self.folder)
-        return tuple(self._episode(row) for row in rows)
-
-    def _episode(self, row):
-        """Build one entry of the episode table."""
-        videos = {key: (self._file('video_path', row, f'videos/{key}', video_key=key),
-                        row[f'videos/{key}/from_timestamp']) for key in self.video_keys}
-        return Episode(
-            index=row['episode_index'], first=row['dataset_from_index'],
-            end=row['dataset_to_index'], tasks=tuple(row['tasks']),
-            data_file=self._file('data_path', row, 'data'), videos=videos)
-
-    def _file(self, template, row, prefix, **names):
-        """Return the file of an episode whose place ``info.json`` describes."""
-        try:
-            return self.folder / self.info[template].format(
-                chunk_index=row[f'{prefix}/chunk_index'], file_index=row[f'{prefix}/file_index'],
-                **names)
-        except (LookupError, ValueError) as error:
-            raise DatasetError(f'{self.folder / layout.INFO_PATH}: {template} is '
-                               f'{self.info[template]!r}. {REMEDY}') from error

@@ -22,7 +22,7 @@ from diffusion_policy_ros.data.datasets.episode_rows import checked_row, Episode
 from diffusion_policy_ros.data.datasets.statistics import DatasetStatistics, RunningStatistics
 from diffusion_policy_ros.data.datasets.video import (
     check_quality, DEFAULT_CODEC, describe_video, PICTURE_CODEC, VideoWriter)
-from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
+from diffusion_policy_ros.data.new_folder import check_new, put_in_place, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
@@ -154,7 +154,7 @@ class LeRobotWriter:
         """
         if self._drop_unsaved():
             with layout.writing(self.folder):
-                self.folder.rename(self._place)
+                put_in_place(self.folder, self._place)
 
     def __enter__(self):
         """Return the writer."""

@@ -14,14 +14,17 @@
 
 """Give stored rows of an episode their new numbers."""
 
+from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.dataset_checks import REMEDY
 from diffusion_policy_ros.data.datasets.episode_rows import SPILL_BYTES
 from diffusion_policy_ros.data.datasets.statistics import RunningStatistics
+from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
 
 
-def renumbered(table, schema, first, episode, tasks):
+def renumbered(table, schema, first, episode, tasks, where):
     """
     Return rows with other numbers.
 
@@ -29,14 +32,24 @@ def renumbered(table, schema, first, episode, tasks):
     :param schema: Schema of the new data file.
     :param first: New ``index`` of the first of them.
     :param episode: New ``episode_index``.
-    :param tasks: Array that gives the new ``task_index`` for each old one.
+    :param tasks: ``{old task_index: new one}`` of the tasks that the episode has.
+    :param where: The data file, for the error.
+    :raises DatasetError: if a row has another task, or a column is of another kind.
     """
-    rows = len(table)
+    rows, old = len(table), table['task_index'].to_pylist()
+    strange = set(old) - set(tasks)
+    if strange:
+        raise DatasetError(f'{where}: a row has task_index {shown(strange.pop())}, which is not a '
+                           f'task of its episode. {REMEDY}')
     numbers = {'index': first + np.arange(rows), 'episode_index': np.full(rows, episode),
-               'task_index': tasks[table['task_index'].to_numpy()]}
-    columns = [pa.array(numbers[field.name]).cast(field.type) if field.name in numbers
-               else table[field.name].cast(field.type) for field in schema]
-    return pa.table(columns, schema=schema)
+               'task_index': np.array([tasks[number] for number in old])}
+    try:
+        columns = [pa.array(numbers[field.name]).cast(field.type) if field.name in numbers
+                   else table[field.name].cast(field.type) for field in schema]
+        return pa.table(columns, schema=schema)
+    except pa.ArrowException as error:
+        raise DatasetError(f'{where} holds other columns than the first data file: {error}. '
+                           f'{REMEDY}') from error
 
 
 def write_tables(path, schema, tables) -> None:

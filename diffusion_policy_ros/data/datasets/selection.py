@@ -20,18 +20,20 @@ import shutil
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.agreement import common_features, episode_schema
+from diffusion_policy_ros.data.datasets.conversion_record import carried_record
+from diffusion_policy_ros.data.datasets.dataset_checks import REMEDY
 from diffusion_policy_ros.data.datasets.histogram import Histogram
 from diffusion_policy_ros.data.datasets.lerobot_files import (
-    column_values, episode_tables, read_tasks)
+    column_values, episode_table, file_layout, finite_numbers, read_tasks)
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.selected_rows import (
     index_statistics, renumbered, write_tables)
 from diffusion_policy_ros.data.datasets.statistics import DatasetStatistics
-from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
+from diffusion_policy_ros.data.new_folder import (
+    check_new, check_outside, put_in_place, unfinished_path)
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 MOMENTS = ('min', 'max', 'mean', 'std', 'count')
 
@@ -61,7 +63,7 @@ def write_selection(out, picks) -> LeRobotReader:
         with layout.writing(out):
             _Selection(part, readers).write(picks)
             _check_result(part, picks)
-            part.rename(out)
+            put_in_place(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return LeRobotReader(out)
@@ -74,11 +76,9 @@ class _Selection:
         self._folder = folder
         self._first_reader = readers[0]
         self._features = common_features(readers)
-        self._schema = pq.read_schema(readers[0].episodes[0].data_file)
+        self._schema, _ = file_layout(readers[0].episodes[0].data_file)
         self._video_keys = [k for k, f in self._features.items() if f['dtype'] == 'video']
-        self._tables = {id(reader): pa.concat_tables(episode_tables(reader.folder),
-                                                     promote_options='default')
-                        for reader in readers}
+        self._tables = {id(reader): episode_table(reader.folder) for reader in readers}
         self._episode_schema = episode_schema(self._tables.values())
         self._sentences = {id(reader): read_tasks(reader.folder / layout.TASKS_PATH)
                            for reader in readers}
@@ -93,6 +93,7 @@ class _Selection:
 
     def write(self, picks):
         """Write everything, ``info.json`` last."""
+        record = carried_record(picks)
         (self._folder / 'meta').mkdir(parents=True)
         unchanged = self._unchanged_files(picks)
         for reader, episode in picks:
@@ -103,6 +104,8 @@ class _Selection:
         contract = self._first_reader.folder / layout.CONTRACT_PATH
         if contract.is_file():
             shutil.copyfile(contract, self._folder / layout.CONTRACT_PATH)
+        if record is not None:
+            layout.write_json(self._folder / layout.RECORD_PATH, record)
         layout.write_parquet(self._folder / layout.TASKS_PATH, layout.task_table(self._tasks))
         self._statistics.add_episode({}, self._counted)
         found = self._statistics.result()
@@ -126,9 +129,13 @@ class _Selection:
                 changed.add(file)
             files[file] = files.get(file, 0) + episode.length
             first += episode.length
-        return {file for file, rows in files.items() if file not in changed
-                and pq.read_metadata(file[1]).num_rows == rows
-                and pq.read_schema(file[1]).equals(self._schema, check_metadata=True)}
+        return {file for file, rows in files.items()
+                if file not in changed and self._is_whole(file[1], rows)}
+
+    def _is_whole(self, file, rows):
+        """Tell whether a data file holds nothing but some rows, in the columns of the new ones."""
+        schema, found = file_layout(file)
+        return found == rows and schema.equals(self._schema, check_metadata=True)
 
     def _place_data(self, reader, episode, unchanged):
         """Put an episode's rows into the new dataset; return their file's numbers."""
@@ -145,11 +152,12 @@ class _Selection:
 
     def _renumbered(self, reader, episode):
         """Yield an episode's tables with their new numbers, counting their values."""
-        tasks = np.array([self._tasks.index(s) if s in self._tasks else -1
-                          for s in self._sentences[id(reader)]])
+        tasks = {number: self._tasks.index(task) for number, task
+                 in enumerate(self._sentences[id(reader)]) if task in episode.tasks}
         first = self._rows
         for table in reader.tables(episode, self._schema.names):
-            table = renumbered(table, self._schema, first, self._episodes, tasks)
+            table = renumbered(table, self._schema, first, self._episodes, tasks,
+                               episode.data_file)
             first += len(table)
             self._count(table)
             yield table
@@ -235,12 +243,23 @@ def _statistics_of(row, features, folder):
         if feature['dtype'] == 'string':
             continue
         prefix = f'stats/{key}/'
-        found[key] = {name[len(prefix):]: np.asarray(value) for name, value in row.items()
-                      if name.startswith(prefix) and value is not None}
+        try:
+            found[key] = {name[len(prefix):]: finite_numbers(value) for name, value in row.items()
+                          if name.startswith(prefix) and value is not None}
+        except ValueError as error:
+            raise DatasetError(f'{folder}: the episode table holds statistics of {key!r} that '
+                               f'are none: {error}. {REMEDY}') from error
         missing = [name for name in MOMENTS if name not in found[key]]
         if missing:
             raise DatasetError(f'{folder}: the episode table has no {", ".join(missing)} of '
                                f'{key!r}; let LeRobot compute the statistics first')
+        shapes = {value.shape for name, value in found[key].items() if name != 'count'}
+        count, size = found[key]['count'], int(np.prod(feature['shape'], dtype=int))
+        is_fitting = len(shapes) == 1 and count.shape == (1,) and count[0] > 0 and (
+            layout.is_picture(feature) or found[key]['mean'].size == size)
+        if not is_fitting:
+            raise DatasetError(f'{folder}: the episode table holds statistics of {key!r} that do '
+                               f'not go together. {REMEDY}')
     return found
 
 

@@ -24,7 +24,7 @@ from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.episode_rows import checked_row
 from diffusion_policy_ros.data.datasets.notes import (
     ATTRIBUTE, features_to_note, Notes, short_name)
-from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
+from diffusion_policy_ros.data.new_folder import check_new, put_in_place, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 
@@ -142,7 +142,7 @@ class ZarrWriter:
             self._store.write(f'{group}.zgroup', json.dumps({'zarr_format': 2}).encode())
         self._write_notes()
         self._store.close()
-        self._part.rename(self._place)
+        put_in_place(self._part, self._place)
 
     def _write_notes(self):
         """Note what the format has no place for."""
@@ -168,7 +168,8 @@ def check_arrays(features, names) -> None:
     for key, name in names.items():
         same = [other for other in names if names[other] == name]
         if len(same) > 1:
-            raise DatasetError(f'{" and ".join(same)} would both be called {name!r}; rename one')
+            raise DatasetError(f'{" and ".join(same)} would both be called {name!r} in '
+                               'this format; choose LeRobot')
 
 
 class _Array:

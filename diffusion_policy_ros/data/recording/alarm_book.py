@@ -88,24 +88,23 @@ class AlarmBook:
             found[alarm] = max(found.get(alarm, 0), entry.count)
         return found
 
-    def sentences(self, facts, since_ns=None) -> list:
+    def sentences(self, facts) -> list:
         """
         Return one sentence for each kind of fault.
 
         :param facts: Name to value, for the format strings.
-        :param since_ns: Only those seen from then on, ns; None for all.
         """
-        return [self._sentence(*key, entry, facts) for key, entry in self._entries.items()
-                if since_ns is None or entry.last_ns >= since_ns]
+        return [self._sentence(*key, entry, facts) for key, entry in self._entries.items()]
 
     def present(self, facts, now_ns) -> list:
         """
         Return the sentences of what is seen now.
 
         :param facts: As for ``sentences``.
-        :param now_ns: The time, ns.
+        :param now_ns: The time, ns. What was seen later was seen before the clock was set back.
         """
-        return self.sentences(facts, now_ns - PRESENT_NS)
+        return [self._sentence(*key, entry, facts) for key, entry in self._entries.items()
+                if 0 <= now_ns - entry.last_ns <= PRESENT_NS]
 
     def _sentence(self, alarm, kind, entry, facts):
         """Fill the text of one entry."""

@@ -16,6 +16,7 @@
 """How much room a recording has left, in MB and in minutes."""
 
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 import shutil
 
@@ -25,16 +26,20 @@ from diffusion_policy_ros.data.recording.alarm_book import AlarmBook
 MIN_FREE_BYTES = 100_000_000
 WINDOW_S = 20.0  # over which the written bytes per second are taken
 MIN_WINDOW_S = 1.0
+MOST_BEHIND_S = 2.0  # a disk that keeps up is behind by less than a second
 SENTENCES = {
     ('disk', 'full'): '{free_mb:.0f} MB free on the disk of {folder}; the episode ends when it is '
                       'full',
     ('disk', 'soon'): 'the disk of {folder} is full in about {minutes:.1f} minutes, {free_mb:.0f} '
-                      'MB are free'}
+                      'MB are free',
+    ('disk', 'slow'): 'the disk of {folder} is up to {worst:.1f} s behind the recording; a power '
+                      'loss costs as much',
+    ('disk', 'refused'): 'the episode broke off, {lost} of it not written: {refusal}'}
 
 
 class DiskRoom:
     """
-    Watches the disk that an episode is written to.
+    Watches the disk that an episode is written to, and whether it takes all.
 
     :ivar free_bytes: What is free, bytes.
     :ivar minutes_left: How long that lasts at the rate of the last seconds; None where nothing
@@ -50,19 +55,40 @@ class DiskRoom:
         self._folder = folder
         self._book = AlarmBook('', SENTENCES)
         self._sizes = deque()
+        self._refusal, self._lost = '', 0
         self.free_bytes = free_bytes(folder)
         self.minutes_left = None
 
-    def watch(self, now_s, now_ns, written_bytes, min_minutes) -> None:
+    @property
+    def has_refused(self) -> bool:
+        """Tell whether the episode broke off."""
+        return self._book.has('disk', 'refused')
+
+    def refuse(self, now_ns, reason, lost) -> None:
         """
-        Look at what is free, and warn.
+        Note that the episode breaks off.
+
+        :param now_ns: The time for the alarms, ns.
+        :param reason: Why, one sentence.
+        :param lost: How many messages are not in its bag.
+        """
+        self._refusal, self._lost = reason, lost
+        self._book.note('disk', 'refused', now_ns)
+
+    def watch(self, now_s, now_ns, written_bytes, min_minutes, behind_s=0.0) -> None:
+        """
+        Look at what is free, and warn; a look that fails leaves what was seen last.
 
         :param now_s: The time on a clock that never steps, s.
         :param now_ns: The time for the alarms, ns.
         :param written_bytes: Size of the episode until now, bytes.
         :param min_minutes: How many minutes should be left.
+        :param behind_s: How old the newest write is that is on the disk, s.
         """
-        self.free_bytes = free_bytes(self._folder)
+        with suppress(OSError):  # a disk that is gone refuses the next write, with the reason
+            self.free_bytes = free_bytes(self._folder)
+        if behind_s > MOST_BEHIND_S:
+            self._book.note('disk', 'slow', now_ns, behind_s, times=self._is_new('slow'))
         self._sizes.append((now_s, written_bytes))
         while now_s - self._sizes[0][0] > WINDOW_S:
             self._sizes.popleft()
@@ -98,7 +124,8 @@ class DiskRoom:
     def _numbers(self):
         """Return what the sentences need."""
         return {'folder': self._folder, 'free_mb': self.free_bytes / 1e6,
-                'minutes': self.minutes_left or 0.0}
+                'minutes': self.minutes_left or 0.0, 'refusal': self._refusal,
+                'lost': f'{self._lost} message{"" if self._lost == 1 else "s"}'}
 
 
 def free_bytes(folder) -> int:

@@ -12,47 +12,29 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 Make whole bags of what a killed recorder, or a power loss, left in the output folder.
 
-The whole messages are copied into a fresh bag, with the contract and the task that lay beside
+Every whole message is copied into a fresh bag, with the contract and the task that lay beside
 the damaged one. Only when that is complete does it take the place of the damaged one, which goes
 to the folder ``unrepaired``. A repair that is itself killed is done again at the next start.
 """
 
-import os
 from pathlib import Path
 import shutil
 import threading
+import time
 
-from diffusion_policy_ros.data.bags import durable
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.bags.durable import BagLock, sync
 from diffusion_policy_ros.data.bags.episode_files import (
-    all_episodes, REPAIRING, set_aside, UNREPAIRED)
-from diffusion_policy_ros.data.bags.mcap_file import MAGIC
-from diffusion_policy_ros.data.recording.salvage import salvaged
-from diffusion_policy_ros.errors import BagError, DiffusionPolicyError
+    all_episodes, NOTE, read_note, remove_note, REPAIRING, set_aside, State, state_of, UNREPAIRED)
+from diffusion_policy_ros.data.bags.mcap_file import McapFile
+from diffusion_policy_ros.data.bags.stored import Damage
+from diffusion_policy_ros.data.recording.bag_copy import BagCopy
 
-
-def unfinished_bags(folder) -> list:
-    """
-    Return the episodes of an output folder that were not closed, in the order of their numbers.
-
-    :param folder: The output folder; it need not exist.
-    """
-    return [path for path in all_episodes(folder) if _is_bag(path) and not is_closed(path)]
-
-
-def is_closed(path) -> bool:
-    """
-    Tell whether a bag has its metadata, and a file with an end.
-
-    :param path: Folder of the bag.
-    """
-    path = Path(path)
-    files = list(path.glob('*.mcap'))
-    return (path / 'metadata.yaml').is_file() and bool(files) and all(map(_has_end, files))
+# Where nothing can be locked, what was changed so lately may be in the hands of another recorder.
+FRESH_S = 10.0
 
 
 def repair_all(folder):
@@ -63,15 +45,20 @@ def repair_all(folder):
     :return: Iterator of one sentence for each that was found: what was saved and where, or why
         not.
     """
-    _end_what_was_begun(folder)
-    for path in unfinished_bags(folder):
-        try:
-            sentence = repair(path)
+    for act, paths in ((_end_repair, all_episodes(Path(folder) / REPAIRING)),
+                       (repair, all_episodes(folder))):
+        for path in paths:
+            try:
+                sentence = act(path)
+            except Exception as error:  # the others are looked at, whatever is wrong with this one
+                sentence = (f'{path} was not closed, and could not be repaired: '
+                            f'{str(error) or type(error).__name__}')
             if sentence:
                 yield sentence
-        except (DiffusionPolicyError, OSError) as error:
-            yield f'{path} was not closed, and could not be repaired: {error}'
-    _remove_if_empty(Path(folder) / REPAIRING)
+    try:
+        (Path(folder) / REPAIRING).rmdir()
+    except OSError:
+        pass  # it is not there, or not empty
 
 
 def repair(path) -> str:
@@ -79,94 +66,99 @@ def repair(path) -> str:
     Replace an unfinished episode by a whole one that holds all its whole messages.
 
     :param path: Folder of the episode.
-    :return: What was saved, one sentence; empty where it has been closed meanwhile.
-    :raises BagError: if nothing can be read or written; the damaged bag is then where it was, or
-        in ``unrepaired`` where it holds no message at all.
+    :return: What was saved, one sentence; empty where there is nothing to repair.
+    :raises BagError: if nothing can be read or written, or the disk has no room for a copy; the
+        damaged bag is then where it was.
     """
     path = Path(path)
+    if not _is_in_question(path):
+        return ''
     try:
-        lock = durable.FolderLock(path)
+        lock = BagLock(path)
     except BlockingIOError:
         return f'{path} is being recorded by another program; it was left alone'
     try:
-        if is_closed(path):
-            return ''  # since somebody saw that it was not: by who recorded it, or repaired it
-        built = path.parent / REPAIRING / path.name
-        shutil.rmtree(built, ignore_errors=True)
-        count, last_ns = _rebuild(path, built)
-        if not count:
-            shutil.rmtree(built)
-            return (f'{path} was not closed and holds no whole message; it was moved to '
-                    f'{set_aside(path, UNREPAIRED)}')
-        kept = set_aside(path, UNREPAIRED)
-        built.rename(path)
-        durable.sync(path.parent)
+        if not _is_in_question(path):
+            return ''  # since then: who recorded it has closed it, or another has repaired it
+        if not lock.is_held and _is_fresh(path):
+            return (f'{path} was not closed, and was changed less than {FRESH_S:.0f} s ago, '
+                    'perhaps by another recorder; it was left alone until the next start')
+        if state_of(path) is State.FINISHED and _is_sound(path):
+            remove_note(path)
+            return ''
+        return _replace(path)
     finally:
         lock.release()
-    return (f'{path} was not closed: {count} whole messages up to {last_ns / 1e9:.3f} s were '
-            f'saved; what came in the last second before the end may be missing. The damaged '
-            f'original is kept in {kept}')
 
 
-def _rebuild(path, built):
-    """Copy the whole messages into a fresh bag; return their number and the time of the last."""
-    fields = durable.read_note(path)
-    count, last_ns = 0, 0
-    with EpisodeBag(built, None, fields=fields) as bag:
-        for file in _files_with_anything(path):
-            for topic, message_type, definition, data, receive_ns in salvaged(file):
-                bag.write(topic, message_type, data, receive_ns, definition)
-                count, last_ns = count + 1, max(last_ns, receive_ns)
-        bag.set_field('repaired', f'{count} messages of a bag that was not closed; what came in '
-                      'the last second before the end may be missing')
-    return count, last_ns
+def _is_in_question(path):
+    """Tell whether an episode may be without its end; one with its note may be so on the disk."""
+    state = state_of(path)
+    return state is not State.FOREIGN and (
+        state is not State.FINISHED or (path / NOTE).exists())
 
 
-def _end_what_was_begun(folder):
-    """Do the last step of a repair, or of closing a bag, before which a program was killed."""
-    for built in all_episodes(Path(folder) / REPAIRING):
-        place = Path(folder) / built.name
-        if not place.exists() and is_closed(built) and not (built / durable.NOTE).exists():
-            built.rename(place)
-    for path in all_episodes(folder):
-        if (path / durable.NOTE).exists() and is_closed(path) and not _is_locked(path):
-            durable.remove_note(path)
+def _is_fresh(path):
+    """Tell whether something in a folder was changed just now."""
+    latest_s = max(place.stat().st_mtime for place in [path, *path.iterdir()])
+    return time.time() - latest_s < FRESH_S
 
 
-def _is_locked(path):
-    """Tell whether another program is writing into a folder."""
+def _is_sound(path):
+    """Tell whether the files of a bag can be read from their beginning to their end."""
+    for name in path.glob('*.mcap'):
+        file = McapFile(name)
+        try:
+            if any(isinstance(item, Damage) for item in file.scan()):
+                return False
+        finally:
+            file.close()
+    return True
+
+
+def _replace(path):
+    """Build a whole bag and put it in the place of the damaged one; say what was saved."""
+    built = path.parent / REPAIRING / path.name
+    shutil.rmtree(built, ignore_errors=True)
+    with EpisodeBag(built, None, fields=read_note(path)) as bag:
+        copy = BagCopy(path, bag)
+        bag.set_field('repaired', f'{copy.count} messages of a bag that was not closed; '
+                      f'{copy.missing()}')
+    if not copy.count:
+        shutil.rmtree(built)
+        return (f'{path} was not closed and holds no whole message; it was moved to '
+                f'{set_aside(path, UNREPAIRED)}')
+    lock = BagLock(built)  # nobody else may end this
     try:
-        durable.FolderLock(path).release()
+        kept = set_aside(path, UNREPAIRED)
+        built.rename(path)
+        sync(path.parent)
+    finally:
+        lock.release()
+    return (f'{path} was not closed: {copy.count} whole messages up to {copy.last_ns / 1e9:.3f} s '
+            f'were saved; {copy.missing()}. The damaged original is kept in {kept}')
+
+
+def _end_repair(built):
+    """Do the last step of a repair before which a program was killed, or clear what is left."""
+    place = built.parent.parent / built.name
+    if place.exists() and state_of(place) is not State.FINISHED:
+        return ''  # it is repaired anew
+    try:
+        lock = BagLock(built)
     except BlockingIOError:
-        return True
-    return False
-
-
-def _is_bag(path):
-    """Tell whether a folder holds messages."""
-    return any(path.glob('*.mcap'))
-
-
-def _files_with_anything(path):
-    """Return the files of a bag into which the recorder came to write."""
-    return [file for file in sorted(path.glob('*.mcap')) if file.stat().st_size >= len(MAGIC)]
-
-
-def _has_end(file):
-    """Tell whether an mcap file ends as it must."""
-    if file.stat().st_size < 2 * len(MAGIC):
-        return False
-    with open(file, 'rb') as stream:
-        stream.seek(-len(MAGIC), os.SEEK_END)
-        return stream.read() == MAGIC
-
-
-def _remove_if_empty(folder):
-    """Remove the folder in which repairs are made, when nothing is left in it."""
+        return ''  # another program is just doing so
     try:
-        folder.rmdir()
-    except OSError:
-        pass
+        if not built.exists():
+            return ''
+        if not place.exists() and not _is_in_question(built):
+            built.rename(place)
+            return ''
+        shutil.rmtree(built)
+        return (f'{built} was removed: it is half a copy of an episode that was moved or repaired '
+                'meanwhile')
+    finally:
+        lock.release()
 
 
 class RepairWorker:
@@ -191,9 +183,10 @@ class RepairWorker:
     def _run(self, folder):
         """Repair, and keep what there is to tell."""
         try:
-            self.sentences.extend(repair_all(folder))
-        except (BagError, OSError) as error:
+            for sentence in repair_all(folder):
+                self.sentences.append(sentence)
+        except Exception as error:  # nobody would hear of it
             self.sentences.append(f'{folder} could not be searched for unfinished episodes: '
-                                  f'{error}')
+                                  f'{str(error) or type(error).__name__}')
         finally:
             self.is_done = True

@@ -67,6 +67,15 @@ class StampWatch:
         self._bin_ns, self._has_drifted = None, False
         self._suspect = []
 
+    def end(self, now_ns) -> None:
+        """
+        Count what is missing for certain, though the wait for it is not over.
+
+        :param now_ns: The time, ns.
+        """
+        if len(self._suspect) > 1 and self._suspect[-1] >= (1 - REGULAR) * self.period_ms:
+            self._settle(now_ns)  # the sender no longer catches up
+
     def add(self, receive_ns, stamp_ns, max_skew_ms, *, is_regular) -> None:
         """
         Take the stamp of a message in.
@@ -92,14 +101,19 @@ class StampWatch:
         if self.period_ms and (self._suspect or step_ms > SKIPPED * self.period_ms):
             self._suspect.append(step_ms)
         if self._suspect and len(self._suspect) > self._patience():
-            missing = round(sum(self._suspect) / self.period_ms) - len(self._suspect)
-            if missing > 0:
-                self._note('dropped', 'skipped', receive_ns, times=missing)
-            self._suspect = []
+            self._settle(receive_ns)
+
+    def _settle(self, now_ns):
+        """Count what is missing among the steps that are looked at."""
+        missing = round(sum(self._suspect) / self.period_ms) - len(self._suspect)
+        if missing > 0:
+            self._note('dropped', 'skipped', now_ns, times=missing)
+        self._suspect = []
 
     def _patience(self):
         """Return in how many steps a sender that was held up has caught up."""
-        return STEPS_TO_CATCH_UP * math.ceil(self._suspect[0] / self.period_ms)
+        return min(STEPS_KEPT,
+                   STEPS_TO_CATCH_UP * math.ceil(self._suspect[0] / self.period_ms))
 
     def _usual_period_ms(self):
         """Return the median step, 0 where there are too few or they are irregular."""

@@ -21,16 +21,19 @@ usual for the stream is learned from what came before the episode, and held agai
 """
 
 from collections import deque
-from dataclasses import dataclass
 
 from diffusion_policy_ros.data.bags.storage_order import JITTER_NS
 from diffusion_policy_ros.data.recording.alarm_book import AlarmBook
 from diffusion_policy_ros.data.recording.cdr_header import read_header
+from diffusion_policy_ros.data.recording.frozen_watch import FrozenWatch
 from diffusion_policy_ros.data.recording.stamp_watch import StampWatch
+from diffusion_policy_ros.data.recording.stream_facts import QualityLimits
 
 NS = 1e9
 BASELINE_NS = 5_000_000_000  # what is usual is what was seen in this time before the start
 MIN_SEEN = 5  # messages, to call a rate usual
+MOST_ARRIVALS = 20_000  # kept, also where a clock stands still
+MOST_BEFORE = 10_000  # faults that are kept for an episode that may begin before them
 MIN_WINDOW_S, MIN_PER_WINDOW = 2.0, 10  # over which a rate is taken
 SENTENCES = {
     ('rate', 'low'): 'up to {worst:.1f} Hz below the {usual_hz:.1f} Hz {whence}, {times}',
@@ -50,49 +53,12 @@ SENTENCES = {
 }
 
 
-@dataclass(frozen=True)
-class QualityLimits:
-    """
-    From where on a stream is told to be bad.
-
-    :ivar rate_tolerance: Share by which the rate may differ from the usual one, no unit.
-    :ivar max_skew_ms: How far header stamps may be ahead of the arrival, or drift, ms.
-    :ivar frozen_count: Pictures of equal content in a row that are too many; 0 for never. The
-        contract's ``frozen_after`` wins over it.
-    """
-
-    rate_tolerance: float = 0.3
-    max_skew_ms: float = 50.0
-    frozen_count: int = 30
-
-
-@dataclass(frozen=True)
-class StreamFacts:
-    """
-    What the contract says about a stream.
-
-    :ivar topic: Full name of the topic.
-    :ivar max_age_ms: Age and silence that are too long, ms.
-    :ivar rate_hz: Rate that is needed where none was seen before, Hz.
-    :ivar is_dated: Whether its header stamps say when the content was true.
-    :ivar has_header: Whether its messages begin with a header.
-    :ivar is_image: Whether it carries pictures.
-    :ivar is_command: Whether it may begin late and end early, and come when it likes.
-    :ivar frozen_after: As in the contract, 0 where it says nothing.
-    """
-
-    topic: str
-    max_age_ms: float
-    rate_hz: float
-    is_dated: bool = True
-    has_header: bool = True
-    is_image: bool = False
-    is_command: bool = False
-    frozen_after: int = 0
-
-
 class StreamQuality:
-    """Watches one stream; counts its faults from ``begin`` to ``end``."""
+    """
+    Watches one stream; counts its faults from ``begin`` to ``end``.
+
+    :ivar limits: ``QualityLimits`` that hold from now on.
+    """
 
     def __init__(self, facts):
         """
@@ -101,37 +67,48 @@ class StreamQuality:
         :param facts: ``StreamFacts``.
         """
         self._facts = facts
-        self._limits = QualityLimits()
+        self.limits = QualityLimits()
         self._book = AlarmBook(facts.topic, SENTENCES)
-        self._arrivals = deque()
-        self._stamps = StampWatch(self._note)
+        self._before = deque(maxlen=MOST_BEFORE)
+        self._arrivals = deque(maxlen=MOST_ARRIVALS)
+        self._stamps, self._contents = StampWatch(self._note), FrozenWatch(self._note)
         self._begin_ns = None
         self._usual_hz = self._whence = None
         self._forget()
 
-    @property
-    def is_judging(self) -> bool:
-        """Tell whether faults are counted."""
-        return self._begin_ns is not None
-
-    def begin(self, now_ns, limits) -> None:
+    def begin(self, now_ns, since_ns=None) -> None:
         """
         Count faults from now on, against what was usual until now.
 
         :param now_ns: The time, ns.
-        :param limits: ``QualityLimits``.
+        :param since_ns: When the pre-roll began, ns; what was bad since then counts too. None
+            where there is none.
         """
         self._book.clear()
-        self._limits, self._begin_ns = limits, now_ns
+        self._begin_ns = now_ns if since_ns is None else since_ns
         self._usual_hz = self._seen_hz(now_ns)
         self._whence = 'seen before the start'
-        if self._usual_hz is None and not self._facts.is_command:
-            self._usual_hz, self._whence = self._facts.rate_hz, 'in the contract'
-        self._equal, self._is_gap, self._is_off = 1, False, False
+        needed_hz = self._facts.rate_hz
+        is_unknown = self._usual_hz is None and not self._facts.is_command
+        if is_unknown or (self._facts.is_needed_each_row and self._usual_hz < needed_hz):
+            self._usual_hz, self._whence = needed_hz, 'in the contract'
+        self._is_gap, self._is_off, self._seen_ns = False, False, None
         self._stamps.begin()
+        self._contents.begin()
+        for began_ns, alarm, kind, *how in self._before:
+            if began_ns > self._begin_ns:
+                times = max(how.pop(), not self._book.has(alarm, kind))
+                self._book.note(alarm, kind, *how, times)
+        self._before.clear()
 
-    def end(self) -> None:
-        """Count no more; what was counted stays until the next ``begin``."""
+    def end(self, now_ns) -> None:
+        """
+        Count no more; what was counted stays until the next ``begin``.
+
+        :param now_ns: The time, ns.
+        """
+        self.watch(now_ns)
+        self._stamps.end(now_ns)
         self._begin_ns = None
 
     def add(self, receive_ns, data) -> None:
@@ -143,21 +120,18 @@ class StreamQuality:
         """
         if not receive_ns:
             return
-        last_ns = self._arrivals[-1] if self._arrivals else None
-        if last_ns is not None and receive_ns < last_ns - JITTER_NS:
-            self._note('clock_skew', 'set back', receive_ns, (last_ns - receive_ns) / 1e6)
-            self._forget()
-            last_ns = None
+        self._look_at_clock(receive_ns, self._newest_ns())
+        last_ns = self._newest_ns()
         self._arrivals.append(receive_ns)
         while receive_ns - self._arrivals[0] > self._window_ns():
             self._arrivals.popleft()
-        if last_ns is not None:
+        if last_ns:
             self._check_gap(receive_ns, last_ns)
         self._is_gap = False
         header = read_header(data) if self._facts.has_header else None
         if header and self._facts.is_dated:
             self._check_stamp(receive_ns, header[0])
-        self._check_frozen(receive_ns, data, header[1] if header else 4)
+        self._contents.add(receive_ns, data, header[1] if header else 4, self._too_many())
 
     def lost(self, now_ns, count) -> None:
         """
@@ -174,16 +148,22 @@ class StreamQuality:
 
         :param now_ns: The time, ns.
         """
-        if not self.is_judging or self._facts.is_command:
+        if self._begin_ns is None:
             return
-        self._check_gap(now_ns, self._arrivals[-1] if self._arrivals else self._begin_ns)
+        self._look_at_clock(now_ns, max(self._begin_ns, self._newest_ns()))
+        if self._facts.is_command:
+            return
+        # What came since the last look may be the first of many that wait to be taken in.
+        seen_ns, self._seen_ns = self._seen_ns, self._newest_ns()
+        if seen_ns == self._seen_ns:
+            self._check_gap(now_ns, seen_ns)
         window_ns = max(MIN_WINDOW_S, MIN_PER_WINDOW / self._usual_hz) * NS
         if now_ns - self._begin_ns < window_ns:
             return
         count = sum(1 for arrival_ns in self._arrivals if now_ns - window_ns < arrival_ns)
         excess_hz = count / window_ns * NS - self._usual_hz
-        is_low = excess_hz < -self._limits.rate_tolerance * self._usual_hz
-        is_high = (excess_hz > self._limits.rate_tolerance * self._usual_hz
+        is_low = excess_hz < -self.limits.rate_tolerance * self._usual_hz
+        is_high = (excess_hz > self.limits.rate_tolerance * self._usual_hz
                    and self._whence != 'in the contract')
         if is_low or is_high:
             self._note('rate', 'low' if is_low else 'high', now_ns, abs(excess_hz),
@@ -204,24 +184,42 @@ class StreamQuality:
 
         :param now_ns: The time, ns.
         """
-        return self._book.present(self._numbers(), now_ns) if self.is_judging else []
+        return self._book.present(self._numbers(), now_ns) if self._begin_ns is not None else []
 
     def _numbers(self):
         """Return what the sentences need."""
         return {'usual_hz': self._usual_hz or 0.0, 'whence': self._whence,
                 'max_age_ms': self._facts.max_age_ms, 'frozen_count': self._too_many(),
-                'max_skew_ms': self._limits.max_skew_ms, 'period_ms': self._stamps.period_ms}
+                'max_skew_ms': self.limits.max_skew_ms, 'period_ms': self._stamps.period_ms}
 
-    def _note(self, alarm, kind, now_ns, worst=0.0, times=1):
-        """Note a fault, if they are counted."""
-        if self.is_judging:
+    def _note(self, alarm, kind, now_ns, worst=0.0, times=1, began_ns=None):
+        """Note a fault that began just now, or earlier; or keep it for an episode to come."""
+        began_ns = now_ns if began_ns is None else began_ns
+        if self._begin_ns is None:
+            self._before.append((began_ns, alarm, kind, now_ns, worst, times))
+        elif began_ns >= self._begin_ns:
             self._book.note(alarm, kind, now_ns, worst, times)
+
+    def _look_at_clock(self, now_ns, newest_ns):
+        """Begin anew where the clock was set back."""
+        if now_ns >= newest_ns - JITTER_NS:
+            return
+        if self._begin_ns is not None:
+            self._begin_ns = now_ns
+        self._note('clock_skew', 'set back', now_ns, (newest_ns - now_ns) / 1e6)
+        self._forget()
 
     def _forget(self):
         """Begin to learn anew."""
         self._arrivals.clear()
         self._stamps.forget()
-        self._payload, self._equal, self._is_gap, self._is_off = None, 1, False, False
+        self._contents.forget()
+        self._before.clear()
+        self._is_gap, self._is_off, self._seen_ns = False, False, None
+
+    def _newest_ns(self):
+        """Return when the newest message arrived, 0 where there is none."""
+        return self._arrivals[-1] if self._arrivals else 0
 
     def _window_ns(self):
         """Return how far back arrivals are needed."""
@@ -238,11 +236,12 @@ class StreamQuality:
 
     def _check_gap(self, now_ns, last_ns):
         """Look at the time without a message; a gap that goes on is counted once."""
-        if not self.is_judging or (self._facts.is_command and last_ns <= self._begin_ns):
+        since_ns = max(last_ns, self._begin_ns or 0)
+        if self._facts.is_command and last_ns <= (self._begin_ns or 0):
             return
-        silence_ms = (now_ns - max(last_ns, self._begin_ns)) / 1e6
+        silence_ms = (now_ns - since_ns) / 1e6
         if silence_ms > self._facts.max_age_ms:
-            self._note('gap', '', now_ns, silence_ms, times=int(not self._is_gap))
+            self._note('gap', '', now_ns, silence_ms, int(not self._is_gap), since_ns)
             self._is_gap = True
 
     def _check_stamp(self, receive_ns, stamp_ns):
@@ -253,31 +252,12 @@ class StreamQuality:
         age_ms = (receive_ns - stamp_ns) / 1e6
         if age_ms > self._facts.max_age_ms:
             self._note('age', '', receive_ns, age_ms)
-        if age_ms < -self._limits.max_skew_ms:
+        if age_ms < -self.limits.max_skew_ms:
             self._note('clock_skew', 'ahead', receive_ns, -age_ms)
-        self._stamps.add(receive_ns, stamp_ns, self._limits.max_skew_ms,
+        self._stamps.add(receive_ns, stamp_ns, self.limits.max_skew_ms,
                          is_regular=not self._facts.is_command)
 
     def _too_many(self):
         """Return from how many equal messages on the stream is frozen, 0 for never."""
-        usual = self._limits.frozen_count if self._facts.is_image else 0
+        usual = self.limits.frozen_count if self._facts.is_image else 0
         return self._facts.frozen_after or usual
-
-    def _check_frozen(self, receive_ns, data, offset):
-        """Compare the content with that of the message before."""
-        limit = self._too_many()
-        if not limit:
-            return
-        payload, self._payload = self._payload, (data, offset)
-        is_equal = payload is not None and _are_equal(*payload, data, offset)
-        self._equal = self._equal + 1 if is_equal else 1
-        if self._equal >= limit:
-            self._note('frozen', '', receive_ns, self._equal, times=int(self._equal == limit))
-
-
-def _are_equal(data, offset, other, other_offset):
-    """Compare from the offsets on; pictures of a camera differ early, by their noise."""
-    early = 1024
-    return (len(data) - offset == len(other) - other_offset
-            and data[offset:offset + early] == other[other_offset:other_offset + early]
-            and data[offset:] == other[other_offset:])

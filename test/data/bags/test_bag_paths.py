@@ -14,6 +14,8 @@
 
 """Bags are found by name, below a folder and by a pattern, and nothing else is taken for one."""
 
+import os
+
 from diffusion_policy_ros.data.bags.bag_paths import find_bags
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.errors import BagError
@@ -52,7 +54,51 @@ def test_an_episode_that_is_not_finished_is_passed_over(tmp_path, demonstration)
     for name in ('episode_000001', 'episode_000002'):
         (tmp_path / name / 'unfinished.json').write_text('{}')
     (tmp_path / 'episode_000001/metadata.yaml').unlink()  # the other one only kept its note
-    assert find_bags(tmp_path) == [tmp_path / 'episode_000000', tmp_path / 'episode_000002']
+    for look in (tmp_path, f'{tmp_path}/*/', f'{tmp_path}/**'):
+        notes = []
+        assert find_bags(look, note=notes.append) == find_bags(look) == [
+            tmp_path / 'episode_000000', tmp_path / 'episode_000002']
+        assert notes == [
+            f'{tmp_path}/episode_000001 is being recorded, or was not closed, and was passed '
+            f'over; a recorder that is started with output {tmp_path} repairs what was not closed']
+    file = tmp_path / 'episode_000001/episode_000001.mcap'
+    assert find_bags(file) == [file]
+
+
+def test_where_nothing_is_finished_that_is_the_reason(tmp_path, demonstration):
+    """Who asks for notes gets no bag, so that one among many others does no harm."""
+    bag = demonstration.write_bag(tmp_path / 'episode_000000', range(2))
+    (bag / 'metadata.yaml').rename(bag / 'unfinished.json')
+    for look in (bag, tmp_path):
+        notes = []
+        assert find_bags(look, note=notes.append) == []
+        assert len(notes) == 1
+        with pytest.raises(BagError, match=f'^{bag} is being recorded, or was not closed, and'):
+            open_bag(look)
+
+
+def test_an_episode_whose_messages_or_end_are_missing_is_not_finished(tmp_path, demonstration):
+    """Though its metadata may have come to the disk before them."""
+    bag = demonstration.write_bag(tmp_path / 'episode_000000', range(2))
+    (bag / 'unfinished.json').write_text('{}')
+    file = bag / 'episode_000000.mcap'
+    file.write_bytes(file.read_bytes()[:-20])
+    (tmp_path / 'episode_000001').mkdir()
+    (tmp_path / 'episode_000001/unfinished.json').write_text('{}')
+    notes = []
+    assert find_bags(tmp_path, note=notes.append) == []
+    assert [note.split()[0] for note in notes] == [
+        f'{tmp_path}/episode_00000{number}' for number in range(2)]
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, lambda path: path.symlink_to('/dev/null')])
+def test_what_is_neither_file_nor_folder_is_refused(tmp_path, make):
+    """Opening it could take for ever."""
+    make(tmp_path / 'x.mcap')
+    with pytest.raises(BagError, match='x.mcap is neither a file nor a folder$'):
+        open_bag(tmp_path / 'x.mcap')
+    with pytest.raises(BagError, match='holds no bag'):
+        open_bag(tmp_path)
 
 
 def test_a_place_without_bags_is_refused(tmp_path):

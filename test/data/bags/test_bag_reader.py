@@ -44,9 +44,12 @@ def test_messages_come_in_order_of_arrival_under_the_contracts_names(tmp_path, d
 
 
 def test_contract_inside_is_parsed(tmp_path, demonstration, contract):
-    """Without one the property is None."""
+    """Without one the property is None; the metadata beside a file that is named tells it too."""
     with open_bag(demonstration.write_bag(tmp_path / 'bag', range(1))) as bag:
         assert bag.contract == contract
+    with open_bag(tmp_path / 'bag/bag.mcap') as bag:
+        assert bag.contract == contract
+    (tmp_path / 'bag/metadata.yaml').unlink()
     with open_bag(tmp_path / 'bag/bag.mcap') as bag:
         assert bag.contract is None
 
@@ -74,6 +77,15 @@ def test_a_topic_in_two_namespaces_is_ambiguous(namespaced_bag):
     """Guessing the robot would be worse."""
     with pytest.raises(BagError, match='ambiguous: /left/joint_states, /right/joint_states'):
         count(namespaced_bag('left', 'right'), JOINTS)
+
+
+@pytest.mark.parametrize('other', ['/left/joint_states', '/joint_states'])
+def test_one_recorded_topic_under_two_names_is_refused(namespaced_bag, other):
+    """One of both would silently get no message."""
+    kind = JOINTS['joint_states']
+    with pytest.raises(BagError, match=f"topics 'joint_states' and '{other}' of the contract are "
+                       'the same recorded topic /left/joint_states; name it in one way'):
+        count(namespaced_bag('left'), {'joint_states': kind, other: kind})
 
 
 @pytest.mark.parametrize('wanted, match', [

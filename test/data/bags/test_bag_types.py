@@ -118,7 +118,7 @@ def test_a_definition_in_the_bag_comes_before_the_known_one(tmp_path):
 
 
 @pytest.mark.parametrize('kind, encoding, text, said', [
-    (GRIP, '', '', 'topic /grip carries , whose definition is not known'),
+    (GRIP, '', '', 'topic /grip carries no named type, whose definition is not known'),
     (GRIP, 'ros2msg', 'int32 ]]', 'whose definition in the bag cannot be understood'),
     (GRIP, 'protobuf', '\0\1', 'whose definition in the bag cannot be understood'),
     (GRIP, 'ros2msg', 'Nothing nested', 'none of the 2 messages on /grip can be decoded'),

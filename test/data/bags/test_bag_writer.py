@@ -19,9 +19,12 @@ import shutil
 import threading
 
 from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.data.bags import durable
+from diffusion_policy_ros.data.bags import durable, episode_files
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
+from diffusion_policy_ros.data.bags.episode_files import NOTE, read_note
 from diffusion_policy_ros.errors import BagError
+from mcap.records import Channel, Chunk
+from mcap.stream_reader import breakup_chunk, StreamReader
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader
@@ -57,17 +60,33 @@ def test_an_existing_folder_is_refused(tmp_path, contract):
     assert (tmp_path / 'bag/mine').read_text() == 'precious'
 
 
-def test_discard_removes_the_folder(tmp_path, contract):
-    """A discarded take leaves nothing, and takes no more messages."""
+def test_a_closed_bag_takes_no_more_messages(tmp_path, contract):
     bag = EpisodeBag(tmp_path / 'bag', contract)
-    bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
-    bag.discard()
-    assert not (tmp_path / 'bag').exists()
+    bag.close()
     with pytest.raises(BagError, match='is closed'):
         bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 6)
 
 
-def test_an_exception_discards(tmp_path, contract):
+@pytest.mark.parametrize('is_closed', [False, True])
+def test_a_bag_may_be_set_aside_before_it_is_finished(tmp_path, contract, is_closed):
+    """It is whole in its new place, and nothing is left in the old one."""
+    bag = EpisodeBag(tmp_path / 'bag', contract)
+    bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
+    if is_closed:
+        bag.close()
+    assert bag.set_aside('discarded') == bag.path == tmp_path / 'discarded' / 'bag'
+    if not is_closed:
+        bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 6)
+        bag.flush()
+        assert not bag.is_gone() and bag.size_bytes
+    bag.close()
+    assert [p.name for p in tmp_path.iterdir()] == ['discarded']
+    assert sorted(p.name for p in bag.path.iterdir()) == ['bag.mcap', 'metadata.yaml']
+    with Reader(bag.path) as reader:
+        assert [t for _, t, _ in reader.messages()] == ([5] if is_closed else [5, 6])
+
+
+def test_an_exception_removes_the_bag(tmp_path, contract):
     """A take that broke off is not left as if it were whole."""
     with pytest.raises(ZeroDivisionError):
         with EpisodeBag(tmp_path / 'bag', contract):
@@ -99,17 +118,6 @@ def test_what_the_disk_or_the_library_refuses_names_the_bag(
     monkeypatch.setattr(bag._writer, 'close', fail)
     with pytest.raises(BagError, match=f'{bag.path} could not be finished: .*; make room'):
         bag.close()
-
-
-def test_a_folder_that_cannot_be_removed_is_named(tmp_path, contract, monkeypatch):
-    """Nobody may take it for an episode."""
-    def fail(*arguments):
-        raise PermissionError(13, 'Permission denied')
-
-    bag = EpisodeBag(tmp_path / 'bag', contract)
-    monkeypatch.setattr(shutil, 'rmtree', fail)
-    with pytest.raises(BagError, match=f'{bag.path} could not be removed: .*; remove its'):
-        bag.discard()
 
 
 def test_a_full_disk_leaves_no_half_bag(tmp_path, contract, full_disk):
@@ -152,12 +160,11 @@ def test_what_was_flushed_is_in_the_file_as_whole_chunks(tmp_path, contract):
 
 def test_a_full_disk_is_named_when_flushing(tmp_path, contract, full_disk):
     """The remedy is room."""
-    bag = EpisodeBag(tmp_path / 'bag', contract)
-    bag.write('joint_states', 'sensor_msgs/msg/JointState',
-              np.random.default_rng(0).bytes(500_000), 0)
-    with full_disk(100_000), pytest.raises(BagError, match=f'to {bag.path}: .*; make room'):
-        bag.flush()
-    bag.discard()
+    with full_disk(100_000), pytest.raises(BagError, match='to .*/bag: .*; make room'):
+        with EpisodeBag(tmp_path / 'bag', contract) as bag:
+            bag.write('joint_states', 'sensor_msgs/msg/JointState',
+                      np.random.default_rng(0).bytes(500_000), 0)
+            bag.flush()
     assert not bag.path.exists()
 
 
@@ -178,11 +185,12 @@ def test_a_bag_that_was_moved_is_told_and_whole_where_it_is(tmp_path, contract, 
         assert len(list(reader.messages())) == 1
 
 
-def test_discarding_what_is_gone_succeeds(tmp_path, contract):
+def test_removing_what_is_gone_succeeds(tmp_path, contract):
     """Its folder was to go anyway."""
-    bag = EpisodeBag(tmp_path / 'bag', contract)
-    shutil.rmtree(bag.path)
-    bag.discard()
+    with pytest.raises(ZeroDivisionError):
+        with EpisodeBag(tmp_path / 'bag', contract) as bag:
+            shutil.rmtree(bag.path)
+            raise ZeroDivisionError
     with EpisodeBag(tmp_path / 'bag', contract) as bag:
         bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
 
@@ -194,15 +202,17 @@ def test_contract_and_task_are_on_the_disk_before_the_first_message(
     for name in ('fsync', 'fdatasync'):
         monkeypatch.setattr(os, name, lambda number: synced.append(
             os.readlink(f'/proc/self/fd/{number}')))
-    bag = EpisodeBag(tmp_path / 'bag', contract, task='push', fields={'episode': '7'})
-    note = durable.read_note(bag.path)
+    bag = EpisodeBag(tmp_path / 'new' / 'er' / 'bag', contract, task='push',
+                     fields={'episode': '7'})
+    note = read_note(bag.path)
     assert parse_contract(note['contract']) == contract
     assert (note['task'], note['episode']) == ('push', '7')
     bag.write('joint_states', 'sensor_msgs/msg/JointState', b'\0\1\0\0', 5)
     bag.flush()
     bag._sync.close()
     assert list(dict.fromkeys(synced)) == [
-        str(bag.path / durable.NOTE), str(bag.path), str(tmp_path), str(bag.path / 'bag.mcap')]
+        str(bag.path / NOTE), str(bag.path), str(tmp_path / 'new' / 'er'), str(tmp_path / 'new'),
+        str(tmp_path), str(bag.path / 'bag.mcap')]
     bag._sync = None
     synced.clear()
     bag.close()
@@ -229,7 +239,64 @@ def test_what_was_flushed_is_brought_to_the_disk_by_another_thread(
     bag.flush()
     may_end.set()
     bag.close()
-    assert sizes[1] > sizes[0]
+    assert sizes[1] > sizes[0] and bag.late_s == 0
+
+
+def test_how_late_the_disk_is_counts_from_the_last_flush_that_is_on_it(
+        tmp_path, contract, monkeypatch):
+    """And a disk that has all is never late, however long nobody asks."""
+    now_s, steps = [100.0], threading.Semaphore(0)
+    begun = threading.Semaphore(0)
+    monkeypatch.setattr(durable.time, 'monotonic', lambda: now_s[0])
+    monkeypatch.setattr(os, 'fdatasync', lambda number: (begun.release(), steps.acquire()))
+    bag = EpisodeBag(tmp_path / 'bag', contract)
+    assert bag.late_s == 0
+    now_s[0] = 110.0
+    bag.flush()
+    assert begun.acquire(timeout=60)
+    now_s[0] = 110.5
+    bag.flush()
+    assert bag.late_s == 10.5
+    steps.release()
+    assert begun.acquire(timeout=60)  # the second flush, so that the first is on the disk
+    now_s[0] = 113.0
+    assert bag.late_s == 3.0
+    for _ in range(9):
+        steps.release()
+    while bag.late_s:
+        threading.Event().wait(0.01)
+    now_s[0] = 200.0
+    assert bag.late_s == 0
+    bag.close()
+
+
+@pytest.mark.parametrize('compress', [True, False])
+def test_every_chunk_names_its_topics_and_types(tmp_path, contract, compress):
+    """So that it can be read when all before it is lost."""
+    with EpisodeBag(tmp_path / 'bag', contract, compress=compress) as bag:
+        for k, topic in enumerate(('/a', '/a', '/b', '/a')):
+            bag.write(topic, 'sensor_msgs/msg/JointState', b'\0\1\0\0', k)
+            bag.flush()
+    with open(bag.path / 'bag.mcap', 'rb') as file:
+        topics = [[record.topic for record in breakup_chunk(chunk) if isinstance(record, Channel)]
+                  for chunk in StreamReader(file, emit_chunks=True).records
+                  if isinstance(chunk, Chunk)]
+    assert [sorted(set(names)) for names in topics] == [
+        ['/a'], ['/a'], ['/a', '/b'], ['/a', '/b']]
+
+
+def test_a_changed_byte_of_a_chunk_is_found_by_any_zstd(tmp_path, contract):
+    """Noise, as pictures of a camera nearly are, is stored as it is."""
+    noise = np.random.default_rng(0).bytes(20_000)
+    with EpisodeBag(tmp_path / 'bag', contract) as bag:
+        bag.write('/a', 'sensor_msgs/msg/JointState', noise, 1)
+    data = bytearray((bag.path / 'bag.mcap').read_bytes())
+    begin = data.find(noise[100:200])
+    assert begin > 0
+    data[begin] ^= 1
+    (bag.path / 'bag.mcap').write_bytes(data)
+    with Reader(bag.path) as reader, pytest.raises(Exception, match='checksum'):
+        list(reader.messages())
 
 
 def test_a_disk_that_does_not_take_what_was_flushed_is_told_at_the_next(
@@ -274,7 +341,7 @@ def test_a_bag_that_cannot_be_begun_leaves_nothing(tmp_path, contract, monkeypat
     def fail(*arguments):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(durable, 'write_note', fail)
+    monkeypatch.setattr(episode_files, 'write_note', fail)
     with pytest.raises(BagError, match='cannot create the bag .*No space left on device'):
         EpisodeBag(tmp_path / 'bag', contract)
     assert not list(tmp_path.iterdir())

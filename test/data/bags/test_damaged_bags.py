@@ -18,8 +18,10 @@ from collections import Counter
 from io import BytesIO
 import re
 import shutil
+import struct
 
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
+from diffusion_policy_ros.data.bags.stored import zstd
 from diffusion_policy_ros.errors import BagError
 from hypothesis import given, HealthCheck, settings, strategies
 from mcap.reader import make_reader
@@ -27,9 +29,9 @@ import pytest
 import yaml
 
 KINDS = ('mcap-none', 'mcap-zstd', 'mcap-lz4', 'mcap-unchunked', 'sqlite3', 'file', 'message',
-         'rosbags', 'ros1', 'ros1-lz4')
+         'rosbags', 'recorder', 'ros1', 'ros1-lz4')
 # Kinds in which every message is under a checksum.
-CHECKED = ('mcap-none', 'mcap-zstd', 'mcap-lz4')
+CHECKED = ('mcap-none', 'mcap-zstd', 'mcap-lz4', 'recorder')
 LFS = (b'version https://git-lfs.github.com/spec/v1\n'
        b'oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n'
        b'size 12345\n')
@@ -79,7 +81,7 @@ def test_a_cut_file_gives_what_came_before_the_cut(whole, strings, tmp_path, kin
     assert lengths == sorted(lengths) and lengths[-1] > len(truth) // 2
 
 
-@pytest.mark.parametrize('kind', ['sqlite3', 'file', 'message', 'rosbags'])
+@pytest.mark.parametrize('kind', ['sqlite3', 'file', 'message', 'rosbags', 'recorder'])
 def test_a_cut_file_is_compared_with_the_metadata(whole, strings, tmp_path, kind):
     """Which promises what is no longer there."""
     file, truth = whole(kind)
@@ -112,7 +114,7 @@ def test_a_tail_of_zeros_is_no_data(whole, strings, tmp_path, kind):
 
 
 def test_a_damaged_chunk_costs_that_chunk(whole, strings, tmp_path):
-    """What follows is found again, as long as the summary tells where."""
+    """What follows is found again."""
     file, truth = whole('mcap-zstd')
     data = bytearray(file.read_bytes())
     middle = len(data) // 3
@@ -127,7 +129,7 @@ def test_a_damaged_chunk_costs_that_chunk(whole, strings, tmp_path):
 
 @pytest.mark.parametrize('at, value', [(0, 0), (1, 1), (4, 77), (8, 255), (2, 255)])
 def test_a_damaged_length_costs_that_chunk(whole, strings, tmp_path, at, value):
-    """Though nothing then tells where the next record begins, but the summary."""
+    """Though nothing then tells where the next record begins, but its look."""
     file, truth = whole('mcap-zstd')
     data = bytearray(file.read_bytes())
     chunk = make_reader(BytesIO(data)).get_summary().chunk_indexes[3]
@@ -150,6 +152,58 @@ def test_without_a_promise_the_number_that_is_missing_is_said_to_be_unknown(
         assert bag.losses[-1] == 'nothing tells how many messages the bag should hold'
         assert bag.promised_count(strings.topics) == sum(
             found for _, _, found in bag.counts().values())
+
+
+@pytest.mark.parametrize('start', [2**64 - 1, 2**63 + 5, 2**62])
+def test_a_footer_that_names_no_place_in_the_file_costs_the_summary(
+        whole, strings, tmp_path, start):
+    """The recorder's own files have no checksum of it."""
+    file, truth = whole('rosbags')
+    data = bytearray(file.read_bytes())
+    data[-28:-20] = struct.pack('<Q', start)
+    (tmp_path / 'x.mcap').write_bytes(data)
+    found, losses = strings.read(tmp_path / 'x.mcap')
+    assert found == truth
+    assert 'x.mcap is damaged in its summary' in losses[0]
+
+
+@pytest.mark.parametrize('kind', ['rosbags', 'file'])
+def test_a_storage_file_that_is_named_is_compared_with_its_metadata(
+        whole, strings, tmp_path, kind):
+    """As long as the metadata is about this file and no other."""
+    file, _ = whole(kind)
+    bag = shutil.copytree(file.parent, tmp_path / 'bag')
+    text = (bag / 'metadata.yaml').read_text()
+    (bag / 'metadata.yaml').write_text(text.replace('message_count: 30', 'message_count: 40', 1))
+    assert strings.read(bag / file.name)[1] == [
+        'metadata.yaml promises 40 messages on /a, 30 were found']
+    (bag / file.name).rename(bag / f'other{file.name}')
+    assert strings.read(bag / f'other{file.name}')[1] == []
+
+
+def test_a_file_that_was_packed_or_unpacked_later_is_the_one_that_is_listed(
+        whole, strings, tmp_path):
+    """Whether `zstd` added the ending to its name, or took it away."""
+    for kind in ('file', 'rosbags'):
+        file, truth = whole(kind)
+        bag = shutil.copytree(file.parent, tmp_path / kind)
+        if kind == 'file':
+            data, name = zstd.decompress(file.read_bytes()), file.name.removesuffix('.zstd')
+        else:
+            data, name = zstd.compress(file.read_bytes()), f'{file.name}.zstd'
+        (bag / file.name).unlink()
+        (bag / name).write_bytes(data)
+        assert strings.read(bag) == strings.read(bag / name) == (truth, [])
+
+
+def test_a_refusal_names_the_files_that_are_there_and_not_listed(whole, tmp_path):
+    """Somebody has renamed the only one."""
+    file, _ = whole('rosbags')
+    bag = shutil.copytree(file.parent, tmp_path / 'bag')
+    (bag / file.name).rename(bag / 'take.mcap')
+    with pytest.raises(BagError, match=f'cannot read the bag {bag}: take.mcap is not listed in '
+                       f'metadata.yaml, .*; {file.name} is missing$'):
+        open_bag(bag)
 
 
 @pytest.fixture(params=['sqlite3', 'rosbags'])

@@ -15,7 +15,8 @@
 """Numbering resumes after everything that is there, finished or not."""
 
 from diffusion_policy_ros.data.bags.episode_files import (
-    all_episodes, episode_path, finished_bags, next_number, set_aside)
+    all_episodes, episode_path, finished_bags, next_number, NOTE, set_aside, State, state_of)
+from diffusion_policy_ros.data.bags.mcap_file import MAGIC
 from diffusion_policy_ros.errors import BagError
 import pytest
 
@@ -40,6 +41,26 @@ def test_only_closed_bags_are_finished_and_come_in_order(tmp_path):
             (path / 'metadata.yaml').touch()
     assert finished_bags(tmp_path) == [
         episode_path(tmp_path, 3), episode_path(tmp_path, 1_000_000)]
+
+
+@pytest.mark.parametrize('files, state', [
+    ({'metadata.yaml': b'', 'x.mcap': MAGIC + MAGIC}, State.FINISHED),
+    ({'metadata.yaml': b'', 'x.mcap': MAGIC + MAGIC, NOTE: b''}, State.FINISHED),
+    ({'metadata.yaml': b'', 'x.db3': b''}, State.FINISHED),
+    ({'metadata.yaml': b'', 'x.mcap': MAGIC + b'cut'}, State.UNFINISHED),
+    ({'metadata.yaml': b'', 'x.mcap': MAGIC}, State.UNFINISHED),
+    ({'metadata.yaml': b'', 'x.mcap': MAGIC * 2, 'y.mcap': b''}, State.UNFINISHED),
+    ({'x.mcap': MAGIC + MAGIC}, State.UNFINISHED),
+    ({'metadata.yaml.tmp': b'', 'x.mcap': MAGIC + MAGIC, NOTE: b'{}'}, State.UNFINISHED),
+    ({NOTE: b'{}'}, State.EMPTY), ({'unfinished.part': b'{'}, State.EMPTY), ({}, State.EMPTY),
+    ({'notes.txt': b'', NOTE: b''}, State.FOREIGN)])
+def test_the_state_of_an_episode_is_told_by_its_files(tmp_path, files, state):
+    path = episode_path(tmp_path, 0)
+    path.mkdir()
+    for name, content in files.items():
+        (path / name).write_bytes(content)
+    assert state_of(path) is state
+    assert finished_bags(tmp_path) == ([path] if state is State.FINISHED else [])
 
 
 def test_what_is_set_aside_is_moved_and_never_overwrites(tmp_path):

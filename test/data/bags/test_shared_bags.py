@@ -25,7 +25,8 @@ import os
 import sqlite3
 import struct
 
-from diffusion_policy_ros.data.bags.bag_reader import find_bags, open_bag
+from diffusion_policy_ros.data.bags.bag_paths import find_bags
+from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.errors import BagError
 from mcap.reader import make_reader
 from mcap.records import Channel, Message

@@ -115,6 +115,7 @@ def test_a_last_message_of_zeros_is_whole(tmp_path, strings):
 def test_small_messages_before_a_cut_or_zeros_are_whole(tmp_path, strings, is_zeroed):
     """Many of them lie in one page, from its end to its beginning."""
     file = strings.write('sqlite3', tmp_path / 'bag', count=150)
+    (file.parent / 'metadata.yaml').unlink()
     database = sqlite3.connect(file, isolation_level=None)
     database.execute('DELETE FROM messages WHERE length(data) > 300')
     database.execute('VACUUM')

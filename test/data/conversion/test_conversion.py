@@ -94,6 +94,7 @@ def test_a_gap_makes_two_episodes_and_a_sentence(tmp_path, demonstration, conver
     assert (summary.episodes, summary.splits, summary.skipped) == (2, 1, 0)
     assert said == summary.notes and len(said) == 1
     assert 'episode of 13 rows ends at 1700000001.300 s' in said[0]
+    assert said[0].endswith('; 0.3 s gave no rows')
     assert 'camera/image_raw' in said[0]
     reader = LeRobotReader(tmp_path / 'dataset')
     assert [e.length for e in reader.episodes] == [13, 14]
@@ -184,6 +185,18 @@ def test_a_stream_that_fails_for_good_is_a_warning_with_what_was_lost(
     assert 'topic camera/image_raw' in summary.warnings[0]
 
 
+def test_a_stream_that_comes_late_is_a_warning_with_what_was_lost(
+        tmp_path, demonstration, convert):
+    """As is one whose first messages cannot be used."""
+    bags = [write_without(demonstration, tmp_path / 'a', range(100), range(70)),
+            write_without(demonstration, tmp_path / 'b', range(60), range(5))]
+    summary = convert(*bags)
+    assert (summary.rows, summary.skipped) == (30 + 55, 0)
+    assert summary.warnings == [
+        f'{bags[0]}: nothing could be used of its first 7.0 s; at 1700000000.000 s: no message on '
+        'camera/image_raw until then']
+
+
 def test_what_is_lost_after_a_clock_was_set_back_is_a_warning(
         tmp_path, demonstration, convert, contract):
     """A latched stream does not come again, so that the second pass has no rows."""
@@ -245,7 +258,8 @@ def test_a_missing_topic_skips_the_bag(tmp_path, demonstration, convert):
 
 def test_the_given_contract_serves_bags_without_one(tmp_path, demonstration, contract, convert):
     """A bare mcap file has no metadata."""
-    bag = demonstration.write_bag(tmp_path / 'a', range(10)) / 'a.mcap'
+    bag = (demonstration.write_bag(tmp_path / 'a', range(10)) / 'a.mcap').rename(
+        tmp_path / 'bare.mcap')
     with pytest.raises(ContractError, match='--contract'):
         convert(bag)
     assert convert(bag, contract=contract, task='given').episodes == 1

@@ -14,6 +14,8 @@
 
 """One long bag is cut into episodes by each kind of mark, as its rows' ticks tell."""
 
+from dataclasses import replace
+
 from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.data.conversion.cutting import parse_cut
 from diffusion_policy_ros.data.conversion.service_events import COMMON, event_types
@@ -26,8 +28,8 @@ from rosbags.typesys import get_typestore, Stores
 PERIOD_NS = 10**8
 START_NS = 1_700_000_000_000_000_000
 TRIGGER = 'std_srvs/srv/Trigger_Event'
-# Between ticks, so that the first row inside is the next one.
-INSIDE = [*range(11, 25), *range(31, 45)]  # after the marks at 1.05 s, 2.45 s, 3.05 s and 4.45 s
+# A mark is the first tick, half a period after the newest messages; another is no tick any more.
+INSIDE = [*range(10, 24), *range(30, 44)]  # by the marks at 1.05 s, 2.45 s, 3.05 s and 4.45 s
 MARKS_NS = [START_NS + k * PERIOD_NS // 2 for k in (21, 49, 61, 89)]
 
 
@@ -43,9 +45,9 @@ def store():
 def convert(tmp_path, demonstration, store):
     """Return a function that writes a bag of 60 rows with marks, and converts it."""
     def run(cut, marks, passes=(0,), **options):
+        found = options.pop('messages', demonstration.messages(range(60)))
         messages = [(topic, demonstration.streams[topic].type, message, receive_ns - back_ns)
-                    for back_ns in passes
-                    for topic, message, receive_ns in demonstration.messages(range(60))]
+                    for back_ns in passes for topic, message, receive_ns in found]
         ordered = sorted([*messages, *marks], key=lambda m: m[3]) if passes == (0,) \
             else [*messages, *marks]
         fields = {'contract': demonstration.contract.to_yaml(), 'task': 'whole',
@@ -114,7 +116,9 @@ def test_a_marker_topic_cuts(tmp_path, store, convert):
     summary = convert('marker:/episode', markers(store, ['start', 'stop', 'start', 'stop']))
     assert sum(rows_in(tmp_path / 'dataset'), []) == INSIDE
     assert (summary.episodes, summary.cuts, summary.dropped, summary.splits) == (2, 2, 0, 0)
-    assert summary.outside_rows == 60 - len(INSIDE) and summary.notes == []
+    assert summary.notes == summary.warnings == []
+    ticks = LeRobotReader(tmp_path / 'dataset').columns(['tick_ns'])['tick_ns'].ravel().tolist()
+    assert ticks == [MARKS_NS[m] + k * PERIOD_NS for m in (0, 2) for k in range(14)]
 
 
 @pytest.mark.parametrize('words, kind', [
@@ -143,32 +147,34 @@ def test_what_was_discarded_is_left_out(tmp_path, store, convert):
         'start', 'discard', 'start', 'stop'])))
     assert rows_in(tmp_path / 'dataset') == [INSIDE[14:]]
     assert (summary.episodes, summary.cuts, summary.dropped) == (1, 2, 1)
-    assert summary.outside_rows == 60 - 14
 
 
 def test_a_list_of_times_cuts(tmp_path, convert):
     """From the first message on; a start at a tick takes that tick, an end at a tick does not."""
     (tmp_path / 'times.csv').write_text('start,end,task\n1.1,2.5,first\n3.1,4.5,\n')
     convert(f'times:{tmp_path / "times.csv"}', [])
-    assert sum(rows_in(tmp_path / 'dataset'), []) == INSIDE
+    assert rows_in(tmp_path / 'dataset') == [list(range(11, 25)), list(range(31, 45))]
     assert [e.tasks for e in LeRobotReader(tmp_path / 'dataset').episodes] == [
         ('first',), ('whole',)]
 
 
 def test_an_episode_that_was_never_stopped_goes_to_the_end(tmp_path, store, convert):
     convert('marker:/episode', markers(store, ['start', 'stop', 'start']))
-    assert rows_in(tmp_path / 'dataset') == [INSIDE[:14], list(range(31, 60))]
+    assert rows_in(tmp_path / 'dataset') == [INSIDE[:14], list(range(30, 59))]
 
 
 def test_an_episode_without_rows_is_told(tmp_path, store, convert):
     """And one that is too short."""
     (tmp_path / 'times.csv').write_text('start,end\n1.1,2.5\n3.0,3.3\n9,10\n')
     summary = convert(f'times:{tmp_path / "times.csv"}', [])
-    assert rows_in(tmp_path / 'dataset') == [INSIDE[:14]]
+    assert rows_in(tmp_path / 'dataset') == [list(range(11, 25))]
     told = ' '.join(summary.notes)
     assert '3 rows left out, fewer than 8' in told
-    assert 'the episode that begins at 1700000003.000 s gave no rows' in told
-    assert 'the episode that begins at 1700000009.000 s gave no rows' in told
+    assert ('the episode that begins at 1700000003.000 s gave no rows: no stretch of at least 8 '
+            'rows') in told
+    assert ('the episode that begins at 1700000009.000 s gave no rows: no stretch of at least 8 '
+            'rows; at 1700000009.000 s: no message on camera/image_raw, joint_states, '
+            'block_pose, joint_commands') in told
 
 
 def test_a_bag_without_marks_is_skipped_with_its_topics(tmp_path, store, convert):
@@ -183,6 +189,63 @@ def test_marks_that_make_no_episode_are_told(store, convert):
     summary = convert('marker:/episode', markers(store, ['stop', 'stop']))
     assert (summary.episodes, summary.skipped) == (0, 1)
     assert 'skipped: the cut found no episode in it' in summary.notes[0]
+
+
+def test_episodes_that_were_all_discarded_are_nothing_that_was_lost(store, convert):
+    summary = convert('services:/recorder', list(calls(store, [
+        'start', 'discard', 'start', 'cancel'])))
+    assert (summary.episodes, summary.cuts, summary.dropped, summary.skipped) == (0, 2, 2, 0)
+    assert 'all of its 2 episodes were discarded by the demonstrator' in summary.notes[0]
+
+
+def test_no_label_comes_from_outside_of_an_episode(tmp_path, store, convert, contract):
+    """The state one row later would be that of the next one."""
+    taught = replace(contract, actions=(replace(contract.actions[0], label='next_state'),))
+    convert('marker:/episode', markers(store, ['start', 'stop', 'start', 'stop']),
+            contract=taught, fields={'contract': taught.to_yaml()})
+    reader = LeRobotReader(tmp_path / 'dataset')
+    assert [episode.length for episode in reader.episodes] == [13, 13]
+    assert reader.columns(['action'])['action'][:, 0].tolist() == [*range(11, 24), *range(31, 44)]
+
+
+def test_an_episode_that_breaks_off_costs_no_other(tmp_path, demonstration, convert):
+    """Here two clocks are mixed in the first one of two."""
+    (tmp_path / 'times.csv').write_text('start,end\n0,1.5\n4.5,5.9\n')
+    shift_ns = 100 * 10**9
+    old = [(topic, demonstration.message(topic, k, t - shift_ns), t) for k in range(20)
+           for topic, _, t in demonstration.messages([k]) if topic == 'joint_states']
+    summary = convert(f'times:{tmp_path / "times.csv"}', [], messages=[
+        *old, *(m for m in demonstration.messages(range(60))
+                if m[0] != 'joint_states' or m[2] >= START_NS + 20 * PERIOD_NS)])
+    assert rows_in(tmp_path / 'dataset') == [list(range(45, 59))]
+    assert (summary.episodes, summary.skipped) == (1, 1)
+    assert 'the episode that begins at 1700000000.000 s is broken off: topic ' in summary.notes[0]
+
+
+def test_what_an_episode_lacks_is_told_with_its_length(tmp_path, demonstration, convert):
+    """At its beginning, inside and at its end."""
+    (tmp_path / 'times.csv').write_text('start,end\n0,5.9\n')
+    lost = [*range(15), *range(30, 35), *range(45, 60)]
+    summary = convert(f'times:{tmp_path / "times.csv"}', [], messages=[
+        m for m in demonstration.messages(range(60))
+        if m[0] != 'camera/image_raw' or (m[2] - START_NS) // PERIOD_NS not in lost])
+    assert summary.rows == 30 - 15 + 12 and summary.splits == 1
+    assert '16 rows ends at 1700000003.100 s: observ' in summary.notes[0]
+    assert summary.notes[0].endswith('; 0.4 s gave no rows')
+    of = 'of the episode that begins at 1700000000.000 s; at 170000000'
+    assert [w.split('used of the ')[1].split(':')[0] for w in summary.warnings] == [
+        f'first 1.5 s {of}0.000 s', f'last 1.3 s {of}4.600 s']
+
+
+def test_absolute_times_that_no_bag_has_are_told(tmp_path, convert):
+    """Those of another bag cost nothing."""
+    (tmp_path / 'times.csv').write_text('start,end\n' + ''.join(
+        f'{START_NS + first * 10**9},{START_NS + last * 10**9}\n'
+        for first, last in ((-9, -7), (1, 3), (70, 80))))
+    summary = convert(f'times:{tmp_path / "times.csv"}', [])
+    assert (summary.cuts, summary.rows) == (1, 20)
+    assert summary.notes == [f'2 of the 3 episodes of times:{tmp_path / "times.csv"} lie in no '
+                             'bag that was read']
 
 
 def test_a_clock_that_was_set_back_leaves_nobody_to_tell_the_marks_apart(store, convert):

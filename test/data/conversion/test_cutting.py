@@ -17,7 +17,7 @@
 from types import SimpleNamespace as Namespace
 
 from diffusion_policy_ros.data.conversion.cutting import (
-    find_spans, mark_topics, parse_cut, Span, span_at, time_spans)
+    find_spans, mark_topics, parse_cut, Span, time_spans)
 from diffusion_policy_ros.errors import BagError, ConfigError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +27,11 @@ import pytest
 def marker(value):
     """Make a Bool, String or Empty."""
     return Namespace() if value is None else Namespace(data=value)
+
+
+def is_inside(spans, tick):
+    """Tell whether a tick belongs to an episode."""
+    return any(s.start_ns <= tick and (s.end_ns is None or tick < s.end_ns) for s in spans)
 
 
 def stream(messages, topic='/m'):
@@ -53,7 +58,7 @@ def test_a_bool_marker_covers_the_ticks_at_which_it_was_last_true(values):
     spans = find_spans(stream(map(marker, values)), parse_cut('marker:/m'))
     for tick in range(8, 44):
         past = [value for k, value in enumerate(values) if 10 + k <= tick]
-        assert (span_at(spans, tick) is not None) == bool(past and past[-1])
+        assert is_inside(spans, tick) == bool(past and past[-1])
 
 
 @given(st.lists(st.integers(0, 1), max_size=30))
@@ -64,18 +69,7 @@ def test_each_rising_edge_of_a_button_begins_or_ends_an_episode(pressed):
     for tick in range(8, 44):
         edges = sum(b > a for k, (a, b) in enumerate(zip(pressed, pressed[1:]))
                     if 11 + k <= tick)
-        assert (span_at(spans, tick) is not None) == (edges % 2 == 1)
-
-
-@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 20)), max_size=8),
-       st.integers(0, 2000))
-def test_a_tick_belongs_to_the_span_that_covers_it(parts, tick):
-    spans, at = [], 0
-    for pause, length in parts:
-        spans.append(Span(at + pause, at + pause + length))
-        at += pause + length
-    inside = [span for span in spans if span.start_ns <= tick < span.end_ns]
-    assert span_at(spans, tick) == (inside[0] if inside else None)
+        assert is_inside(spans, tick) == (edges % 2 == 1)
 
 
 def test_texts_start_stop_and_discard():
@@ -163,13 +157,38 @@ def test_times_count_from_the_beginning_or_absolutely(tmp_path):
     """Seconds, or the nanoseconds of the bag's own clock to the last digit."""
     (tmp_path / 'a.csv').write_text('start, end\n10, 12.5\n1.5,3\n')
     cut = parse_cut(f'times:{tmp_path / "a.csv"}')
-    assert time_spans(cut, 1000) == [Span(1_500_001_000, 3_000_001_000),
-                                     Span(10_000_001_000, 12_500_001_000)]
+    assert time_spans(cut, 1000, 2000) == [Span(1_500_001_000, 3_000_001_000),
+                                           Span(10_000_001_000, 12_500_001_000)]
     (tmp_path / 'b.yaml').write_text(
         '- {start: 1700000000123456789, end: 1700000001000000001, task: Pick., success: true}')
     cut = parse_cut(f'times:{tmp_path / "b.yaml"}')
-    assert time_spans(cut, 55) == [
+    assert time_spans(cut, 1700000000 * 10**9, 1700000009 * 10**9) == [
         Span(1700000000123456789, 1700000001000000001, 'Pick.', True)]
+
+
+def test_absolute_times_of_several_recordings_belong_each_to_its_own(tmp_path):
+    """The first ends with its last message, the second begins before its first one."""
+    (tmp_path / 'a.csv').write_text('start,end\n' + ''.join(
+        f'{1_700_000_000_000_000_000 + k * 100},{1_700_000_000_000_000_050 + k * 100}\n'
+        for k in range(4)))
+    cut = parse_cut(f'times:{tmp_path / "a.csv"}')
+    at_ns = 1_700_000_000_000_000_000
+    assert [(s.start_ns - at_ns, s.end_ns - at_ns) for s in time_spans(cut, at_ns, at_ns + 100)] \
+        == [(0, 50), (100, 150)]
+    assert [s.start_ns - at_ns for s in time_spans(cut, at_ns + 249, at_ns + 900)] == [200, 300]
+    with pytest.raises(BagError, match='none of its 4 episodes lies between 17.*350 and 17.*900 '):
+        time_spans(cut, at_ns + 350, at_ns + 900)
+
+
+def test_epoch_seconds_are_refused(tmp_path):
+    """`ros2 bag info` prints them; where the clock is a simulation's, small times are right."""
+    (tmp_path / 'a.csv').write_text('start,end\n1700000001.0,1700000002.0\n')
+    cut = parse_cut(f'times:{tmp_path / "a.csv"}')
+    said = ('1700000001.0 is taken for ns, and the recording begins at 1700000000000000000 ns; '
+            'write absolute times in ns')
+    with pytest.raises(BagError, match=said):
+        time_spans(cut, 1_700_000_000_000_000_000, 1_700_000_009_000_000_000)
+    assert time_spans(cut, 0, 10**10) == [Span(1700000001, 1700000002)]
 
 
 def test_a_list_of_times_says_task_and_success_where_it_likes(tmp_path):

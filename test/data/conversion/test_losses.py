@@ -23,21 +23,35 @@ S = 10**9
 
 def test_without_gaps_nothing_is_lost():
     losses = Losses()
-    losses.end(5 * S)
+    assert losses.end(5 * S) == 0
     losses.finish(9 * S)
-    assert losses.tail_s == 0 and losses.reason == ''
+    assert losses.head_s == losses.tail_s == 0
+    assert losses.reason == losses.head_reason == losses.tail_reason == ''
 
 
 def test_the_longest_gap_gives_the_reason_and_the_last_one_the_tail():
     losses = Losses()
+    losses.end(0)
     for begin, end, reason in ((1, 2, 'short'), (10, 19, 'long'), (30, 32, 'middle')):
         losses.begin(Gap(begin * S, reason), begin * S)
-        losses.end(end * S)
+        assert losses.end(end * S) == end - begin
         assert losses.tail_s == 0
     losses.begin(Gap(40 * S, 'tail'), 40 * S)
     losses.finish(43 * S)
     assert losses.reason == 'at 10.000 s: long'
     assert losses.tail_s == pytest.approx(3) and losses.tail_reason == 'at 40.000 s: tail'
+    assert losses.head_s == 0
+
+
+def test_what_comes_before_the_first_row_is_the_head():
+    """All gaps of it, and none of those that follow."""
+    losses = Losses()
+    losses.begin(Gap(1 * S, 'late'), 1 * S)
+    losses.begin(Gap(60 * S, 'stale'), 60 * S)
+    losses.end(63 * S)
+    losses.begin(Gap(70 * S, 'long'), 70 * S)
+    losses.end(270 * S)
+    assert losses.head_s == pytest.approx(62) and losses.head_reason == 'at 1.000 s: late'
 
 
 def test_gaps_of_several_passes_add_up_and_none_is_negative():

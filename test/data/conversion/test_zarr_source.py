@@ -128,8 +128,39 @@ def test_what_does_not_fit_is_refused(buffer, mapping, pusht, tmp_path):
         ZarrSource(tmp_path / 'nothing.zarr', mapping, pusht)
 
 
+@pytest.mark.filterwarnings('ignore:The data type')  # zarr's own opinion about texts
+@pytest.mark.parametrize('number, change, said', [
+    (1, {'columns': (0, 9)}, "'joint_states' of the mapping: column 9 is none of data/state, "
+     'which has columns 0 to 4'),
+    (1, {'columns': (0, -1)}, 'column -1 is none of'),
+    (1, {'columns': ('x', 1)}, "column 'x' is none of"),
+    (2, {'yaw_column': 5}, 'column 5 is none of'),
+    (1, {'array': 'flat'}, r'data/flat holds float32 of shape \[21\]; vectors are'),
+    (0, {'array': 'state'}, r'data/state holds float32 of shape \[21, 5\]; pictures are'),
+    (0, {'array': 'grey'}, r'of shape \[21, 4, 4, 1\]; pictures are \[rows, height, width, 3\]'),
+    (3, {'array': 'words'}, 'data/words holds .* instead of numbers'),
+    (3, {'scale': 'x'}, "scale is 'x' instead of a number"),
+    (3, {'scale': float('nan')}, 'scale is nan instead of a number'),
+    (3, {'topic': 'joint_states'}, "the mapping names topic 'joint_states' twice"),
+])
+def test_a_mapping_that_does_not_fit_the_arrays_is_refused_before_a_bag(
+        buffer, mapping, pusht, number, change, said):
+    path, _ = buffer
+    group = zarr.open(str(path), mode='r+')
+    group['data/flat'] = np.zeros(21, np.float32)
+    group['data/grey'] = np.zeros((21, 4, 4, 1), np.uint8)
+    group['data/words'] = np.full((21, 2), 'a')
+    streams = [replace(entry, **(change if place == number else {}))
+               for place, entry in enumerate(mapping.streams)]
+    with pytest.raises(DatasetError, match=said):
+        ZarrSource(path, replace(mapping, streams=tuple(streams)), pusht)
+
+
 @pytest.mark.parametrize('text, match', [
     ('task: t', "'streams'"),
+    ('task: 5\nstreams: []', 'task is 5 instead of a text'),
+    ('task: t\nstreams: [{topic: [a], array: b}]', 'topic is .* instead of a text'),
+    ('task: t\nstreams: [{topic: a, array: b, columns: 3}]', 'not iterable'),
     ('task: t\nstreams: [{topic: a, array: b, colums: [1]}]', "unknown key 'colums'"),
     ('task: t\nstreams: [{topic: a}]', 'array'),
     ('[1', 'mapping'),

@@ -87,11 +87,42 @@ def test_what_else_lies_in_a_dataset_stays_when_it_grows(tmp_path, contract, nam
     (first / 'photos').mkdir()
     (first / 'photos/one.jpg').write_text('two')
     (first / '.cache').mkdir()
+    (first / 'report.html').write_text('of the rows before')
+    (first / 'meta/licence.txt').write_text('mine too')
     append_datasets(first, [second])
     assert (first / 'README.md').read_text() == 'mine'
     assert (first / 'photos/one.jpg').read_text() == 'two'
-    assert not (first / '.cache').exists()  # it was of the rows before
+    assert (first / 'meta/licence.txt').read_text() == 'mine too'
+    # These were of the rows before.
+    assert not (first / '.cache').exists() and not (first / 'report.html').exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a', 'b']
+
+
+def test_a_dataset_behind_a_link_grows_where_it_is(tmp_path, contract, named):
+    first, second = (named.write(tmp_path / name, contract, EPISODES[:1]) for name in 'ab')
+    link = tmp_path / 'link'
+    link.symlink_to(first)
+    append_datasets(link, [second])
+    assert link.is_symlink() and len(named.episodes_of(first)) == 2
+    assert named.episodes_of(link) == named.episodes_of(first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a', 'b', 'link']
+
+
+def test_an_append_that_the_disk_refuses_is_undone(tmp_path, contract, monkeypatch, named):
+    def refuse(*paths):
+        raise OSError('the disk is gone')
+    first, second = (named.write(tmp_path / name, contract, EPISODES[:1]) for name in 'ab')
+    with monkeypatch.context() as patch:
+        patch.setattr(edit, 'put_in_place', refuse)
+        with pytest.raises(DatasetError, match='the disk is gone'):
+            append_datasets(first, [second])
+    assert len(named.episodes_of(first)) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a', 'b']
+    with monkeypatch.context() as patch:
+        patch.setattr(edit.shutil, 'rmtree', lambda path, **options: options or refuse())
+        with pytest.raises(DatasetError, match='a has grown, but .*a.before, .*Remove it your'):
+            append_datasets(first, [second])
+    assert len(named.episodes_of(first)) == 2
 
 
 def test_an_append_that_is_interrupted_anywhere_loses_nothing(tmp_path, contract, monkeypatch,

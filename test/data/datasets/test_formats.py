@@ -198,24 +198,9 @@ def test_float_pictures_become_video_only_when_every_pixel_is_whole(tmp_path):
     source = open_dataset(write_buffer(tmp_path / 't.zarr', {'img': images}, [4, 6]), rate_hz=10,
                           task='t')
     with pytest.raises(DatasetError, match=r"'img' holds pixels that uint8 cannot, such as "
-                       r'\d+\.5; keep it as a column of numbers'):
+                       r'\d+\.5; turn them into uint8 in the file'):
         copied(source, tmp_path / 'broken', 'lerobot')
     assert not (tmp_path / 'broken').exists()
-    reader = LeRobotReader(copied(source, tmp_path / 'plain', 'lerobot', floats='numbers'))
-    assert not reader.picture_keys and np.array_equal(reader.columns(['img'])['img'], images)
-
-
-def test_keys_can_be_renamed_on_the_way(tmp_path):
-    values = np.arange(8, dtype=np.float32).reshape(4, 2)
-    path = write_buffer(tmp_path / 's.zarr', {'state': values, 'action': values}, [4])
-    source = open_dataset(path, rate_hz=10, task='t', rename={'state': 'observation.state'})
-    reader = LeRobotReader(copied(source, tmp_path / 'd', 'lerobot'))
-    assert set(reader.row_features) == {'observation.state', 'action'}
-    assert np.array_equal(reader.columns(['observation.state'])['observation.state'], values)
-    with pytest.raises(DatasetError, match="no key 'image' to rename; there are: action, state"):
-        open_dataset(path, rename={'image': 'x'})
-    with pytest.raises(DatasetError, match='two keys would have one name'):
-        open_dataset(path, rename={'state': 'action'})
 
 
 def test_formats_are_told_apart(tmp_path, contract):
@@ -232,6 +217,15 @@ def test_formats_are_told_apart(tmp_path, contract):
             open_dataset(tmp_path / name)
 
 
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError('Permission denied')
+    (tmp_path / 'd.hdf5').write_bytes(b'')
+    monkeypatch.setattr('builtins.open', refuse)
+    with pytest.raises(DatasetError, match='cannot read .*d.hdf5: Permission denied'):
+        open_dataset(tmp_path / 'd.hdf5')
+
+
 @pytest.mark.parametrize('act, said', [
     (lambda d, new: copied(d / 's.zarr', new, 'lerobot'), 's.zarr does not say how many rows per'),
     (lambda d, new: copied(d / 's.zarr', new, 'csv'), "format is 'csv'; choose one of: lerobot"),
@@ -239,7 +233,8 @@ def test_formats_are_told_apart(tmp_path, contract):
     (lambda d, new: copied(d / 's.zarr', d / 's.zarr', 'zarr'), 'exists already|lies inside'),
     (lambda d, new: copied(open_dataset(d / 's.zarr', rate_hz=12.5), new, 'lerobot'),
      'rate_hz is 12.5'),
-    (lambda d, new: open_dataset(d / 'd', rate_hz=3), 'has a rate of 10 Hz and task sentences of'),
+    (lambda d, new: open_dataset(d / 'd', rate_hz=3), 'has 10 rows per second, and not 3'),
+    (lambda d, new: open_dataset(d / 'd', task='t'), 'has task sentences of its own; leave --ta'),
 ])
 def test_what_cannot_be_copied_is_refused_and_leaves_nothing(tmp_path, contract, act, said):
     write_buffer(tmp_path / 's.zarr', {'state': np.zeros((4, 2))}, [4])
@@ -277,7 +272,7 @@ def test_lerobot_keys_and_shapes_have_limits():
     feature = {'dtype': 'float32', 'shape': [2] * 6, 'names': None}
     with pytest.raises(DatasetError, match='LeRobot allows five dimensions'):
         lerobot_features({'x': feature}, 'h264')
-    with pytest.raises(DatasetError, match='no "/" in a key'):
+    with pytest.raises(DatasetError, match='no "/" in a name'):
         lerobot_features({'a/b': feature}, 'h264')
 
 

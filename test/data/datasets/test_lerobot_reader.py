@@ -241,10 +241,11 @@ def test_no_damage_makes_anything_but_a_dataset_error(ours, name, where, noise, 
 
 
 @pytest.mark.parametrize('old, new, said', [
-    ('rate_hz: 10', 'rate_hz: 20', 'rate_hz is 20, fps is 10'),
+    ('rate_hz: 10', 'rate_hz: 20', 'rate_hz: the dataset has 10, the contract 20'),
     ('  - wrist\n- key', '  - hand\n- key',
-     "observation.state names is .'elbow', 'hand'., stored is .'elbow', 'wrist'."),
-    ('height: 12', 'height: 24', r'camera shape is .24, 16, 3., stored is .12, 16, 3.'),
+     'observation.state: the dataset names elbow, wrist, the contract elbow, hand'),
+    ('height: 12', 'height: 24',
+     r'camera: the dataset has shape .12, 16, 3., the contract .24, 16, 3.'),
     ('key: observation.state', 'key: observation.other', 'observation.other is in the contract o'),
 ])
 def test_a_contract_that_contradicts_the_rows_is_refused(ours, old, new, said):

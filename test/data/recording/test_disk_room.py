@@ -67,3 +67,33 @@ def test_there_is_room_or_a_sentence(free, tmp_path):
     free(5 * 10**6)
     (said,) = lack_of_room(tmp_path)
     assert '5 MB free, at least 100 MB are needed; make room' in said
+
+
+def test_a_look_that_fails_leaves_what_was_seen(free, monkeypatch):
+    room = DiskRoom('bags')
+
+    def fail(place):
+        raise OSError(116, 'Stale file handle')
+
+    monkeypatch.setattr('shutil.disk_usage', fail)
+    room.watch(0, 0, 0, 5)
+    assert room.free_bytes == 10**11 and room.sentences() == []
+
+
+def test_a_disk_that_does_not_keep_up_is_told_once_with_the_worst(free):
+    room = DiskRoom('bags')
+    for second, behind_s in enumerate((0.6, 1.9, 2.5, 3.5, 0.4)):
+        room.watch(second, second * S, 0, 5, behind_s)
+    assert room.counts() == {'disk': 1}
+    assert room.sentences() == ['disk: the disk of bags is up to 3.5 s behind the recording; a '
+                                'power loss costs as much']
+
+
+@pytest.mark.parametrize('lost, words', [(0, '0 messages'), (1, '1 message'), (7, '7 messages')])
+def test_an_episode_that_broke_off_says_why_and_what_is_lost(free, lost, words):
+    room = DiskRoom('bags')
+    assert not room.has_refused
+    room.refuse(5 * S, 'no space; make room', lost)
+    assert room.has_refused and room.counts() == {'disk': 1}
+    assert room.sentences() == [
+        f'disk: the episode broke off, {words} of it not written: no space; make room']

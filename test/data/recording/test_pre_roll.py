@@ -15,41 +15,74 @@
 
 """The pre-roll holds the newest messages, no older and no more than asked for."""
 
-from diffusion_policy_ros.data.recording.pre_roll import PreRoll
+from diffusion_policy_ros.data.recording.pre_roll import OVERHEAD_BYTES, PreRoll
 from hypothesis import given, strategies as st
 
-KEEP_NS, MAX_BYTES = 1000, 50
+KEEP_NS, MAX_BYTES = 1000, 5000
+
+
+def _filled(count=30, size=0, max_bytes=10**9):
+    """Return a pre-roll of messages that came every 100 ns."""
+    kept = PreRoll()
+    for k in range(count):
+        kept.add('cam', bytes(size), 100 * k, keep_ns=KEEP_NS, max_bytes=max_bytes)
+    return kept
 
 
 def test_what_is_older_than_wanted_is_not_returned_and_nothing_twice():
-    kept = PreRoll()
-    for k in range(30):
-        kept.add(k, 100 * k, 1, keep_ns=KEEP_NS, max_bytes=MAX_BYTES)
-    assert kept.take(2950, KEEP_NS) == list(range(20, 30))
+    kept = _filled()
+    assert kept.take(2950, KEEP_NS) == [('cam', b'', 100 * k) for k in range(20, 30)]
     assert kept.take(2950, KEEP_NS) == []
 
 
 def test_a_clock_that_is_set_back_forgets_what_came_before():
     kept = PreRoll()
-    kept.add('before', 10**12, 1, keep_ns=10**15, max_bytes=MAX_BYTES)
-    kept.add('after', 5, 1, keep_ns=10**15, max_bytes=MAX_BYTES)
-    assert kept.take(10, 10**15) == ['after']
+    kept.add('cam', b'1', 10**12, keep_ns=10**15, max_bytes=MAX_BYTES)
+    kept.add('cam', b'2', 5, keep_ns=10**15, max_bytes=MAX_BYTES)
+    assert kept.take(10, 10**15) == [('cam', b'2', 5)]
+    kept = PreRoll()
+    kept.add('cam', b'1', 10**12, keep_ns=10**15, max_bytes=MAX_BYTES)
+    assert kept.begin_ns(10**12 + 5, 10**15) == 10**12
 
 
-@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 60)), max_size=80),
+def test_streams_that_are_handed_over_one_after_the_other_forget_nothing():
+    kept = PreRoll()
+    for stream in ('cam', 'joints'):
+        for k in range(5):
+            kept.add(stream, b'', k * 10**8, keep_ns=10**10, max_bytes=10**6)
+    assert len(kept.take(10**9, 10**10)) == 10
+
+
+def test_what_was_kept_goes_when_nothing_is_wanted_any_more():
+    kept = _filled()
+    kept.add('cam', b'', 3000, keep_ns=0, max_bytes=MAX_BYTES)
+    assert kept.take(3000, 10**6) == []
+
+
+def test_it_says_since_when_it_holds_all_and_whether_the_memory_cut_it():
+    kept = _filled()
+    assert kept.begin_ns(2950, KEEP_NS) == 1950 and not kept.is_cut(2950, KEEP_NS)
+    assert kept.begin_ns(2950, 10**6) == 0
+    kept = _filled(size=700, max_bytes=MAX_BYTES)  # five messages fit
+    assert kept.begin_ns(2950, KEEP_NS) == 2400 and kept.is_cut(2950, KEEP_NS)
+    assert [t for _, _, t in kept.take(2950, KEEP_NS)] == [2500, 2600, 2700, 2800, 2900]
+    assert kept.begin_ns(2950, KEEP_NS) == 2950 and not kept.is_cut(2950, KEEP_NS)
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 6000)), max_size=80),
        st.integers(0, 500))
 def test_it_returns_the_longest_end_that_fits(steps, pause):
     kept, now, sent = PreRoll(), 10, []
     for step, size in steps:
         now += step
-        sent.append((len(sent), now, size))
-        kept.add(len(sent) - 1, now, size, keep_ns=KEEP_NS, max_bytes=MAX_BYTES)
+        sent.append(('cam', bytes(size), now))
+        kept.add(*sent[-1], keep_ns=KEEP_NS, max_bytes=MAX_BYTES)
     now += pause
     wanted, total = [], 0
-    for number, time, size in reversed(sent):
-        total += size
+    for message in reversed(sent):
+        total += len(message[1]) + OVERHEAD_BYTES
         if total > MAX_BYTES:
             break
-        if time > now - KEEP_NS:
-            wanted.insert(0, number)
+        if message[2] > now - KEEP_NS:
+            wanted.insert(0, message)
     assert kept.take(now, KEEP_NS) == wanted

@@ -18,8 +18,8 @@
 import re
 import struct
 
-from diffusion_policy_ros.data.recording.stream_quality import (
-    QualityLimits, StreamFacts, StreamQuality)
+from diffusion_policy_ros.data.recording.stream_facts import QualityLimits, StreamFacts
+from diffusion_policy_ros.data.recording.stream_quality import StreamQuality
 from hypothesis import given, strategies as st
 import pytest
 
@@ -45,7 +45,8 @@ class Stream:
     def __init__(self, limits=None, **facts):
         facts = {'topic': '/cam', 'max_age_ms': 100, 'rate_hz': 10, 'is_image': True, **facts}
         self.quality = StreamQuality(StreamFacts(**facts))
-        self.now_ns, self.count, self._limits = START_NS, 0, limits or QualityLimits()
+        self.quality.limits = limits or QualityLimits()
+        self.now_ns, self.count = START_NS, 0
 
     def send(self, count=1, *, period_ms=PERIOD_MS, delay_ms=5.0, content=None, stamp_ns=None):
         """Let so many messages come, and look around twice a second as the recorder does."""
@@ -65,9 +66,14 @@ class Stream:
             self.quality.watch(self.now_ns)
         self.now_ns = end_ns
 
-    def begin(self):
+    def begin(self, pre_roll_ms=0):
         """Start an episode."""
-        self.quality.begin(self.now_ns, self._limits)
+        since_ns = self.now_ns - pre_roll_ms * MS if pre_roll_ms else None
+        self.quality.begin(self.now_ns, since_ns)
+
+    def end(self):
+        """End it."""
+        self.quality.end(self.now_ns)
 
     @property
     def said(self):
@@ -90,7 +96,7 @@ def test_a_healthy_stream_raises_nothing(stream):
 
 
 def test_nothing_is_counted_before_the_start_and_after_the_end(stream):
-    stream.quality.end()
+    stream.end()
     stream.wait(5000)
     stream.send(100, delay_ms=900, content=b'same')
     assert stream.said == []
@@ -125,6 +131,17 @@ def test_a_rate_that_was_not_seen_before_is_that_of_the_contract():
     assert stream.said == []
 
 
+@pytest.mark.parametrize('facts, count', [
+    ({'is_needed_each_row': True}, 1), ({}, 0), ({'is_needed_each_row': True, 'rate_hz': 3.2}, 0)])
+def test_pictures_that_were_too_slow_for_the_rows_already_before_are_told(facts, count):
+    stream = Stream(max_age_ms=500, **facts)
+    stream.send(30, period_ms=333)
+    stream.begin()
+    stream.send(60, period_ms=333)
+    assert stream.quality.counts().get('rate', 0) == count
+    assert not count or 'below the 10.0 Hz in the contract' in stream.said[0]
+
+
 def test_two_slow_spells_are_two_alarms(stream):
     for _ in range(2):
         stream.send(100, period_ms=40)
@@ -150,6 +167,54 @@ def test_a_gap_is_counted_once_while_it_lasts_and_when_it_ends(stream):
     assert stream.quality.counts()['gap'] == 2
     stream.send(1, period_ms=99)
     assert stream.quality.counts()['gap'] == 2
+
+
+def test_messages_that_wait_to_be_taken_in_are_no_gap(stream):
+    arrivals = [stream.now_ns + k * PERIOD_MS * MS for k in range(1, 26)]
+    stream.quality.watch(arrivals[-1])  # the recorder was held up, and looks before it reads
+    for arrival_ns in arrivals:
+        stream.quality.add(arrival_ns, message(arrival_ns, b'x'))
+    stream.now_ns = arrivals[-1]
+    stream.end()
+    assert stream.said == []
+
+
+def test_faults_of_the_pre_roll_count_and_those_before_it_do_not():
+    stream = Stream()
+    stream.send(LEARNED)
+    stream.send(3, delay_ms=150)
+    stream.send(100)
+    stream.wait(400)
+    stream.send(50)
+    stream.send(2, delay_ms=150)
+    stream.quality.lost(stream.now_ns, 4)
+    stream.send(1)
+    stream.begin(pre_roll_ms=2000)
+    assert stream.quality.counts() == {'age': 2, 'gap': 1, 'dropped': 20}
+    assert 'dropped on /cam: the middleware lost 4 messages' in stream.said
+    stream.end()
+    stream.begin(pre_roll_ms=2000)
+    assert stream.said == []
+
+
+def test_a_pre_roll_from_before_the_clock_was_set_back_tells_nothing_of_then():
+    stream = Stream()
+    stream.send(LEARNED)
+    stream.send(3, delay_ms=150)
+    stream.now_ns -= 3600 * 10**9
+    stream.send(10)
+    stream.begin(pre_roll_ms=2000)
+    assert stream.said == []
+
+
+def test_memory_is_bounded_while_the_clock_stands_still(stream):
+    for k in range(25_000):
+        stream.quality.add(stream.now_ns, message(0, b'x'))
+    assert len(stream.quality._arrivals) <= 20_000
+    stream.end()
+    for k in range(15_000):
+        stream.quality.add(stream.now_ns, message(0, b'x'))
+    assert len(stream.quality._before) <= 10_000
 
 
 def test_a_stream_that_never_comes_has_a_gap():
@@ -222,6 +287,31 @@ def test_a_clock_that_is_set_back_is_told_and_the_rest_is_learned_anew(stream):
                            '3599980 ms']
 
 
+@pytest.mark.parametrize('back_s', [3600, 1])
+def test_faults_are_counted_also_after_the_clock_was_set_back(stream, back_s):
+    stream.send(500)
+    stream.now_ns -= back_s * 10**9
+    stream.send(200)
+    assert set(stream.quality.counts()) == {'clock_skew'}
+    stream.wait(5000)
+    assert stream.quality.counts()['gap'] == 1
+    stream.send(300, period_ms=60)
+    assert stream.quality.counts()['rate'] >= 1
+
+
+def test_a_stream_that_dies_when_the_clock_is_set_back_has_a_gap(stream):
+    stream.now_ns -= 3600 * 10**9
+    stream.wait(2000)
+    assert stream.quality.counts() == {'clock_skew': 1, 'gap': 1}
+
+
+def test_what_was_told_before_the_clock_was_set_back_is_not_present_for_ever(stream):
+    stream.send(1, delay_ms=140)
+    stream.now_ns -= 3600 * 10**9
+    stream.send(150)
+    assert stream.quality.present(stream.now_ns) == []
+
+
 def test_headers_without_a_time_are_told(stream):
     stream.send(2, stamp_ns=0)
     assert stream.said == ['clock_skew on /cam: 2 messages without a time in the header']
@@ -234,6 +324,23 @@ def test_missing_stamps_are_counted_as_dropped(stream):
     stream.send(10)
     assert stream.said == ['dropped on /cam: the header stamps skip 3 messages, where one comes '
                            'every 20 ms']
+
+
+def test_many_missing_stamps_are_counted_soon_and_before_the_end(stream):
+    stream.send(1, period_ms=31 * PERIOD_MS)
+    stream.send(55)
+    assert stream.quality.counts()['dropped'] == 30
+    stream.send(1, period_ms=11 * PERIOD_MS)
+    stream.send(3)
+    stream.end()
+    assert stream.quality.counts()['dropped'] == 40
+
+
+def test_who_still_catches_up_at_the_end_has_dropped_nothing(stream):
+    stream.send(1, period_ms=4.5 * PERIOD_MS)
+    stream.send(2, period_ms=0.125 * PERIOD_MS)
+    stream.end()
+    assert stream.said == []
 
 
 def test_messages_that_are_only_late_are_not_taken_for_missing_ones(stream):

@@ -19,11 +19,11 @@ from itertools import islice
 from pathlib import Path
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
-from diffusion_policy_ros.data.datasets.lerobot_files import column_values
-from diffusion_policy_ros.data.datasets.lerobot_reader import Episode, LeRobotReader
+from diffusion_policy_ros.data.datasets.episode_table import Episode
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.video import read_frames
 from diffusion_policy_ros.errors import ContractError, DatasetError
-from diffusion_policy_ros.evaluation.dataset_finding import ERROR, Finding
+from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding
 from diffusion_policy_ros.streams import STATE_KEY
 import numpy as np
 import pyarrow as pa
@@ -40,7 +40,7 @@ BOOKKEEPING = (*layout.INDEX_FEATURES, layout.TICK_KEY, layout.AGE_KEY)
 
 
 @dataclass(frozen=True)
-class EpisodeRows:
+class StoredRows:
     """
     The rows of one episode as they are stored.
 
@@ -97,9 +97,11 @@ class LeRobotSource:
         self.contract = self._read_contract()
 
     def rows(self):
-        """Yield the ``EpisodeRows`` of every episode whose data file can be read."""
-        for file in dict.fromkeys(episode.data_file for episode in self.episodes):
-            inside = [episode for episode in self.episodes if episode.data_file == file]
+        """Yield the ``StoredRows`` of every episode whose data file can be read."""
+        files = {}
+        for episode in self.episodes:
+            files.setdefault(episode.data_file, []).append(episode)
+        for file, inside in files.items():
             try:
                 yield from self._rows_of_file(file, inside)
             except (OSError, ValueError, pa.ArrowException) as error:
@@ -114,16 +116,8 @@ class LeRobotSource:
         :return: Iterator of uint8 ``(height, width, channels)``, one per row.
         :raises DatasetError: if a row has no picture, or one that cannot be decoded.
         """
-        for picture in self.raw_pictures(episode, key):
+        for picture in self.reader.episode_frames(episode, key):
             yield viewable(picture, self.features[key])
-
-    def raw_pictures(self, episode, key):
-        """Decode the pictures of an episode as they are, depth included; else as ``pictures``."""
-        if self.features[key]['dtype'] == 'video':
-            yield from self._decode(episode, key, range(episode.length))
-            return
-        for table in self.reader.tables(episode, [key]):
-            yield from column_values(table[key], key, self.features[key], self.folder)
 
     def picture(self, episode, key, row):
         """
@@ -136,7 +130,9 @@ class LeRobotSource:
         :raises DatasetError: if the row has no picture, or one that cannot be decoded.
         """
         if self.features[key]['dtype'] == 'video':
-            return next(self._decode(episode, key, [row]))
+            file, start_s = episode.videos[key]
+            return next(read_frames(file, [start_s + row / self.rate_hz],
+                                    channels=self.features[key]['shape'][2]))
         return next(islice(self.pictures(episode, key), row, None))
 
     def statistics(self):
@@ -146,12 +142,6 @@ class LeRobotSource:
         :raises DatasetError: if it is missing or damaged.
         """
         return self.reader.statistics()
-
-    def _decode(self, episode, key, rows):
-        """Decode the pictures of some rows."""
-        file, start_s = episode.videos[key]
-        times = start_s + np.asarray(rows) / self.rate_hz
-        return read_frames(file, times, channels=self.features[key]['shape'][2])
 
     def _read_contract(self):
         """Return the contract inside; one that cannot be used is a finding."""
@@ -165,7 +155,8 @@ class LeRobotSource:
         """Cut a data file into its episodes."""
         stored = pq.ParquetFile(file)
         wanted = [key for key, feature in self.features.items()
-                  if feature['dtype'].startswith(NUMERIC)]
+                  if feature['dtype'].startswith(NUMERIC)
+                  and np.prod(feature['shape']) <= MOST_ENTRIES]
         missing = [key for key in wanted if key not in stored.schema_arrow.names]
         if missing:
             self._report('data files', f'{self._named(file)} lacks the column '
@@ -186,7 +177,7 @@ class LeRobotSource:
                 rest = pa.concat_tables([rest, pa.Table.from_batches([batch]).select(wanted)])
             table, rest = rest.slice(0, episode.length), rest.slice(episode.length)
             columns = {key: self._column(table[key], key, episode) for key in wanted}
-            yield EpisodeRows(episode, {k: v for k, v in columns.items() if v is not None})
+            yield StoredRows(episode, {k: v for k, v in columns.items() if v is not None})
 
     def _column(self, column, key, episode):
         """Turn a column into numbers ``(rows, entries)``; None where it holds no such."""
@@ -220,7 +211,7 @@ def vector_entries(features) -> dict:
 
     :param features: ``{column: {dtype, shape, names}}``.
     """
-    return {key: entry_names(key, feature) for key, feature in features.items()
+    return {key: layout.entry_names(key, feature) for key, feature in features.items()
             if key not in BOOKKEEPING and feature['dtype'].startswith('float')
             and np.prod(feature['shape']) <= MOST_ENTRIES}
 
@@ -252,20 +243,3 @@ def viewable(picture, feature):
     elif values.max(initial=0.0) <= 1.0:
         values = values * 255.0
     return np.clip(values, 0, 255).astype(np.uint8)
-
-
-def entry_names(key, feature) -> tuple:
-    """
-    Return a name for every entry of a column, however its writer named them.
-
-    :param key: Name of the column.
-    :param feature: Its description in ``info.json``.
-    """
-    names, count = feature.get('names'), int(np.prod(feature['shape']))
-    if isinstance(names, dict):
-        groups = list(names.values())
-        names = groups[0] if len(groups) == 1 and isinstance(groups[0], list) else list(names)
-    if isinstance(names, list) and len(names) == count and all(
-            isinstance(name, str) for name in names):
-        return tuple(names)
-    return (key,) if count == 1 else tuple(str(number) for number in range(count))

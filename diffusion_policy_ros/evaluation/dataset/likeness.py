@@ -16,7 +16,7 @@
 
 import hashlib
 
-from diffusion_policy_ros.evaluation.dataset_finding import Finding, WARNING
+from diffusion_policy_ros.evaluation.dataset.finding import Finding, WARNING
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
 
@@ -42,7 +42,7 @@ class LikenessCheck:
         """
         Look at one episode.
 
-        :param rows: ``EpisodeRows``.
+        :param rows: ``StoredRows``.
         """
         columns = [rows.columns[key] for key in self._keys if key in rows.columns]
         if not columns or not rows.count:

@@ -16,9 +16,9 @@
 
 import threading
 
-from diffusion_policy_ros.data.conversion import conversion_worker
 from diffusion_policy_ros.data.conversion.conversion import ConversionSummary
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.nodes import conversion_worker
 import pytest
 
 

@@ -16,7 +16,7 @@
 
 from io import BytesIO
 
-from diffusion_policy_ros.evaluation.dataset_ages import MOST_MS
+from diffusion_policy_ros.evaluation.dataset.ages import MOST_MS
 from diffusion_policy_ros.streams import ACTION_KEY
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator

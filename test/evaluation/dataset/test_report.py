@@ -22,11 +22,10 @@ import cv2
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation import dataset_report
-from diffusion_policy_ros.evaluation.dataset_audit import Audit, audit_dataset
-from diffusion_policy_ros.evaluation.dataset_finding import ERROR, Finding, WARNING
-from diffusion_policy_ros.evaluation.dataset_report import (
-    report_html, verdict, write_page, write_report)
+from diffusion_policy_ros.evaluation.dataset import report
+from diffusion_policy_ros.evaluation.dataset.audit import Audit, audit_dataset
+from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, WARNING
+from diffusion_policy_ros.evaluation.dataset.report import report_html, verdict, write_page
 import numpy as np
 import pytest
 
@@ -95,7 +94,8 @@ def decode(source):
 
 
 def test_the_report_is_one_file_with_everything_inside(dataset, tmp_path):
-    path = write_report(dataset, tmp_path / 'page.html')
+    audit = audit_dataset(dataset, every_picture=False)
+    path = write_page(audit, tmp_path / 'page.html')
     assert path == tmp_path / 'page.html'
     assert [file.name for file in tmp_path.iterdir()] == ['page.html']
     page = Page(path.read_text('utf-8'))
@@ -118,7 +118,7 @@ def test_thumbnails_are_the_first_middle_and_last_row_of_each_episode(dataset):
 
 
 def test_it_goes_into_the_dataset_by_default(dataset):
-    path = write_report(dataset)
+    path = write_page(audit_dataset(dataset, every_picture=False))
     assert path == dataset / 'report.html'
     path.unlink()
     assert not audit_dataset(dataset).findings
@@ -133,8 +133,8 @@ def test_a_finding_leads_to_the_episode_that_it_names(dataset):
 
 
 def test_many_episodes_are_spread_evenly(dataset, monkeypatch):
-    monkeypatch.setattr('diffusion_policy_ros.evaluation.dataset_audit.MOST_SHOWN', 2)
-    monkeypatch.setattr(dataset_report, 'MOST_SHOWN', 2)
+    monkeypatch.setattr('diffusion_policy_ros.evaluation.dataset.audit.MOST_SHOWN', 2)
+    monkeypatch.setattr(report, 'MOST_SHOWN', 2)
     audit = audit_dataset(dataset, every_picture=False)
     assert sorted(audit.curves) == [0, 3]
     assert '2 of 4 episodes, evenly spread' in report_html(audit)

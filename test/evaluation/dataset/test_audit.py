@@ -25,7 +25,7 @@ from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.data.datasets.video import VideoWriter
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.dataset_audit import audit_dataset
+from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset, open_source
 from hypothesis import given, HealthCheck, settings, strategies as st
 import numpy as np
 import pyarrow as pa
@@ -48,7 +48,7 @@ DEPTH = CONTRACT.replace('image: {height: 48, width: 64}',
                          'image: {height: 48, width: 64, encoding: 16UC1}')
 START_NS = 1_700_000_000_000_000_000
 LENGTHS = (60, 50, 70)
-SHARED = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'lerobot'
+SHARED = Path(__file__).resolve().parents[4] / 'shared' / 'data' / 'lerobot'
 CAMERA, TOPICS = 'observation.images.camera', ('camera/image_raw', 'joint_states',
                                                'joint_commands')
 
@@ -215,6 +215,31 @@ def test_totals_that_do_not_add_up(copy):
         in only(copy).text
 
 
+def test_episodes_that_nobody_counted(copy):
+    edit_json(copy / 'meta/info.json', lambda info: info.update(
+        total_episodes=2, total_frames=sum(LENGTHS[:2])))
+    shutil.rmtree(copy / 'videos')
+    shutil.rmtree(copy / 'data')
+    other = Recipe(lengths=LENGTHS[:2]).write(copy.with_name('other'))
+    for name in ('videos', 'data', 'meta/stats.json'):
+        (other / name).rename(copy / name)
+    finding = only(copy)
+    assert (finding.level, finding.check) == ('NOTE', 'totals')
+    assert 'lists 1 episodes more than meta/info.json counts' in finding.text
+
+
+def test_columns_that_no_check_looks_at_are_not_read(tmp_path):
+    """Some are larger than the memory."""
+    features = {'cloud': {'dtype': 'float32', 'shape': [100, 3], 'names': None},
+                'action': {'dtype': 'float32', 'shape': [2], 'names': None}}
+    with LeRobotWriter(tmp_path / 'd', features=features, rate_hz=10) as writer:
+        for k in range(10):
+            writer.add_frame({'cloud': np.zeros((100, 3)), 'action': np.full(2, k)})
+        writer.save_episode('t')
+    rows = next(open_source(tmp_path / 'd').rows())
+    assert 'cloud' not in rows.columns and {'action', 'index'} <= set(rows.columns)
+
+
 def test_a_data_file_that_lost_rows(copy):
     path = data_file(copy, 1)
     pq.write_table(pq.read_table(path).slice(0, 40), path)
@@ -376,6 +401,16 @@ def test_a_stream_slower_than_the_rows(tmp_path):
     assert (finding.level, finding.check) == ('WARNING', 'rates')
     assert 'camera/image_raw has no new sample in 51% of the rows: it brings 5.0 per second' \
         in finding.text
+
+
+def test_a_stream_that_may_be_held_may_be_slow(tmp_path):
+    recipe = Recipe()
+    for ages_ns in recipe.ages_ns:
+        ages_ns[:, 0] = 10**8 * np.arange(len(ages_ns))  # one picture for all rows
+    folder = recipe.write(tmp_path / 'd')
+    held = CONTRACT.replace('width: 64}', 'width: 64}, on_stale: hold')
+    (folder / 'meta/contract.yaml').write_text(held)
+    assert not found(folder)
 
 
 def test_episodes_that_are_too_short_or_too_long(tmp_path):

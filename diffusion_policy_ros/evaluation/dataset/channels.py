@@ -17,7 +17,7 @@
 from diffusion_policy_ros.data.datasets.statistics import (
     merge_statistics, QUANTILES, vector_statistics)
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.dataset_finding import (
+from diffusion_policy_ros.evaluation.dataset.finding import (
     ERROR, Finding, NOTE, Places, WARNING)
 from diffusion_policy_ros.streams import ACTION_KEY, STATE_KEY
 import numpy as np
@@ -60,7 +60,7 @@ class ChannelStudy:
         """
         Look at one episode.
 
-        :param rows: ``EpisodeRows``.
+        :param rows: ``StoredRows``.
         """
         values = rows.columns.get(self.key)
         if values is None or not len(values):

@@ -18,20 +18,17 @@ What `dpr bench convert` is compared with: reading the bag alone, and the plain 
 The loop makes one row per picture of the first camera from the newest message of every other
 topic: no ticks, no ages, no gaps, nothing checked. With lerobot it fills a ``LeRobotDataset``;
 without, it writes the same videos with PyAV and one table. Run as a program in a process of its
-own: ``python -m diffusion_policy_ros.data.conversion.bench_plain read|loop BAG OUT``.
+own: ``python -m diffusion_policy_ros.evaluation.bench_plain read|loop BAG OUT``.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
-import json
 from pathlib import Path
 import sys
-import time
 
 import av
-from diffusion_policy_ros.data.conversion.bench_bag import (
-    CAMERA_RATE_HZ, CAMERAS, HEIGHT, JOINTS, WIDTH)
 from diffusion_policy_ros.data.datasets.video import CODECS, DEFAULT_CODEC, KEY_FRAME_INTERVAL
+from diffusion_policy_ros.evaluation.bench_bag import (
+    CAMERA_RATE_HZ, CAMERAS, HEIGHT, JOINTS, WIDTH)
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,8 +63,8 @@ def plain_loop(bag, out) -> str:
     :param out: Folder to create.
     :return: What the loop is called: with lerobot where it is installed.
     """
-    has_lerobot = find_spec('lerobot') is not None
-    sink = _LeRobot(out) if has_lerobot else _PyAV(out)
+    library = _lerobot()
+    sink = _LeRobot(out, library) if library else _PyAV(out)
     newest = {}
     for topic, message in _messages(bag):
         if topic in CAMERA_TOPICS:
@@ -78,7 +75,16 @@ def plain_loop(bag, out) -> str:
         if topic == next(iter(CAMERA_TOPICS)) and len(newest) == 2 + len(CAMERAS):
             sink.add(newest)
     sink.close()
-    return LEROBOT if has_lerobot else PYAV
+    return LEROBOT if library else PYAV
+
+
+def _lerobot():
+    """Return lerobot's module of datasets, None where it cannot be imported."""
+    # Never required: what is there decides, and nothing else of the package touches it.
+    try:
+        return import_module('lerobot.datasets.lerobot_dataset')
+    except ImportError:
+        return None
 
 
 def _messages(bag):
@@ -120,9 +126,7 @@ class _PyAV:
 class _LeRobot:
     """A dataset as lerobot writes it, with its defaults."""
 
-    def __init__(self, out):
-        # Never required: what is there decides, and nothing else of the package touches it.
-        library = import_module('lerobot.datasets.lerobot_dataset')
+    def __init__(self, out, library):
         picture = {'dtype': 'video', 'shape': (HEIGHT, WIDTH, 3),
                    'names': ['height', 'width', 'channels']}
         vector = {'dtype': 'float32', 'shape': (len(JOINTS),), 'names': list(JOINTS)}
@@ -143,14 +147,12 @@ class _LeRobot:
 
 def main(words) -> None:
     """
-    Do one of both and print, as JSON, what it is called and how long it took.
+    Do one of both and print what it is called.
 
     :param words: ``read`` or ``loop``, bag, output folder.
     """
     kind, bag, out = words
-    began_s = time.perf_counter()
-    name = {'read': read_alone, 'loop': plain_loop}[kind](Path(bag), Path(out))
-    print(json.dumps({'name': name, 'seconds': time.perf_counter() - began_s}))
+    print({'read': read_alone, 'loop': plain_loop}[kind](Path(bag), Path(out)))
 
 
 if __name__ == '__main__':

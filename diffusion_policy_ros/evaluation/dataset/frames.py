@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
-from diffusion_policy_ros.data.datasets.lerobot_reader import Episode
+from diffusion_policy_ros.data.datasets.episode_table import Episode
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.dataset_source import (
-    choose_state, EpisodeRows, MOST_ENTRIES, vector_entries, viewable)
+from diffusion_policy_ros.evaluation.dataset.source import (
+    choose_state, MOST_ENTRIES, StoredRows, vector_entries, viewable)
 import numpy as np
 
 KINDS = {'ZarrDataset': 'Diffusion Policy zarr', 'Hdf5Dataset': 'robomimic HDF5'}
@@ -66,7 +66,7 @@ class FramesUnderAudit:
         self._walks = {}
 
     def rows(self):
-        """Yield the ``EpisodeRows`` of every episode."""
+        """Yield the ``StoredRows`` of every episode."""
         wanted = [key for key, feature in self.features.items() if key not in self.cameras
                   and feature['dtype'] != 'string' and np.prod(feature['shape']) <= MOST_ENTRIES]
         for number, (task, rows) in enumerate(self.frames.read_episodes()):
@@ -75,8 +75,8 @@ class FramesUnderAudit:
             for row in rows:
                 for key in wanted:
                     columns[key].append(np.ravel(row[key]))
-            yield EpisodeRows(self.episodes[number],
-                              {key: np.stack(column) for key, column in columns.items()})
+            yield StoredRows(self.episodes[number],
+                             {key: np.stack(column) for key, column in columns.items()})
 
     def pictures(self, episode, key):
         """

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.recorded import recorded_entries
-from diffusion_policy_ros.evaluation.dataset_finding import ERROR, Finding, Places, WARNING
+from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, Places, WARNING
 import numpy as np
 
 # More rows than this that repeat the sample of the row before make a stream slower than the rows.
@@ -75,13 +75,14 @@ class AgesCheck:
         feature = source.features.get(layout.AGE_KEY) or {}
         self._rate_hz = source.rate_hz
         self.streams = {topic: StreamAges() for topic in feature.get('names') or ()}
-        self.limits_ms = _limits_ms(source.contract) if source.contract else {}
+        self._held, self.limits_ms = _held_and_limits(source.contract) if source.contract \
+            else (set(), {})
 
     def look(self, rows) -> None:
         """
         Look at one episode.
 
-        :param rows: ``EpisodeRows``.
+        :param rows: ``StoredRows``.
         """
         if layout.AGE_KEY not in rows.columns or not rows.count:
             return
@@ -113,7 +114,8 @@ class AgesCheck:
                 found.append(Finding(
                     ERROR, 'ages', f'{topic}: {stream.negative.count} samples are newer than '
                     f'their rows: {stream.negative}', 'the rows saw the future; convert again'))
-            if stream.steps and stream.repeats > MOST_REPEATS * stream.steps:
+            is_slow = stream.steps and stream.repeats > MOST_REPEATS * stream.steps
+            if is_slow and topic not in self._held:
                 share = stream.repeats / stream.steps
                 found.append(Finding(
                     WARNING, 'rates', f'{topic} has no new sample in {share:.0%} of the rows: it '
@@ -130,11 +132,11 @@ class AgesCheck:
         stream.rates_hz.append((1 + int(fresh.sum())) * self._rate_hz / rows)
 
 
-def _limits_ms(contract):
-    """Return the age limit of every topic, but for those whose samples may be held."""
+def _held_and_limits(contract):
+    """Return the topics whose samples may be held, and the age limits of the others."""
     limits, held = Counter(), set()
     for entry in recorded_entries(contract):
         limits[entry.topic] = max(limits[entry.topic], entry.max_age_ms)
         if getattr(entry, 'on_stale', 'stop') == 'hold':
             held.add(entry.topic)
-    return {topic: limit for topic, limit in limits.items() if topic not in held}
+    return held, {topic: limit for topic, limit in limits.items() if topic not in held}

@@ -17,7 +17,7 @@
 from base64 import b64encode
 from html import escape
 
-from diffusion_policy_ros.evaluation.dataset_pictures import MOMENTS
+from diffusion_policy_ros.evaluation.dataset.pictures import MOMENTS
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
 

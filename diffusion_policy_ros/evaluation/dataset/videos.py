@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import av
 from diffusion_policy_ros.data.datasets.video import TIME_TOLERANCE_S
-from diffusion_policy_ros.evaluation.dataset_finding import ERROR, Finding, Places, WARNING
+from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, Places, WARNING
 import numpy as np
 
 REMEDY = 'restore the video from a copy, or convert the bags again'

@@ -14,7 +14,7 @@
 
 """Values and steps of a dataset that are far from the usual: outliers, jumps, clipped ends."""
 
-from diffusion_policy_ros.evaluation.dataset_finding import Finding, NOTE, Places, WARNING
+from diffusion_policy_ros.evaluation.dataset.finding import Finding, NOTE, Places, WARNING
 import numpy as np
 
 # An outlier is this many robust deviations from the median, and as rare as this or as few.
@@ -61,7 +61,7 @@ class OutlierCheck:
         """
         Look at one episode.
 
-        :param rows: ``EpisodeRows``.
+        :param rows: ``StoredRows``.
         """
         values = rows.columns.get(self._key)
         if self.is_idle or values is None or not len(values):

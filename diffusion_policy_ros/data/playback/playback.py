@@ -21,11 +21,12 @@ import math
 
 from diffusion_policy_ros.control.commands import split_action
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.dataset_checks import disagreements
+from diffusion_policy_ros.data.datasets.formats import open_dataset
 from diffusion_policy_ros.data.datasets.lerobot_files import column_values
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.playback.row_messages import build_topic
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.dataset_audit import open_source
-from diffusion_policy_ros.evaluation.dataset_contract import disagreements
-from diffusion_policy_ros.evaluation.dataset_messages import build_topic
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
 
@@ -78,14 +79,13 @@ class Playback:
         :param start_s: Leave out the rows before this time, s.
         :raises DatasetError: if there is no such episode or time, or the contract does not fit.
         """
-        source = open_source(path, None if contract is None else _rate_for(path, contract))
-        self.contract = _fitting_contract(source, contract)
-        self._source = source
-        if not 0 <= number < len(source.episodes):
-            raise DatasetError(f'{path} has no episode {number}; it has 0 to '
-                               f'{len(source.episodes) - 1}')
+        self._source = open_dataset(path)
+        self.contract = _fitting_contract(path, self._source, contract)
+        ends = self._source.episode_ends
+        if not 0 <= number < len(ends):
+            raise DatasetError(f'{path} has no episode {number}; it has 0 to {len(ends) - 1}')
         self._number = number
-        length = source.episodes[number].length
+        length = int(np.diff(ends, prepend=0)[number])
         self._first = math.ceil(start_s * self.contract.rate_hz - 1e-6)
         self.rows = length - self._first
         if not 0 <= self._first < length:
@@ -156,63 +156,56 @@ class Playback:
 
     def _rows(self):
         """Yield the rows, ``{key: values}``, one at a time."""
-        keys = [*self.contract.keys, ACTION_KEY]
-        if self._source.has_bookkeeping:
-            return islice(self._indexed_rows(keys), self._first, None)
-        return islice(self._walked_rows(keys), self._first, None)
+        found = self._indexed_rows() if isinstance(self._source, LeRobotReader) \
+            else self._walked_rows()
+        return islice(found, self._first, None)
 
-    def _indexed_rows(self, keys):
+    def _indexed_rows(self):
         """Read the rows of a LeRobotDataset."""
         source, episode = self._source, self._source.episodes[self._number]
-        cameras = {key: source.raw_pictures(episode, key) for key in keys
-                   if key in source.cameras}
-        vectors = [key for key in keys if key not in cameras]
-        for table in source.reader.tables(episode, vectors):
+        pictures = {key: source.episode_frames(episode, key) for key in self.contract.keys
+                    if key in source.picture_keys}
+        vectors = [key for key in (*self.contract.keys, ACTION_KEY) if key not in pictures]
+        for table in source.tables(episode, vectors):
             columns = {key: column_values(table[key], key, source.features[key], source.folder)
                        for key in vectors}
             for place in range(len(table)):
-                yield {key: next(cameras[key]) if key in cameras
-                       else np.atleast_1d(columns[key][place]) for key in keys}
+                row = {key: np.atleast_1d(columns[key][place]) for key in vectors}
+                yield {**row, **{key: next(shown) for key, shown in pictures.items()}}
 
-    def _walked_rows(self, keys):
+    def _walked_rows(self):
         """Read the rows of a format that is read from its begin."""
-        for number, (_, rows) in enumerate(self._source.frames.read_episodes()):
+        cameras = [key for key in self.contract.keys if self.contract.streams_of(key)[0].is_image]
+        for number, (_, rows) in enumerate(self._source.read_episodes()):
             for row in rows:
                 if number == self._number:
-                    yield {key: np.asarray(row[key]) if key in self._source.cameras
-                           else np.ravel(row[key]) for key in keys}
+                    yield {key: np.asarray(row[key]) if key in cameras else np.ravel(row[key])
+                           for key in (*self.contract.keys, ACTION_KEY)}
             if number == self._number:
                 return
 
     def _recorded_tick(self):
         """Return when the first row was recorded, None where nobody noted it."""
-        if not self._source.has_bookkeeping or layout.TICK_KEY not in self._source.features:
+        source = self._source
+        if not isinstance(source, LeRobotReader) or layout.TICK_KEY not in source.features:
             return None
-        episode = self._source.episodes[self._number]
         row = self._first
-        for table in self._source.reader.tables(episode, [layout.TICK_KEY]):
+        for table in source.tables(source.episodes[self._number], [layout.TICK_KEY]):
             if row < len(table):
                 return table[layout.TICK_KEY][row].as_py()
             row -= len(table)
         return None
 
 
-def _rate_for(path, contract):
-    """Return the rate to open a dataset with, None for a format that knows its own."""
-    from diffusion_policy_ros.data.datasets.formats import detect_format
-    return None if detect_format(path) == 'lerobot' else contract.rate_hz
-
-
-def _fitting_contract(source, contract):
+def _fitting_contract(path, source, contract):
     """Return the contract that describes the rows."""
-    for finding in source.findings:
-        raise DatasetError(finding.text)
     if contract is None and source.contract is None:
-        raise DatasetError(f'{source.folder} holds no robot contract, which tells the topics; '
-                           'name one with --contract')
+        raise DatasetError(f'{path} holds no robot contract, which tells the topics; name one '
+                           'with --contract')
     if contract is None:
         return source.contract
-    wrong = disagreements(source, contract)
+    wrong = disagreements(source.contract, source.row_features,
+                          source.rate_hz or contract.rate_hz, contract)
     if wrong:
-        raise DatasetError(f'{source.folder} does not fit --contract: {"; ".join(wrong)}')
+        raise DatasetError(f'{path} does not fit --contract: {"; ".join(wrong)}')
     return contract

@@ -20,17 +20,17 @@ from pathlib import Path
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.formats import detect_format, open_dataset
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.dataset_ages import AgesCheck
-from diffusion_policy_ros.evaluation.dataset_channels import ChannelStudy, check_statistics
-from diffusion_policy_ros.evaluation.dataset_contract import check_contract
-from diffusion_policy_ros.evaluation.dataset_finding import ERROR, Finding, sorted_findings
-from diffusion_policy_ros.evaluation.dataset_frames import FramesUnderAudit
-from diffusion_policy_ros.evaluation.dataset_likeness import LikenessCheck
-from diffusion_policy_ros.evaluation.dataset_outliers import OutlierCheck
-from diffusion_policy_ros.evaluation.dataset_pictures import PictureCheck
-from diffusion_policy_ros.evaluation.dataset_rows import check_lengths, check_totals, RowsCheck
-from diffusion_policy_ros.evaluation.dataset_source import LeRobotSource
-from diffusion_policy_ros.evaluation.dataset_videos import VideoCheck
+from diffusion_policy_ros.evaluation.dataset.ages import AgesCheck
+from diffusion_policy_ros.evaluation.dataset.channels import ChannelStudy, check_statistics
+from diffusion_policy_ros.evaluation.dataset.contract import contract_findings
+from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, sorted_findings
+from diffusion_policy_ros.evaluation.dataset.frames import FramesUnderAudit
+from diffusion_policy_ros.evaluation.dataset.likeness import LikenessCheck
+from diffusion_policy_ros.evaluation.dataset.outliers import OutlierCheck
+from diffusion_policy_ros.evaluation.dataset.pictures import PictureCheck
+from diffusion_policy_ros.evaluation.dataset.rows import check_lengths, check_totals, RowsCheck
+from diffusion_policy_ros.evaluation.dataset.source import LeRobotSource
+from diffusion_policy_ros.evaluation.dataset.videos import VideoCheck
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
 from tqdm import tqdm
@@ -96,7 +96,7 @@ def audit_dataset(folder, *, contract=None, every_picture=True, rate_hz=None) ->
         audit.findings.append(Finding(ERROR, 'schema', str(error)))
         return audit
     checks = _first_look(audit)
-    found = [*check_contract(audit.source, contract), *check_lengths(audit.source)]
+    found = [*contract_findings(audit.source, contract), *check_lengths(audit.source)]
     found += [finding for check in checks for finding in check.findings()]
     found += _check_videos(audit)
     found += _second_look(audit)

@@ -19,14 +19,14 @@ import os
 from pathlib import Path
 import re
 
+from diffusion_policy_ros.data.datasets.lerobot_format import REPORT_PATH
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.dataset_audit import audit_dataset, MOST_SHOWN
-from diffusion_policy_ros.evaluation.dataset_cards import colour_key, episode_card, image_tag
-from diffusion_policy_ros.evaluation.dataset_finding import count_levels, ERROR, WARNING
-from diffusion_policy_ros.evaluation.dataset_plots import (
+from diffusion_policy_ros.evaluation.dataset.audit import MOST_SHOWN
+from diffusion_policy_ros.evaluation.dataset.cards import colour_key, episode_card, image_tag
+from diffusion_policy_ros.evaluation.dataset.finding import count_levels, ERROR, WARNING
+from diffusion_policy_ros.evaluation.dataset.plots import (
     plot_courses, plot_histograms, plot_lengths, plot_streams)
 
-REPORT_NAME = 'report.html'
 EPISODE = re.compile(r'episode (\d+)')
 STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;color:#1a202c;background:#f4f6f9;margin:0}
@@ -57,20 +57,6 @@ align-items:center}
 """
 
 
-def write_report(folder, out=None, *, every_picture=False) -> Path:
-    """
-    Audit a dataset and write its report.
-
-    :param folder: Folder of the dataset.
-    :param out: HTML file to write; None writes ``report.html`` into the dataset.
-    :param every_picture: Decode every picture, which takes as long as to train on it once;
-        otherwise frames are counted, and decoded for the thumbnails only.
-    :return: Path of the file.
-    :raises DatasetError: if there is no dataset, or the file cannot be written.
-    """
-    return write_page(audit_dataset(folder, every_picture=every_picture), out)
-
-
 def write_page(audit, out=None) -> Path:
     """
     Write the report of an audit.
@@ -80,7 +66,7 @@ def write_page(audit, out=None) -> Path:
     :return: Path of the file.
     :raises DatasetError: if the file cannot be written.
     """
-    path = Path(out) if out else audit.folder / REPORT_NAME
+    path = Path(out) if out else audit.folder / REPORT_PATH
     fresh = path.with_name(f'{path.name}.tmp')
     try:
         fresh.write_text(report_html(audit), encoding='utf-8')

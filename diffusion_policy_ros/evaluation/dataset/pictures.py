@@ -16,7 +16,7 @@
 
 import cv2
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.dataset_finding import ERROR, Finding, Places, WARNING
+from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, Places, WARNING
 import numpy as np
 
 # Two pictures this alike, in mean and in the worst of some pixels, show the same.
@@ -59,7 +59,7 @@ class PictureCheck:
         """
         Look at the pictures of one episode.
 
-        :param rows: ``EpisodeRows``.
+        :param rows: ``StoredRows``.
         :param key: The camera.
         :param state_range: Range of each entry of the state over the dataset, ``(D,)``; None
             without a state.

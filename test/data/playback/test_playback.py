@@ -14,14 +14,16 @@
 
 """Rows become messages that the package's own decoders read back; and when each is due."""
 
+from types import SimpleNamespace
+
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.datasets.formats import create_dataset
 from diffusion_policy_ros.data.datasets.frames import copy_dataset
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.data.playback.playback import Playback
+from diffusion_policy_ros.data.playback.row_messages import build_topic
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.dataset_messages import build_topic
-from diffusion_policy_ros.evaluation.dataset_playback import Playback
 from diffusion_policy_ros.message_types import (
     COMPRESSED_IMAGE, FLOAT32_ARRAY, FLOAT64_ARRAY, IMAGE, JOINT_STATE, JOINT_TRAJECTORY,
     ODOMETRY, POSE_STAMPED, TWIST, TWIST_STAMPED, UNDATED_TYPES)
@@ -185,6 +187,40 @@ def test_a_start_leaves_rows_out(dataset):
     assert (0.0, 'arm', [30.0, 31.0]) in heard(playback.events())
     assert playback.first_tick_ns == STAMP_NS + 3 * 10**8
     assert [event[0] for event in heard(playback.standing(0.2))] == [-200, -200, -100, -100]
+
+
+def test_depth_without_a_contract_inside_plays_with_one_that_fits(tmp_path):
+    entry = ('{key: observation.images.depth, topic: depth, type: sensor_msgs/msg/Image, '
+             'image: {height: 4, width: 6, encoding: 16UC1}, max_age_ms: 300}')
+    contract = parse_contract(CONTRACT.replace(
+        '  - {key: observation.state, topic: arm,', f'  - {entry}\n  - {{key: '
+        'observation.state, topic: arm,'))
+    pictures = np.arange(48, dtype=np.uint16).reshape(2, 4, 6, 1)
+    topics = ('depth', 'arm', 'hand', 'arm_commands', 'hand_commands')
+    with LeRobotWriter(tmp_path / 'd', contract) as writer:
+        for row, picture in enumerate(pictures):
+            values = np.arange(3, dtype=np.float32)
+            writer.add_row({'observation.images.depth': picture, 'observation.state': values,
+                            'observation.told': values[:2], 'action': values},
+                           tick_ns=STAMP_NS + row * 10**8, ages_ns=dict.fromkeys(topics, 0))
+        writer.save_episode('Look.')
+    (tmp_path / 'd/meta/contract.yaml').unlink()
+    shown = [event.parts[0][1] for event in Playback(tmp_path / 'd', 0, contract).events()
+             if event.topic == 'depth']
+    assert np.array_equal(shown, pictures)
+
+
+@pytest.mark.parametrize('kind, library', [('zarr', 'zarr'), ('hdf5', 'h5py')])
+def test_a_rate_that_a_format_does_not_hold_is_the_contracts(dataset, tmp_path, kind, library):
+    pytest.importorskip(library)
+    reader, contract = LeRobotReader(dataset), parse_contract(CONTRACT)
+    for name, rate_hz in (('silent', None), ('noted', 20)):
+        told = SimpleNamespace(row_features=reader.row_features, rate_hz=rate_hz, contract=None,
+                               robot_type='unknown')
+        copy_dataset(reader, create_dataset(tmp_path / f'{name}.{kind}', kind, like=told))
+    assert Playback(tmp_path / f'silent.{kind}', 1, contract).rows == 6
+    with pytest.raises(DatasetError, match='rate_hz: the dataset has 20, the contract 10'):
+        Playback(tmp_path / f'noted.{kind}', 1, contract)
 
 
 @pytest.mark.parametrize('kind, library', [('zarr', 'zarr'), ('hdf5', 'h5py')])

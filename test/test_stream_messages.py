@@ -15,10 +15,10 @@
 """Imported arrays decode back to themselves, for every type that can be imported."""
 
 from diffusion_policy_ros.contract import parse_contract
-from diffusion_policy_ros.data.bags.messages import build_message, build_planar_pose, BUILDERS
 from diffusion_policy_ros.errors import BagError
 from diffusion_policy_ros.message_types import IMAGE, JOINT_STATE, POSE_STAMPED, TWIST
 from diffusion_policy_ros.observation.decode import decode
+from diffusion_policy_ros.stream_messages import build_message, build_planar_pose, BUILDERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np

@@ -1,0 +1,91 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What `dpr convert` found out about the bags, carried along when datasets are edited."""
+
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.lerobot_files import read_json
+from diffusion_policy_ros.errors import DatasetError
+
+
+def carried_record(picks):
+    """
+    Return what the record of some episodes is: bag, task and success of each of them.
+
+    The figures of a conversion (ages, lags, losses) are about all its bags. They stay as they
+    were, in ``conversions``.
+
+    :param picks: List of ``(LeRobotReader, Episode)`` in their new order.
+    :return: Content of ``meta/conversion.json``; None where no source has such a file.
+    :raises DatasetError: if one does not describe the episodes beside it.
+    """
+    readers = {id(reader): reader for reader, _ in picks}
+    records = {key: _read(reader) for key, reader in readers.items()}
+    if not any(records.values()):
+        return None
+    conversions = []
+    for record in filter(None, records.values()):
+        conversions += [found for found in record['conversions'] if found not in conversions]
+    return {
+        'episodes': len(picks), 'rows': sum(episode.length for _, episode in picks),
+        'conversions': conversions,
+        'episode_list': [_entry(records[id(reader)], episode) for reader, episode in picks]}
+
+
+def told_outcomes(reader) -> str:
+    """
+    Count the success tags of a dataset; empty where it has no record of its conversion.
+
+    :param reader: ``LeRobotReader``.
+    :raises DatasetError: if the record does not describe the episodes beside it.
+    """
+    record = _read(reader)
+    return count_outcomes(record['episode_list']) if record else ''
+
+
+def count_outcomes(entries) -> str:
+    """
+    Say how many episodes are tagged as what.
+
+    :param entries: Episodes, each with ``success``: True, False, or None where nobody tagged it.
+    """
+    found = [entry.get('success') for entry in entries]
+    return f'{found.count(True)} success, {found.count(False)} failure, ' \
+        f'{found.count(None)} without a tag'
+
+
+def _entry(record, episode):
+    """Return what is known of an episode."""
+    if record:
+        return record['episode_list'][episode.index]
+    return {'bag': None, 'rows': episode.length, 'task': '; '.join(episode.tasks),
+            'success': None, 'start_ns': None}
+
+
+def _read(reader):
+    """Return ``{conversions, episode_list}`` of a dataset, None where it has no record."""
+    path = reader.folder / layout.RECORD_PATH
+    if not path.is_file():
+        return None
+    try:
+        found = read_json(path)
+        entries = found.pop('episode_list')
+        rows = [entry['rows'] for entry in entries]
+        conversions = list(found.get('conversions', [found]))
+    except (DatasetError, LookupError, TypeError, AttributeError):
+        rows = None
+    if rows != [episode.length for episode in reader.episodes]:
+        raise DatasetError(f'{path} does not list the episodes that are here; restore it from a '
+                           'copy, or remove it: their bags and success tags are then forgotten')
+    return {'conversions': conversions, 'episode_list': entries}

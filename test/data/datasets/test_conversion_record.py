@@ -1,0 +1,92 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What `dpr convert` found out about the bags goes where the episodes go."""
+
+import json
+
+from diffusion_policy_ros.data.datasets.edit import (
+    append_datasets, delete_episodes, merge_datasets, split_dataset)
+from diffusion_policy_ros.errors import DatasetError
+import pytest
+
+EPISODES = [('push', range(5)), ('pull', range(5, 6)), ('push', range(6, 15))]
+RECORD = 'meta/conversion.json'
+
+
+def record(folder, lag_ms=40, bag='bag'):
+    """Write what a conversion leaves: a figure of all bags, and a list of three episodes."""
+    found = {'bags': 2, 'lags': [{'topic': 'cmd', 'lag_ms': lag_ms}], 'episode_list': [
+        {'bag': f'{bag}{number}', 'rows': len(rows), 'task': task, 'success': number != 1,
+         'start_ns': 10**18 + number} for number, (task, rows) in enumerate(EPISODES)]}
+    (folder / RECORD).write_text(json.dumps(found))
+    return found
+
+
+def found_in(folder):
+    """Read it back."""
+    return json.loads((folder / RECORD).read_text())
+
+
+@pytest.fixture
+def dataset(tmp_path, contract, named):
+    """Give three episodes with their record."""
+    folder = named.write(tmp_path / 'whole', contract, EPISODES)
+    record(folder)
+    return folder
+
+
+def test_thinned_and_split_datasets_keep_bag_task_and_success(dataset, tmp_path):
+    before = found_in(dataset)
+    entries = before.pop('episode_list')
+    delete_episodes(dataset, [0], tmp_path / 'thin')
+    split_dataset(dataset, {'a': [2, 0], 'b': [1]}, tmp_path / 'parts')
+    for folder, numbers in (('thin', [1, 2]), ('parts/a', [2, 0]), ('parts/b', [1])):
+        chosen = [entries[number] for number in numbers]
+        assert found_in(tmp_path / folder) == {
+            'episodes': len(numbers), 'rows': sum(e['rows'] for e in chosen),
+            'conversions': [before], 'episode_list': chosen}
+
+
+def test_merged_and_appended_datasets_keep_the_records_of_all(dataset, tmp_path, contract, named):
+    other = named.write(tmp_path / 'other', contract, EPISODES)
+    figures = [found_in(dataset), record(other, lag_ms=80, bag='later')]
+    entries = [entry for figure in figures for entry in figure.pop('episode_list')]
+    merge_datasets([dataset, other], tmp_path / 'all')
+    append_datasets(dataset, [other])
+    assert found_in(dataset) == found_in(tmp_path / 'all') == {
+        'episodes': 6, 'rows': 30, 'conversions': figures, 'episode_list': entries}
+    delete_episodes(dataset, [0, 1, 2, 3], tmp_path / 'thin')  # of what was edited before
+    merge_datasets([tmp_path / 'thin', tmp_path / 'all'], tmp_path / 'again')
+    found = found_in(tmp_path / 'again')
+    assert found['conversions'] == figures
+    assert found['episode_list'] == [*entries[4:], *entries]
+
+
+def test_of_episodes_without_a_record_nothing_is_invented(dataset, tmp_path, contract, named):
+    other = named.write(tmp_path / 'other', contract, [('lift', range(4))])
+    append_datasets(dataset, [other])
+    assert found_in(dataset)['episode_list'][3] == {
+        'bag': None, 'rows': 4, 'task': 'lift', 'success': None, 'start_ns': None}
+    delete_episodes(other, [], tmp_path / 'copy')
+    assert not (tmp_path / 'copy' / RECORD).exists()
+
+
+@pytest.mark.parametrize('text', ['{', '[]', '{}', '{"episode_list": [{}]}', json.dumps(
+    {'episode_list': [{'rows': 5}, {'rows': 1}]})])
+def test_a_record_of_other_episodes_is_not_carried_on_in_silence(dataset, tmp_path, text):
+    (dataset / RECORD).write_text(text)
+    with pytest.raises(DatasetError, match='conversion.json does not list the episodes that are'):
+        delete_episodes(dataset, [0], tmp_path / 'thin')
+    assert not (tmp_path / 'thin').exists()
