@@ -16,7 +16,6 @@
 
 from datetime import datetime, timezone
 import json
-import os
 from pathlib import Path
 import re
 from textwrap import shorten
@@ -73,7 +72,11 @@ def describe(path) -> dict:
     """
     from diffusion_policy_ros.data.datasets.formats import detect_format
     path = Path(path)
-    if not os.path.exists(path):
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise DiffusionPolicyError(f'{path} cannot be read: {error}') from error
+    if not is_there:
         raise DiffusionPolicyError(f'{path} does not exist')
     if (path / 'config.json').is_file():
         return describe_checkpoint(path)

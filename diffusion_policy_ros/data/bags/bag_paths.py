@@ -56,8 +56,8 @@ def find_bags(path, note=None) -> list:
                   f'{" or ".join(STORAGE_SUFFIXES)} was found'
     sentences = [UNFINISHED.format(folder=folder, output=folder.parent)
                  for folder in sorted(unfinished)]
-    sentences += [f'{error.filename} was passed over, as it cannot be read: {error.strerror}'
-                  for error in problems]
+    sentences += sorted({f'{error.filename} was passed over, as it cannot be read: '
+                         f'{error.strerror}' for error in problems})
     for sentence in sentences if note else ():
         note(sentence)
     if not bags and not (note and sentences):
@@ -123,10 +123,12 @@ def _bags_at(path):
     """Return the bags at a path, the folders of unfinished episodes, and what went wrong."""
     problems = []
     try:
-        if os.path.isfile(path) or os.path.isdir(path) and is_bag_folder(path):
-            return {path}, set(), problems
-        if not os.path.isdir(path):
+        if not os.path.isfile(path) and not os.path.isdir(path):
             raise BagError(f'{path} is neither a file nor a folder')
+        if os.path.isdir(path) and _is_unfinished(path):
+            return set(), {path}, problems
+        if os.path.isfile(path) or is_bag_folder(path):
+            return {path}, set(), problems
         bags, unfinished = _bags_below(path, problems)
     except OSError as error:
         return set(), set(), [*problems, error]

@@ -71,7 +71,6 @@ class EpisodeBag:
         self._connections = {}
         self._typestore = typestore or get_typestore(Stores.LATEST)
         self._writer = self._lock = self._sync = None
-        self._new_parents = durable.missing_parents(self.path)
         known = {} if contract is None else {'contract': contract.to_yaml(), 'task': task}
         self._fields = {**known, **(fields or {})}
         try:
@@ -215,6 +214,7 @@ class EpisodeBag:
 
     def _open(self, compress):
         """Create the folder, and write down what the episode is before any of its messages."""
+        new_parents = durable.missing_parents(self.path)
         self._writer = CheckedWriter(self.path, version=METADATA_VERSION,
                                      storage_plugin=StoragePlugin.MCAP)
         if compress:
@@ -222,14 +222,11 @@ class EpisodeBag:
         self._writer.open()
         self._lock = durable.BagLock(self.path)
         episode_files.write_note(self.path, self._fields)
-        # A slow disk must not hold the recording up, and the note goes first.
-        self._sync = durable.BackgroundSync(self._writer.storage.bio.fileno(), self._sync_begin)
-
-    def _sync_begin(self):
-        """Bring the note to the disk, and the folders that lead to it where they are new."""
-        episode_files.sync_note(self.path)
-        for folder in self._new_parents:
-            durable.sync(folder.parent)
+        # A slow disk must not hold the recording up. The note goes first, with the folders that lead
+        # to it where they are new.
+        self._sync = durable.BackgroundSync(
+            self._writer.storage.bio.fileno(), [*episode_files.note_paths(self.path),
+                                                *(folder.parent for folder in new_parents)])
 
     def _withdraw(self):
         """Leave nothing of a bag that could not be created, or that nobody wants."""

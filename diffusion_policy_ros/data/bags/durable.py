@@ -88,10 +88,12 @@ class BackgroundSync:
         Start the thread.
 
         :param number: File descriptor, which may be closed at any time.
-        :param first: Called in the thread before anything else is brought to the disk; may raise
-            an OSError.
+        :param first: Paths to bring to the disk before anything else. They are opened here, since
+            they may be moved at any time too.
+        :raises OSError: if they cannot be opened.
         """
-        self._number, self._first = os.dup(number), first
+        self._first = [os.open(path, os.O_RDONLY) for path in first]
+        self._number = os.dup(number)
         self._wanted, self._is_over, self._error = threading.Event(), False, None
         self._asked_s = self._synced_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True, name='bag sync')
@@ -122,7 +124,9 @@ class BackgroundSync:
 
     def _run(self):
         """Do what is asked for."""
-        self._try(self._first)
+        for number in self._first:
+            self._try(lambda: os.fsync(number))
+            os.close(number)
         is_over = False
         while not is_over:
             self._wanted.wait()

@@ -145,8 +145,17 @@ def sync_note(folder) -> None:
     :param folder: Folder of the bag.
     :raises OSError: if the disk does not take it.
     """
-    for path in (Path(folder) / NOTE, folder, Path(folder).parent):
+    for path in note_paths(folder):
         sync(path)
+
+
+def note_paths(folder) -> list:
+    """
+    Return what has to be on the disk for the note beside a bag to be there: it and its folders.
+
+    :param folder: Folder of the bag.
+    """
+    return [Path(folder) / NOTE, Path(folder), Path(folder).parent]
 
 
 def read_note(folder) -> dict:

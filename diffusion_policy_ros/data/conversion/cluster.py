@@ -37,37 +37,48 @@ def convert_on_cluster(jobs, address):
     :raises ConfigError: if the library is missing, or the scheduler does not answer, or no more.
     :raises DatasetError: if a dataset cannot be written, which ends all.
     """
-    try:
-        from distributed import as_completed, Client, KilledWorker
-    except ImportError as error:
-        raise ConfigError('a cluster needs the Python package "distributed"; install it with: '
-                          'pip install "diffusion_policy_ros[cluster]"') from error
-    try:
-        client = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f'the cluster {address} does not answer: {error}. Start a scheduler '
-                          'with "dask scheduler", and workers with "dask worker"') from error
-    with _quiet(), client:
+    with _quiet(), _connect(address) as client:
         futures = {client.submit(attempt, job, pure=False): number
                    for number, job in jobs.items()}
-        killed = {}
         try:
-            for future in as_completed(list(futures), loop=client.loop):
-                if isinstance(future.exception(), KilledWorker):
-                    killed[futures[future]] = future
-                else:
-                    yield futures[future], _outcome(future)
-            for number, future in killed.items():
-                if len(killed) > 1:  # of a bag that waited for the same workers; alone, it tells
-                    future = client.submit(attempt, jobs[number], pure=False)
-                    futures[future] = number
-                yield number, _outcome(future)
+            yield from _outcomes(client, jobs, futures)
         except CancelledError as error:  # nobody else cancels before the end
             raise ConfigError(
                 f'the cluster {address} went away before all was converted. What was finished is '
                 'kept: start the cluster again, and then the same command') from error
         finally:
             client.cancel(list(futures))
+
+
+def _connect(address):
+    """Return a client of the cluster."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConfigError('a cluster needs the Python package "distributed"; install it with: '
+                          'pip install "diffusion_policy_ros[cluster]"') from error
+    try:
+        return Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f'the cluster {address} does not answer: {error}. Start a scheduler '
+                          'with "dask scheduler", and workers with "dask worker"') from error
+
+
+def _outcomes(client, jobs, futures):
+    """Yield what becomes of the jobs as they end."""
+    from distributed import as_completed, KilledWorker
+
+    killed = {}
+    for future in as_completed(list(futures), loop=client.loop):
+        if isinstance(future.exception(), KilledWorker):
+            killed[futures[future]] = future
+        else:
+            yield futures[future], _outcome(future)
+    for number, future in killed.items():
+        if len(killed) > 1:  # of a bag that waited for the same workers; alone, it tells
+            future = client.submit(attempt, jobs[number], pure=False)
+            futures[future] = number
+        yield number, _outcome(future)
 
 
 @contextmanager

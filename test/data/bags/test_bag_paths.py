@@ -89,6 +89,8 @@ def test_an_episode_whose_messages_or_end_are_missing_is_not_finished(tmp_path, 
     assert find_bags(tmp_path, note=notes.append) == []
     assert [note.split()[0] for note in notes] == [
         f'{tmp_path}/episode_00000{number}' for number in range(2)]
+    for look in (bag, f'{tmp_path}/*/'):
+        assert find_bags(look, note=notes.append) == []
 
 
 @pytest.mark.parametrize('make', [os.mkfifo, lambda path: path.symlink_to('/dev/null')])
