@@ -222,8 +222,8 @@ class EpisodeBag:
         self._writer.open()
         self._lock = durable.BagLock(self.path)
         episode_files.write_note(self.path, self._fields)
-        # A slow disk must not hold the recording up. The note goes first, with the folders that lead
-        # to it where they are new.
+        # A slow disk must not hold the recording up. The note goes first, with the folders that
+        # lead to it where they are new.
         self._sync = durable.BackgroundSync(
             self._writer.storage.bio.fileno(), [*episode_files.note_paths(self.path),
                                                 *(folder.parent for folder in new_parents)])
