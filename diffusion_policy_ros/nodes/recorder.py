@@ -69,8 +69,7 @@ class Recorder(Node):
         if not self._settings['contract']:
             raise ConfigError('the parameter "contract" is empty; give the path of the robot '
                               'contract, such as config/robots/pusht.yaml')
-        reason = refusal(self._settings.values())
-        if reason:
+        if reason := refusal(self._settings.values()):
             raise ConfigError(reason)
         self._contract = load_contract(self._settings['contract'])
         check_storable(self._contract)

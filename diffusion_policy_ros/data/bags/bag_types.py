@@ -14,13 +14,18 @@
 
 """Decode a bag's messages by the definitions that it carries itself."""
 
+import dataclasses
+
 from diffusion_policy_ros.data.bags.stored import unpack_zstd, ZSTD_MAGIC
+import numpy as np
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import get_types_from_idl, get_types_from_msg, get_typestore, Stores
 
 SERIALIZATIONS = ('cdr', 'ros1')
 IDL = ('ros2idl', 'omgidl')
 SEPARATOR = '=' * 80 + '\n'
+# Bytes after the last field of a message: to a multiple of four, and for the alignment of a list.
+MOST_PADDING, ALIGNMENT = 3, 8
 MOST_ELEMENTS = 100_000  # of an array of messages or texts
 SERVICE_EVENTS = '/_service_event'  # how ROS 2 ends the names of such topics
 
@@ -102,9 +107,27 @@ class BagTypes:
                 return self.store.deserialize_ros1(data, channel.type)
             # No CDR header begins like this.
             data = unpack_zstd(data) if data[:4] == ZSTD_MAGIC else data
-            return self.store.deserialize_cdr(data, channel.type)
+            return self._from_cdr(data, channel.type)
         except Exception as error:  # a parser of foreign bytes may raise anything
             raise ValueError(f'{type(error).__name__}: {error}') from error
+
+    def _from_cdr(self, data, kind):
+        """
+        Turn CDR into a message, with a little after its last field that means nothing.
+
+        ``rclpy.serialization.serialize_message`` leaves that there: room for the alignment of
+        every list, used or not. ``deserialize_cdr`` of rosbags refuses more than three bytes, and
+        so nearly all joint states that a Python program wrote with rosbag2_py.
+        """
+        if len(data) < 4 or bytes(data[:2]) not in (b'\0\0', b'\0\1'):
+            raise ValueError('it does not begin like CDR')
+        definition = self.store.get_msgdef(kind)
+        read = definition.deserialize_cdr_le if data[1] else definition.deserialize_cdr_be
+        message, size = read(data[4:], 0, definition.cls, self.store)
+        rest = len(data) - 4 - size
+        if rest > MOST_PADDING and rest > MOST_PADDING + ALIGNMENT * _count_lists(message):
+            raise ValueError(f'{rest} bytes follow its last field, so that it is another type')
+        return message
 
     def _register(self, channel):
         """Learn one definition, or why it cannot be used."""
@@ -120,6 +143,16 @@ class BagTypes:
             self.store.register(types)
         except Exception as error:
             self._problems[channel.type] = f'in the bag contradicts another one ({error})'
+
+
+def _count_lists(value):
+    """Count the lists in a message, those inside of others too."""
+    if isinstance(value, np.ndarray):
+        return 1
+    if isinstance(value, list):
+        return 1 + sum(map(_count_lists, value))
+    return sum(_count_lists(getattr(value, field.name)) for field in dataclasses.fields(value)) \
+        if dataclasses.is_dataclass(value) else 0
 
 
 def _check_effort(types, serialization):

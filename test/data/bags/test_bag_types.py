@@ -187,3 +187,41 @@ def test_a_ros_1_bag_has_the_other_types_of_ros_1(tmp_path):
     path = write_rosbag(tmp_path / 'bag.bag', lab_types(Stores.ROS1_NOETIC), 'ros1')
     with open_bag(path) as bag:
         assert 'seq' in bag.types['std_msgs/msg/Header'].__dataclass_fields__
+
+
+@pytest.mark.parametrize('extra', [b'', b'\1\2\3', b'\x7f' * 8, b'\xff' * 11])
+def test_a_little_after_the_last_field_means_nothing(tmp_path, extra):
+    """There is room for the alignment of each list; more is of another type."""
+    types = lab_types(Stores.LATEST)
+    payloads = [bytes(types.serialize_cdr(grip(types, n), GRIP)) for n in range(3)]
+    write_mcap(tmp_path / 'few', GRIP, 'ros2msg', GRIP_TEXT, [p + extra for p in payloads])
+    assert forces(tmp_path / 'few') == EXPECTED
+    more = [payloads[0] + extra, payloads[0] + extra + bytes(12)]
+    write_mcap(tmp_path / 'more', GRIP, 'ros2msg', GRIP_TEXT, more)
+    with open_bag(tmp_path / 'more') as bag:
+        assert len(list(bag.messages({'grip': GRIP}))) == 1
+        assert 'bytes follow its last field' in bag.losses[0]
+
+
+def test_messages_that_a_python_program_wrote_are_read(tmp_path):
+    """By rosbag2_py, whose messages rclpy serializes."""
+    serialization = pytest.importorskip('rclpy.serialization')
+    from sensor_msgs.msg import JointState
+    from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+    kinds = {'sensor_msgs/msg/JointState': [
+        JointState(name=['a' * n, 'b'] * (n % 3), position=[0.1 * n, 2.0] * (n % 3))
+        for n in range(9)]}
+    kinds['trajectory_msgs/msg/JointTrajectory'] = [
+        JointTrajectory(joint_names=['a' * n], points=[JointTrajectoryPoint(
+            positions=[0.1 * n], effort=[1.0] * (n % 2))] * n) for n in range(9)]
+    for kind, sent in kinds.items():
+        path = tmp_path / kind.rpartition('/')[2]
+        text, _ = get_typestore(Stores.LATEST).generate_msgdef(kind)
+        write_mcap(path, kind, 'ros2msg', text,
+                   [serialization.serialize_message(message) for message in sent], topic='/x')
+        with open_bag(path) as bag:
+            read = [message for _, message, _ in bag.messages({'x': kind})]
+            assert bag.losses == [] and len(read) == 9
+        for written, found in zip(sent, read, strict=True):
+            again = bag._types.store.serialize_cdr(found, kind)
+            assert serialization.deserialize_message(bytes(again), type(written)) == written
