@@ -33,6 +33,9 @@ TRAJECTORY_POINT = 'trajectory_msgs/msg/JointTrajectoryPoint'
 LAYOUT = 'std_msgs/msg/MultiArrayLayout'
 POSE, POINT = 'geometry_msgs/msg/Pose', 'geometry_msgs/msg/Point'
 ORIENTATION, VECTOR3 = 'geometry_msgs/msg/Quaternion', 'geometry_msgs/msg/Vector3'
+# What the pixels of an image are, by its encoding.
+PIXELS = {'rgb8': np.dtype('<u1'), 'mono8': np.dtype('<u1'), '16UC1': np.dtype('<u2'),
+          '32FC1': np.dtype('<f4')}
 
 
 def header(types, stamp_ns, frame_id=''):
@@ -46,21 +49,37 @@ def header(types, stamp_ns, frame_id=''):
     return types[HEADER](stamp=_seconds(types[TIME], stamp_ns), frame_id=frame_id)
 
 
-def image(types, picture, stamp_ns, frame_id=''):
+def image(types, picture, stamp_ns, frame_id='', encoding='rgb8'):
     """
     Wrap a picture.
 
     :param types: ROS type name to message class.
-    :param picture: uint8 ``(H, W, 3)``, RGB.
+    :param picture: ``(H, W, C)``, RGB, grey or depth.
     :param stamp_ns: When it was taken, ns.
     :param frame_id: Name of the camera's frame.
-    :return: sensor_msgs/Image, rgb8.
+    :param encoding: A key of ``PIXELS``.
+    :return: sensor_msgs/Image.
     """
-    height, width, channels = picture.shape
-    cls = types[ros.IMAGE]
+    cls, (height, width, channels) = types[ros.IMAGE], picture.shape
+    pixels = np.ascontiguousarray(picture, PIXELS[encoding])
     return cls(header=header(types, stamp_ns, frame_id), height=height, width=width,
-               encoding='rgb8', is_bigendian=0, step=width * channels,
-               data=_sequence(cls, picture.reshape(-1), 'B'))
+               encoding=encoding, is_bigendian=0, step=width * channels * pixels.itemsize,
+               data=_sequence(cls, pixels.reshape(-1).view(np.uint8), 'B'))
+
+
+def compressed_image(types, data, format, stamp_ns):
+    """
+    Wrap a compressed picture.
+
+    :param types: ROS type name to message class.
+    :param data: The compressed bytes, uint8 ``(N,)``.
+    :param format: How it is compressed, such as ``png``.
+    :param stamp_ns: When it was taken, ns.
+    :return: sensor_msgs/CompressedImage.
+    """
+    cls = types[ros.COMPRESSED_IMAGE]
+    return cls(header=header(types, stamp_ns), format=format,
+               data=_sequence(cls, data, 'B'))
 
 
 def joint_state(types, names, values, stamp_ns, *, field='position', frame_id=''):

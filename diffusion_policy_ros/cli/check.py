@@ -60,12 +60,15 @@ def run(args) -> int:
     """
     from diffusion_policy_ros.cli.out_folder import check_out_file
     from diffusion_policy_ros.contract import load_contract
+    from diffusion_policy_ros.data.datasets.formats import check_rate
+    from diffusion_policy_ros.errors import DatasetError
     from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
     from diffusion_policy_ros.evaluation.dataset.finding import count_levels
 
-    if args.rate is not None and not 0 < args.rate <= 1000:
-        print(f'dpr check: --rate is {args.rate:g}; it is above 0 and at most 1000 Hz',
-              file=sys.stderr)
+    try:
+        check_rate(args.rate)
+    except DatasetError as error:
+        print(f'dpr check: --{error}', file=sys.stderr)
         return USAGE_ERROR
     if args.out:
         check_out_file(args.out)

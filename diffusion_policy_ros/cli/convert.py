@@ -19,7 +19,7 @@ from pathlib import Path
 import shlex
 import sys
 
-from diffusion_policy_ros.data.conversion.losses import MIN_ROWS
+from diffusion_policy_ros.data.conversion.settings import MIN_ROWS
 
 DESCRIPTION = """
 Convert rosbags into a LeRobotDataset v3.0 (parquet + mp4), a Diffusion Policy zarr replay buffer
@@ -152,6 +152,7 @@ def _useless_option(args, found):
 
 def _wrong_number(args):
     """Return which number no conversion can have, None where all are fine."""
+    from diffusion_policy_ros.data.datasets.formats import check_rate
     from diffusion_policy_ros.data.datasets.video import check_quality
     from diffusion_policy_ros.errors import DatasetError
 
@@ -161,11 +162,11 @@ def _wrong_number(args):
         return '--jobs is at least 1'
     if args.jobs is not None and args.cluster:
         return '--jobs is for this machine, --cluster for others; give one of them'
-    if args.crf is not None:
-        try:
-            check_quality(args.codec or CODEC, args.crf)
-        except DatasetError as error:
-            return f'--{error}'
+    try:
+        check_rate(args.rate)
+        check_quality(args.codec or CODEC, args.crf)
+    except DatasetError as error:
+        return f'--{error}'
     return None
 
 
@@ -239,7 +240,7 @@ def _summary_of(args, bags):
     from diffusion_policy_ros.data.conversion.cutting import parse_cut
     from diffusion_policy_ros.data.conversion.workers import default_jobs
     from tqdm import tqdm
-    cut = parse_cut(args.cut) if args.cut else None
+    cut = parse_cut(args.cut) if args.cut is not None else None
     try:
         return convert_bags(
             bags, args.out, to=_target(args), task=args.task, codec=args.codec or CODEC,

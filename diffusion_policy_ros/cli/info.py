@@ -116,8 +116,8 @@ def describe_dataset(path) -> dict:
         facts['outcomes'] = _outcomes_of(source)
     facts['features'] = [
         {'name': key, 'dtype': feature['dtype'], 'shape': list(feature['shape']),
-         'content': _video_of(source, key) if feature['dtype'] == 'video'
-         else ', '.join(_names_of(feature))}
+         'content': ', '.join(_names_of(feature)) if feature['dtype'] != 'video'
+         else _video_of(source, key) if is_lerobot else 'pictures'}
         for key, feature in source.row_features.items()]
     return facts
 

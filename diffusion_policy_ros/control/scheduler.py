@@ -28,8 +28,6 @@ import numpy as np
 
 # Without a good observation for this many periods no row is trusted any more.
 LEASE_PERIODS = 3
-# Rounding of times to whole nanoseconds, in rows; up to 1000 rows per second.
-GRID_ERROR = 2e-6
 COMMANDS_KEPT = 1024
 
 
@@ -149,7 +147,7 @@ class RecedingHorizon:
             is_followed = self._at(now_ns) is not None
             if not is_followed or self.join.ignores_delay:
                 offset_ns = min(output.offset_ns for output in self._contract.actions)
-                late = self._rows_between(chunk.due_ns(0) + offset_ns, now_ns) - GRID_ERROR
+                late = self._rows_between(chunk.due_ns(0) + offset_ns, now_ns - ROUNDING_NS)
                 chunk = followed_from(chunk, max(math.ceil(late), 0))
             blend_ns = min([round(self.join.blend_rows * 1e9 / self._contract.rate_hz),
                             *(older.first_end_ns - now_ns for older in self._plans[:1])])
@@ -214,7 +212,7 @@ class RecedingHorizon:
         plan, self._awaited = self._awaited, None
         if plan is None:
             return
-        rows = max(math.ceil(self._rows_between(plan.obs_ns, now_ns) - GRID_ERROR), 0)
+        rows = max(math.ceil(self._rows_between(plan.obs_ns, now_ns - ROUNDING_NS)), 0)
         self._late_plans += rows > self._delay.rows
         self._delay.add(rows)
 

@@ -14,7 +14,6 @@
 
 """Output folders that get their name only when they are complete."""
 
-from contextlib import nullcontext, suppress
 import os
 from pathlib import Path
 
@@ -29,21 +28,6 @@ def unfinished_path(folder) -> Path:
     return folder.with_name(f'{folder.name}.part')
 
 
-def put_in_place(built, place) -> None:
-    """
-    Give what is finished its name, once it is on the disk and no loss of power can undo that.
-
-    :param built: File or folder that was built.
-    :param place: Its final path, on the same disk.
-    """
-    built, place = Path(built), Path(place)
-    inside = [path for path in built.rglob('*') if not path.is_symlink()]
-    for path in sorted(inside, reverse=True) + [built]:
-        _settle(path)
-    built.rename(place)
-    _settle(place.parent)
-
-
 def in_the_way(folder):
     """
     Return what is already where a folder is to be built, finished or not; None when nothing is.
@@ -56,12 +40,13 @@ def in_the_way(folder):
     return part if os.path.lexists(part) else None
 
 
-def check_new(folder, error) -> None:
+def check_new(folder, error, or_else='') -> None:
     """
     Refuse to write where something is already, finished or not.
 
     :param folder: The folder's final path.
     :param error: Exception type to raise.
+    :param or_else: What else can be done with an unfinished one.
     :raises error: naming what is there, and what to do.
     """
     found = in_the_way(folder)
@@ -69,10 +54,9 @@ def check_new(folder, error) -> None:
         raise error(f'{folder} exists already and is never overwritten; choose another --out, or '
                     'remove it yourself')
     if found is not None:
-        raise error(f'{found} is what a conversion wrote that was stopped before its end, or is '
-                    'still running. Remove it to convert anew, or choose another --out; to keep '
-                    'the episodes that it saved, which are whole, rename it to '
-                    f'{Path(folder).name}')
+        raise error(f'{found} is left of a run that was stopped before its end, or is being '
+                    'written now. Remove it when nothing writes to it any more, or choose another '
+                    f'--out{or_else}')
 
 
 def check_outside(folder, source, error) -> None:
@@ -87,13 +71,3 @@ def check_outside(folder, source, error) -> None:
     source, place = (Path(os.path.realpath(path)) for path in (source, folder))
     if source in (place, *place.parents):
         raise error(f'{folder} lies inside {source}, which is only read; choose another --out')
-
-
-def _settle(path):
-    """Wait until a file, or the list of files in a folder, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError) if path.is_dir() else nullcontext():  # not every disk can
-            os.fsync(handle)
-    finally:
-        os.close(handle)

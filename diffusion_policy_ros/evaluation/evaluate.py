@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 import time
 from types import SimpleNamespace
 
+from diffusion_policy_ros.data.topic_messages import build_topic, observed_parts
 from diffusion_policy_ros.evaluation.intervals import mean_interval, success_interval
 from diffusion_policy_ros.evaluation.rollout import roll_out, Rollout
-from diffusion_policy_ros.stream_messages import build_message
 import numpy as np
 
 
@@ -120,11 +120,7 @@ def observation_messages(contract, observation, stamp_ns):
     :param stamp_ns: Stamp for the headers, ns.
     :return: Iterator of ``(topic, message)``, policy inputs only.
     """
-    for key in contract.keys:
-        start = 0
-        for stream in contract.streams_of(key):
-            size = len(stream.names)
-            part = observation[key] if stream.is_image else observation[key][start:start + size]
-            start += size
-            if stream.role == 'policy':
-                yield stream.topic, build_message(stream, part, stamp_ns, PLAIN_TYPES)
+    for topic, parts in observed_parts(contract, observation).items():
+        inputs = [part for part in parts if part[0].role == 'policy']
+        if inputs:
+            yield topic, build_topic(inputs, PLAIN_TYPES, stamp_ns)

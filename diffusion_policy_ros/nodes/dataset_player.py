@@ -36,6 +36,9 @@ from rosgraph_msgs.msg import Clock
 
 # How long other nodes get to be discovered, and to hear the last message.
 DISCOVERY_S, FAREWELL_S = 1.0, 0.5
+# On a busy machine they may be discovered later, so that the first seconds are looked at as well;
+# not what comes after, or the next player to begin would end the one that plays.
+COMPANY_S = 5.0
 CLOCK_PERIOD_S = 0.01
 LATE_S = 0.05
 PARAMETERS = (
@@ -130,6 +133,8 @@ class DatasetPlayer(Node):
         now_s = time.monotonic()
         if now_s < self._begin_s:
             return self._begin_s - now_s
+        if now_s < self._begin_s + COMPANY_S:
+            self._refuse_company()
         if not self._is_begun:
             self._begin()
         while self._next is not None and self._due_s(self._next.at_ns) <= time.monotonic():
@@ -143,8 +148,8 @@ class DatasetPlayer(Node):
         self._tell_time()
         return min(pause_s, CLOCK_PERIOD_S)
 
-    def _begin(self):
-        """Fix when the first message is due, unless somebody else shows a robot."""
+    def _refuse_company(self):
+        """End where somebody else shows a robot."""
         for publisher in filter(None, [*self._senders.values(), self._clock_topic]):
             names = [info.node_name
                      for info in self.get_publishers_info_by_topic(publisher.topic_name)]
@@ -153,6 +158,9 @@ class DatasetPlayer(Node):
                 raise ConfigError(
                     f'{publisher.topic_name} has a publisher already (node {names[0]}); two of '
                     'them on one topic make nonsense. Stop it, or set another ROS_DOMAIN_ID')
+
+    def _begin(self):
+        """Fix when the first message is due."""
         self._is_begun = True
         self._offset_ns = 0
         self._events = self._all_events()

@@ -12,15 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The dataset that the recorder builds from its finished bags."""
 
 import os
+import threading
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from diffusion_policy_ros.data.bags.episode_files import finished_bags
-from diffusion_policy_ros.data.new_folder import in_the_way
-from diffusion_policy_ros.nodes.conversion_worker import ConversionWorker
+from diffusion_policy_ros.data.bags.bag_paths import find_bags
+from diffusion_policy_ros.data.conversion.conversion import convert_bags
+from diffusion_policy_ros.errors import BagError, DatasetError, DiffusionPolicyError
 from diffusion_policy_ros.nodes.recorder_answer import Answer, refused
 
 
@@ -36,16 +36,16 @@ class RecorderConversion:
         :param status: Full name of the topic that tells how a conversion ends.
         """
         self._contract, self._settings, self._status = contract, settings, status
-        self._worker = self._dataset = None
+        self._is_running, self._end = False, None
 
     @property
     def is_running(self) -> bool:
         """Tell whether a conversion runs, or its end is still to be told."""
-        return self._worker is not None
+        return self._is_running
 
     def begin(self, is_repairing) -> Answer:
         """
-        Begin to build the dataset from the finished bags.
+        Begin to build the dataset from the finished bags, or go on where an earlier run was.
 
         :param is_repairing: Whether episodes that were not closed are still being repaired.
         :return: Whether that began, or why not.
@@ -56,17 +56,19 @@ class RecorderConversion:
         if is_repairing:
             return refused('episodes that were not closed are being repaired, and would not be in '
                            f'the dataset; {self._status} tells of each, ask again after that')
-        bags = finished_bags(self._settings['output'])
+        passed_over, dataset = [], self._settings['dataset']
+        try:
+            bags = find_bags(self._settings['output'], note=passed_over.append)
+        except BagError as error:
+            return refused(str(error))
         if not bags:
-            return refused(f'{self._settings["output"]} holds no finished episode to convert')
-        self._dataset = dataset = self._settings['dataset']
-        found = in_the_way(dataset)
-        if found is not None:
-            what = ('exists already and is never overwritten' if found == dataset
-                    else 'is what a conversion wrote that did not end')
-            return refused(f'{found} {what}; set the parameter dataset to another folder, '
-                           'or remove it yourself')
-        self._worker = ConversionWorker(bags, self._contract, dataset)
+            return refused('; '.join(passed_over))
+        if os.path.lexists(dataset):
+            return refused(f'{dataset} exists already and is never overwritten; set the parameter '
+                           'dataset to another folder, or remove it yourself')
+        self._is_running = True
+        # A daemon: a shutdown does not wait, and the next conversion goes on with what it leaves.
+        threading.Thread(target=self._run, args=(bags, dataset, passed_over), daemon=True).start()
         return Answer(True, f'building {dataset} from {len(bags)} bags; {self._status} tells '
                       'how it ends')
 
@@ -76,11 +78,38 @@ class RecorderConversion:
 
         :return: (one sentence, level of ``DiagnosticStatus``), or None while there is no end.
         """
-        if self._worker is None or self._worker.outcome is None:
+        if self._end is None:
             return None
-        outcome, self._worker = self._worker.outcome, None
-        # The folder gets its name only when it holds at least an episode, and is complete.
-        level = DiagnosticStatus.OK if os.path.isdir(self._dataset) else DiagnosticStatus.ERROR
-        if '--out' in outcome:
-            outcome += '; for this node, --out is the parameter dataset'
-        return outcome, level
+        end, self._end, self._is_running = self._end, None, False
+        return end
+
+    def _run(self, bags, dataset, passed_over):
+        """Convert, and keep how that ended."""
+        try:
+            summary = convert_bags(bags, dataset, contract=self._contract, progress=False)
+        except DatasetError as error:
+            self._end = _failed(f'{error}; for this node, --out is the parameter dataset')
+        except DiffusionPolicyError as error:
+            self._end = _failed(error)
+        except Exception as error:  # nobody else hears of an error in this thread
+            self._end = _failed(f'{type(error).__name__}: {error}')
+            raise
+        else:
+            self._end = _ended(summary, dataset, passed_over)
+
+
+def _failed(reason):
+    """Tell why there is no dataset."""
+    return f'conversion failed: {reason}', DiagnosticStatus.ERROR
+
+
+def _ended(summary, dataset, passed_over):
+    """Tell what was made, and what is not in it."""
+    what = dataset if summary.episodes else f'{dataset} was not written'
+    missing = [*summary.notes, *summary.warnings, *passed_over]
+    sentence = '; '.join([f'{what}: {summary.rows} rows in {summary.episodes} episodes from '
+                          f'{summary.bags} bags', *missing])
+    if not summary.episodes:
+        return sentence, DiagnosticStatus.ERROR
+    is_whole = not (summary.skipped or summary.warnings or passed_over)
+    return sentence, DiagnosticStatus.OK if is_whole else DiagnosticStatus.WARN

@@ -90,8 +90,9 @@ def test_what_is_no_dataset_fails_with_1(tmp_path, capsys):
 
 
 def test_wrong_usage_fails_with_2(dataset, capsys):
-    assert main(['check', str(dataset), '--rate', '0']) == 2
-    assert '--rate is 0; it is above 0' in capsys.readouterr().err
+    for rate in ('0', '-5', 'nan', 'inf'):
+        assert main(['check', str(dataset), '--rate', rate]) == 2
+        assert 'dpr check: --rate is ' in capsys.readouterr().err
     with pytest.raises(SystemExit) as stopped:
         main(['check'])
     assert stopped.value.code == 2

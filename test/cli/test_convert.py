@@ -25,7 +25,7 @@ from diffusion_policy_ros.cli.convert import add_arguments, CODEC
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.data.conversion.conversion import ConversionSummary
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
-from diffusion_policy_ros.data.datasets.video import CODECS, DEFAULT_CODEC
+from diffusion_policy_ros.data.datasets.video import CODECS, DEFAULT_CODEC, PICTURE_CODEC
 import numpy as np
 import pytest
 import yaml
@@ -154,7 +154,7 @@ def test_what_a_killed_conversion_left_is_told(bags, tmp_path, command, capsys):
     convert = {'bags': lambda: zarr_to_bags(tmp_path, tmp_path / 'out'),
                'dataset': lambda: dpr_convert(bags, '--out', tmp_path / 'out')}[command]
     assert convert() == 1
-    assert 'out.part is what a conversion wrote that was stopped' in capsys.readouterr().err
+    assert 'out.part is left of a run that was stopped' in capsys.readouterr().err
     assert [p.name for p in tmp_path.glob('out*')] == ['out.part']
     assert [p.name for p in (tmp_path / 'out.part').iterdir()] == ['some']
 
@@ -203,6 +203,10 @@ def test_a_missing_source_is_an_error(tmp_path, capsys):
     (['x.zarr', '--cut', 'marker:/m'], '--cut is for bags, x.zarr is a dataset'),
     (['x.zarr', '--contract', CONTRACT], '--contract is for bags'),
     (['bags', '--rate', '10'], '--rate is for zarr and HDF5 files'),
+    (['x.zarr', '--rate', '-5'], '--rate is -5.0; it is above 0 and at most 1000 Hz'),
+    (['x.zarr', '--rate', '0'], '--rate is 0.0'),
+    (['x.zarr', '--rate', 'nan'], '--rate is nan'),
+    (['x.zarr', '--rate', 'inf', '--to', 'hdf5'], '--rate is inf'),
     (['bags', '--jobs', '0'], '--jobs is at least 1'),
     (['bags', '--jobs', '2', '--cluster', 'tcp://x:1'], 'give one of them'),
     (['bags', '--crf', '52'], '--crf is 52; codec h264 takes 0 (best) to 51'),
@@ -240,6 +244,7 @@ def test_a_cut_episode_carries_its_task_and_success(bags, tmp_path, capsys):
 
 def test_a_wrong_cut_is_an_error(bags, tmp_path, capsys):
     assert dpr_convert(bags, '--cut', 'banana', '--out', tmp_path / 'dataset') == 1
+    assert dpr_convert(bags, '--cut', '', '--out', tmp_path / 'dataset') == 1
     assert "dpr convert: cut is 'banana'; it must be one of services:PREFIX" \
         in capsys.readouterr().err
     assert not list(tmp_path.glob('dataset*'))
@@ -438,5 +443,5 @@ def test_choices_and_defaults_are_those_of_the_library():
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     assert CODEC == DEFAULT_CODEC
-    for codec in CODECS:
+    for codec in (*CODECS, PICTURE_CODEC):
         assert parser.parse_args(['bags', '--out', 'x', '--codec', codec]).codec == codec

@@ -18,7 +18,7 @@ from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
-from diffusion_policy_ros.stream_messages import build_message
+from diffusion_policy_ros.data.topic_messages import build_topic
 import numpy as np
 import pytest
 from rosbags.typesys import get_typestore, Stores
@@ -45,7 +45,7 @@ def bags(tmp_path):
             for k in range(21):
                 for entry in (*contract.observations, *contract.actions):
                     now_ns = START_NS + k * 100_000_000
-                    message = build_message(entry, np.full(2, k), now_ns, store.types)
+                    message = build_topic([(entry, np.full(2, k))], store.types, now_ns)
                     bag.write(entry.topic, entry.type,
                               store.serialize_cdr(message, entry.type), now_ns)
     (folder / 'metadata.yaml').rename(folder / 'unfinished.json')

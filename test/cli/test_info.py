@@ -22,7 +22,7 @@ from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
-from diffusion_policy_ros.stream_messages import build_message
+from diffusion_policy_ros.data.topic_messages import build_topic
 import numpy as np
 import pytest
 from rosbags.typesys import get_typestore, Stores
@@ -69,7 +69,7 @@ def write_bag(folder, contract, count=21, **options):
     with EpisodeBag(folder, contract, task='Move it.', fields={'outcome': 'success'},
                     **options) as bag:
         for k in range(count):
-            message = build_message(stream, np.zeros(2), START_NS + k * 50_000_000, store.types)
+            message = build_topic([(stream, np.zeros(2))], store.types, START_NS + k * 50_000_000)
             bag.write(stream.topic, stream.type, store.serialize_cdr(message, stream.type),
                       START_NS + k * 50_000_000)
     return folder
@@ -155,6 +155,18 @@ def test_a_dataset(tmp_path, contract, capsys):
     assert features['observation.state']['content'] == 'elbow, wrist'
     assert features['action']['shape'] == [2]
     assert 'robot small, 10 Hz' in found['contract']
+
+
+@pytest.mark.parametrize('kind', ['zarr', 'hdf5'])
+def test_a_dataset_of_another_format(tmp_path, contract, capsys, kind):
+    path = tmp_path / f'd.{kind}'
+    assert main(['convert', str(write_dataset(tmp_path / 'd', contract)), '--to', kind,
+                 '--out', str(path)]) == 0
+    capsys.readouterr()
+    found = facts(path, capsys)
+    assert (found['format'], found['rows'], found['episodes']) == (kind, 13, 2)
+    features = {row['name']: row for row in found['features']}
+    assert features['observation.images.front']['content'] == 'pictures'
 
 
 def test_the_success_tags_of_a_dataset_are_counted(tmp_path, contract, capsys):

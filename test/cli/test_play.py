@@ -112,7 +112,7 @@ def test_a_topic_that_is_taken_ends_the_command_with_its_reason(dataset, environ
     listener = listen(environment, 'joint_states')
     try:
         listener.stdout.readline()  # the first one plays
-        done = play(environment, dataset, '--episode', '0')
+        done = play(environment, dataset, '--episode', '0', '--loop')
     finally:
         first.terminate()
         first.communicate()

@@ -15,14 +15,17 @@
 """What the tests of the data line share: a small contract, its messages, and bags of them."""
 
 from contextlib import contextmanager
+import os
 import random
 import resource
+import stat
 
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.storage_order import SetBack
-from diffusion_policy_ros.stream_messages import build_message, build_planar_pose
+from diffusion_policy_ros.data.topic_messages import build_topic
+from diffusion_policy_ros.messages import planar_pose_stamped
 from mcap.writer import CompressionType, Writer as McapWriter
 import numpy as np
 import pytest
@@ -71,9 +74,10 @@ class Demonstration:
 
     def message(self, topic, k, stamp_ns):
         """Build the message of row k."""
-        stream = self.streams[topic]
-        build = build_planar_pose if topic == 'block_pose' else build_message
-        return build(stream, self.values(topic, k), stamp_ns, self.typestore.types)
+        values, types = self.values(topic, k), self.typestore.types
+        if topic == 'block_pose':
+            return planar_pose_stamped(types, *values, stamp_ns)
+        return build_topic([(self.streams[topic], values)], types, stamp_ns)
 
     def messages(self, rows):
         """List (topic, message, receive_ns) of rows whose stamps are their ticks."""
@@ -215,6 +219,18 @@ class StringBags:
 def give_full_disk():
     """Give the context manager."""
     return full_disk
+
+
+@pytest.fixture
+def unsynced_folders(monkeypatch):
+    """Let the disk bring no folder to it, as some network disks."""
+    fsync = os.fsync
+
+    def refuse(number):
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            raise OSError(22, 'Invalid argument')
+        fsync(number)
+    monkeypatch.setattr(os, 'fsync', refuse)
 
 
 @pytest.fixture(scope='session')

@@ -22,11 +22,11 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy')
 from diffusion_policy_ros.contract import load_contract  # noqa: E402,I100
+from diffusion_policy_ros.data.topic_messages import build_topic  # noqa: E402
 from diffusion_policy_ros.message_types import IMAGE, POSE_STAMPED  # noqa: E402
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES  # noqa: E402
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
-from diffusion_policy_ros.stream_messages import build_message  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
 
@@ -41,7 +41,7 @@ def _message(entry, stamp_ns):
         values = np.zeros((4, 4, 3), np.uint8)
     else:
         values = np.eye(3).ravel() if entry.type == POSE_STAMPED else np.zeros(len(entry.names))
-    return build_message(entry, values, stamp_ns, MESSAGE_CLASSES)
+    return build_topic([(entry, values)], MESSAGE_CLASSES, stamp_ns)
 
 
 def _start(peer):

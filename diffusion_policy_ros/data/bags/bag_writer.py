@@ -26,6 +26,7 @@ import shutil
 
 from diffusion_policy_ros.data.bags import durable, episode_files, metadata
 from diffusion_policy_ros.data.bags.checked_mcap import CheckedWriter
+from diffusion_policy_ros.data.files import sync
 from diffusion_policy_ros.errors import BagError
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2.errors import WriterError
@@ -247,7 +248,7 @@ class EpisodeBag:
         writer.close()
         if not is_gone:
             for done in (path, writer.metapath, self.path):
-                durable.sync(done)
+                sync(done)
             episode_files.remove_note(self.path)
 
     def _release(self):

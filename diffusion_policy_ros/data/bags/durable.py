@@ -21,19 +21,7 @@ from pathlib import Path
 import threading
 import time
 
-
-def sync(path) -> None:
-    """
-    Bring a file, or the list of a folder's files, to the disk.
-
-    :param path: File or folder.
-    :raises OSError: if the disk does not take it.
-    """
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+from diffusion_policy_ros.data.files import sync_open
 
 
 def missing_parents(path) -> list:
@@ -125,7 +113,7 @@ class BackgroundSync:
     def _run(self):
         """Do what is asked for."""
         for number in self._first:
-            self._try(lambda: os.fsync(number))
+            self._try(lambda: sync_open(number))
             os.close(number)
         is_over = False
         while not is_over:

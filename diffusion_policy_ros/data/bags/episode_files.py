@@ -22,8 +22,8 @@ from pathlib import Path
 import re
 
 from diffusion_policy_ros.data.bags import metadata
-from diffusion_policy_ros.data.bags.durable import sync
 from diffusion_policy_ros.data.bags.mcap_file import MAGIC
+from diffusion_policy_ros.data.files import sync
 from diffusion_policy_ros.errors import BagError
 
 NAME = re.compile(r'episode_(\d{6,})')
@@ -117,11 +117,11 @@ def set_aside(path, name):
             count += 1
             target = place / f'{path.name}_{count}'
         path.rename(target)
-        sync(place)
-        sync(path.parent)
     except OSError as error:
         raise BagError(f'{path} could not be moved to {place}: {error}; move it yourself, and '
                        'keep it apart from the finished episodes') from error
+    sync(place)
+    sync(path.parent)
     return target
 
 

@@ -22,19 +22,19 @@ from diffusion_policy_ros.contract import RECORDED
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.data.conversion.cluster import convert_on_cluster
 from diffusion_policy_ros.data.conversion.cutting import times_outside
-from diffusion_policy_ros.data.conversion.losses import MIN_ROWS
 from diffusion_policy_ros.data.conversion.part_folder import fingerprint, PartFolder, state_of_bag
 from diffusion_policy_ros.data.conversion.piece import PieceJob
+from diffusion_policy_ros.data.conversion.settings import MIN_ROWS, Settings
 from diffusion_policy_ros.data.conversion.stretches import conclude, divide, MOST_PARTS
 from diffusion_policy_ros.data.conversion.summary import ConversionSummary, PieceReport
 from diffusion_policy_ros.data.conversion.workers import convert_here, convert_side_by_side
 from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
 from diffusion_policy_ros.data.datasets.frames import copy_dataset
-from diffusion_policy_ros.data.datasets.lerobot_format import RECORD_PATH, write_json, writing
+from diffusion_policy_ros.data.datasets.lerobot_format import RECORD_PATH
 from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
 from diffusion_policy_ros.data.datasets.video import check_quality, DEFAULT_CODEC, PICTURE_CODEC
-from diffusion_policy_ros.data.new_folder import (
-    check_new, check_outside, in_the_way, put_in_place)
+from diffusion_policy_ros.data.files import put_in_place, write_json, writing
+from diffusion_policy_ros.data.new_folder import check_new, check_outside, in_the_way
 from diffusion_policy_ros.errors import BagError, ContractError, DatasetError
 from diffusion_policy_ros.machine import package_versions
 from tqdm import tqdm
@@ -75,8 +75,7 @@ def convert_bags(paths, out, *, to='lerobot', contract=None, task=None, codec=DE
     """
     if to != 'lerobot':
         codec, crf = PICTURE_CODEC, None
-    settings = {'task': task, 'codec': codec, 'crf': crf, 'min_rows': min_rows, 'cut': cut,
-                'only_success': only_success}
+    settings = Settings(task, codec, crf, min_rows, cut, only_success)
     return _convert(paths, Path(out), to, contract, settings, note or (lambda sentence: None),
                     {'count': jobs, 'cluster': cluster, 'progress': progress})
 
@@ -95,7 +94,7 @@ def _convert(paths, out, to, contract, settings, tell, how):
         _sum_up(summary, unusable, None)
         return summary
     check_storable(contract)
-    check_quality(settings['codec'], settings['crf'])
+    check_quality(settings.codec, settings.crf)
     with PartFolder(out, _manifest(usable, to, contract, settings)) as part:
         conversion = _Conversion(part, usable, contract, settings, tell)
         reports = conversion.run(**how)
@@ -115,7 +114,7 @@ class _Conversion:
         self._settings = settings
         self._tell = tell
         self._fields = {bag * MOST_PARTS + number: fields for bag, path in enumerate(paths)
-                        for number, fields in enumerate(divide(path, contract, settings['cut']))}
+                        for number, fields in enumerate(divide(path, contract, settings.cut))}
         self._reports = {number: report for number in self._fields
                          if (report := part.finished(number))}
         self.reused = len(paths) - len({number // MOST_PARTS for number in self._fields
@@ -140,7 +139,7 @@ class _Conversion:
                 self._take(number, outcome)
                 shares.pop(number, None)
                 bar.update(len(self._reports) + sum(shares.values()) - bar.n)
-        if self._settings['cut'] is not None:
+        if self._settings.cut is not None:
             self._conclude()
         return [self._reports[number] for number in self._fields]
 
@@ -148,7 +147,7 @@ class _Conversion:
         """Describe the conversion of one bag or part."""
         bag, folder = self._bag(number), self._part.new_piece(number).absolute()
         return PieceJob(bag.absolute() if cluster else bag, folder, self._contract,
-                        **self._settings, **self._fields[number])
+                        self._settings, **self._fields[number])
 
     def _bag(self, number):
         """Return the path of the bag that a job belongs to."""
@@ -158,10 +157,10 @@ class _Conversion:
         """Tell of each bag what only all parts of it tell."""
         for bag in range(len(self._paths)):
             reports = [self._reports[n] for n in self._fields if n // MOST_PARTS == bag]
-            for sentence in conclude(reports, self._settings['min_rows']):
+            for sentence in conclude(reports, self._settings.min_rows):
                 self._tell(sentence)
         found = sum(report.cuts or 0 for report in self._reports.values())
-        outside = times_outside(self._settings['cut'], found)
+        outside = times_outside(self._settings.cut, found)
         if outside:
             reports[-1].notes.append(outside)
             self._tell(outside)
@@ -230,9 +229,9 @@ def _copied(source, to, path, progress):
 
 def _manifest(paths, to, contract, settings):
     """Return what identifies a conversion."""
-    cut = settings['cut']
+    cut = settings.cut
     return {'bags': [state_of_bag(path) for path in paths], 'settings': {
-        **settings, 'to': to, 'cut': None if cut is None else {
+        **vars(settings), 'to': to, 'cut': None if cut is None else {
             'text': cut.text, 'times': [list(asdict(times).values()) for times in cut.times]},
         'contract': fingerprint(contract.to_yaml()),
         'program': package_versions(('diffusion_policy_ros', 'av'))}}

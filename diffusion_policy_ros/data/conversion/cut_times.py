@@ -68,7 +68,7 @@ def read_times(path) -> tuple:
     :raises ConfigError: naming the file, the entry and what is wrong with it.
     """
     try:
-        text = path.read_text(encoding='utf-8')
+        text = path.read_text(encoding='utf-8-sig')  # spreadsheets write the mark
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f'the list of times {path} cannot be read: {error}') from error
     is_csv = path.suffix.lower() == '.csv'

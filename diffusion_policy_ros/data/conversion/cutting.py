@@ -32,10 +32,12 @@ WALL_TIME_NS = 10**15
 SERVICE_WORDS = {'start': ('start', 'begin'),
                  'stop': ('stop', 'end', 'save', 'finish', 'success', 'fail'),
                  'drop_last': ('discard_last',), 'drop': ('discard', 'cancel', 'abort')}
-# What a marker says.
-MARKER_WORDS = {'start': ('start', 'begin', 'true', 'on', '1'),
-                'stop': ('stop', 'end', 'false', 'off', '0'),
-                'drop': ('discard', 'cancel', 'abort')}
+# What a marker says, as word of ``find_spans`` and success.
+MARKER_WORDS = {('start', None): ('start', 'begin', 'true', 'on', '1'),
+                ('stop', None): ('stop', 'end', 'false', 'off', '0'),
+                ('stop', True): ('success', 'succeeded'),
+                ('stop', False): ('fail', 'failure', 'failed'),
+                ('drop', None): ('discard', 'cancel', 'abort')}
 # service_msgs/msg/ServiceEventInfo: the server has answered, the client has the answer.
 ANSWERS = (2, 3)
 
@@ -211,11 +213,12 @@ def _marker_words(messages, cut):
     """Read a Bool, String or Empty as (word, receive_ns, success)."""
     for topic, message, receive_ns in messages:
         said = getattr(message, 'data', None)
-        word = 'toggle' if said is None else _marker_word(str(said).strip().lower())
+        word, success = ('toggle', None) if said is None \
+            else _marker_word(str(said).strip().lower())
         if word is None:
             raise BagError(f'it cannot be cut by {cut.text}: topic {topic} says {shown(said)}; '
-                           'start or stop is needed')
-        yield word, receive_ns, None
+                           'start, stop, success, fail or discard is needed')
+        yield word, receive_ns, success
 
 
 def _button_words(messages, cut):
@@ -259,5 +262,5 @@ def _service_word(topic):
 
 
 def _marker_word(text):
-    """Tell what a marker says: start, stop, drop, or None."""
-    return next((w for w, found in MARKER_WORDS.items() if text in found), None)
+    """Tell what a marker says: start, stop or drop, and success; None where it is nothing."""
+    return next((w for w, found in MARKER_WORDS.items() if text in found), (None, None))

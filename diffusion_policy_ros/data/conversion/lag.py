@@ -111,7 +111,10 @@ class LagEstimator:
         :param stored: Its ``to_dict``.
         """
         for topic, sums in stored.items():
-            self._sums[topic] = _added(self._sums[topic], [np.asarray(part) for part in sums])
+            own = self._sums[topic]
+            # JSON does not keep the shape of what is empty.
+            self._sums[topic] = _added(own, [np.reshape(part, mine.shape)
+                                             for part, mine in zip(sums, own)])
 
     def to_dict(self) -> dict:
         """Return all sums, as JSON can hold them."""

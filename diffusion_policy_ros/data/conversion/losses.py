@@ -14,9 +14,6 @@
 
 """How much of a recording gave no rows, and why."""
 
-# Fewer rows make no movement: a piece this short between two gaps is left out.
-MIN_ROWS = 8
-
 
 class Losses:
     """The gaps of one bag, each as long as it lasted."""

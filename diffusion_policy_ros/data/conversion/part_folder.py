@@ -24,9 +24,8 @@ from pathlib import Path
 import shutil
 
 from diffusion_policy_ros.data.conversion.summary import PieceReport
-from diffusion_policy_ros.data.datasets.lerobot_format import writing
-from diffusion_policy_ros.data.new_folder import (
-    check_new, in_the_way, put_in_place, unfinished_path)
+from diffusion_policy_ros.data.files import write_json, writing
+from diffusion_policy_ros.data.new_folder import check_new, in_the_way, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 
 MANIFEST = 'manifest.json'
@@ -64,7 +63,7 @@ class PartFolder:
             self._lock = open(self.path / LOCK, 'w', encoding='utf-8')
             self._take_lock()
             if stored is None:
-                _write(self.path / MANIFEST, manifest)
+                write_json(self.path / MANIFEST, manifest, is_durable=True)
 
     def finished(self, number):
         """
@@ -113,7 +112,7 @@ class PartFolder:
                                    '--out under one path')
         if not report.skipped:
             with writing(self.path):
-                _write(self._report_path(number), asdict(report))
+                write_json(self._report_path(number), asdict(report), is_durable=True)
 
     def tidy(self, reports) -> None:
         """
@@ -169,13 +168,6 @@ class PartFolder:
     def _report_path(self, number):
         """Return where the report of a piece is kept."""
         return self.path / PIECES / f'{number:06d}.json'
-
-
-def _write(path, content):
-    """Write a JSON file that a loss of power leaves whole, or leaves out."""
-    fresh = path.with_name(f'{path.name}.tmp')
-    fresh.write_text(json.dumps(content, indent=4), encoding='utf-8')
-    put_in_place(fresh, path)
 
 
 def state_of_bag(path) -> dict:

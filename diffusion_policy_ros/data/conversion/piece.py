@@ -20,12 +20,13 @@ from pathlib import Path
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags.bag_reader import Bag, open_bag
 from diffusion_policy_ros.data.bags.storage_order import SetBack
+from diffusion_policy_ros.data.conversion.ages import Ages
 from diffusion_policy_ros.data.conversion.cut_times import parse_success
-from diffusion_policy_ros.data.conversion.cutting import Cut, Span
-from diffusion_policy_ros.data.conversion.distribution import Distribution
+from diffusion_policy_ros.data.conversion.cutting import Span
 from diffusion_policy_ros.data.conversion.episodes import episode_rows, Gap
 from diffusion_policy_ros.data.conversion.lag import LagEstimator
 from diffusion_policy_ros.data.conversion.losses import Losses, place
+from diffusion_policy_ros.data.conversion.settings import Settings
 from diffusion_policy_ros.data.conversion.stamp_offsets import OffsetWatch
 from diffusion_policy_ros.data.conversion.stretches import find_episodes, stretch_of
 from diffusion_policy_ros.data.conversion.summary import PieceReport
@@ -46,12 +47,7 @@ class PieceJob:
     :ivar bag: Its path.
     :ivar folder: Folder to create for its dataset.
     :ivar contract: The contract, YAML.
-    :ivar task: Task sentence, None for the one inside the bag.
-    :ivar codec: Codec of the videos.
-    :ivar crf: Their quality, None for the codec's default.
-    :ivar min_rows: Pieces with fewer rows are left out.
-    :ivar cut: ``Cut``, None to leave the bag in one.
-    :ivar only_success: Leave out episodes that are not tagged as a success.
+    :ivar settings: ``Settings`` of the conversion.
     :ivar part: ``Bag`` of the messages to convert, None for those of the whole bag.
     :ivar spans: The episodes to convert, where they were found already.
     :ivar losses: What is known of the bag's losses, one sentence each.
@@ -60,12 +56,7 @@ class PieceJob:
     bag: Path
     folder: Path
     contract: str
-    task: str = None
-    codec: str = ''
-    crf: int = None
-    min_rows: int = 1
-    cut: Cut = None
-    only_success: bool = False
+    settings: Settings
     part: Bag = None
     spans: tuple = None
     losses: tuple = ()
@@ -84,7 +75,8 @@ def convert_piece(job, on_share=None) -> PieceReport:
     """
     contract = parse_contract(job.contract)
     report = PieceReport(str(job.bag))
-    with LeRobotWriter(job.folder, contract, codec=job.codec, crf=job.crf) as writer:
+    codec, crf = job.settings.codec, job.settings.crf
+    with LeRobotWriter(job.folder, contract, codec=codec, crf=crf) as writer:
         _Piece(job, contract, writer, report, on_share).convert()
     if report.episodes:
         folder = Path(job.folder)
@@ -98,13 +90,13 @@ class _Piece:
     """The conversion of one bag or part."""
 
     def __init__(self, job, contract, writer, report, on_share):
-        self._job = job
+        self._job, self._settings = job, job.settings
         self._contract = contract
         self._writer = writer
         self._report = report
         self._on_share = on_share
         self._topics = recorded_topics(contract)
-        self._ages, self._pending_ages = self._no_ages(), self._no_ages()
+        self._ages = Ages(self._topics)
         self._stamps = OffsetWatch(self._topics)
         self._lags = LagEstimator(contract)
         self._losses, self._short_pieces = Losses(), []  # rows of each piece that was left out
@@ -115,7 +107,7 @@ class _Piece:
         """Convert the bag, or say why it is skipped."""
         try:
             with self._job.part or open_bag(self._job.bag) as bag:
-                self._task = self._job.task or bag.custom_data.get('task') \
+                self._task = self._settings.task or bag.custom_data.get('task') \
                     or f'{self._contract.robot} task'
                 self._success = parse_success(bag.custom_data.get('outcome'))
                 for span in self._wanted(self._find_spans(bag)):
@@ -132,16 +124,17 @@ class _Piece:
         except DiffusionPolicyError as error:
             self._discard()
             self._report.skip(error, 'broken off' if self._report.episodes else 'skipped')
-        self._report.ages = {topic: ages.to_dict() for topic, ages in self._ages.items()}
+        self._report.ages = self._ages.to_dict()
         self._report.stamps = {t: s.to_dict() for t, s in self._stamps.topics.items()}
         self._report.lags = self._lags.to_dict()
 
     def _find_spans(self, bag):
         """Return the episodes of the bag."""
-        job = self._job
-        if job.cut is None:
+        cut, spans = self._settings.cut, self._job.spans
+        if cut is None:
             return WHOLE
-        spans = find_episodes(bag, self._contract, job.cut) if job.spans is None else job.spans
+        if spans is None:
+            spans = find_episodes(bag, self._contract, cut)
         self._report.cuts = len(spans)
         self._report.dropped = sum(span.dropped for span in spans)
         return spans
@@ -153,7 +146,7 @@ class _Piece:
             success = self._success_of(span)
             if span.dropped:
                 continue
-            if self._job.only_success and not success:
+            if self._settings.only_success and not success:
                 report.failed += success is False
                 report.untagged += success is None
                 continue
@@ -176,7 +169,7 @@ class _Piece:
         except DatasetError:
             raise
         except DiffusionPolicyError as error:
-            if self._job.cut is None:
+            if self._settings.cut is None:
                 raise
             self._discard()
             self._ended = ''
@@ -204,15 +197,14 @@ class _Piece:
     def _add_row(self, row):
         """Write one row, and count it until it is known whether it is kept."""
         self._writer.add_row(row.values, tick_ns=row.tick_ns, ages_ns=row.ages_ns)
-        for topic, age_ns in row.ages_ns.items():
-            self._pending_ages[topic].add(age_ns)
+        self._ages.add(row.ages_ns)
         self._lags.add(row)
         if self._writer.pending_rows == 1:
             self._first_ns = row.tick_ns
 
     def _messages(self, bag):
         """Read the messages of an episode while others watch."""
-        stretch = None if self._job.cut is None else stretch_of(
+        stretch = None if self._settings.cut is None else stretch_of(
             self._contract, self._span.start_ns, self._span.end_ns)
         promised = max(1, bag.promised_count(self._topics))
         for item in bag.messages(self._topics, stretch):
@@ -231,14 +223,15 @@ class _Piece:
         """Save the rows in flight as an episode, or leave them out when they are too few."""
         rows = self._writer.pending_rows
         why = f' {place(gap)}' if gap else ''
-        if rows >= self._job.min_rows:
+        if rows >= self._settings.min_rows:
             self._save(rows)
             if gap:
                 self._ended = f'episode of {rows} rows ends{why}'
         elif rows:
             self._discard()
             if not self._short_pieces:
-                self._report.say(f'{rows} rows left out, fewer than {self._job.min_rows}{why}')
+                self._report.say(
+                    f'{rows} rows left out, fewer than {self._settings.min_rows}{why}')
             self._short_pieces.append(rows)
 
     def _say_ended(self, lost_s):
@@ -255,20 +248,14 @@ class _Piece:
         self._report.episodes.append(
             {'rows': rows, 'task': task, 'success': self._success_of(self._span),
              'start_ns': self._first_ns})
-        for topic, ages in self._pending_ages.items():
-            self._ages[topic].merge(ages)
+        self._ages.end(is_kept=True)
         self._lags.end(is_kept=True)
-        self._pending_ages = self._no_ages()
 
     def _discard(self):
         """Drop the rows in flight."""
         self._writer.discard_episode()
+        self._ages.end(is_kept=False)
         self._lags.end(is_kept=False)
-        self._pending_ages = self._no_ages()
-
-    def _no_ages(self):
-        """Return distributions without values."""
-        return {topic: Distribution() for topic in self._topics}
 
     @property
     def _name(self):
@@ -278,14 +265,14 @@ class _Piece:
     def _tell_losses(self, is_used):
         """Say what of the messages is not in the dataset."""
         report, losses, short = self._report, self._losses, self._short_pieces
-        is_cut = self._job.cut is not None
+        is_cut = self._settings.cut is not None
         if len(short) > 1:
             report.say(f'{len(short)} such pieces in all, with {sum(short)} rows')
         if not is_used:
-            none = f'no stretch of at least {self._job.min_rows} rows'
+            none = f'no stretch of at least {self._settings.min_rows} rows'
             reason = '; '.join(filter(None, [none, losses.reason]))
             if is_cut:
-                report.say(f'{self._name} gave no rows: {reason}')
+                report.warnings.append(f'{report.bag}: {self._name} gave no rows: {reason}')
             else:
                 report.skip(reason)
             return

@@ -17,15 +17,19 @@
 from dataclasses import dataclass, field
 import math
 
-from diffusion_policy_ros.data.conversion.distribution import Distribution
+from diffusion_policy_ros.data.bags.stored import LARGEST_NS
+from diffusion_policy_ros.data.datasets.histogram import Histogram
 from diffusion_policy_ros.message_types import UNDATED_TYPES
 from diffusion_policy_ros.messages import nanoseconds
+import numpy as np
 
 # Over less time, the jitter of single messages looks like drift.
 MIN_DRIFT_S = 5.0
 MIN_DRIFT_COUNT = 20
 # From one message to the next, the offset of a clock that was not set changes by less.
 MAX_STEP_NS = 1_000_000_000
+# So many offsets are counted at once, which is much quicker than one after the other.
+BLOCK = 1000
 
 
 @dataclass
@@ -33,18 +37,20 @@ class StampOffsets:
     """
     Header minus receive time of one topic.
 
-    :ivar offsets: ``Distribution`` of the differences, ns; header before arrival is negative.
+    :ivar offsets: ``Histogram`` of the differences, ns, but for the newest, which ``settle``
+        counts; header before arrival is negative.
     :ivar unstamped: Messages whose header says 0.
     :ivar span_s: The longest stretch on one pair of clocks, s.
     """
 
-    offsets: Distribution = field(default_factory=Distribution)
+    offsets: Histogram = field(default_factory=lambda: Histogram(1, is_whole=True))
     unstamped: int = 0
     span_s: float = 0.0
     # Sums about the means of each stretch: a clock that was set, or another bag, begins a new one.
     _sums: list = field(default_factory=lambda: [0.0, 0.0, 0.0])
     _line: list = field(default_factory=list)  # count, mean time, mean offset, three sums, first
     _last_ns: int = 0  # the newest offset
+    _fresh: list = field(default_factory=list)  # offsets that are not counted yet
 
     def add(self, stamp_ns, receive_ns) -> None:
         """
@@ -56,8 +62,10 @@ class StampOffsets:
         if stamp_ns == 0:
             self.unstamped += 1
             return
-        offset_ns = stamp_ns - receive_ns
-        self.offsets.add(offset_ns)
+        offset_ns = max(stamp_ns - receive_ns, -LARGEST_NS)
+        self._fresh.append(offset_ns)
+        if len(self._fresh) == BLOCK:
+            self._count()
         if abs(offset_ns - self._last_ns) > MAX_STEP_NS:
             self.begin()
         self._last_ns = offset_ns
@@ -80,14 +88,19 @@ class StampOffsets:
             self._sums = [a + b for a, b in zip(self._sums, self._line[3:6])]
             self._line = []
 
+    def settle(self) -> None:
+        """Count all messages there were; those that follow are another stretch."""
+        self.begin()
+        self._count()
+
     def merge(self, other) -> None:
         """
         Count the messages of another recording of the same topic.
 
         :param other: ``StampOffsets``.
         """
-        self.begin()
-        other.begin()
+        self.settle()
+        other.settle()
         self.offsets.merge(other.offsets)
         self.unstamped += other.unstamped
         self.span_s = max(self.span_s, other.span_s)
@@ -100,7 +113,7 @@ class StampOffsets:
         :return: (drift, its standard error) by least squares over each stretch; None where the
             recording is too short to tell.
         """
-        self.begin()
+        self.settle()
         time_time, time_offset, offset_offset = self._sums
         if self.span_s < MIN_DRIFT_S or self.offsets.count < MIN_DRIFT_COUNT or not time_time:
             return None
@@ -114,9 +127,10 @@ class StampOffsets:
         drift = self.drift_ppm()
         shown = {'count': self.offsets.count, 'unstamped': self.unstamped}
         if self.offsets.count:
-            shown.update({name: self.offsets.percentile(percent) / 1e6 for name, percent in (
-                ('median_ms', 50), ('p5_ms', 5), ('p95_ms', 95))})
-            shown.update(min_ms=self.offsets.low / 1e6, max_ms=self.offsets.high / 1e6)
+            shown.update({name: float(self.offsets.quantile(share)[0]) / 1e6 for name, share in (
+                ('median_ms', 0.5), ('p5_ms', 0.05), ('p95_ms', 0.95))})
+            shown.update(min_ms=int(self.offsets.low[0]) / 1e6,
+                         max_ms=int(self.offsets.high[0]) / 1e6)
         if drift:
             shown.update(drift_ppm=drift[0], drift_error_ppm=drift[1])
         return shown
@@ -135,7 +149,7 @@ class StampOffsets:
 
     def to_dict(self) -> dict:
         """Return what JSON can hold and ``from_dict`` reads."""
-        self.begin()
+        self.settle()
         return {'offsets': self.offsets.to_dict(), 'unstamped': self.unstamped,
                 'span_s': self.span_s, 'sums': self._sums}
 
@@ -146,8 +160,14 @@ class StampOffsets:
 
         :param stored: The dict.
         """
-        return cls(Distribution.from_dict(stored['offsets']), stored['unstamped'],
+        return cls(Histogram.from_dict(stored['offsets']), stored['unstamped'],
                    stored['span_s'], list(stored['sums']))
+
+    def _count(self):
+        """Count the newest offsets."""
+        if self._fresh:
+            self.offsets.add(np.array(self._fresh)[:, None])
+            self._fresh = []
 
 
 class OffsetWatch:

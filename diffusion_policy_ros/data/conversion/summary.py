@@ -16,10 +16,10 @@
 
 from dataclasses import asdict, dataclass, field
 
-from diffusion_policy_ros.data.conversion.distribution import Distribution
 from diffusion_policy_ros.data.conversion.lag import LagEstimator
 from diffusion_policy_ros.data.conversion.stamp_offsets import StampOffsets
 from diffusion_policy_ros.data.datasets.conversion_record import count_outcomes
+from diffusion_policy_ros.data.datasets.histogram import Histogram
 
 
 @dataclass(kw_only=True)
@@ -32,9 +32,9 @@ class Counts:
     :ivar dropped: Episodes that the demonstrator had discarded.
     :ivar failed: Episodes left out because they are tagged as a failure.
     :ivar untagged: Episodes left out because nobody tagged them.
-    :ivar losses: What bags had lost before the conversion, one sentence each.
     :ivar notes: One sentence per skipped bag, split, dropped piece and whatever else is left out.
-    :ivar warnings: One sentence where a beginning or an end gave no rows.
+    :ivar warnings: One sentence where a beginning or an end gave no rows; those of all bags also
+        where one had lost something before the conversion.
     """
 
     splits: int = 0
@@ -42,7 +42,6 @@ class Counts:
     dropped: int = 0
     failed: int = 0
     untagged: int = 0
-    losses: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     warnings: list = field(default_factory=list)
 
@@ -58,7 +57,6 @@ class Counts:
         self.dropped += other.dropped
         self.failed += other.failed
         self.untagged += other.untagged
-        self.losses += other.losses
         self.notes += other.notes
         self.warnings += other.warnings
 
@@ -73,8 +71,9 @@ class PieceReport(Counts):
     :ivar files: ``{path in that folder: bytes}``.
     :ivar skipped: It gave no episode, or broke off.
     :ivar episodes: ``{rows, task, success, start_ns}`` of each.
+    :ivar losses: What the bag had lost before the conversion, one sentence each.
     :ivar undecoded: ``Bag.undecoded`` of a part of a bag; it is no part of the losses yet.
-    :ivar ages: ``{topic: Distribution.to_dict()}`` of the rows in the dataset.
+    :ivar ages: ``{topic: Histogram.to_dict()}`` of the rows in the dataset.
     :ivar stamps: ``{topic: StampOffsets.to_dict()}`` of all messages.
     :ivar lags: ``LagEstimator.to_dict()``.
     """
@@ -84,6 +83,7 @@ class PieceReport(Counts):
     files: dict = field(default_factory=dict)
     skipped: bool = False
     episodes: list = field(default_factory=list)
+    losses: list = field(default_factory=list)
     undecoded: dict = field(default_factory=dict)
     ages: dict = field(default_factory=dict)
     stamps: dict = field(default_factory=dict)
@@ -118,7 +118,7 @@ class ConversionSummary(Counts):
     :ivar reused: Bags that an earlier, interrupted run had converted.
     :ivar episodes: Episodes in the dataset.
     :ivar rows: Rows in the dataset.
-    :ivar ages: ``{topic: Distribution}`` over every row in the dataset.
+    :ivar ages: ``{topic: Histogram}``, in ns, over every row in the dataset.
     :ivar stamps: ``{topic: StampOffsets}`` over every message with a dated header.
     :ivar lags: A ``Lag`` for each output.
     :ivar offsets_ms: ``{topic: offset_ms}`` of each output, as the contract says.
@@ -138,7 +138,7 @@ class ConversionSummary(Counts):
 
     def age_table(self) -> dict:
         """Return ``{topic: (median age, 95th percentile) in ms}`` over all rows."""
-        return {topic: (ages.percentile(50) / 1e6, ages.percentile(95) / 1e6)
+        return {topic: tuple(float(ages.quantile(share)[0]) / 1e6 for share in (0.5, 0.95))
                 for topic, ages in self.ages.items() if ages.count}
 
     def add(self, report) -> None:
@@ -154,7 +154,8 @@ class ConversionSummary(Counts):
         self.add_counts(report)
         self.episode_list += [{'bag': report.bag, **episode} for episode in report.episodes]
         for topic, stored in report.ages.items():
-            self.ages.setdefault(topic, Distribution()).merge(Distribution.from_dict(stored))
+            counted = self.ages.setdefault(topic, Histogram(1, is_whole=True))
+            counted.merge(Histogram.from_dict(stored))
         for topic, stored in report.stamps.items():
             self.stamps.setdefault(topic, StampOffsets()).merge(StampOffsets.from_dict(stored))
 
@@ -177,7 +178,7 @@ class ConversionSummary(Counts):
             'bags': self.bags, 'skipped': self.skipped, 'episodes': self.episodes,
             'rows': self.rows, 'splits': self.splits, 'cuts': self.cuts, 'dropped': self.dropped,
             'failed': self.failed, 'untagged': self.untagged,
-            'losses': self.losses, 'notes': self.notes, 'warnings': self.warnings,
+            'notes': self.notes, 'warnings': self.warnings,
             'ages': {topic: {'median_ms': median, 'p95_ms': p95}
                      for topic, (median, p95) in self.age_table().items()},
             'header_minus_receive': {t: s.figures() for t, s in self.stamps.items()},

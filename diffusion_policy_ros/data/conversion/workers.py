@@ -102,11 +102,10 @@ def convert_side_by_side(jobs, count, on_share):
                 if isinstance(answer, float):
                     on_share(worker.number, answer)
                     continue
-                del busy[connection]
                 if isinstance(answer, DatasetError):
-                    worker.end()
                     raise answer
-                yield worker.number, answer
+                yield worker.number, answer  # whoever stops here has all ended that are busy
+                del busy[connection]
                 if worker.is_alive and todo:
                     _begin(worker, todo, busy)
                 else:

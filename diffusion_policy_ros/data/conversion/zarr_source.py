@@ -14,19 +14,21 @@
 
 """Turn a Diffusion Policy zarr replay buffer into bags, as if the recorder had written them."""
 
+from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 import shutil
 
+from diffusion_policy_ros import messages
 from diffusion_policy_ros.checks import is_count, is_number, shown
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import episode_path
 from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
-from diffusion_policy_ros.data.new_folder import (
-    check_new, check_outside, put_in_place, unfinished_path)
+from diffusion_policy_ros.data.files import put_in_place
+from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
+from diffusion_policy_ros.data.topic_messages import build_topic
 from diffusion_policy_ros.errors import BagError, DatasetError
-from diffusion_policy_ros.message_types import IMAGE
-from diffusion_policy_ros.stream_messages import build_message, build_planar_pose
+from diffusion_policy_ros.message_types import IMAGE_TYPES, POSE_STAMPED
 from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 from rosbags.typesys import get_typestore, Stores
@@ -39,7 +41,7 @@ START_NS = 1_000_000_000
 @dataclass(frozen=True)
 class StreamMapping:
     """
-    Which columns of which zarr array become the messages of one topic.
+    Which columns of which zarr array become what one entry of the contract reads.
 
     :ivar topic: Topic of the contract.
     :ivar array: Name of an array in the buffer's ``data`` group.
@@ -61,7 +63,8 @@ class ZarrMapping:
     How a replay buffer becomes messages.
 
     :ivar task: What the demonstrations show, one sentence.
-    :ivar streams: One ``StreamMapping`` per topic of the contract.
+    :ivar streams: One ``StreamMapping`` per entry of the contract; those of one topic in the
+        order of its entries, observations first.
     """
 
     task: str
@@ -117,8 +120,11 @@ class ZarrSource:
         self.buffer = ReplayBuffer(path)
         self._typestore = get_typestore(Stores.LATEST)
         self._streams = _match_streams(mapping, contract)
+        topics = Counter(entry.topic for entry in mapping.streams)
         for entry, stream in self._streams:
             wrong = _what_is_wrong(entry, stream, self._array(entry))
+            if entry.yaw_column is not None and topics[entry.topic] > 1:
+                wrong = 'a topic that several entries of the contract read takes no yaw_column'
             if wrong:
                 raise DatasetError(f'topic {entry.topic!r} of the mapping: {wrong}')
 
@@ -136,14 +142,23 @@ class ZarrSource:
         :return: Iterator of ``(topic, type, serialized message, receive_ns)``.
         """
         rows = self.buffer.rows(episode)
-        columns = [self._values(entry, stream, rows) for entry, stream in self._streams]
+        topics = {}
+        for entry, stream in self._streams:
+            topics.setdefault(stream.topic, []).append(
+                (entry, stream, self._values(entry, stream, rows)))
         for k in range(rows.stop - rows.start):
             stamp_ns = self.contract.tick_ns(START_NS, k)
-            for (entry, stream), values in zip(self._streams, columns):
-                build = build_message if entry.yaw_column is None else build_planar_pose
-                message = build(stream, values[k], stamp_ns, self._typestore.types)
-                data = self._typestore.serialize_cdr(message, stream.type)
-                yield stream.topic, stream.type, data, stamp_ns
+            for topic, found in topics.items():
+                kind = found[0][1].type
+                message = self._message(found, k, stamp_ns)
+                yield topic, kind, self._typestore.serialize_cdr(message, kind), stamp_ns
+
+    def _message(self, found, k, stamp_ns):
+        """Build one topic's message of row k of an episode."""
+        types, (entry, _, values) = self._typestore.types, found[0]
+        if entry.yaw_column is not None:
+            return messages.planar_pose_stamped(types, *values[k], stamp_ns)
+        return build_topic([(stream, values[k]) for _, stream, values in found], types, stamp_ns)
 
     def write_bags(self, folder) -> int:
         """
@@ -158,7 +173,7 @@ class ZarrSource:
         check_outside(folder, self.buffer.path, BagError)
         part = unfinished_path(folder)
         try:
-            messages = sum(
+            count = sum(
                 self.write_bag(episode, episode_path(part, episode))
                 for episode in tqdm(range(len(self)), desc='writing bags', disable=None))
             put_in_place(part, folder)
@@ -166,7 +181,7 @@ class ZarrSource:
             raise BagError(f'cannot write {folder}: {error}') from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        return messages
+        return count
 
     def write_bag(self, episode, folder) -> int:
         """
@@ -194,8 +209,8 @@ class ZarrSource:
     def _values(self, entry, stream, rows):
         """Read one stream's rows of an episode, in the contract's unit."""
         raw = self.buffer.read(self._array(entry), rows)
-        if stream.type == IMAGE:
-            return _as_picture(raw, entry.array)
+        if stream.type in IMAGE_TYPES:
+            return _as_pictures(raw, entry.array, stream.image.encoding)
         columns = list(entry.columns) or list(range(raw.shape[1]))
         values = raw[:, columns].astype(np.float64) * entry.scale
         if entry.yaw_column is not None:
@@ -204,32 +219,41 @@ class ZarrSource:
 
 
 def _match_streams(mapping, contract):
-    """Pair every stream of the contract with its mapping entry."""
-    entries = {}
-    for entry in mapping.streams:
-        if entry.topic in entries:
-            raise DatasetError(f'the mapping names topic {entry.topic!r} twice')
-        entries[entry.topic] = entry
-    streams = {stream.topic: stream for stream in contract.observations + contract.actions}
+    """Pair every entry of the contract with its mapping entry, in the mapping's order."""
+    streams = {}
+    for stream in (*contract.observations, *contract.actions):
+        streams.setdefault(stream.topic, []).append(stream)
+    counts = Counter(entry.topic for entry in mapping.streams)
     for topic in streams:
-        if topic not in entries:
+        if topic not in counts:
             raise DatasetError(f'the mapping has no entry for topic {topic!r} of the contract; '
-                               f'it has: {", ".join(entries)}')
-    for topic in entries:
+                               f'it has: {", ".join(counts)}')
+    for topic, count in counts.items():
         if topic not in streams:
             raise DatasetError(f'the mapping names topic {topic!r}, the contract has: '
                                f'{", ".join(streams)}')
-    return [(entry, streams[topic]) for topic, entry in entries.items()]
+        if count != len(streams[topic]):
+            raise DatasetError(
+                f'the mapping names topic {topic!r} {_times(count)}, the contract '
+                f'{_times(len(streams[topic]))}; each entry of the contract needs its own, in '
+                'the same order, observations before actions')
+    return [(entry, streams[entry.topic].pop(0)) for entry in mapping.streams]
+
+
+def _times(count):
+    """Say how often."""
+    return {1: 'once', 2: 'twice'}.get(count, f'{count} times')
 
 
 def _what_is_wrong(entry, stream, array):
-    """Say why an array cannot become the messages of a topic, None where it can."""
+    """Say why an array cannot become what an entry of the contract reads, None where it can."""
     held = f'data/{entry.array} holds {array.dtype} of shape {list(array.shape)}'
     if array.dtype.kind not in 'biuf':
         return f'{held} instead of numbers'
-    if stream.type == IMAGE:
-        return None if array.ndim == 4 and array.shape[3] == 3 \
-            else f'{held}; pictures are [rows, height, width, 3]'
+    if stream.type in IMAGE_TYPES:
+        channels = stream.image.channels
+        return None if array.ndim == 4 and array.shape[3] == channels \
+            else f'{held}; pictures are [rows, height, width, {channels}]'
     if array.ndim != 2:
         return f'{held}; vectors are [rows, columns]'
     if not is_number(entry.scale):
@@ -239,13 +263,25 @@ def _what_is_wrong(entry, stream, array):
         if not is_count(column, least=0) or column >= array.shape[1]:
             return (f'column {shown(column)} is none of data/{entry.array}, which has columns 0 '
                     f'to {array.shape[1] - 1}')
+    return _wrong_count(entry, stream, len(entry.columns) or array.shape[1])
+
+
+def _wrong_count(entry, stream, count):
+    """Say why that many columns are not what an entry of the contract reads."""
+    if entry.yaw_column is None:
+        return None if count == len(stream.names) else \
+            f'got {count} columns, wanted {len(stream.names)}: {", ".join(stream.names)}'
+    if stream.type != POSE_STAMPED or count != 2:
+        return (f'cannot make {stream.type} of {count} columns and a yaw_column; a planar pose '
+                f'is a {POSE_STAMPED} of x, y and yaw')
     return None
 
 
-def _as_picture(raw, name):
-    """Turn stored pixels into uint8 without losing any."""
-    picture = raw.astype(np.uint8)
-    if not np.array_equal(picture, raw):
-        raise DatasetError(f'data/{name} holds values that are not whole numbers from 0 to 255; '
-                           'store images as uint8, or as float32 with such values')
-    return picture
+def _as_pictures(raw, name, encoding):
+    """Give stored pixels the type of an encoding without losing any."""
+    pictures = raw.astype(messages.PIXELS[encoding])
+    if pictures.dtype.kind == 'u' and not np.array_equal(pictures, raw):
+        raise DatasetError(f'data/{name} holds values that are not whole numbers from 0 to '
+                           f'{np.iinfo(pictures.dtype).max}, as {encoding} pictures are; store '
+                           f'them as {pictures.dtype}, or as float32 with such values')
+    return pictures

@@ -22,8 +22,9 @@ import shutil
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.selection import link_file, write_selection
+from diffusion_policy_ros.data.files import put_in_place, writing
 from diffusion_policy_ros.data.new_folder import (
-    check_new, check_outside, in_the_way, put_in_place, unfinished_path)
+    check_new, check_outside, in_the_way, unfinished_path)
 from diffusion_policy_ros.errors import DatasetError
 
 # What belongs to a dataset, and what is only computed from it.
@@ -72,7 +73,7 @@ def append_datasets(folder, sources) -> LeRobotReader:
                            f'{folder.name} is as before. Remove the other, then append again')
     merge_datasets([folder, *sources], new)
     try:
-        with layout.writing(folder):
+        with writing(folder):
             _keep_extras(folder, new)
             _replace(folder, new, old)
     except DatasetError:
@@ -131,7 +132,7 @@ def split_dataset(folder, parts, out) -> dict:
     try:
         for name, episodes in parts.items():
             write_selection(building / name, [(reader, reader.episodes[e]) for e in episodes])
-        with layout.writing(out):
+        with writing(out):
             put_in_place(building, out)
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.pictures import encode_picture
 from diffusion_policy_ros.data.datasets.statistics import picture_statistics, RunningStatistics
+from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
@@ -93,7 +94,7 @@ class EpisodeRows:
         """
         schema = layout.data_schema(features)
         first = 0
-        with layout.replacing(path) as temporary, \
+        with replacing(path) as temporary, \
                 layout.parquet_writer(temporary, schema) as writer:
             for table in self._tables():
                 place = slice(first, first + table.num_rows)

@@ -16,7 +16,7 @@
 
 from pathlib import Path
 
-from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.checks import check_choice, is_number, shown
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.hdf5_dataset import Hdf5Dataset
 from diffusion_policy_ros.data.datasets.hdf5_writer import Hdf5Writer
@@ -30,6 +30,7 @@ from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 
 FORMATS = ('lerobot', 'zarr', 'hdf5')
+MAX_RATE_HZ = 1000
 HDF5_SIGNATURE = b'\x89HDF\r\n\x1a\n'
 
 
@@ -70,8 +71,9 @@ def open_dataset(path, *, rate_hz=None, task=None):
     :param rate_hz: Rows per second, Hz, for formats that do not hold it.
     :param task: Sentence for every episode, for formats that do not hold one.
     :return: A ``FrameSource``.
-    :raises DatasetError: if it is none of them, is damaged, or its rate is another.
+    :raises DatasetError: if it is none of them, is damaged, or its rate is another or none.
     """
+    check_rate(rate_hz)
     found = detect_format(path)
     if found is None:
         raise DatasetError(
@@ -88,6 +90,17 @@ def open_dataset(path, *, rate_hz=None, task=None):
     return {'zarr': ZarrDataset, 'hdf5': Hdf5Dataset}[found](path, rate_hz=rate_hz, task=task)
 
 
+def check_rate(rate_hz) -> None:
+    """
+    Refuse a rate that no rows can have.
+
+    :param rate_hz: Rows per second, Hz; None where nobody gives one.
+    :raises DatasetError: naming the rate.
+    """
+    if rate_hz is not None and not (is_number(rate_hz) and 0 < rate_hz <= MAX_RATE_HZ):
+        raise DatasetError(f'rate is {shown(rate_hz)}; it is above 0 and at most {MAX_RATE_HZ} Hz')
+
+
 def create_dataset(path, format, *, like, codec=DEFAULT_CODEC, crf=None):
     """
     Begin a dataset that shall hold what another holds; ``copy_dataset`` then fills it.
@@ -96,16 +109,18 @@ def create_dataset(path, format, *, like, codec=DEFAULT_CODEC, crf=None):
         ``.zip``.
     :param format: One of ``FORMATS``.
     :param like: The ``FrameSource`` that will be written.
-    :param codec: A key of ``video.CODECS``, for LeRobot.
+    :param codec: A key of ``video.CODECS`` or ``png``, for LeRobot.
     :param crf: Quality of the video, for LeRobot; None takes the codec's default.
     :return: A ``LeRobotWriter``, ``ZarrWriter`` or ``Hdf5Writer``.
     :raises DatasetError: if the path exists or lies inside the source, the rate is unknown or no
-        whole number (LeRobot), or a feature cannot be kept.
+        whole number (LeRobot), a feature cannot be kept, or a HDF5 file shall become one.
     """
     check_choice('format', format, FORMATS, DatasetError)
     source_path = getattr(like, 'folder', None) or getattr(like, 'path', None)
     if source_path is not None:
         check_outside(path, source_path, DatasetError)
+    if format == 'hdf5' and isinstance(like, Hdf5Dataset):
+        raise DatasetError(f'{source_path} is a HDF5 file already; copy the file')
     if format == 'lerobot':
         if like.rate_hz is None:
             raise DatasetError(f'{source_path or "the source"} does not say how many rows per '
@@ -117,8 +132,7 @@ def create_dataset(path, format, *, like, codec=DEFAULT_CODEC, crf=None):
     told = {'rate_hz': known.rate_hz, 'robot_type': known.robot_type, 'contract': known.contract}
     if format == 'zarr':
         return ZarrWriter(path, like.row_features, **told)
-    is_hdf5 = isinstance(like, Hdf5Dataset)
-    return Hdf5Writer(path, like.row_features, like=like if is_hdf5 else None, **told)
+    return Hdf5Writer(path, like.row_features, **told)
 
 
 def lerobot_features(features, codec) -> dict:
@@ -127,7 +141,7 @@ def lerobot_features(features, codec) -> dict:
 
     :param features: ``{key: feature}`` of a ``FrameSource``; arrays of floats that are shaped
         like pictures become pictures.
-    :param codec: A key of ``video.CODECS``; ``png`` keeps pictures inside the rows.
+    :param codec: A key of ``video.CODECS``, or ``png``, which keeps pictures inside the rows.
     :raises DatasetError: if one cannot be stored.
     """
     return {key: _lerobot_feature(key, feature, codec) for key, feature in features.items()}

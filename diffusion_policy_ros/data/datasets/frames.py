@@ -16,6 +16,12 @@
 
 from typing import Iterator, Protocol, Tuple
 
+from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.conversion_record import carried_record
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
+from diffusion_policy_ros.data.files import write_json, writing
+
 
 class FrameSource(Protocol):
     """
@@ -45,15 +51,24 @@ def copy_dataset(source, writer, progress=None) -> None:
     """
     Write everything that a dataset holds, row by row, and finish.
 
+    The record of its conversion (bag, task and success of each episode) goes from LeRobotDataset
+    to LeRobotDataset; other formats have no place for it.
+
     :param source: A ``FrameSource``.
     :param writer: A ``LeRobotWriter``, ``ZarrWriter`` or ``Hdf5Writer`` made for its features.
     :param progress: Called after every row.
     :raises DatasetError: if the source is damaged or the disk refuses to be written.
     """
     with writer:
+        record = None
+        if isinstance(source, LeRobotReader) and isinstance(writer, LeRobotWriter):
+            record = carried_record([(source, episode) for episode in source.episodes])
         for task, rows in source.read_episodes():
             for row in rows:
                 writer.add_frame(row)
                 if progress is not None:
                     progress()
             writer.save_episode(task)
+        if record is not None:
+            with writing(writer.folder):
+                write_json(writer.folder / layout.RECORD_PATH, record)

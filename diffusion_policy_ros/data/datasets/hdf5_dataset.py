@@ -47,8 +47,6 @@ class Hdf5Dataset:
     An open file; a ``FrameSource``.
 
     :ivar path: The file.
-    :ivar file: The open ``h5py.File``.
-    :ivar demos: Names of its demonstrations, in the order of their numbers.
     :ivar notes: What we noted in the file when we wrote it, and what the caller adds.
     """
 
@@ -63,36 +61,36 @@ class Hdf5Dataset:
         """
         self.path = Path(path)
         self._task = task
-        self.file = _open(path)
+        self._file = _open(path)
         with self._reading():
-            data = self.file['data']
+            data = self._file['data']
             notes = parse_notes(data.attrs.get(ATTRIBUTE), path)
-            self.demos = sorted(data, key=_number)
-            if not self.demos:
+            self._demos = sorted(data, key=_number)
+            if not self._demos:
                 raise DatasetError(f'{path} holds no demonstration')
-            self._names = self._arrays_of(self.demos[0])
-            ends = np.cumsum([self._length(name) for name in self.demos])
+            self._names = self._arrays_of(self._demos[0])
+            ends = np.cumsum([self._length(name) for name in self._demos])
             control_hz = _env_rate(data.attrs.get('env_args'))
         self.episode_ends = ends.astype(np.int64)
-        self.notes = replace(notes, rate_hz=rate_hz or notes.rate_hz)
-        self.rate_hz = self.notes.rate_hz or control_hz
+        self.notes = notes if rate_hz is None else replace(notes, rate_hz=rate_hz)
+        self.rate_hz = control_hz if self.notes.rate_hz is None else self.notes.rate_hz
         self.robot_type, self.contract = notes.robot_type, notes.contract
         self._read_features(notes)
 
     def read_episodes(self):
         """Read everything in order, few rows at a time; see ``FrameSource``."""
-        for demo in self.demos:
+        for demo in self._demos:
             with self._reading():
                 found = self._arrays_of(demo)
                 if found != self._names:
                     raise DatasetError(f'{self.path}: {demo} holds other arrays than '
-                                       f'{self.demos[0]}: {", ".join(sorted(found))}')
+                                       f'{self._demos[0]}: {", ".join(sorted(found))}')
                 task = self._task_of(demo)
             yield task, self._rows(demo)
 
     def _rows(self, demo):
         """Yield the rows of a demonstration."""
-        group, count = self.file['data'][demo], self._length(demo)
+        group, count = self._file['data'][demo], self._length(demo)
         for first in range(0, count, BATCH_ROWS):
             end = min(count, first + BATCH_ROWS)
             with self._reading():
@@ -125,12 +123,12 @@ class Hdf5Dataset:
                                    f'num_samples is {count}')
             found[name] = item.dtype, item.shape[1:]
 
-        self.file['data'][demo].visititems(visit)
+        self._file['data'][demo].visititems(visit)
         return found
 
     def _length(self, demo):
         """Return the number of rows of a demonstration."""
-        group = self.file['data'][demo]
+        group = self._file['data'][demo]
         count = group.attrs['num_samples'] if 'num_samples' in group.attrs \
             else len(group['actions'])
         if count < 1:
@@ -141,7 +139,7 @@ class Hdf5Dataset:
         """Return what a demonstration shows."""
         if self._task is not None:
             return self._task
-        text = self.file['data'][demo].attrs.get('ep_meta')
+        text = self._file['data'][demo].attrs.get('ep_meta')
         found = json.loads(text).get('lang', '') if text else ''
         return found if isinstance(found, str) else ''
 

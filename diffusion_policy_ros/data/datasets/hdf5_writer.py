@@ -25,7 +25,8 @@ from diffusion_policy_ros.data.datasets.hdf5_dataset import key_of
 from diffusion_policy_ros.data.datasets.notes import (
     ATTRIBUTE, features_to_note, Notes, short_name)
 from diffusion_policy_ros.data.datasets.zarr_writer import check_arrays
-from diffusion_policy_ros.data.new_folder import check_new, put_in_place, unfinished_path
+from diffusion_policy_ros.data.files import put_in_place, writing
+from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 
@@ -55,8 +56,7 @@ class Hdf5Writer:
     :ivar row_count: Rows in saved episodes.
     """
 
-    def __init__(self, path, features, *, rate_hz=None, robot_type='unknown', contract=None,
-                 like=None):
+    def __init__(self, path, features, *, rate_hz=None, robot_type='unknown', contract=None):
         """
         Create the file.
 
@@ -65,22 +65,20 @@ class Hdf5Writer:
         :param rate_hz: Rows per second, Hz, noted in an attribute.
         :param robot_type: Name of the robot, noted too.
         :param contract: The ``RobotContract``, noted too.
-        :param like: A ``Hdf5Dataset`` whose episodes will be written, all and in order: what it
-            has beside its arrays (attributes, names of demonstrations, masks) is copied.
         :raises DatasetError: if the path exists or cannot be written, or a feature cannot be kept.
         """
         import h5py  # only some installations have it
         check_new(path, DatasetError)
         self.episode_count = self.row_count = 0
         self._place, self._part = Path(path), unfinished_path(path)
-        self._features, self._like = features, like
+        self._features = features
         self._names = {key: place_of(key) for key in features}
         check_arrays(features, self._names)
         noted = features_to_note(self._names, features, key_of)
         notes = Notes(rate_hz=rate_hz, robot_type=robot_type, contract=contract, features=noted)
         self._pending, self._arrays, self._group, self._disk = [], {}, None, None
         self._limit = max(1, CHUNK_BYTES // max(map(_row_bytes, features.values())))
-        with layout.writing(path):
+        with writing(path):
             self._part.parent.mkdir(parents=True, exist_ok=True)
             self._disk = _Disk(self._part)
         self._file = h5py.File(self._disk, 'w')
@@ -118,10 +116,7 @@ class Hdf5Writer:
         count = len(next(iter(self._arrays.values())))
         with self._writing():
             attributes['num_samples'] = count
-            if self._like is not None:
-                demo = self._like.file['data'][self._like.demos[self.episode_count]]
-                attributes.update(demo.attrs)
-            if task and task != _language(attributes):
+            if task:
                 attributes['ep_meta'] = json.dumps({'lang': task})
         self.episode_count += 1
         self.row_count += count
@@ -167,24 +162,16 @@ class Hdf5Writer:
     @contextmanager
     def _writing(self):
         """Name the file where the disk is full."""
-        with layout.writing(self._place):
+        with writing(self._place):
             yield
             if self._disk is not None and self._disk.error is not None:
                 raise self._disk.error
 
     def _write_attributes(self, notes):
         """Write what a file has beside its arrays."""
-        if self._like is None:
-            kwargs = {'control_freq': notes.rate_hz} if notes.rate_hz else {}
-            self._data.attrs['env_args'] = json.dumps(
-                {'env_name': notes.robot_type, 'env_kwargs': kwargs})
-        else:
-            source = self._like.file
-            self._file.attrs.update(source.attrs)
-            self._data.attrs.update(source['data'].attrs)
-            for name in source:
-                if name != 'data':
-                    source.copy(name, self._file)
+        kwargs = {'control_freq': notes.rate_hz} if notes.rate_hz else {}
+        self._data.attrs['env_args'] = json.dumps(
+            {'env_name': notes.robot_type, 'env_kwargs': kwargs})
         if notes.to_json():
             self._data.attrs[ATTRIBUTE] = notes.to_json()
 
@@ -194,9 +181,7 @@ class Hdf5Writer:
             return
         with self._writing():
             if self._group is None:
-                self._group = self._data.create_group(
-                    self._like.demos[self.episode_count] if self._like
-                    else f'demo_{self.episode_count}')
+                self._group = self._data.create_group(f'demo_{self.episode_count}')
                 self._arrays = {key: self._create(key) for key in self._features}
             for key, array in self._arrays.items():
                 first = len(array)
@@ -261,8 +246,3 @@ class _Disk(io.FileIO):
 def _row_bytes(feature):
     """Return what a row of a feature takes."""
     return max(1, layout.array_dtype(feature).itemsize * int(np.prod(feature['shape'], dtype=int)))
-
-
-def _language(attributes):
-    """Return the task sentence of a demonstration."""
-    return json.loads(attributes['ep_meta']).get('lang') if 'ep_meta' in attributes else None

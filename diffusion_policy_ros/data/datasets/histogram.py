@@ -33,6 +33,8 @@ class Histogram:
     blocks. A quantile is off by less than one bin, which is at most ``2 / bins`` of the range.
 
     :ivar bins: Number of bins of each entry: 4096, fewer where a row has over 1024 entries.
+    :ivar low: The least value of each entry, None while nothing is counted.
+    :ivar high: The greatest value of each entry, as ``low``.
     """
 
     def __init__(self, entries, is_whole):
@@ -46,7 +48,7 @@ class Histogram:
                                 MAX_BINS))
         self._entries = entries
         self._is_whole = is_whole
-        self._low = self._high = None
+        self.low = self.high = None
 
     def add(self, values) -> None:
         """
@@ -61,14 +63,21 @@ class Histogram:
         """
         Count everything that another histogram of such rows has counted.
 
-        :param other: A ``Histogram`` that is not empty.
+        :param other: A ``Histogram``.
         """
-        self._widen(other._low, other._high)
+        if other.low is None:
+            return
+        self._widen(other.low, other.high)
         self._move(other._counts, other._base, other._power)
+
+    @property
+    def count(self) -> int:
+        """Return how many rows were counted."""
+        return 0 if self.low is None else int(self._counts[0].sum())
 
     def quantile(self, share):
         """
-        Return a quantile of each entry, float64 ``(entries,)``.
+        Return a quantile of each entry, float64 ``(entries,)``; something must be counted.
 
         :param share: From 0 (the least value) to 1 (the greatest).
         """
@@ -81,7 +90,30 @@ class Histogram:
         if self._is_whole:
             inside = np.where(self._power > 0, inside, 0.0)
         found = np.ldexp(self._base + place[:, 0] + inside, self._power)
-        return np.clip(found, self._low, self._high)
+        return np.clip(found, self.low, self.high)
+
+    def to_dict(self) -> dict:
+        """Return what JSON can hold and ``from_dict`` reads."""
+        shape = {'entries': self._entries, 'is_whole': self._is_whole}
+        if self.low is None:
+            return shape
+        row, place = np.nonzero(self._counts)
+        return {**shape, 'low': self.low.tolist(), 'high': self.high.tolist(),
+                'bins': [row.tolist(), place.tolist(), self._counts[row, place].tolist()]}
+
+    @classmethod
+    def from_dict(cls, stored):
+        """
+        Read what ``to_dict`` returned.
+
+        :param stored: The dict.
+        """
+        found = cls(stored['entries'], stored['is_whole'])
+        if 'low' in stored:
+            found._widen(np.array(stored['low']), np.array(stored['high']))
+            row, place, counts = stored['bins']
+            found._counts[row, place] = counts
+        return found
 
     def _bin_of(self, values, power):
         """Return the number of the bin that starts at or below each value."""
@@ -93,15 +125,15 @@ class Histogram:
 
     def _widen(self, low, high):
         """Make the bins cover a range, merging neighbours where they are too narrow."""
-        if self._low is None:
+        if self.low is None:
             counts = np.zeros((self._entries, 1), dtype=np.int64)
             old = (counts, np.zeros(self._entries, np.int64), np.zeros(self._entries, np.int64))
         else:
-            low, high = np.minimum(self._low, low), np.maximum(self._high, high)
-            if np.array_equal(low, self._low) and np.array_equal(high, self._high):
+            low, high = np.minimum(self.low, low), np.maximum(self.high, high)
+            if np.array_equal(low, self.low) and np.array_equal(high, self.high):
                 return
             old = self._counts, self._base, self._power
-        self._low, self._high = low, high
+        self.low, self.high = low, high
         self._power = self._least_power()
         self._base = self._bin_of(low, self._power)
         self._counts = np.zeros((self._entries, self.bins), dtype=np.int64)
@@ -110,7 +142,7 @@ class Histogram:
 
     def _least_power(self):
         """Return the smallest power whose bins cover the range."""
-        low, high = self._low.astype(np.float64), self._high.astype(np.float64)
+        low, high = self.low.astype(np.float64), self.high.astype(np.float64)
         half = high / 2 - low / 2  # the range itself may overflow
         size = np.maximum(np.abs(low), np.abs(high))
         finest = np.where(size > 0, np.frexp(size)[1] - FLOAT_BITS, -1000)
@@ -118,7 +150,7 @@ class Histogram:
             finest = np.zeros_like(finest)
         bits = self.bins.bit_length() - 1
         power = np.maximum(finest, np.where(half > 0, np.frexp(half)[1] + 1 - bits, -1000))
-        span = self._bin_of(self._high, power) - self._bin_of(self._low, power)
+        span = self._bin_of(self.high, power) - self._bin_of(self.low, power)
         return (power + (span >= self.bins)).astype(np.int64)
 
     def _move(self, counts, base, power):

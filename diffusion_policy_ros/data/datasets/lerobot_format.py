@@ -14,13 +14,10 @@
 
 """Names, layouts and schemas of a LeRobotDataset v3.0, shared by its writer and its reader."""
 
-from contextlib import contextmanager
 import json
-import os
-from pathlib import Path
 
+from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.data.recorded import recorded_topics
-from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
 import pyarrow as pa
@@ -193,37 +190,6 @@ def task_table(tasks):
     return table.replace_schema_metadata({'pandas': json.dumps(pandas)})
 
 
-@contextmanager
-def writing(folder):
-    """
-    Say of a disk that is full or refuses to be written what to do about it.
-
-    :param folder: The dataset that is being written.
-    :raises DatasetError: in place of any ``OSError`` inside the context.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise DatasetError(f'cannot write the dataset {folder}: {error}. Make room on the disk, '
-                           'or choose an --out on another one; episodes that were saved before '
-                           'are whole') from error
-
-
-@contextmanager
-def replacing(path):
-    """
-    Write a file under another name and move it into place only when it is whole.
-
-    :param path: Where the file shall be; its folder is created.
-    :return: Context manager giving the temporary path to write.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.tmp')
-    yield temporary
-    os.replace(temporary, path)
-
-
 def write_parquet(path, table) -> None:
     """Write a table as one row group, compressed as LeRobot does, atomically."""
     with replacing(path) as temporary, parquet_writer(temporary, table.schema) as writer:
@@ -234,12 +200,6 @@ def parquet_writer(path, schema):
     """Return a ``ParquetWriter`` that compresses as LeRobot does."""
     return pq.ParquetWriter(path, schema, compression='snappy', use_dictionary=True,
                             write_statistics=False)
-
-
-def write_json(path, content) -> None:
-    """Write a JSON file atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=4), encoding='utf-8')
 
 
 def _vector(dtype, names):

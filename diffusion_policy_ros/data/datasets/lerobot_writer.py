@@ -14,6 +14,7 @@
 
 """Write a LeRobotDataset v3.0 row by row; every saved episode is whole on disk at once."""
 
+import os
 from pathlib import Path
 import shutil
 
@@ -22,7 +23,8 @@ from diffusion_policy_ros.data.datasets.episode_rows import checked_row, Episode
 from diffusion_policy_ros.data.datasets.statistics import DatasetStatistics, RunningStatistics
 from diffusion_policy_ros.data.datasets.video import (
     check_quality, DEFAULT_CODEC, describe_video, PICTURE_CODEC, VideoWriter)
-from diffusion_policy_ros.data.new_folder import check_new, put_in_place, unfinished_path
+from diffusion_policy_ros.data.files import put_in_place, replacing, write_json, writing
+from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
@@ -60,7 +62,7 @@ class LeRobotWriter:
         """
         check_quality(codec, crf)
         self._rate_hz = whole_rate(contract.rate_hz if rate_hz is None else rate_hz)
-        check_new(folder, DatasetError)
+        _check_new(folder)
         self._place = Path(folder)
         self.folder = unfinished_path(folder)
         self.episode_count = 0
@@ -104,7 +106,7 @@ class LeRobotWriter:
             if key not in self._videos:
                 self._videos[key] = self._open_video(key)
             self._videos[key].write(row[key])
-        with layout.writing(self.folder):
+        with writing(self.folder):
             self._rows.add(row)
 
     @property
@@ -129,7 +131,7 @@ class LeRobotWriter:
         histograms = {key: found.histogram for key, found in statistics.items()
                       if isinstance(found, RunningStatistics)}
         statistics = {key: statistics[key].result() for key in self._features if key in statistics}
-        with layout.writing(self.folder):
+        with writing(self.folder):
             for key, video in self._videos.items():
                 video.close()
                 video.path.replace(self._video_path(key))
@@ -153,7 +155,7 @@ class LeRobotWriter:
         :raises DatasetError: if the name was taken meanwhile.
         """
         if self._drop_unsaved():
-            with layout.writing(self.folder):
+            with writing(self.folder):
                 put_in_place(self.folder, self._place)
 
     def __enter__(self):
@@ -177,10 +179,10 @@ class LeRobotWriter:
     def _create(self, contract):
         """Create the folder, with the contract in it."""
         try:
-            with layout.writing(self.folder):
+            with writing(self.folder):
                 (self.folder / 'meta').mkdir(parents=True)
                 if contract is not None:
-                    with layout.replacing(self.folder / layout.CONTRACT_PATH) as temporary:
+                    with replacing(self.folder / layout.CONTRACT_PATH) as temporary:
                         temporary.write_text(contract.to_yaml(), encoding='utf-8')
         except DatasetError:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -202,7 +204,7 @@ class LeRobotWriter:
     def _open_video(self, key):
         """Start the video of a camera beside its final place."""
         path = self._video_path(key)
-        with layout.writing(self.folder):
+        with writing(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
         return VideoWriter(path.with_name(f'{path.name}.tmp'), rate_hz=self._rate_hz,
                            shape=self._features[key]['shape'], **self._encoding)
@@ -240,12 +242,12 @@ class LeRobotWriter:
                 self._features[key] = {**self._features[key],
                                        'info': describe_video(self._video_path(key))}
         layout.write_parquet(self.folder / layout.TASKS_PATH, layout.task_table(self._tasks))
-        layout.write_json(self.folder / layout.STATS_PATH, {
+        write_json(self.folder / layout.STATS_PATH, {
             key: {name: value.tolist() for name, value in found.items()}
             for key, found in self._statistics.result().items()})
         self.episode_count += 1
         self.row_count += self.pending_rows
-        layout.write_json(self.folder / layout.INFO_PATH, self._info())
+        write_json(self.folder / layout.INFO_PATH, self._info())
 
     def _info(self):
         """Return the content of ``info.json``."""
@@ -258,6 +260,13 @@ class LeRobotWriter:
             'data_path': layout.DATA_PATH,
             'video_path': layout.VIDEO_PATH if self._video_keys else None,
             'features': self._features}
+
+
+def _check_new(folder):
+    """Refuse to write where something is; what another writer left there is a dataset."""
+    is_dataset = os.path.isfile(unfinished_path(folder) / layout.INFO_PATH)
+    keep = f'; the episodes in it are whole: to keep them, rename it to {Path(folder).name}'
+    check_new(folder, DatasetError, keep if is_dataset else '')
 
 
 def check_storable(contract):
@@ -279,7 +288,7 @@ def whole_rate(rate_hz) -> int:
     """
     if rate_hz != int(rate_hz):
         raise DatasetError(f'rate_hz is {rate_hz:g}; a dataset needs a whole number of '
-                           'rows per second. Choose one in the contract')
+                           'rows per second. Choose one, in the contract or with --rate')
     return int(rate_hz)
 
 

@@ -19,6 +19,7 @@ from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.dataset_checks import REMEDY
 from diffusion_policy_ros.data.datasets.episode_rows import SPILL_BYTES
 from diffusion_policy_ros.data.datasets.statistics import RunningStatistics
+from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
@@ -60,7 +61,7 @@ def write_tables(path, schema, tables) -> None:
     :param schema: Its schema.
     :param tables: Iterator of tables.
     """
-    with layout.replacing(path) as temporary, \
+    with replacing(path) as temporary, \
             layout.parquet_writer(temporary, schema) as writer:
         pending = []
         for table in tables:

@@ -29,8 +29,8 @@ from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.selected_rows import (
     index_statistics, renumbered, write_tables)
 from diffusion_policy_ros.data.datasets.statistics import DatasetStatistics
-from diffusion_policy_ros.data.new_folder import (
-    check_new, check_outside, put_in_place, unfinished_path)
+from diffusion_policy_ros.data.files import put_in_place, write_json, writing
+from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
@@ -60,7 +60,7 @@ def write_selection(out, picks) -> LeRobotReader:
         check_outside(out, reader.folder, DatasetError)
     part = unfinished_path(out)
     try:
-        with layout.writing(out):
+        with writing(out):
             _Selection(part, readers).write(picks)
             _check_result(part, picks)
             put_in_place(part, out)
@@ -105,14 +105,14 @@ class _Selection:
         if contract.is_file():
             shutil.copyfile(contract, self._folder / layout.CONTRACT_PATH)
         if record is not None:
-            layout.write_json(self._folder / layout.RECORD_PATH, record)
+            write_json(self._folder / layout.RECORD_PATH, record)
         layout.write_parquet(self._folder / layout.TASKS_PATH, layout.task_table(self._tasks))
         self._statistics.add_episode({}, self._counted)
         found = self._statistics.result()
-        layout.write_json(self._folder / layout.STATS_PATH, {
+        write_json(self._folder / layout.STATS_PATH, {
             key: {name: value.tolist() for name, value in found[key].items()}
             for key in self._features if key in found})
-        layout.write_json(self._folder / layout.INFO_PATH, self._info())
+        write_json(self._folder / layout.INFO_PATH, self._info())
 
     def _unchanged_files(self, picks):
         """Return the data files in which no number changes."""

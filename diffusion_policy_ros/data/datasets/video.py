@@ -54,10 +54,9 @@ CODECS = {
     'h264': Encoding('libx264', 'yuv444p', 12, 51),
     'h264-lossless': Encoding('libx264rgb', 'rgb24'),
     'av1': Encoding('libsvtav1', 'yuv420p', 30, 63),
-    'png': Encoding('png', 'rgb24'),
 }
 DEFAULT_CODEC = 'h264'
-# Not a video: pictures are kept one by one inside the rows.
+# No video: pictures are kept one by one inside the rows.
 PICTURE_CODEC = 'png'
 
 
@@ -65,12 +64,12 @@ def check_quality(codec, crf) -> None:
     """
     Refuse a codec that is not known, or a quality that it does not have.
 
-    :param codec: A key of ``CODECS``.
+    :param codec: A key of ``CODECS``, or ``PICTURE_CODEC``.
     :param crf: Whole number, or None for the codec's default.
     :raises DatasetError: naming the value and what the codec takes.
     """
-    check_choice('codec', codec, CODECS, DatasetError)
-    highest = CODECS[codec].max_crf
+    check_choice('codec', codec, (*CODECS, PICTURE_CODEC), DatasetError)
+    highest = None if codec == PICTURE_CODEC else CODECS[codec].max_crf
     if crf is None or highest is not None and 0 <= crf <= highest:
         return
     takes = f'0 (best) to {highest}' if highest else 'none, as it loses nothing'

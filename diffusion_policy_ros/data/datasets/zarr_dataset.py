@@ -49,7 +49,8 @@ class ZarrDataset:
             raise DatasetError(f'{path} has {len(self._buffer)} episodes and '
                                f'{len(notes.tasks)} task sentences; it is damaged')
         tasks = (task,) * len(self._buffer) if task is not None else notes.tasks
-        self.notes = replace(notes, rate_hz=rate_hz or notes.rate_hz, tasks=tasks)
+        self.notes = replace(notes, tasks=tasks,
+                             rate_hz=notes.rate_hz if rate_hz is None else rate_hz)
         self.row_features, self._arrays = {}, {}
         for name in self._buffer.names:
             array = self._buffer.array(name)

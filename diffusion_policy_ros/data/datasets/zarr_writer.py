@@ -24,7 +24,8 @@ from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.episode_rows import checked_row
 from diffusion_policy_ros.data.datasets.notes import (
     ATTRIBUTE, features_to_note, Notes, short_name)
-from diffusion_policy_ros.data.new_folder import check_new, put_in_place, unfinished_path
+from diffusion_policy_ros.data.files import put_in_place, writing
+from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 
@@ -61,7 +62,7 @@ class ZarrWriter:
         check_arrays(features, self._names)
         self._notes = {'rate_hz': rate_hz, 'robot_type': robot_type, 'contract': contract}
         self._tasks, self._ends, self._rows = [], [], 0
-        with layout.writing(path):
+        with writing(path):
             self._part.parent.mkdir(parents=True, exist_ok=True)
             store = _Zip if self._place.suffix == '.zip' else _Folder
             self._store = store(self._part)
@@ -77,7 +78,7 @@ class ZarrWriter:
         :raises DatasetError: if a value is missing or has another shape, or if the disk is full.
         """
         row = checked_row(row, self._features)
-        with layout.writing(self._place):
+        with writing(self._place):
             for key, array in self._arrays.items():
                 array.append(row[key])
         self._rows += 1
@@ -108,7 +109,7 @@ class ZarrWriter:
         if not self._ends:
             return self.discard()
         try:
-            with layout.writing(self._place):
+            with writing(self._place):
                 self._finish()
         except DatasetError:
             self.discard()

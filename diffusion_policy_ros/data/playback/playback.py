@@ -25,7 +25,7 @@ from diffusion_policy_ros.data.datasets.dataset_checks import disagreements
 from diffusion_policy_ros.data.datasets.formats import open_dataset
 from diffusion_policy_ros.data.datasets.lerobot_files import column_values
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
-from diffusion_policy_ros.data.playback.row_messages import build_topic
+from diffusion_policy_ros.data.topic_messages import build_topic, observed_parts
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
@@ -134,15 +134,7 @@ class Playback:
 
     def _observations(self, row, at_ns):
         """Yield what shows the robot at a row."""
-        topics = {}
-        for key in self.contract.keys:
-            streams, values, begin = self.contract.streams_of(key), row[key], 0
-            for stream in streams:
-                size = len(stream.names)
-                part = values if stream.is_image else values[begin:begin + size]
-                begin += size
-                topics.setdefault(stream.topic, []).append((stream, part))
-        for topic, parts in topics.items():
+        for topic, parts in observed_parts(self.contract, row).items():
             if topic in self.observed:
                 yield Event(at_ns, topic, parts)
 

@@ -14,7 +14,7 @@
 
 """Do the rows of a dataset count themselves right, in place, time and task."""
 
-from diffusion_policy_ros.data.conversion.losses import MIN_ROWS
+from diffusion_policy_ros.data.conversion.settings import MIN_ROWS
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.lerobot_files import read_tasks
 from diffusion_policy_ros.data.datasets.video import TIME_TOLERANCE_S

@@ -29,7 +29,6 @@ class VideoCheck:
     Count the frames of all videos.
 
     :ivar facts: ``{camera: (codec, pixel format, width, height)}`` of the first file.
-    :ivar frames: ``{camera: frames in all files}``.
     :ivar broken: Set of (camera, episode number) that have no frame for some row.
     """
 
@@ -40,7 +39,7 @@ class VideoCheck:
         :param source: ``LeRobotSource``.
         """
         self._source = source
-        self.facts, self.frames, self.broken = {}, {}, set()
+        self.facts, self.broken = {}, set()
 
     def look(self, key, progress) -> list:
         """
@@ -51,7 +50,6 @@ class VideoCheck:
         :return: Findings.
         """
         lost, extra, unreadable = Places(), Places(), Places()
-        self.frames[key] = 0
         for file, episodes in self._by_file(key).items():
             try:
                 times = self._frame_times(key, file)
@@ -60,7 +58,6 @@ class VideoCheck:
                 self.broken |= {(key, episode.index) for episode in episodes}
                 times = None
             if times is not None:
-                self.frames[key] += len(times)
                 self._compare(key, episodes, times, lost)
                 more = len(times) - sum(episode.length for episode in episodes)
                 if more > 0:

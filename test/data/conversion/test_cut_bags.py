@@ -168,8 +168,8 @@ def test_an_episode_without_rows_is_told(tmp_path, store, convert):
     (tmp_path / 'times.csv').write_text('start,end\n1.1,2.5\n3.0,3.3\n9,10\n')
     summary = convert(f'times:{tmp_path / "times.csv"}', [])
     assert rows_in(tmp_path / 'dataset') == [list(range(11, 25))]
-    told = ' '.join(summary.notes)
-    assert '3 rows left out, fewer than 8' in told
+    assert '3 rows left out, fewer than 8' in ' '.join(summary.notes)
+    told = ' '.join(summary.warnings)
     assert ('the episode that begins at 1700000003.000 s gave no rows: no stretch of at least 8 '
             'rows') in told
     assert ('the episode that begins at 1700000009.000 s gave no rows: no stretch of at least 8 '

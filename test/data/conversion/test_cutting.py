@@ -79,13 +79,19 @@ def test_texts_start_stop_and_discard():
         Span(11, 13), Span(14, 15, dropped=True), Span(17)]
 
 
+def test_a_text_may_end_an_episode_as_success_or_failure():
+    said = ['success', 'start', 'Success', 'start', 'failed', 'start', 'stop']
+    assert find_spans(stream(map(marker, said)), parse_cut('marker:/m')) == [
+        Span(11, 12, success=True), Span(13, 14, success=False), Span(15, 16)]
+
+
 def test_empty_messages_begin_and_end_in_turn():
     assert find_spans(stream([marker(None)] * 5), parse_cut('marker:m')) == [
         Span(10, 11), Span(12, 13), Span(14)]
 
 
 def test_a_text_that_says_neither_is_refused():
-    with pytest.raises(BagError, match="topic /m says 'banana'; start or stop is needed"):
+    with pytest.raises(BagError, match="topic /m says 'banana'; start, stop, success, fail or"):
         find_spans(stream([marker('start'), marker('banana')]), parse_cut('marker:/m'))
 
 
@@ -155,7 +161,7 @@ def test_what_is_no_cut_is_refused_with_the_possibilities(text):
 
 def test_times_count_from_the_beginning_or_absolutely(tmp_path):
     """Seconds, or the nanoseconds of the bag's own clock to the last digit."""
-    (tmp_path / 'a.csv').write_text('start, end\n10, 12.5\n1.5,3\n')
+    (tmp_path / 'a.csv').write_text('start, end\n10, 12.5\n1.5,3\n', encoding='utf-8-sig')
     cut = parse_cut(f'times:{tmp_path / "a.csv"}')
     assert time_spans(cut, 1000, 2000) == [Span(1_500_001_000, 3_000_001_000),
                                            Span(10_000_001_000, 12_500_001_000)]

@@ -120,6 +120,15 @@ def test_episodes_and_bags_are_pooled_and_left_out_ones_forgotten(contract):
     assert pooled.results()[0].lag_ms == pytest.approx(80, abs=3)
 
 
+def test_a_command_that_nothing_measures_is_pooled_as_well(contract):
+    """Such as the velocity of a base."""
+    output = replace(contract.actions[0], names=('base_x', 'base_y'))
+    unseen = replace(contract, actions=(output,))
+    pooled, other = LagEstimator(unseen), LagEstimator(unseen)
+    pooled.merge(json.loads(json.dumps(other.to_dict())))
+    assert pooled.results()[0].reason == 'no observation measures what is commanded'
+
+
 def test_a_long_episode_is_taken_in_blocks(contract, monkeypatch):
     monkeypatch.setattr('diffusion_policy_ros.data.conversion.lag.BLOCK_ROWS', 64)
     command = rests_and_reaches(40, 6)

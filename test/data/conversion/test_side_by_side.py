@@ -14,8 +14,9 @@
 
 """Many processes, a cluster and interrupted runs make the same dataset, byte for byte."""
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+import multiprocessing
 import os
 from pathlib import Path
 import signal
@@ -26,11 +27,16 @@ import threading
 from diffusion_policy_ros.data.conversion import conversion, part_folder, piece, workers
 from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.data.conversion.cutting import parse_cut
+from diffusion_policy_ros.data.conversion.piece import PieceJob
+from diffusion_policy_ros.data.conversion.settings import Settings
 from diffusion_policy_ros.data.conversion.workers import default_jobs
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import BagError, ConfigError, DatasetError
 from diffusion_policy_ros.evaluation.bench_bag import FRAME_BYTES, write_bench_bag
 import pytest
+
+# Far longer than any of them needs here, and shorter than the time limit of a test.
+CLUSTER_LIFE_S = 150
 
 
 @pytest.fixture
@@ -90,12 +96,64 @@ def test_videos_are_the_same_from_several_processes(tmp_path):
     assert content(tmp_path / 'one') == content(tmp_path / 'two')
 
 
-def test_a_cluster_makes_what_one_process_makes(bags, tmp_path):
-    distributed = pytest.importorskip('distributed')
+# A worker that dies is followed by another, without the many states of Dask's own nanny.
+CLUSTER = """
+import subprocess, sys, threading
+from distributed import LocalCluster
+
+def serve(address):
+    while True:
+        subprocess.run([sys.executable, '-m', 'distributed.cli.dask_worker', address, '--no-nanny',
+                        '--nthreads', '1', '--no-dashboard', '--host', '127.0.0.1'])
+
+with LocalCluster(n_workers=0, host='127.0.0.1', processes=False, protocol='tcp://',
+                  dashboard_address='127.0.0.1:0') as cluster:
+    for _ in range(int(sys.argv[1])):
+        threading.Thread(target=serve, args=(cluster.scheduler_address,), daemon=True).start()
+    cluster.wait_for_workers(int(sys.argv[1]))
+    print(cluster.scheduler_address, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def start_cluster(tmp_path):
+    """
+    Start a cluster in a group of processes of its own, which is killed in the end.
+
+    The function returns its process and its address. No test waits for it any longer than
+    ``CLUSTER_LIFE_S``: then it is killed as well, and whoever waits is told.
+    """
+    pytest.importorskip('distributed')
+    with ExitStack() as stack:
+        def start(workers_count, **config):
+            process = subprocess.Popen(
+                [sys.executable, '-c', CLUSTER, str(workers_count)], start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                text=True, cwd=tmp_path, env={**os.environ, **{
+                    f'DASK_DISTRIBUTED__SCHEDULER__{name}': value
+                    for name, value in config.items()}})
+            life = threading.Timer(CLUSTER_LIFE_S, end, [process])
+            stack.callback(process.communicate)
+            stack.callback(end, process)
+            stack.callback(life.cancel)
+            life.start()
+            address = process.stdout.readline().strip()
+            assert address.startswith('tcp://')
+            return process, address
+
+        yield start
+
+
+def end(process):
+    """Kill a process with all that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_cluster_makes_what_one_process_makes(bags, tmp_path, start_cluster):
     one = convert(bags, tmp_path / 'one')
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, host='127.0.0.1',
-                                  dashboard_address='127.0.0.1:0') as cluster:
-        many = convert(bags, tmp_path / 'many', cluster=cluster.scheduler_address)
+    many = convert(bags, tmp_path / 'many', cluster=start_cluster(2)[1])
     assert content(tmp_path / 'one') == content(tmp_path / 'many')
     assert told(many)[:4] == told(one)[:4]
 
@@ -116,22 +174,18 @@ def killed_after(number, times, notes):
 @pytest.mark.parametrize('workers_count, number, times, lengths', [
     (2, 1, 1, [9, 10, 11, 13]), (1, 0, 99, [10, 11, 13])])
 def test_a_cluster_worker_that_is_killed_costs_at_most_its_bag(
-        bags, tmp_path, monkeypatch, workers_count, number, times, lengths):
+        bags, tmp_path, monkeypatch, start_cluster, workers_count, number, times, lengths):
     """
     It is tried again, though what the worker had written is there; at last it is given up.
 
     The bags that wait for one worker, all of them here, count as killed with it.
     """
-    distributed = pytest.importorskip('distributed')
-    dask = pytest.importorskip('dask')
     (tmp_path / 'notes').mkdir()
     monkeypatch.setattr('diffusion_policy_ros.data.conversion.cluster.attempt',
                         killed_after(str(number), times, tmp_path / 'notes'))
-    with dask.config.set({'distributed.scheduler.allowed-failures': int(times == 1),
-                          'distributed.scheduler.worker-saturation': 'inf'}), \
-            distributed.LocalCluster(n_workers=workers_count, threads_per_worker=1,
-                                     host='127.0.0.1', dashboard_address='127.0.0.1:0') as cluster:
-        summary = convert(bags, tmp_path / 'out', cluster=cluster.scheduler_address)
+    _, address = start_cluster(workers_count, ALLOWED_FAILURES=str(int(times == 1)),
+                               WORKER_SATURATION='inf')
+    summary = convert(bags, tmp_path / 'out', cluster=address)
     assert [e.length for e in LeRobotReader(tmp_path / 'out').episodes] == lengths
     assert 1 <= len(list((tmp_path / 'notes').iterdir())) <= (1 if times == 1 else 2)
     told = [n for n in summary.notes if f'{bags[number]}: skipped: the cluster failed' in n]
@@ -150,41 +204,22 @@ def waits_at(number, path):
     return attempted
 
 
-SCHEDULER = """
-import os, sys
-from distributed import LocalCluster
-if __name__ == '__main__':
-    with LocalCluster(n_workers=1, threads_per_worker=1, host='127.0.0.1', processes=False,
-                      protocol='tcp://', dashboard_address='127.0.0.1:0') as cluster:
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
-
-
 def test_a_cluster_that_goes_away_is_told_and_its_work_is_kept(
-        bags, tmp_path, monkeypatch, caplog):
+        bags, tmp_path, monkeypatch, caplog, start_cluster):
     """One sentence; the next run goes on."""
-    pytest.importorskip('distributed')
-    process = subprocess.Popen([sys.executable, '-c', SCHEDULER], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process, address = start_cluster(1)
 
     def end_it(part, number, report):
         keep(part, number, report)
-        process.kill()
+        end(process)
 
     keep = part_folder.PartFolder.keep
-    try:
-        address = process.stdout.readline().strip()
-        assert address.startswith('tcp://')
-        with monkeypatch.context() as patch:
-            patch.setattr(part_folder.PartFolder, 'keep', end_it)
-            patch.setattr('diffusion_policy_ros.data.conversion.cluster.attempt',
-                          waits_at('4', tmp_path / 'never'))
-            with pytest.raises(ConfigError, match='the cluster tcp.* went away .* same command'):
-                convert(bags, tmp_path / 'out', cluster=address)
-    finally:
-        process.kill()
-        process.communicate()
+    with monkeypatch.context() as patch:
+        patch.setattr(part_folder.PartFolder, 'keep', end_it)
+        patch.setattr('diffusion_policy_ros.data.conversion.cluster.attempt',
+                      waits_at('4', tmp_path / 'never'))
+        with pytest.raises(ConfigError, match='the cluster tcp.* went away .* same command'):
+            convert(bags, tmp_path / 'out', cluster=address)
     assert not [record for record in caplog.records if record.name.startswith('distributed')]
     assert convert(bags, tmp_path / 'out').reused >= 1
     assert [e.length for e in LeRobotReader(tmp_path / 'out').episodes] == [9, 10, 11, 13]
@@ -214,6 +249,19 @@ def test_a_worker_that_is_killed_costs_its_bag_alone(bags, tmp_path, monkeypatch
     assert (summary.episodes, summary.skipped) == (3, 2)
     assert any(f'{bags[1]}: skipped: its process was ended (SIGKILL)' in n for n in summary.notes)
     assert [e.length for e in LeRobotReader(tmp_path / 'out').episodes] == [9, 11, 13]
+
+
+def test_no_process_is_left_when_nobody_takes_the_next_report(tmp_path, contract):
+    """As after Ctrl-C between two bags."""
+    settings = Settings(None, 'png', None, 8, None, False)
+    jobs = {number: PieceJob(tmp_path / 'gone', tmp_path / str(number), contract.to_yaml(),
+                             settings) for number in range(3)}
+    before = set(multiprocessing.active_children())
+    outcomes = workers.convert_side_by_side(jobs, 2, lambda number, share: None)
+    number, report = next(outcomes)
+    assert report.skipped and len(set(multiprocessing.active_children()) - before) == 2
+    outcomes.close()
+    assert not set(multiprocessing.active_children()) - before
 
 
 def test_a_fault_of_our_own_costs_one_bag(bags, tmp_path, monkeypatch):

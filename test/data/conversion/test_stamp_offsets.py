@@ -47,6 +47,13 @@ def test_percentiles_are_those_of_the_jitter():
     assert figures['p5_ms'] == pytest.approx(-8 - 1.645 * 0.5, abs=0.1)
     assert figures['p95_ms'] == pytest.approx(-8 + 1.645 * 0.5, abs=0.1)
     assert figures['count'] == 6000 and figures['min_ms'] < figures['p5_ms']
+    many = [-8_000_000 + k * 1000 for k in np.random.default_rng(1).permutation(2500)]
+    found = StampOffsets()
+    for k, offset_ns in enumerate(many):
+        found.add(START_NS + k + offset_ns, START_NS + k)
+    figures = found.figures()
+    assert (figures['count'], figures['min_ms'], figures['max_ms']) == (2500, -8, -5.501)
+    assert figures['p95_ms'] == pytest.approx(np.quantile(many, 0.95) / 1e6, abs=0.002)
 
 
 def test_bags_with_clocks_of_their_own_are_pooled():
@@ -83,4 +90,11 @@ def test_only_topics_whose_stamp_dates_the_message_are_watched(demonstration):
     watch.see('joint_states', demonstration.message('joint_states', 0, START_NS), START_NS + 7)
     watch.see('commands', None, START_NS)
     assert list(watch.topics) == ['joint_states']
-    assert watch.topics['joint_states'].offsets.low == -7
+    assert watch.topics['joint_states'].figures()['max_ms'] == -7e-6
+
+
+def test_a_stamp_that_no_clock_tells_is_counted():
+    """The latest arrival that a bag can hold, and the earliest stamp."""
+    found = StampOffsets()
+    found.add(-2**31 * 10**9, 2**63 - 1)
+    assert found.figures()['min_ms'] == found.figures()['median_ms'] == -(2**63 - 1) / 1e6

@@ -17,11 +17,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.contract import load_contract, parse_contract
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.data.conversion.episodes import episode_rows
-from diffusion_policy_ros.data.conversion.zarr_source import load_mapping, START_NS, ZarrSource
+from diffusion_policy_ros.data.conversion.zarr_source import (
+    load_mapping, START_NS, StreamMapping, ZarrMapping, ZarrSource)
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.recorded import recorded_topics
 from diffusion_policy_ros.errors import DatasetError
@@ -106,6 +107,73 @@ def test_real_demonstrations_through_bags_into_a_dataset(shared_data, mapping, p
                           buffer['data/img'][first:end].astype(np.uint8))
 
 
+TWICE = """
+robot: arm
+rate_hz: 10
+observations:
+  - {key: observation.state, topic: joint_states, type: sensor_msgs/msg/JointState,
+     joints: [a, b], max_age_ms: 150}
+  - {key: observation.speed, topic: joint_states, type: sensor_msgs/msg/JointState,
+     joints: [b, a], field: velocity, max_age_ms: 150}
+  - {key: observation.images.depth, topic: depth, type: sensor_msgs/msg/Image, max_age_ms: 150,
+     image: {height: 4, width: 6, encoding: 16UC1}}
+  - {key: observation.told, topic: commands, type: sensor_msgs/msg/JointState, joints: [a],
+     max_age_ms: 150}
+actions:
+  - {topic: commands, type: sensor_msgs/msg/JointState, joints: [a, b]}
+"""
+
+
+@pytest.fixture
+def twice(tmp_path):
+    """Write a buffer, with its mapping, for a contract that reads topics twice."""
+    rng = np.random.default_rng(1)
+    arrays = {'qpos': rng.normal(size=(12, 2)), 'qvel': rng.normal(size=(12, 2)),
+              'depth': rng.integers(0, 65536, (12, 4, 6, 1)).astype(np.uint16),
+              'action': np.stack([np.full(12, 0.5), rng.normal(size=12)], 1)}
+    group = zarr.open_group(str(tmp_path / 'arm.zarr'), mode='w')
+    for name, values in arrays.items():
+        group[f'data/{name}'] = values
+    group['meta/episode_ends'] = np.array([12])
+    streams = (StreamMapping('commands', 'action', (0,)), StreamMapping('joint_states', 'qpos'),
+               StreamMapping('joint_states', 'qvel', (1, 0), 2.0), StreamMapping('depth', 'depth'),
+               StreamMapping('commands', 'action'))
+    return tmp_path / 'arm.zarr', arrays, ZarrMapping('Wave.', streams)
+
+
+def test_a_topic_that_is_read_twice_shows_both(twice, tmp_path):
+    """One message with positions and velocities, each where the contract looks for it."""
+    path, arrays, mapping = twice
+    contract = parse_contract(TWICE)
+    assert ZarrSource(path, mapping, contract).write_bag(0, tmp_path / 'bag') == 12 * 3
+    with open_bag(tmp_path / 'bag') as bag:
+        rows = list(episode_rows(bag.messages(recorded_topics(contract)), contract))
+    assert len(rows) == 12
+    for key, values in {
+            'observation.state': arrays['qpos'], 'observation.speed': 2 * arrays['qvel'][:, ::-1],
+            'observation.images.depth': arrays['depth'], 'action': arrays['action'],
+            'observation.told': arrays['action'][:, :1]}.items():
+        stored = np.stack([row.values[key] for row in rows])
+        assert np.array_equal(stored, values if 'depth' in key else values.astype(np.float32))
+
+
+def test_two_arrays_that_contradict_each_other_on_one_topic_are_refused(twice, tmp_path):
+    path, _, mapping = twice
+    wrong = (replace(mapping.streams[0], array='qpos'), *mapping.streams[1:])
+    with pytest.raises(DatasetError, match='topic commands: .* shows a as .*, another one as'):
+        ZarrSource(path, replace(mapping, streams=wrong), parse_contract(TWICE)).write_bags(
+            tmp_path / 'bags')
+    assert not list(tmp_path.glob('bags*'))
+
+
+def test_each_reader_of_a_topic_needs_its_own_columns(twice):
+    path, _, mapping = twice
+    with pytest.raises(DatasetError, match="names topic 'joint_states' once, the contract twice; "
+                       'each entry of the contract needs its own'):
+        ZarrSource(path, replace(mapping, streams=(*mapping.streams[:2], *mapping.streams[3:])),
+                   parse_contract(TWICE))
+
+
 def test_pictures_that_are_not_bytes_are_refused(buffer, mapping, pusht):
     """Rounding would lose something in silence."""
     path, _ = buffer
@@ -121,7 +189,9 @@ def test_what_does_not_fit_is_refused(buffer, mapping, pusht, tmp_path):
     for streams, match in [
             ((replace(camera, array='rgb'), *mapping.streams[1:]), 'no array data/rgb.*it has'),
             (mapping.streams[1:], "no entry for topic 'camera/image_raw'"),
-            ((*mapping.streams, replace(camera, topic='depth')), "names topic 'depth'")]:
+            ((*mapping.streams, replace(camera, topic='depth')), "names topic 'depth'"),
+            ((*mapping.streams, camera), "names topic 'camera/image_raw' twice, the contract once")
+    ]:
         with pytest.raises(DatasetError, match=match):
             ZarrSource(path, replace(mapping, streams=streams), pusht)
     with pytest.raises(DatasetError, match='is not a Diffusion Policy replay buffer'):
@@ -141,7 +211,10 @@ def test_what_does_not_fit_is_refused(buffer, mapping, pusht, tmp_path):
     (3, {'array': 'words'}, 'data/words holds .* instead of numbers'),
     (3, {'scale': 'x'}, "scale is 'x' instead of a number"),
     (3, {'scale': float('nan')}, 'scale is nan instead of a number'),
-    (3, {'topic': 'joint_states'}, "the mapping names topic 'joint_states' twice"),
+    (1, {'columns': (0, 1, 2)}, "'joint_states' of the mapping: got 3 columns, wanted 2: finger"),
+    (1, {'columns': (0,)}, 'got 1 columns, wanted 2: finger_x, finger_y'),
+    (1, {'yaw_column': 4}, 'cannot make sensor_msgs/msg/JointState of 2 columns and a yaw'),
+    (2, {'columns': (2,)}, 'of 1 columns and a yaw_column; a planar pose is'),
 ])
 def test_a_mapping_that_does_not_fit_the_arrays_is_refused_before_a_bag(
         buffer, mapping, pusht, number, change, said):

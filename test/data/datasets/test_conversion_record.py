@@ -18,6 +18,8 @@ import json
 
 from diffusion_policy_ros.data.datasets.edit import (
     append_datasets, delete_episodes, merge_datasets, split_dataset)
+from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
+from diffusion_policy_ros.data.datasets.frames import copy_dataset
 from diffusion_policy_ros.errors import DatasetError
 import pytest
 
@@ -57,6 +59,23 @@ def test_thinned_and_split_datasets_keep_bag_task_and_success(dataset, tmp_path)
         assert found_in(tmp_path / folder) == {
             'episodes': len(numbers), 'rows': sum(e['rows'] for e in chosen),
             'conversions': [before], 'episode_list': chosen}
+
+
+def test_a_copy_with_another_codec_keeps_bag_task_and_success(dataset, tmp_path):
+    before = found_in(dataset)
+    entries = before.pop('episode_list')
+    source = open_dataset(dataset)
+    copy_dataset(source, create_dataset(tmp_path / 'copy', 'lerobot', like=source, codec='png'))
+    assert found_in(tmp_path / 'copy') == {'episodes': 3, 'rows': 15, 'conversions': [before],
+                                           'episode_list': entries}
+
+
+def test_a_copy_of_a_wrong_record_is_refused_before_anything_is_copied(dataset, tmp_path):
+    (dataset / RECORD).write_text('{}')
+    source = open_dataset(dataset)
+    with pytest.raises(DatasetError, match='conversion.json does not list the episodes'):
+        copy_dataset(source, create_dataset(tmp_path / 'copy', 'lerobot', like=source))
+    assert not list(tmp_path.glob('copy*'))
 
 
 def test_merged_and_appended_datasets_keep_the_records_of_all(dataset, tmp_path, contract, named):

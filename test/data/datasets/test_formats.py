@@ -234,6 +234,9 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     (lambda d, new: copied(open_dataset(d / 's.zarr', rate_hz=12.5), new, 'lerobot'),
      'rate_hz is 12.5'),
     (lambda d, new: open_dataset(d / 'd', rate_hz=3), 'has 10 rows per second, and not 3'),
+    *((lambda d, new, rate_hz=rate_hz, name=name: open_dataset(d / name, rate_hz=rate_hz),
+       'rate is .*; it is above 0 and at most 1000 Hz')
+      for rate_hz in (-5, 0, float('nan'), float('inf'), 1001) for name in ('d', 's.zarr')),
     (lambda d, new: open_dataset(d / 'd', task='t'), 'has task sentences of its own; leave --ta'),
 ])
 def test_what_cannot_be_copied_is_refused_and_leaves_nothing(tmp_path, contract, act, said):
@@ -242,6 +245,14 @@ def test_what_cannot_be_copied_is_refused_and_leaves_nothing(tmp_path, contract,
     with pytest.raises(DatasetError, match=said):
         act(tmp_path, tmp_path / 'new')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['d', 's.zarr']
+
+
+def test_a_hdf5_file_is_not_made_of_another(tmp_path, contract):
+    """Its attributes and masks would be lost; whoever copies the file keeps them."""
+    source = copied(write_lerobot(tmp_path / 'd', contract, (2,)), tmp_path / 's.hdf5', 'hdf5')
+    with pytest.raises(DatasetError, match='s.hdf5 is a HDF5 file already; copy the file'):
+        copied(source, tmp_path / 'new', 'hdf5')
+    assert not list(tmp_path.glob('new*'))
 
 
 @pytest.mark.parametrize('note', ['no json', '[1]', '{"rate_hz": "x"}', '{"features": {"a": 1}}',
@@ -263,8 +274,10 @@ def test_an_unfinished_file_is_removed(tmp_path, contract, format, full_disk):
             writer.add_frame(row)
             raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ['d']
-    with full_disk(6000), pytest.raises(DatasetError, match='cannot write .*new.*Make room'):
+    with full_disk(6000), pytest.raises(
+            DatasetError, match='cannot write .*new.*Make room') as caught:
         copied(source, tmp_path / 'new', format)
+    assert 'whole' not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ['d']
 
 

@@ -14,6 +14,8 @@
 
 """Quantiles agree with numpy's to within a bin, however the values were cut into blocks."""
 
+import json
+
 from diffusion_policy_ros.data.datasets.histogram import Histogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -87,3 +89,27 @@ def test_wide_rows_get_fewer_bins_so_that_memory_stays_bounded(entries, bins):
 def test_one_value_is_all_its_quantiles():
     assert filled(np.full((9, 1), 0.1)).quantile(0.5).tolist() == [0.1]
     assert filled(np.zeros((9, 1))).quantile(0.5).tolist() == [0]
+
+
+@settings(deadline=None)
+@given(first=st.lists(wholes, max_size=40), second=st.lists(wholes, max_size=40))
+def test_what_was_stored_counts_as_before(first, second):
+    """Also where nothing was counted."""
+    def counted(values):
+        return filled(np.array(values)[:, None]) if values else Histogram(1, True)
+
+    found = Histogram.from_dict(json.loads(json.dumps(counted(first).to_dict())))
+    found.merge(counted(second))
+    whole = counted(first + second)
+    assert found.count == whole.count == len(first + second)
+    assert found.to_dict() == whole.to_dict()
+    if whole.count:
+        assert (found.low[0], found.high[0]) == (min(first + second), max(first + second))
+        assert [found.quantile(q) for q in SHARES] == [whole.quantile(q) for q in SHARES]
+
+
+def test_what_was_stored_of_several_entries_counts_as_before():
+    values = np.random.default_rng(0).normal(0, (1e-3, 1, 1e6), (500, 3))
+    found = Histogram.from_dict(json.loads(json.dumps(filled(values).to_dict())))
+    for share in SHARES:
+        np.testing.assert_array_equal(found.quantile(share), filled(values).quantile(share))

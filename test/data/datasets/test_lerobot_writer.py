@@ -144,10 +144,20 @@ def test_a_dataset_has_its_name_only_when_it_is_complete(tmp_path, contract):
             raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ['d.part']
     assert LeRobotReader(tmp_path / 'd.part').row_count == 1
-    with pytest.raises(DatasetError, match='Remove it to convert anew.* rename it to d$'):
+    with pytest.raises(DatasetError, match='the episodes in it are whole: .* rename it to d$'):
         LeRobotWriter(tmp_path / 'd', contract)
     (tmp_path / 'd.part').rename(tmp_path / 'd')
     assert LeRobotReader(tmp_path / 'd').contract == contract
+
+
+@pytest.mark.parametrize('inside', ['pieces/000000.json', '.zgroup', 'meta/tasks.parquet', ''])
+def test_only_what_holds_whole_episodes_may_be_renamed(tmp_path, contract, inside):
+    """Other conversions call what they have not finished by the same name."""
+    left = tmp_path / 'd.part' / inside
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.touch()
+    with pytest.raises(DatasetError, match='d.part is left of .* choose another --out$'):
+        LeRobotWriter(tmp_path / 'd', contract)
 
 
 def test_a_dataset_that_took_the_name_meanwhile_is_not_harmed(tmp_path, contract):
@@ -170,7 +180,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_folder(tmp_path, contract,
 
 def test_a_place_that_cannot_be_a_folder_is_named(tmp_path, contract):
     (tmp_path / 'file').touch()
-    with pytest.raises(DatasetError, match='cannot write the dataset .*file/d.*--out'):
+    with pytest.raises(DatasetError, match='cannot write the dataset .*file/d.*another one$'):
         LeRobotWriter(tmp_path / 'file/d', contract)
 
 
@@ -249,7 +259,7 @@ def test_saved_episodes_survive_a_kill_at_any_moment(tmp_path, contract, attempt
     rows = reader.columns(['action', 'tick_ns'])
     assert np.array_equal(rows['action'][:, 0], 2 * np.arange(reader.row_count))
     assert len(list(reader.frames('observation.images.camera'))) == reader.row_count
-    with pytest.raises(DatasetError, match='d.part is what a conversion wrote that was stopped'):
+    with pytest.raises(DatasetError, match='d.part is left of a run that was stopped'):
         LeRobotWriter(tmp_path / 'd', contract)
 
 

@@ -19,12 +19,11 @@ import sys
 
 import av
 from diffusion_policy_ros.data.datasets.video import (
-    CODECS, describe_video, Encoding, PICTURE_CODEC, read_frames, VideoWriter)
+    check_quality, CODECS, describe_video, Encoding, read_frames, VideoWriter)
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pytest
 
-VIDEO_CODECS = [codec for codec in CODECS if codec != PICTURE_CODEC]
 # Mean absolute error per pixel that a smooth moving picture may have, of 255.
 LIMITS = {'h264': 2.0, 'h264-lossless': 0.0, 'av1': 6.0}
 
@@ -46,7 +45,7 @@ def write(path, frames, rate_hz=10, **options):
     return path
 
 
-@pytest.mark.parametrize('codec', VIDEO_CODECS)
+@pytest.mark.parametrize('codec', CODECS)
 @pytest.mark.parametrize('rate_hz', [10, 30])
 def test_frames_come_back_in_their_quality(tmp_path, codec, rate_hz):
     """All of them, in order."""
@@ -58,7 +57,7 @@ def test_frames_come_back_in_their_quality(tmp_path, codec, rate_hz):
     assert max(errors) <= LIMITS[codec]
 
 
-@pytest.mark.parametrize('codec', VIDEO_CODECS)
+@pytest.mark.parametrize('codec', CODECS)
 @pytest.mark.parametrize('rate_hz', [7, 10, 30])
 def test_frame_i_is_shown_at_i_over_the_rate(tmp_path, codec, rate_hz):
     """As a plain decoder sees it, within 1e-4 s."""
@@ -68,7 +67,7 @@ def test_frame_i_is_shown_at_i_over_the_rate(tmp_path, codec, rate_hz):
     assert np.abs(np.array(times) - np.arange(31) / rate_hz).max() < 1e-4
 
 
-@pytest.mark.parametrize('codec', VIDEO_CODECS)
+@pytest.mark.parametrize('codec', CODECS)
 def test_grey_pictures_stay_grey(tmp_path, codec):
     """One channel in, one channel out."""
     frames = pictures(5, channels=1)
@@ -147,7 +146,14 @@ def test_a_quality_that_the_codec_does_not_have_is_refused(tmp_path, codec, crf,
         VideoWriter(tmp_path / 'v.mp4', shape=(48, 64, 3), rate_hz=10, codec=codec, crf=crf)
 
 
-@pytest.mark.parametrize('codec', VIDEO_CODECS)
+def test_png_is_a_way_to_store_pictures_and_no_video(tmp_path):
+    check_quality('png', None)
+    with pytest.raises(DatasetError, match='crf is 3; codec png takes none'):
+        check_quality('png', 3)
+    assert 'png' not in CODECS
+
+
+@pytest.mark.parametrize('codec', CODECS)
 def test_encoders_are_silent(tmp_path, codec, capfd):
     """What they print themselves would tear progress bars and fill logs."""
     write(tmp_path / 'v.mp4', pictures(3), codec=codec)
@@ -155,7 +161,7 @@ def test_encoders_are_silent(tmp_path, codec, capfd):
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='there is no /proc')
-@pytest.mark.parametrize('codec', VIDEO_CODECS)
+@pytest.mark.parametrize('codec', CODECS)
 def test_encoders_leave_the_priority_of_the_process_as_it_was(tmp_path, codec):
     """A robot may be controlled on the same computer."""
     before = set(os.listdir('/proc/self/task'))

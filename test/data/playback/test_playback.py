@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Rows become messages that the package's own decoders read back; and when each is due."""
+"""The rows of an episode become messages, each due at its time."""
 
 from types import SimpleNamespace
 
@@ -22,107 +22,11 @@ from diffusion_policy_ros.data.datasets.frames import copy_dataset
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.data.playback.playback import Playback
-from diffusion_policy_ros.data.playback.row_messages import build_topic
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.message_types import (
-    COMPRESSED_IMAGE, FLOAT32_ARRAY, FLOAT64_ARRAY, IMAGE, JOINT_STATE, JOINT_TRAJECTORY,
-    ODOMETRY, POSE_STAMPED, TWIST, TWIST_STAMPED, UNDATED_TYPES)
-from diffusion_policy_ros.messages import nanoseconds
-from diffusion_policy_ros.observation.decode import decode
 import numpy as np
 import pytest
-from rosbags.typesys import get_typestore, Stores
 
 STAMP_NS = 1_700_000_000_123_456_789
-STORE = get_typestore(Stores.LATEST)
-ROT6D = [0.0, 1.0, 0.0, -1.0, 0.0, 0.0]  # a quarter turn about z
-
-
-def classes(kind):
-    """Return message classes of rosbags or of rclpy."""
-    if kind == 'rosbags':
-        return STORE.types
-    pytest.importorskip('rclpy')
-    from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
-    return MESSAGE_CLASSES
-
-
-def stream(text):
-    """Return the stream of a contract that observes one thing."""
-    contract = parse_contract(f"""
-robot: small
-rate_hz: 10
-observations:
-  - {{topic: seen, max_age_ms: 100, {text}}}
-actions:
-  - {{topic: told, type: sensor_msgs/msg/JointState, joints: [a]}}
-""")
-    return contract.observations[0]
-
-
-@pytest.mark.parametrize('kind', ['rosbags', 'rclpy'])
-@pytest.mark.parametrize('text, type_name, values', [
-    ('key: observation.state, joints: [a, b]', JOINT_STATE, [0.1, -2.5]),
-    ('key: observation.state, joints: [a, b], field: velocity', JOINT_STATE, [0.1, -2.5]),
-    ('key: observation.state, joints: [a, b]', JOINT_TRAJECTORY, [0.1, -2.5]),
-    ('key: observation.state, names: [a, b]', FLOAT32_ARRAY, [0.1, -2.5]),
-    ('key: observation.state, names: [a, b]', FLOAT64_ARRAY, [0.1, -2.5]),
-    ('key: observation.state', POSE_STAMPED, [1.0, 2.0, 3.0, *ROT6D]),
-    ('key: observation.state, rotation: quaternion', POSE_STAMPED, [1, 2, 3, 0.6, 0, 0, 0.8]),
-    ('key: observation.state, names: [position.x, position.y]', POSE_STAMPED, [1.5, -2.0]),
-    ('key: observation.state', TWIST, [1, 2, 3, 4, 5, 6]),
-    ('key: observation.state, names: [linear.x, angular.z]', TWIST_STAMPED, [0.5, -0.25]),
-    ('key: observation.state', ODOMETRY, [1, 2, 3, *ROT6D, 4, 5, 6, 7, 8, 9])])
-def test_vectors_are_read_back_as_they_were(kind, text, type_name, values):
-    stamp = ', stamp: receive' if type_name in UNDATED_TYPES else ''
-    entry = stream(f'{text}, type: {type_name}{stamp}')
-    message = build_topic([(entry, np.array(values, np.float32))], classes(kind), STAMP_NS, 10**8)
-    np.testing.assert_allclose(decode(message, entry), np.array(values, np.float32), atol=1e-6)
-    if type_name == JOINT_STATE:
-        np.testing.assert_array_equal(decode(message, entry), np.array(values, np.float32))
-    if type_name not in UNDATED_TYPES:
-        assert nanoseconds(message.header.stamp) == STAMP_NS
-    if kind == 'rosbags':
-        STORE.serialize_cdr(message, type_name)
-
-
-@pytest.mark.parametrize('kind', ['rosbags', 'rclpy'])
-@pytest.mark.parametrize('type_name, encoding, dtype', [
-    (IMAGE, 'rgb8', np.uint8), (IMAGE, 'mono8', np.uint8), (IMAGE, '16UC1', np.uint16),
-    (IMAGE, '32FC1', np.float32), (COMPRESSED_IMAGE, 'rgb8', np.uint8),
-    (COMPRESSED_IMAGE, 'mono8', np.uint8)])
-def test_pictures_are_read_back_bit_for_bit(kind, type_name, encoding, dtype):
-    entry = stream(f'key: observation.images.c, type: {type_name}, '
-                   f'image: {{height: 5, width: 7, encoding: {encoding}}}')
-    picture = np.random.default_rng(0).integers(0, 255, entry.shape).astype(dtype)
-    message = build_topic([(entry, picture)], classes(kind), STAMP_NS, 10**8)
-    np.testing.assert_array_equal(decode(message, entry), picture)
-    assert nanoseconds(message.header.stamp) == STAMP_NS
-    if kind == 'rosbags':
-        STORE.serialize_cdr(message, type_name)
-
-
-def test_two_fields_of_one_topic_make_one_message():
-    position = stream(f'key: observation.state, type: {JOINT_STATE}, joints: [a, b]')
-    speed = stream(f'key: observation.speed, type: {JOINT_STATE}, joints: [b, a], '
-                   'field: velocity')
-    message = build_topic([(position, np.array([1, 2])), (speed, np.array([20, 10]))],
-                          STORE.types, STAMP_NS, 10**8)
-    np.testing.assert_array_equal(decode(message, position), [1, 2])
-    np.testing.assert_array_equal(decode(message, speed), [20, 10])
-
-
-def test_what_is_not_in_the_dataset_is_not_invented():
-    position = stream(f'key: observation.state, type: {JOINT_STATE}, joints: [a, b]')
-    speed = stream(f'key: observation.speed, type: {JOINT_STATE}, joints: [a], field: velocity')
-    with pytest.raises(DatasetError, match='topic seen: .* velocity of b is not in the dataset'):
-        build_topic([(position, np.array([1, 2])), (speed, np.array([20]))], STORE.types, 0, 1)
-    with pytest.raises(DatasetError, match='2 entries of the contract read it'):
-        array = stream(f'key: observation.state, type: {FLOAT64_ARRAY}, names: [a], '
-                       'stamp: receive')
-        build_topic([(array, np.array([1]))] * 2, STORE.types, 0, 1)
-
-
 CONTRACT = """
 robot: small
 rate_hz: 10

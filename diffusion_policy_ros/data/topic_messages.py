@@ -12,7 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From a row of a dataset to the messages that a robot would have sent: one per topic."""
+"""From the values of a row to the messages that a robot would have sent: one per topic."""
+
+import math
 
 import cv2
 from diffusion_policy_ros import message_types as ros
@@ -22,10 +24,28 @@ import numpy as np
 
 POSE_COVARIANCE, TWIST_COVARIANCE = (
     'geometry_msgs/msg/PoseWithCovariance', 'geometry_msgs/msg/TwistWithCovariance')
-STORED = {'rgb8': np.uint8, 'mono8': np.uint8, '16UC1': np.uint16, '32FC1': np.float32}
 
 
-def build_topic(parts, types, stamp_ns, lead_ns):
+def observed_parts(contract, values) -> dict:
+    """
+    Share the values of a row among the topics that show the robot.
+
+    :param contract: ``RobotContract``.
+    :param values: ``{dataset key: array}``, at least all keys of the contract.
+    :return: ``{topic: parts}``, parts as ``build_topic`` takes them.
+    """
+    topics = {}
+    for key in contract.keys:
+        begin = 0
+        for stream in contract.streams_of(key):
+            end = begin + len(stream.names)
+            part = values[key] if stream.is_image else values[key][begin:end]
+            topics.setdefault(stream.topic, []).append((stream, part))
+            begin = end
+    return topics
+
+
+def build_topic(parts, types, stamp_ns, lead_ns=1):
     """
     Build the message of one topic.
 
@@ -40,6 +60,8 @@ def build_topic(parts, types, stamp_ns, lead_ns):
     """
     entry, values = parts[0]
     try:
+        for part in parts:
+            _check_count(*part)
         if entry.type == ros.JOINT_STATE:
             return _joint_state(parts, types, stamp_ns)
         if entry.type in VECTORS:
@@ -56,11 +78,27 @@ def build_topic(parts, types, stamp_ns, lead_ns):
             from error
 
 
+def _check_count(entry, values):
+    """Refuse a vector of another length."""
+    if entry.type not in ros.IMAGE_TYPES and len(values) != len(entry.names):
+        raise ValueError(f'got {len(values)} values, wanted {len(entry.names)}: '
+                         f'{", ".join(entry.names)}')
+
+
+def _gather(found, entry, values):
+    """Add what one entry shows; what two entries show must be the same."""
+    for name, value in zip(entry.names, np.asarray(values, np.float64).tolist()):
+        known = found.setdefault(name, value)
+        if known != value and not (math.isnan(known) and math.isnan(value)):
+            raise ValueError(f'one entry of the contract shows {name} as {known:g}, another one '
+                             f'as {value:g}')
+
+
 def _named(parts):
     """Return ``{component: value}`` of all entries that read one topic."""
     found = {}
-    for entry, values in parts:
-        found.update(zip(entry.names, np.asarray(values, np.float64).tolist()))
+    for part in parts:
+        _gather(found, *part)
     return found
 
 
@@ -68,7 +106,7 @@ def _joint_state(parts, types, stamp_ns):
     """Fill every field that an entry reads; each must know all joints."""
     fields = {}
     for entry, values in parts:
-        fields.setdefault(entry.field, {}).update(zip(entry.names, values))
+        _gather(fields.setdefault(entry.field, {}), entry, values)
     names = list(dict.fromkeys(name for field in fields.values() for name in field))
     for field, known in fields.items():
         missing = [name for name in names if name not in known]
@@ -125,32 +163,18 @@ def _array(entry, values, types, stamp_ns):
 
 def _image(entry, picture, types, stamp_ns):
     """Wrap a picture in the encoding of the contract."""
-    encoding = entry.image.encoding
-    picture = np.ascontiguousarray(picture, STORED[encoding])
-    if encoding == 'rgb8':
-        return messages.image(types, picture, stamp_ns)
-    height, width = picture.shape[:2]
-    message = messages.image(types, np.zeros((1, 1, 3), np.uint8), stamp_ns)
-    message.height, message.width, message.encoding = height, width, encoding
-    message.step = width * picture.itemsize
-    data = picture.reshape(-1).view(np.uint8)
-    message.data = data if isinstance(message.data, np.ndarray) \
-        else type(message.data)('B', data.tobytes())
-    return message
+    return messages.image(types, picture, stamp_ns, encoding=entry.image.encoding)
 
 
 def _compressed(entry, picture, types, stamp_ns):
     """Compress a picture without loss."""
-    picture = np.ascontiguousarray(picture, STORED[entry.image.encoding])
+    picture = np.ascontiguousarray(picture, messages.PIXELS[entry.image.encoding])
+    if picture.dtype.kind == 'f':
+        raise ValueError('PNG has no floating point numbers')
     done, png = cv2.imencode('.png', picture[..., ::-1] if picture.shape[2] == 3 else picture)
     if not done:
         raise ValueError(f'{picture.dtype} {picture.shape} cannot be stored as PNG')
-    cls = types[ros.COMPRESSED_IMAGE]
-    message = cls(header=messages.header(types, stamp_ns), format='png',
-                  data=messages.image(types, np.zeros((1, 1, 3), np.uint8), 0).data)
-    message.data = png.reshape(-1) if isinstance(message.data, np.ndarray) \
-        else type(message.data)('B', png.tobytes())
-    return message
+    return messages.compressed_image(types, png.reshape(-1), 'png', stamp_ns)
 
 
 VECTORS = {ros.POSE_STAMPED: _pose, ros.TWIST: _twist, ros.TWIST_STAMPED: _twist_stamped,

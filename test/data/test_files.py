@@ -14,6 +14,7 @@
 
 """What is finished is on the disk before it has its name, so that no loss of power undoes it."""
 
+import json
 import os
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.data.datasets.edit import append_datasets, split_dataset
 from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
 from diffusion_policy_ros.data.datasets.frames import copy_dataset
-from diffusion_policy_ros.data.new_folder import put_in_place
+from diffusion_policy_ros.data.files import put_in_place, sync, write_json
 import pytest
 
 
@@ -102,3 +103,20 @@ def test_a_file_that_does_not_reach_the_disk_keeps_its_other_name(tmp_path, monk
     with pytest.raises(OSError, match='the disk is gone'):
         put_in_place(tmp_path / 'built', tmp_path / 'place')
     assert [path.name for path in tmp_path.iterdir()] == ['built']
+
+
+def test_a_disk_that_brings_no_folder_to_it_passes(tmp_path, unsynced_folders):
+    (tmp_path / 'built/inside').mkdir(parents=True)
+    (tmp_path / 'built/inside/file').write_text('x')
+    put_in_place(tmp_path / 'built', tmp_path / 'place')
+    assert (tmp_path / 'place/inside/file').read_text() == 'x'
+    with pytest.raises(FileNotFoundError):
+        sync(tmp_path / 'built')
+
+
+def test_a_json_file_is_replaced_when_its_content_is_on_the_disk(tmp_path, settled):
+    for content in ({'a': 1}, {'a': [2, 3]}):
+        write_json(tmp_path / 'new/file.json', content, is_durable=True)
+        assert json.loads((tmp_path / 'new/file.json').read_text()) == content
+        assert_settled(tmp_path / 'new/file.json', settled)
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['file.json']
