@@ -85,8 +85,9 @@ def _record(peer, commands, rows=5):
     peer.until(lambda: commands.get_subscription_count() == 2, 'robot and recorder listening')
     peer.until(lambda: len(images) >= rows, 'pictures')
     commands.publish(joint_message((0.1, 0.2), peer.node.get_clock().now().nanoseconds))
-    heard = len(images)
-    peer.until(lambda: len(images) >= heard + rows, 'pictures after the command')
+    heard, joints = len(images), peer.hear(JointState, 'joint_states', qos.EVENTS)
+    peer.until(lambda: len(images) >= heard + rows and len(joints) >= 4 * rows,
+               'pictures and joint states after the command')
     return message
 
 

@@ -56,6 +56,8 @@ class Lag:
         if self.lag_ms is None:
             return f'lag unknown: {self.reason}'
         found = f'(correlation {self.correlation:.2f})'
+        if not round(self.lag_ms):
+            return f'the measured motion shows no lag behind the command {found}'
         if self.lag_ms < 0:
             return (f'the measured motion comes {-self.lag_ms:.0f} ms before its command {found}, '
                     'so the stamps of the commands are late: set offset_ms: '

@@ -170,3 +170,5 @@ def test_the_sentence_tells_what_offset_to_set(contract):
     lag = lag_of(contract, rows_of(contract, command, follow(command, 0, -0.1)))
     assert 'comes 100 ms before its command' in lag.sentence(0)
     assert 'set offset_ms: 100 to read' in lag.sentence(0)
+    none = replace(lag, lag_ms=-0.2)
+    assert none.sentence(0).startswith('the measured motion shows no lag behind the command')
