@@ -38,7 +38,7 @@ from rosgraph_msgs.msg import Clock
 DISCOVERY_S, FAREWELL_S = 1.0, 0.5
 # On a busy machine they may be discovered later, so that the first seconds are looked at as well;
 # not what comes after, or the next player to begin would end the one that plays.
-COMPANY_S = 5.0
+COMPANY_S = 2.0
 CLOCK_PERIOD_S = 0.01
 LATE_S = 0.05
 PARAMETERS = (

@@ -111,7 +111,8 @@ def test_a_topic_that_is_taken_ends_the_command_with_its_reason(dataset, environ
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     listener = listen(environment, 'joint_states')
     try:
-        listener.stdout.readline()  # the first one plays
+        for _ in range(30):  # the first one plays, and looks no longer for others
+            listener.stdout.readline()
         done = play(environment, dataset, '--episode', '0', '--loop')
     finally:
         first.terminate()
