@@ -161,7 +161,8 @@ def test_no_problem_hides_another(examine):
 def test_a_rate_that_no_dataset_can_have_is_warned_of(examine):
     told, = warnings(examine(lambda raw: raw.update(rate_hz=12.5)))
     assert told == ('dpr convert refuses, as does the recorder: rate_hz is 12.5; a dataset needs '
-                    'a whole number of rows per second. Choose one, in the contract or with --rate')
+                    'a whole number of rows per second. Choose one, in the contract or with '
+                    '--rate')
     assert not warnings(examine(lambda raw: raw.update(rate_hz=12.0)))
 
 
