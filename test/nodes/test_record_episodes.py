@@ -186,6 +186,8 @@ def test_what_waited_to_be_heard_at_the_end_is_not_in_the_next_episode(
     recorder._on_message(recorder._streams[0], data, recorder._since_ns - 1)
     _start(peer)
     recorder._on_message(recorder._streams[0], data, recorder._since_ns - 1)
+    heard = _tap(recorder)
+    peer.until(lambda: len(heard) > 2, 'messages of the next episode')
     assert peer.ask('recorder/stop')[0]
     assert -7 not in [number for number, _ in _read(tmp_path / 'bags' / 'episode_000001')[0]]
 

@@ -46,7 +46,7 @@ class BagFiles:
         self._path = path
         self._scratch = Scratch()
         self._surveys = None
-        self._counted = None
+        self._counted = self._indexed = None
         self.metadata = read_metadata(path) if is_folder else _metadata_beside(path)
         self._losses = list(self.metadata.losses)
         self._files, refused = [], []
@@ -83,6 +83,12 @@ class BagFiles:
             ``(messages,)``, and what ``fetch`` takes of each, ``(messages, 2)``.
         """
         names = list(names)
+        if self._indexed is None or self._indexed[0] != names:
+            self._indexed = names, self._index(names)
+        return self._indexed[1]
+
+    def _index(self, names):
+        """Do what ``index`` says; each episode of a cut asks for the same again."""
         times_ns, topics, numbers = [], [], []
         for place, survey in enumerate(self._survey()):
             topic_of = {key: names.index(channel.topic)
@@ -117,7 +123,8 @@ class BagFiles:
         :return: Other ``BagFiles``, which can be sent to another process.
         """
         surveys, part = self._survey(), copy(self)
-        part._scratch, part._losses, part._counted = Scratch(), [], None
+        part._scratch, part._losses = Scratch(), []
+        part._counted = part._indexed = None
         part.metadata = replace(self.metadata, promised=None)
         part._surveys = [survey.part(numbers[numbers[:, 0] == place, 1], part._scratch)
                          for place, survey in enumerate(surveys)]
