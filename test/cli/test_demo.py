@@ -124,7 +124,8 @@ def test_it_leaves_video_report_and_figures_and_nobody_behind(start, model, tmp_
     assert not demo.children()
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [
+    signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_it_and_all_that_it_started(start, model, tmp_path, number):
     demo = start('--model', model, '--out', tmp_path / 'report')
     demo.read_until('loads and warms up')
@@ -136,7 +137,9 @@ def test_a_signal_ends_it_and_all_that_it_started(start, model, tmp_path, number
     assert not demo.children()
 
 
-@pytest.mark.parametrize('name', ['pusht_sim', 'policy_server', 'demo_observer'])
+@pytest.mark.parametrize('name', [
+    'policy_server', pytest.param('pusht_sim', marks=pytest.mark.slow),
+    pytest.param('demo_observer', marks=pytest.mark.slow)])
 def test_a_child_that_dies_is_named_and_the_others_end(start, model, tmp_path, name):
     demo = start('--model', model, '--out', tmp_path / 'report')
     demo.read_until('loads and warms up')
@@ -185,9 +188,9 @@ def test_a_domain_that_another_demo_uses_is_refused_at_once(model, tmp_path, cap
     assert f'another demo on this machine uses ROS domain {DOMAIN_ID}' in said.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name, words', [
-    pytest.param('pusht_sim', 'no picture and no joint state of pusht_sim came for 1',
-                 marks=pytest.mark.slow),
+    ('pusht_sim', 'no picture and no joint state of pusht_sim came for 1'),
     ('policy_server', 'no command of policy_server came for 1')])
 def test_a_node_that_falls_silent_is_named_and_all_end(start, model, tmp_path, name, words):
     demo = start('--model', model, '--out', tmp_path / 'report')

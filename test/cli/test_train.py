@@ -129,8 +129,7 @@ def test_mistakes_are_one_line_on_stderr(arguments, message, tmp_path):
     assert message in outcome.stderr and len(outcome.stderr.strip().splitlines()) == 1
 
 
-def test_eval_refuses_an_execute_horizon_the_checkpoint_does_not_have(dataset, tmp_path):
-    trained = dpr('train', dataset, '--out', tmp_path / 'model', *SETTINGS, '--set=steps=1')
-    assert trained.returncode == 0, trained.stderr
-    outcome = dpr('eval', tmp_path / 'model', '--sim', 'pusht', '--execute-horizon', 5)
+def test_eval_refuses_an_execute_horizon_the_checkpoint_does_not_have(save_tiny_policy):
+    outcome = dpr('eval', save_tiny_policy(n_action_steps=4), '--sim', 'pusht',
+                  '--execute-horizon', 5)
     assert outcome.returncode == 1 and 'allows 1 to 4' in outcome.stderr

@@ -31,7 +31,6 @@ from rclpy.serialization import serialize_message  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
 
 DOMAIN_ID = 78
-ROUNDS = 10_000
 CONTRACT = Path(__file__).parents[2] / 'config' / 'robots' / 'pusht.yaml'
 
 
@@ -49,8 +48,9 @@ def _start(peer):
     peer.until(lambda: peer.ask('recorder/start')[0], 'the start of a recording')
 
 
+@pytest.mark.parametrize('rounds', [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_no_message_kills_the_recorder_and_every_one_is_in_the_bag(
-        peer, tmp_path, any_message, broken_bytes):
+        peer, tmp_path, any_message, broken_bytes, rounds):
     rng, contract = np.random.default_rng(0), load_contract(CONTRACT)
     entries = {entry.topic: entry for entry in contract.observations + contract.actions}
     recorder = peer.start(Recorder, contract=str(CONTRACT), output=str(tmp_path / 'bags'))
@@ -64,7 +64,7 @@ def test_no_message_kills_the_recorder_and_every_one_is_in_the_bag(
     def choose(options):
         return options[rng.integers(len(options))]
 
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for stream in recorder._streams:
             message = any_message(_message(entries[stream.topic], number), choose)
             data = broken_bytes(message, choose) if number % 3 == 2 else serialize_message(message)

@@ -112,7 +112,8 @@ def test_an_error_while_a_plan_is_taken_over_is_told(peer, server, monkeypatch):
     server.until_status('commanding')
 
 
-@pytest.mark.parametrize('transition', ['ACTIVATE', 'DEACTIVATE'])
+@pytest.mark.parametrize('transition', [
+    'ACTIVATE', pytest.param('DEACTIVATE', marks=pytest.mark.slow)])
 def test_an_error_in_a_transition_is_logged_and_the_node_can_be_configured_again(
         peer, server, monkeypatch, capfd, transition):
     assert server.change('CONFIGURE')

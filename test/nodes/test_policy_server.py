@@ -404,7 +404,8 @@ def test_a_clock_that_jumps_back_clears_the_past_and_goes_on(
     assert (np.diff(stamps) < 0).sum() == 1  # one jump, and nothing of the old time after it
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [
+    pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_ends_the_node_cleanly_while_it_commands(
         model, make_robot, make_server_client, number):
     make_robot()

@@ -79,9 +79,10 @@ def _record(peer, server, contract, plans=6):
     {}, {'join': 'rtc', 'inference_delay_ms': 120.0},
     {'join': 'blend', 'command_rate_hz': 30.0, 'blend_rows': 3},
     {'join': 'ensemble', 'replan': 'continuous', 'command_rate_hz': 20.0},
-    {'join': 'warm_start'}, {'join': 'coherent', 'num_candidates': 3},
-    {'join': 'shared_noise', 'solver': 'sde_dpm_solver++'},
-    {'deadline_ms': 20.0, 'num_inference_steps': 60}],
+    {'deadline_ms': 20.0, 'num_inference_steps': 60},
+    *(pytest.param(settings, marks=pytest.mark.slow) for settings in (
+        {'join': 'warm_start'}, {'join': 'coherent', 'num_candidates': 3},
+        {'join': 'shared_noise', 'solver': 'sde_dpm_solver++'}))],
     ids=lambda settings: '-'.join(map(str, settings.values())) or 'default')
 def test_plans_and_commands_come_out_the_same_bit_for_bit(
         peer, server, model, tmp_path, capsys, settings):
@@ -107,7 +108,7 @@ def _until_more(peer, tape, plans=3):
 
 @pytest.mark.parametrize('changes', [
     [('join', 'none'), ('join', 'rtc'), ('join', 'ensemble')],
-    [('ensemble_decay', 3.0), ('ensemble_decay', 0.0)],
+    pytest.param([('ensemble_decay', 3.0), ('ensemble_decay', 0.0)], marks=pytest.mark.slow),
     ['swap_model', 'reset', 'swap_model']],
     ids=['join', 'decay', 'model'])
 def test_a_run_that_was_changed_on_the_way_comes_out_the_same(
@@ -133,7 +134,7 @@ def test_a_run_that_was_changed_on_the_way_comes_out_the_same(
 
 
 @pytest.mark.parametrize('settings', [
-    {}, {'join': 'naive', 'inference_delay_ms': 120.0},
+    {}, pytest.param({'join': 'naive', 'inference_delay_ms': 120.0}, marks=pytest.mark.slow),
     {'join': 'ensemble', 'replan': 'continuous', 'command_rate_hz': 20.0}],
     ids=['default', 'naive', 'ensemble'])
 def test_a_recording_that_began_during_the_run_counts_what_it_can_know(

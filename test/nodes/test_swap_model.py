@@ -205,6 +205,7 @@ def test_parameters_of_the_moment_of_the_exchange_must_suit_the_new_model(
     until_plan(peer, plans, ROWS)
 
 
+@pytest.mark.slow
 def test_a_swap_begun_while_inactive_counts_when_the_node_is_activated(
         peer, server, plans, other, make_gate):
     success, reason = peer.ask(SWAP)
@@ -220,6 +221,7 @@ def test_a_swap_begun_while_inactive_counts_when_the_node_is_activated(
     server.until_status('commanding')
 
 
+@pytest.mark.slow
 def test_a_node_may_be_deactivated_and_activated_while_a_model_is_loaded(
         peer, server, plans, other, make_gate):
     server.activate()

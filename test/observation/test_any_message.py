@@ -83,7 +83,7 @@ def _observed(stream, stamp_ns):
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_only_errors_with_a_remedy_leave_the_window_builder(any_message, data):
     builder, now_ns = WindowBuilder(OBSERVED, n_obs_steps=2), START_NS
 

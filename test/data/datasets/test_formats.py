@@ -156,6 +156,7 @@ def assert_same_buffer(path, other):
             assert mine[name][rows].tobytes() == theirs[name][rows].tobytes(), name
 
 
+@pytest.mark.slow
 def test_pusht_out_equals_pusht_in(tmp_path, shared_data):
     """All 25,650 rows of all five arrays."""
     source = shared_data / 'pusht/pusht_cchi_v7_replay.zarr'
