@@ -47,6 +47,17 @@ def check_choice(where, value, choices, error):
         raise error(f'{where} is {shown(value)}; choose one of: {", ".join(map(str, choices))}')
 
 
+def first_of(sentences, most=3) -> str:
+    """
+    Join the first of some sentences, and say how many more there are.
+
+    :param sentences: List of texts.
+    :param most: How many are written out.
+    """
+    more = len(sentences) - most
+    return '; '.join(sentences[:most]) + (f'; and {more} more' if more > 0 else '')
+
+
 def is_number(value) -> bool:
     """
     Tell whether a value is a finite number of reasonable size, and not a switch.

@@ -39,3 +39,5 @@ SOLVERS = {
 JOINS = ('none', 'blend', 'ensemble', 'warm_start', 'rtc', 'shared_noise', 'coherent', 'naive')
 # When the next plan is asked for.
 REPLAN_TRIGGERS = ('executed', 'low', 'continuous')
+# How a dataset keeps pictures: as a video, or one by one inside the rows ('png').
+CODECS = ('h264', 'h264-lossless', 'av1', 'png')

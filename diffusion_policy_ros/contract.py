@@ -102,12 +102,14 @@ class RobotContract:
 
     def tick_ns(self, start_ns, index) -> int:
         """
-        Return the time of a tick without drift: ``start + round(index * 1e9 / rate)``.
+        Return the time of a tick without drift: ``start + round(index * 1e9 / rate)``, exactly.
 
         :param start_ns: Time of tick 0, ns.
         :param index: Number of the tick.
         """
-        return start_ns + round(index * 1e9 / self.rate_hz)
+        rate, unit = self.rate_hz.as_integer_ratio()
+        whole, rest = divmod(int(index) * 10**9 * unit, rate)
+        return start_ns + whole + (2 * rest > rate or (2 * rest == rate and whole % 2))
 
     def to_dict(self) -> dict:
         """Return the contract as plain lists and dicts, ready for YAML or JSON."""
@@ -141,6 +143,7 @@ class RobotContract:
             if len(ours) != len(others):
                 found.append(f'{kind}: {mine} with {len(ours)} entries, {theirs} has '
                              f'{len(others)}')
+                continue  # nobody knows which of them belong together
             found += [f'{label}: {mine} with {value}, {theirs} has {another}'
                       for a, b in zip(ours, others)
                       for label, value, another in _entry_differences(a, b)]

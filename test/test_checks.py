@@ -14,7 +14,7 @@
 
 """Shared refusals name what was found and what is possible."""
 
-from diffusion_policy_ros.checks import check_choice, is_count, suggestion
+from diffusion_policy_ros.checks import check_choice, first_of, is_count, suggestion
 from diffusion_policy_ros.errors import ConfigError
 import pytest
 
@@ -43,3 +43,8 @@ def test_a_count_is_a_whole_number_within_its_bounds_and_no_switch(value, is_one
 
 def test_a_count_may_begin_at_0_and_has_no_end_unless_told():
     assert is_count(0, least=0) and is_count(10**400) and not is_count(-1, least=0)
+
+
+def test_of_many_sentences_the_first_are_told_and_the_rest_counted():
+    assert first_of(['a', 'b', 'c']) == 'a; b; c'
+    assert first_of(['a', 'b', 'c', 'd', 'e']) == 'a; b; c; and 2 more'

@@ -15,11 +15,14 @@
 """The robot contract: what it says, how it travels, and every mistake it refuses."""
 
 from copy import deepcopy
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract, parse_contract, RECORDED, RobotContract
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.streams import ActionOutput, ImageSpec, ObservationStream
+from hypothesis import given, strategies as st
 import pytest
 import yaml
 
@@ -117,6 +120,13 @@ def test_ticks_do_not_drift():
     assert contract.period_ns == 33_333_333
 
 
+@given(st.integers(0, 10**12), st.one_of(st.integers(1, 1000), st.floats(0.1, 1000)))
+def test_ticks_are_exact_however_late(index, rate_hz):
+    """In whole nanoseconds, the nearest; floats lose one after a month at 30 Hz."""
+    contract = replace(parse(changed()), rate_hz=rate_hz, settle_ms=0)
+    assert contract.tick_ns(7, index) == 7 + round(Fraction(index * 10**9) / Fraction(rate_hz))
+
+
 def test_streams_may_read_two_fields_of_one_topic():
     contract = parse(with_entry(
         'observations', key='observation.velocity', topic='joint_states', type=JOINT_STATE,
@@ -159,6 +169,13 @@ def test_differences_can_be_told_for_a_recording():
         'rate_hz: recorded at 10, arm.yaml has 15',
         'observation.state unit: recorded with rad, arm.yaml has deg',
         'actions: recorded with 1 entries, arm.yaml has 2']
+
+
+def test_entries_of_other_numbers_are_not_compared_one_by_one():
+    raw = parse(BASE).to_dict()
+    del raw['observations'][0]
+    found = parse(BASE).disagreements(parse(raw), kinds=RECORDED)
+    assert found == ['observations: trained with 3 entries, robot has 2']
 
 
 @pytest.mark.parametrize('raw, said', [

@@ -11,3 +11,8 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
+"""The command line."""
+
+# What a command exits with that was called in a wrong way.
+USAGE_ERROR = 2

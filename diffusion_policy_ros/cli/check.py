@@ -17,6 +17,8 @@
 from pathlib import Path
 import sys
 
+from diffusion_policy_ros.cli import USAGE_ERROR
+
 DESCRIPTION = """
 Audit a demonstration dataset, ours or anybody's LeRobotDataset v3.0, a Diffusion Policy zarr
 buffer or a robomimic HDF5 file: files and columns, indices,
@@ -26,7 +28,6 @@ dataset cannot be used or does not hold what it says; WARNING, look at it before
 good to know. Exit code: 0 no ERROR, 3 at least one ERROR, 1 no dataset could be read (stderr says
 why), 2 wrong usage.
 """
-USAGE_ERROR = 2
 ERRORS_FOUND = 3
 
 
@@ -47,7 +48,7 @@ def add_arguments(parser) -> None:
                         help='write the report with all plots and thumbnails to this one file')
     parser.add_argument('--count-only', action='store_true',
                         help='count the frames of videos but do not decode them: takes seconds, '
-                             'and finds no frozen, black or damaged picture')
+                             'and finds no frozen, black, damaged or exchanged picture')
 
 
 def run(args) -> int:

@@ -19,6 +19,10 @@ from pathlib import Path
 import shlex
 import sys
 
+from diffusion_policy_ros.choices import CODECS
+from diffusion_policy_ros.cli import USAGE_ERROR
+from diffusion_policy_ros.cli.convert_end import (
+    conclude, INCOMPLETE, print_summary, warn_of_lost_tags)
 from diffusion_policy_ros.data.conversion.settings import MIN_ROWS
 
 DESCRIPTION = """
@@ -30,12 +34,11 @@ dataset, 3 the dataset is written but at least one bag is missing from it, whole
 says which and why), or it has an ERROR, 1 it failed (stderr says why), 2 wrong usage, 130 stopped
 with Ctrl-C. Gaps that split a bag into episodes, and what is left out beside them, do not change
 the exit code, nor do episodes that the recorder has not finished, which are passed over (stderr
-names them); what a bag had lost before, and a beginning or end that gave no rows, is a WARNING.
+names them); what a bag had lost before, alarms of its recorder, and a beginning or end that gave
+no rows are a WARNING.
 Until all is written the output is called OUT.part; when bags are converted and that is
 interrupted, the same command goes on where it was.
 """
-USAGE_ERROR = 2
-INCOMPLETE = 3
 CODEC = 'h264'
 TARGETS = ('dataset', 'zarr', 'hdf5', 'bags')
 
@@ -57,7 +60,7 @@ def add_arguments(parser) -> None:
                              'of zarr buffers only)')
     parser.add_argument('--task', metavar='SENTENCE',
                         help='what the episodes show; by default the sentence inside each bag')
-    parser.add_argument('--codec', choices=('h264', 'h264-lossless', 'av1', 'png'),
+    parser.add_argument('--codec', choices=CODECS,
                         help=f'how a LeRobotDataset stores pictures (default: {CODEC}, full '
                              'colour resolution; png: inside the rows, without loss)')
     parser.add_argument('--crf', type=int, metavar='N',
@@ -137,7 +140,9 @@ def _useless_option(args, found):
     to_bags, for_bags = args.to == 'bags', f'is for bags, {args.source[0]} is a dataset'
     rules = {
         'contract': (not found or to_bags, for_bags),
-        **dict.fromkeys(('cut', 'only', 'min_rows', 'jobs', 'cluster'), (not found, for_bags)),
+        **dict.fromkeys(('cut', 'min_rows', 'jobs', 'cluster'), (not found, for_bags)),
+        'only': (not found, for_bags + (
+            '; use dpr edit --only success' if found == 'lerobot' else '')),
         'mapping': (to_bags, 'is for --to bags'),
         'task': (not to_bags, 'is not for --to bags; the sentence is in the mapping'),
         'rate': (found and not to_bags, 'is for zarr and HDF5 files; bags have the rate of their '
@@ -183,22 +188,24 @@ def _zarr_to_bags(args):
 
 def _copy_dataset(args):
     """Write a dataset in another format."""
+    from diffusion_policy_ros.data.datasets.conversion_record import record_of
     from diffusion_policy_ros.data.datasets.formats import open_dataset
     source = open_dataset(args.source[0], rate_hz=args.rate, task=args.task)
     _copy(source, args)
+    warn_of_lost_tags(args.to, record_of(source) or [])
     rows, episodes = int(source.episode_ends[-1]), len(source.episode_ends)
     print(f'{rows} rows in {episodes} episodes from {args.source[0]} -> {args.out}')
-    return _conclude(args)
+    return conclude(args)
 
 
 def _copy(source, args):
     """Copy all rows, with a progress bar."""
+    from diffusion_policy_ros.data.conversion.progress import progress_bar
     from diffusion_policy_ros.data.datasets.formats import create_dataset
     from diffusion_policy_ros.data.datasets.frames import copy_dataset
-    from tqdm import tqdm
     writer = create_dataset(args.out, _target(args), like=source, codec=args.codec or CODEC,
                             crf=args.crf)
-    with tqdm(total=int(source.episode_ends[-1]), desc='copying', disable=None) as bar:
+    with progress_bar('copying', int(source.episode_ends[-1])) as bar:
         copy_dataset(source, writer, progress=bar.update)
 
 
@@ -216,15 +223,16 @@ def _convert_bags(args):
     if not bags:
         raise BagError(f'{" ".join(map(str, args.source))}: there is no finished bag')
     summary = _summary_of(args, bags)
-    _print_summary(summary, args.out)
+    print_summary(summary, args.out)
     if not summary.episodes:
         print('dpr convert: no bag gave an episode; nothing was written', file=sys.stderr)
         return 1
+    warn_of_lost_tags(args.to, summary.episode_list)
     if summary.skipped and args.to == 'dataset':
         print('dpr convert: a bag that failed for a passing reason, such as a network disk or too '
               'little memory, can be added later: dpr convert BAG --out MORE, then dpr edit '
               f'{shlex.quote(str(args.out))} --append MORE', file=sys.stderr)
-    code = _conclude(args)
+    code = conclude(args)
     return INCOMPLETE if summary.skipped else code
 
 
@@ -251,43 +259,3 @@ def _summary_of(args, bags):
     except KeyboardInterrupt:
         print('dpr convert: the same command goes on where this one was stopped', file=sys.stderr)
         raise
-
-
-def _print_summary(summary, out):
-    """Print what was made, and what was lost."""
-    reused = f', {summary.reused} from the run before' if summary.reused else ''
-    print(f'{summary.rows} rows in {summary.episodes} episodes from {summary.bags} bags '
-          f'({summary.skipped} skipped, {summary.splits} splits{reused}) -> {out}')
-    print(*summary.lines(), sep='\n')
-    for warning in summary.warnings:
-        print(f'WARNING: {warning}', file=sys.stderr)
-
-
-def _conclude(args):
-    """Judge the dataset, say what comes next, and return the exit code that this makes."""
-    out = shlex.quote(str(args.out))
-    if args.to != 'dataset':
-        print(f'next: dpr check {out}')
-        return 0
-    if not args.no_report and not _is_judged_usable(args.out):
-        return INCOMPLETE
-    print(f'next: dpr train {out} --out models/NAME')
-    return 0
-
-
-def _is_judged_usable(folder):
-    """Print what is found in the dataset and write its report; tell whether it has no ERROR."""
-    from diffusion_policy_ros.errors import DatasetError
-    from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
-    from diffusion_policy_ros.evaluation.dataset.finding import count_levels, NOTE
-    audit = audit_dataset(folder, every_picture=False)
-    for finding in audit.findings:
-        if finding.level != NOTE:
-            print(finding)
-    print(', '.join(f'{count} {level}' for level, count in count_levels(audit.findings).items()))
-    try:
-        from diffusion_policy_ros.evaluation.dataset.report import write_page
-        print(f'report: {write_page(audit)}')
-    except (ImportError, DatasetError) as error:
-        print(f'WARNING: no report was written: {error}', file=sys.stderr)
-    return not audit.has_errors

@@ -12,20 +12,23 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""`dpr edit`: delete episodes of a dataset, split it, merge several, append to one."""
+"""`dpr edit`: delete or choose episodes of a dataset, split it, merge several, append to one."""
 
 from pathlib import Path
+import shlex
 import sys
 
+from diffusion_policy_ros.cli import USAGE_ERROR
+
 DESCRIPTION = """
-Delete episodes of a LeRobotDataset v3.0, split it, merge several, or append to one. Videos are
+Delete episodes of a LeRobotDataset v3.0, split it, merge several, append to one, or keep only
+the successes. Videos are
 hard-linked, or copied where the disk has no links, and never encoded again; the numbers of
 episodes and rows, the task table and the statistics are written anew, and meta/conversion.json
 keeps bag, task and success of each episode. Datasets that become one must agree in features, rate
 and contract. The dataset that is read stays as it is, except with --append: there the new one
 takes its place when it is whole. Exit code: 0 done, 1 it failed (stderr says why), 2 wrong usage.
 """
-USAGE_ERROR = 2
 # More would be a slip of the keyboard, not a dataset.
 MAX_EPISODES = 10_000_000
 
@@ -41,6 +44,8 @@ def add_arguments(parser) -> None:
     act = parser.add_mutually_exclusive_group(required=True)
     act.add_argument('--delete', metavar='EPISODES',
                      help='leave these episodes out, such as 3,5-7; the rest goes to --out')
+    act.add_argument('--only', choices=('success',),
+                     help='keep only the episodes that are tagged as a success; they go to --out')
     act.add_argument('--split', nargs='+', metavar='NAME=EPISODES',
                      help='make a dataset of each, such as train=0-89 test=90-99, in --out')
     act.add_argument('--merge', nargs='+', type=Path, metavar='OTHER',
@@ -61,13 +66,15 @@ def run(args) -> int:
     """
     try:
         _check_usage(args)
-        deleted = parse_episodes(args.delete) if args.delete is not None else None
+        deleted = None if args.delete is None else parse_episodes(args.delete)
         parts = _parse_parts(args.split) if args.split is not None else None
     except ValueError as error:
         print(f'dpr edit: {error}', file=sys.stderr)
         return USAGE_ERROR
     _tell_uncounted([args.dataset, *(args.merge or args.append or ())])
-    if deleted is not None:
+    if args.only is not None:
+        _delete(args, _not_successful(args.dataset))
+    elif deleted is not None:
         _delete(args, deleted)
     elif parts is not None:
         _split(args, parts)
@@ -128,6 +135,19 @@ def _delete(args, episodes):
               'new dataset still has the pictures of the deleted ones in it', file=sys.stderr)
 
 
+def _not_successful(folder):
+    """Return the episodes that nobody tagged as a success."""
+    from diffusion_policy_ros.data.datasets.conversion_record import episode_entries
+    from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+    from diffusion_policy_ros.errors import DatasetError
+    entries = episode_entries(LeRobotReader(folder)) or []
+    found = [number for number, entry in enumerate(entries) if entry['success'] is not True]
+    if len(found) == len(entries):
+        raise DatasetError(f'no episode of {folder} is tagged as a success; the recorder tags '
+                           'them (docs/recording.md), and dpr convert keeps the tags')
+    return found
+
+
 def _split(args, parts):
     """Make several datasets."""
     from diffusion_policy_ros.data.datasets.edit import split_dataset
@@ -153,6 +173,20 @@ def _join(args):
                   'a new one', file=sys.stderr)
     else:
         _tell(merge_datasets([args.dataset, *args.merge], args.out))
+    _warn_of_repeated(args.dataset if args.out is None else args.out)
+
+
+def _warn_of_repeated(folder):
+    """Say which episodes are in a dataset twice."""
+    from diffusion_policy_ros.data.datasets.conversion_record import (
+        repeated_episodes, write_episodes)
+    from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+    found = repeated_episodes(LeRobotReader(folder))
+    if found:
+        ranges = write_episodes(found)
+        print(f'WARNING: {len(found)} episodes of {folder} are there already: {ranges} begin at '
+              'the same time in a bag of the same name as earlier ones. Without them: dpr edit '
+              f'{shlex.quote(str(folder))} --delete {ranges} --out NEW', file=sys.stderr)
 
 
 def _tell_uncounted(folders):

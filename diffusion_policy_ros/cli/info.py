@@ -20,12 +20,13 @@ from pathlib import Path
 import re
 from textwrap import shorten
 
+from diffusion_policy_ros.cli.info_facts import describe_contract, size_of
 from diffusion_policy_ros.errors import DiffusionPolicyError
 
 DESCRIPTION = """
-Show what a bag, a dataset or a checkpoint is, in one screen. A bag is read to its end, so that its
-messages are counted and not only promised. Exit code: 0, whatever is told; 1 where there is
-nothing to tell (stderr says why).
+Show what a bag, a folder of bags, a dataset or a checkpoint is, in one screen. A bag is read to
+its end, so that its messages are counted and not only promised. Exit code: 0, whatever is told; 1
+where there is nothing to tell (stderr says why).
 """
 MOST_LISTED = 8
 MOST_CHARACTERS = 100
@@ -40,7 +41,8 @@ def add_arguments(parser) -> None:
     :param parser: An ``argparse.ArgumentParser``.
     """
     parser.description = DESCRIPTION
-    parser.add_argument('path', type=Path, help='a bag, a dataset or a checkpoint folder')
+    parser.add_argument('path', type=Path,
+                        help='a bag, a folder of bags, a dataset or a checkpoint folder')
     parser.add_argument('--json', action='store_true',
                         help='print JSON, with bytes, seconds and nanoseconds as numbers')
 
@@ -82,9 +84,9 @@ def describe(path) -> dict:
         return describe_checkpoint(path)
     if detect_format(path):
         return describe_dataset(path)
-    from diffusion_policy_ros.cli.info_bag import describe_bag, is_bag
-    if is_bag(path):
-        return describe_bag(path)
+    from diffusion_policy_ros.cli.info_bag import describe_bags, holds_bags
+    if holds_bags(path):
+        return describe_bags(path)
     raise DiffusionPolicyError(
         f'{path} is neither a bag (metadata.yaml, or a file ending in .mcap, .db3 or .bag), nor a '
         'dataset (meta/info.json, zarr, HDF5), nor a checkpoint (config.json)')
@@ -153,19 +155,6 @@ def describe_checkpoint(path) -> dict:
     return {**facts, 'model card': card} if card else facts
 
 
-def describe_contract(contract) -> str:
-    """
-    Return a robot contract in one line.
-
-    :param contract: ``RobotContract``, or None.
-    """
-    if contract is None:
-        return 'none inside'
-    return (f'robot {contract.robot}, {contract.rate_hz:g} Hz, observes '
-            f'{", ".join(contract.keys)}; commands '
-            f'{", ".join(output.topic for output in contract.actions)}')
-
-
 def _contract_in(source):
     """Return the contract inside a dataset in one line, or why it is of no use."""
     from diffusion_policy_ros.errors import ContractError, DatasetError
@@ -173,12 +162,6 @@ def _contract_in(source):
         return describe_contract(source.contract)
     except (ContractError, DatasetError) as error:
         return f'one that cannot be used: {error}'
-
-
-def size_of(path) -> int:
-    """Return the size of a file, or of all files in a folder, in bytes."""
-    files = [path] if path.is_file() else [f for f in path.rglob('*') if f.is_file()]
-    return sum(file.stat().st_size for file in files)
 
 
 def lines_of(facts) -> list:

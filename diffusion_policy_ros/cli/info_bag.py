@@ -14,7 +14,7 @@
 
 """What `dpr info` tells of a bag."""
 
-from diffusion_policy_ros.cli.info import describe_contract, size_of
+from diffusion_policy_ros.cli.info_facts import describe_contract, size_of
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags import mcap_file, ros1_file, sqlite3_file
 from diffusion_policy_ros.data.bags.bag_files import BagFiles
@@ -22,6 +22,7 @@ from diffusion_policy_ros.data.bags.bag_paths import (
     find_bags, is_bag_folder, is_storage_name, storage_files)
 from diffusion_policy_ros.data.bags.stored import ZSTD_MAGIC
 from diffusion_policy_ros.errors import BagError, ContractError
+from tqdm import tqdm
 
 STORAGES = ((mcap_file.MAGIC, 'mcap'), (sqlite3_file.MAGIC, 'sqlite3'),
             (ros1_file.MAGIC, 'ROS 1 bag'))
@@ -29,7 +30,7 @@ STORAGES = ((mcap_file.MAGIC, 'mcap'), (sqlite3_file.MAGIC, 'sqlite3'),
 HEAD_BYTES = 1 << 20
 
 
-def is_bag(path) -> bool:
+def holds_bags(path) -> bool:
     """
     Tell whether a path is one bag, or holds bags.
 
@@ -42,20 +43,46 @@ def is_bag(path) -> bool:
         return False
 
 
-def describe_bag(path) -> dict:
+def describe_bags(path) -> dict:
     """
-    Describe a bag; every message is found, none is decoded.
+    Describe a bag, or all bags in a folder; every message is found, none is decoded.
 
     :param path: Its path.
     :return: Facts by name, as ``info.describe``.
-    :raises BagError: if nothing of it can be read, or it is a folder of bags.
+    :raises BagError: if nothing of it can be read.
     """
     notes = []
     found = find_bags(path, note=notes.append)
-    if found != [path]:
-        number = f'{len(found)} bag{"s" * (len(found) > 1)}'
-        first = [f'{path} holds {number}; name one, such as {bag}' for bag in found[:1]]
-        raise BagError('; '.join(first + notes))
+    if found == [path]:
+        return _describe(path)
+    if not found:
+        raise BagError('; '.join(notes))
+    rows = [_line(path, bag) for bag in tqdm(found, unit='bag', disable=None, leave=False)]
+    totals = {name: sum(row[name] or 0 for row in rows)
+              for name in ('messages', 'duration_s', 'size_bytes')}
+    return {'kind': 'bags', 'path': str(path), 'number of bags': len(found), **totals,
+            **({'passed over': notes} if notes else {}), 'bags': rows}
+
+
+def _line(path, bag):
+    """Describe a bag in one line; one that cannot be read has only the reason."""
+    try:
+        facts = _describe(bag)
+    except BagError as error:
+        facts = {'losses': [str(error)], 'size_bytes': size_of(bag)}
+    name = bag.relative_to(path) if bag.is_relative_to(path) else bag
+    losses = facts['losses'] if isinstance(facts['losses'], list) else ['none']
+    alarms, custom = facts.get('alarms', 'not watched'), facts.get('custom data')
+    return {
+        'bag': str(name), **{key: facts.get(key) for key in (
+            'start_ns', 'duration_s', 'messages', 'size_bytes')},
+        'outcome': custom.get('outcome') if isinstance(custom, dict) else None,
+        'alarms': len(alarms) if isinstance(alarms, list) else alarms,
+        'losses': losses[0] + (f' and {len(losses) - 1} more' if losses[1:] else '')}
+
+
+def _describe(path):
+    """Describe one bag."""
     is_folder = path.is_dir() and is_bag_folder(path)
     bag = BagFiles(path, is_folder=is_folder)
     try:
@@ -73,17 +100,25 @@ def _facts(path, bag, files):
         begin_ns = int(times_ns.min())
         duration_s = (int(times_ns.max()) - begin_ns) / 1e9
     custom = dict(bag.metadata.custom_data)
+    losses, repaired = bag.losses(sorted(counts)), custom.pop('repaired', None)
+    if repaired:
+        losses.insert(0, f'the recorder repaired it: {repaired}')
     return {
         'kind': 'bag', 'path': str(path), 'storage': _storage(files[0]),
         'compression': _compression(bag, files[0]), 'files': len(files),
         'size_bytes': size_of(path), 'start_ns': begin_ns, 'duration_s': duration_s,
         'messages': len(times_ns), 'contract': _contract(path, custom.pop('contract', None)),
-        'custom data': custom or 'none',
-        'losses': bag.losses(sorted(counts)) or 'none',
+        **_alarms(custom), 'custom data': custom or 'none', 'losses': losses or 'none',
         'topics': [{'topic': topic, 'type': kind, 'messages': count,
                     'promised': 'not said' if promised is None else promised,
                     'rate_hz': _rate_hz(times_ns[topics == place])}
                    for place, (topic, (kind, promised, count)) in enumerate(counts.items())]}
+
+
+def _alarms(custom):
+    """Take the recorder's alarms out of a bag's custom data; no entry where nobody watched."""
+    text = custom.pop('alarms', None)
+    return {} if text is None else {'alarms': text.splitlines() or 'none'}
 
 
 def _rate_hz(times_ns):

@@ -20,6 +20,7 @@ import re
 import subprocess
 import sys
 
+from diffusion_policy_ros.cli import USAGE_ERROR
 from diffusion_policy_ros.errors import DiffusionPolicyError
 
 DESCRIPTION = """
@@ -27,10 +28,10 @@ Publish an episode of a dataset on the topics of its robot contract, as if the r
 pictures and joints at their ticks, with stamps of now. It goes to the ROS domain of this shell
 (ROS_DOMAIN_ID), and is refused where another node publishes on one of the topics. Recorded
 commands go below played/, where they move nothing. To record a played episode: play it with
---wait 20 --with-actions, and start the recorder within that time. Exit code: 0 played to its end,
+--wait 20 --with-actions, and start the recorder within that time, with frozen_count 0, for the
+pictures of a row that stands are equal. Exit code: 0 played to its end,
 1 it could not be (stderr says why), 2 wrong usage, 130 stopped with Ctrl-C.
 """
-USAGE_ERROR = 2
 PREFIX = 'played'
 
 
@@ -122,8 +123,7 @@ def _play(args):
             Children(folder, _environment()) as children:
         player = children.start('dataset_player', node_command('dataset_player', parameters),
                                 stdout=subprocess.PIPE)
-        for line in player.stdout:
-            print(line.decode('utf-8', 'replace'), end='', flush=True)
+        show_progress(line.decode('utf-8', 'replace').rstrip() for line in player.stdout)
         code, log = player.wait(), children.tail('dataset_player')
         if code != 0:
             killed = f'the node that plays was ended by signal {-code}: ' if code < 0 else ''
@@ -132,6 +132,23 @@ def _play(args):
             if '[WARN]' in line:
                 print(f'WARNING: {_last_words(line)}', file=sys.stderr)
     return 0
+
+
+def show_progress(lines):
+    """
+    Show how far it is: on one line of a terminal, else only where something new begins.
+
+    :param lines: What the node says of it, one after the other.
+    """
+    before = ''
+    for line in lines:
+        if sys.stdout.isatty():
+            print(f'\r{line}\x1b[K', end='', flush=True)
+        elif line.split()[:1] != before.split()[:1]:
+            print(line, flush=True)
+        before = line
+    if before and sys.stdout.isatty():
+        print(flush=True)
 
 
 def _environment():

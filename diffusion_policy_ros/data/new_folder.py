@@ -46,13 +46,13 @@ def check_new(folder, error, or_else='') -> None:
 
     :param folder: The folder's final path.
     :param error: Exception type to raise.
-    :param or_else: What else can be done with an unfinished one.
+    :param or_else: What else can be done with it.
     :raises error: naming what is there, and what to do.
     """
     found = in_the_way(folder)
     if found == folder:
         raise error(f'{folder} exists already and is never overwritten; choose another --out, or '
-                    'remove it yourself')
+                    f'remove it yourself{or_else}')
     if found is not None:
         raise error(f'{found} is left of a run that was stopped before its end, or is being '
                     'written now. Remove it when nothing writes to it any more, or choose another '

@@ -162,3 +162,7 @@ def main(args=None) -> int:
     switch_quickly()
     claim_real_time()
     return run(CommandSafety, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -15,8 +15,9 @@
 """
 The node behind `dpr play`: an episode of a dataset on the contract's topics, as if live.
 
-Every message arrives half a row before its stamp, so that it is there when its tick comes.
-Commands go below ``command_prefix``, where they move nothing, unless that is empty.
+Every message arrives a little before its stamp, so that it is there when its tick comes. Commands
+go below ``command_prefix``, where they move nothing, unless that is empty. Standard output says
+how far it is.
 """
 
 import os
@@ -41,6 +42,7 @@ DISCOVERY_S, FAREWELL_S = 1.0, 0.5
 COMPANY_S = 2.0
 CLOCK_PERIOD_S = 0.01
 LATE_S = 0.05
+PROGRESS_S = 1.0
 PARAMETERS = (
     ParameterSpec('dataset', '', 'Path of the dataset', read_only=True),
     ParameterSpec('episode', 0, 'Number of the episode', 0, 10**9, read_only=True),
@@ -93,6 +95,7 @@ class DatasetPlayer(Node):
         self._begin_s = time.monotonic() + DISCOVERY_S
         self._is_begun = False
         self._next = self._end_s = None
+        self._tell_s, self._is_waiting = 0.0, False
         self._clockwork = Clockwork(self._on_wake, self._fail, name='dataset_player')
         self._clockwork.start()
 
@@ -203,6 +206,22 @@ class DatasetPlayer(Node):
         lead_ns = period_ns if self._is_original else max(1, round(period_ns / self._speed))
         self._senders[event.topic].publish(event.message(MESSAGE_CLASSES, stamp_ns, lead_ns))
         self.published += 1
+        self._tell_progress(event.at_ns)
+
+    def _tell_progress(self, at_ns):
+        """Say now and then which row was played, or how long the first one still stands."""
+        was_waiting = self._is_waiting
+        self._is_waiting = bool(self._settings['wait_s']) and at_ns < 0 and not self._offset_ns
+        if time.monotonic() < self._tell_s and self._is_waiting == was_waiting:
+            return
+        self._tell_s = time.monotonic() + PROGRESS_S
+        rows, period_ns = self._playback.rows, self._playback.contract.period_ns
+        if self._is_waiting:
+            print(f'waiting: {-at_ns / 1e9 / self._speed:.0f} s until row 1 of {rows}', flush=True)
+            return
+        row = min(max(at_ns // period_ns, 0), rows - 1) + 1
+        played = self._offset_ns // self._playback.contract.tick_ns(0, rows)
+        print(f'row {row} of {rows}' + (f', round {played + 1}' if played else ''), flush=True)
 
     def _tell_time(self):
         """Publish the recorded time that it is now."""
@@ -223,7 +242,7 @@ class DatasetPlayer(Node):
             return min(left_s, CLOCK_PERIOD_S)
         if not self.is_done:
             self.is_done = True
-            self.get_logger().info(f'played: {self.published} messages')
+            print(f'played: {self.published} messages', flush=True)
             self._on_end()
         return CLOCK_PERIOD_S
 

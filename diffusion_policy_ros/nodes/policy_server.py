@@ -118,3 +118,7 @@ def main(args=None) -> int:
     # other programs meanwhile, commands would wait with it.
     claim_real_time()
     return run(PolicyServer, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -19,11 +19,12 @@ from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, joint_message
 from diffusion_policy_ros.nodes.recorder_client import RecorderClient
 from sensor_msgs.msg import JointState
 
-# Stamps run this far ahead of the clock, so that a busy machine cannot make a row late; less than
-# the ``max_age_ms`` of Push-T's streams, for a sample is no newer than its arrival.
-LEAD_NS = 225_000_000
-# How long the robot stands at the start before, and is silent after, a demonstration.
-PAUSE_S = 0.5
+# Stamps run this far ahead of the clock, so that a machine that is a little busy makes no row
+# late; less than the 50 ms from which on a recorder takes clocks to differ.
+LEAD_NS = 40_000_000
+# For how many rows the robot stands at the start before a demonstration, and between two
+# questions to a recorder that does not agree.
+PAUSE_ROWS = 5
 WAITING, PLAYING, SILENT, DONE = 'waiting', 'playing', 'silent', 'done'
 
 
@@ -31,10 +32,11 @@ class Replay:
     """
     Plays demonstrations one after another, if wanted with the recorder around each.
 
-    ``waiting``: the robot stands at the recorded start and publishes as ever, until the recorder
-    has started. ``playing``: at every row the observations and the recorded action are published
-    with one and the same stamp, ``t_0 + round(k * 1e9 / rate)``, and nothing between rows.
-    ``silent``: nothing is published until the recorder has stopped. ``done``: all were played.
+    ``waiting``: the robot stands at the recorded start, and publishes the observations of it as
+    often as rows will come, until the recorder has started. ``playing``: at every row the
+    observations and the recorded action are published with one and the same stamp,
+    ``t_0 + round(k * 1e9 / rate)``, and nothing between rows. ``silent``: nothing is published
+    until the recorder has stopped. ``done``: all were played; the robot is live.
 
     :ivar phase: One of the four words.
     """
@@ -56,18 +58,11 @@ class Replay:
         self._topics = topics
         self._recordings = recordings
         self._demonstrations = [(n, *recordings.demonstration(n)) for n in numbers]
-        self._played = 0
+        self._played = self._steps = 0
         self._steps_per_row = round(steps_per_s / recordings.rate_hz)
-        self._pause_steps = round(PAUSE_S * steps_per_s)
         self._commands = node.create_publisher(JointState, COMMAND_TOPIC, qos.COMMANDS)
         self._recorder = RecorderClient(node) if record else None
-        self._last_stamp_ns = 0
         self._prepare()
-
-    @property
-    def is_live(self):
-        """Tell whether the robot publishes as ever and, at the end, obeys commands."""
-        return self.phase in (WAITING, DONE)
 
     @property
     def target(self):
@@ -81,13 +76,23 @@ class Replay:
         :param instant_ns: ROS time at which the step is due, ns. A step that runs late is caught
             up with, so rows keep their lead only when they are timed by this, not by the clock.
         """
+        if self._steps % self._steps_per_row == 0:
+            self._begin_row(instant_ns)
         self._steps += 1
-        self._instant_ns = instant_ns
-        if self.phase == PLAYING:
-            self._play_step()
-        elif self._answer is not None:
-            self._take_answer()
-        elif self._steps == self._pause_steps:
+
+    def _begin_row(self, instant_ns):
+        """Do what is due at a row of whatever phase: all phases have their rows in one rhythm."""
+        if self._answer is not None:
+            self._take_answer(instant_ns)
+        if self.phase == PLAYING and self._row == len(self._actions):
+            self._enter(SILENT)  # the time of the last row is over
+            self._row = PAUSE_ROWS - 1  # ask at once
+        elif self.phase == PLAYING:
+            self._play_row()
+        elif self.phase == WAITING:
+            self._show(instant_ns + LEAD_NS)
+        self._row += 1
+        if self._row == PAUSE_ROWS and self.phase in (WAITING, SILENT):
             self._ask('start' if self.phase == WAITING else 'stop')
 
     def _prepare(self):
@@ -100,7 +105,7 @@ class Replay:
     def _enter(self, phase):
         """Change the phase and tell it."""
         self.phase = phase
-        self._steps = 0
+        self._row = 0
         self._answer = None
         number = self._demonstrations[min(self._played, len(self._demonstrations) - 1)][0]
         self._topics.show_episode(
@@ -114,42 +119,36 @@ class Replay:
             self._recorder.ask(verb, self._keep_answer)
 
     def _keep_answer(self, *answer):
-        """Keep (success, message) for the next step."""
+        """Keep (success, message) for the next row."""
         self._answer = answer
 
-    def _take_answer(self):
+    def _take_answer(self, instant_ns):
         """Go on when the recorder agreed; otherwise say why not and pause before asking again."""
         (success, message), self._answer = self._answer, None
-        self._steps = 0
         if not success:
+            self._row = 0
             self._node.get_logger().warning(
                 f'the recorder cannot follow the replay: {message}', throttle_duration_sec=5.0)
         elif self.phase == WAITING:
-            self._play()
+            # A finger that leans on the block may have moved it while the robot stood there.
+            self._sim.reset(state=self._start)
+            self._first_ns = instant_ns + LEAD_NS
+            self._enter(PLAYING)
         else:
             self._advance()
 
-    def _play(self):
-        """Play from row 0, whose time is ahead of the clock and of every row played before."""
-        # A finger that leans on the block may have moved it while the robot stood there.
-        self._sim.reset(state=self._start)
-        period_ns = round(1e9 / self._recordings.rate_hz)
-        self._first_ns = max(self._instant_ns + LEAD_NS, self._last_stamp_ns + period_ns)
-        self._enter(PLAYING)
-        self.begin_step(self._instant_ns)  # row 0, before the world moves on from the start
+    def _play_row(self):
+        """Publish a row: what is seen before its action, and the action."""
+        stamp_ns = self._first_ns + round(self._row * 1e9 / self._recordings.rate_hz)
+        self._target = tuple(self._actions[self._row])
+        self._show(stamp_ns)
+        self._commands.publish(joint_message(self._target, stamp_ns))
 
-    def _play_step(self):
-        """Publish a row when one is due; when the last one's time is over, fall silent."""
-        row, rest = divmod(self._steps - 1, self._steps_per_row)
-        if row >= len(self._actions):
-            self._enter(SILENT)
-        elif rest == 0:
-            self._last_stamp_ns = self._first_ns + round(row * 1e9 / self._recordings.rate_hz)
-            self._target = tuple(self._actions[row])
-            self._topics.show_camera(self._last_stamp_ns)
-            self._topics.show_joints(self._last_stamp_ns)
-            self._topics.show_coverage()
-            self._commands.publish(joint_message(self._target, self._last_stamp_ns))
+    def _show(self, stamp_ns):
+        """Publish the observations."""
+        self._topics.show_camera(stamp_ns)
+        self._topics.show_joints(stamp_ns)
+        self._topics.show_coverage()
 
     def _advance(self):
         """Go to the next demonstration, or end."""

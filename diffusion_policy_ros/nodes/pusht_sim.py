@@ -275,7 +275,7 @@ class PushTSim(Node):
                 stamp_ns - SUBSTEP_NS < self._ordered[0][0] <= stamp_ns + AHEAD_NS:
             self._target = self._ordered.popleft()[1]
         self._sim.advance(self._target, SUBSTEP_S)
-        if self._replay is not None and not self._replay.is_live:
+        if self._is_replaying:
             return
         if falls_due(step, self._camera_rate_hz, STEP_RATE_HZ):
             self._topics.show_camera(stamp_ns)
@@ -288,3 +288,7 @@ class PushTSim(Node):
 def main(args=None):
     """Run the node until SIGINT or SIGTERM."""
     return run(PushTSim, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

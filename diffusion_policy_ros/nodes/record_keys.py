@@ -61,6 +61,7 @@ class RecordKeys(Node):
         super().__init__('record_keys', **node_options)
         self._recorder = RecorderClient(self)
         self._facts, self._text, self._heard_s = {}, '', None
+        self._told, self._answered = '', ''  # the last event of the status, the last answer
         self._is_leaving, self._shown = False, None
         self.create_subscription(DiagnosticStatus, 'recorder/status', self._on_status, qos.STATUS)
         self.create_timer(LOOK_PERIOD_S, self._on_look,
@@ -78,9 +79,12 @@ class RecordKeys(Node):
         super().destroy_node()
 
     def _on_status(self, status):
-        """Keep what the recorder says."""
+        """Keep what the recorder says; show an event once, whoever heard of it first."""
         self._facts = {pair.key: pair.value for pair in status.values}
         self._text, self._heard_s = status.message, time.monotonic()
+        before, self._told = self._told, self._facts.get('last', '')
+        if self._told not in (before, self._answered):
+            self._say(self._told)
 
     def _on_look(self):
         """Do what the keys stand for, and show the status."""
@@ -118,8 +122,12 @@ class RecordKeys(Node):
         signal.raise_signal(signal.SIGINT)  # ends the node as Ctrl-C would
 
     def _on_answer(self, success, message):
-        """Show what came of a key."""
-        self._say(message if success else f'NOT DONE: {message}')
+        """Show what came of a key, unless the status has said it already."""
+        self._answered = message
+        if not success:
+            self._say(f'NOT DONE: {message}')
+        elif message != self._told:
+            self._say(message)
 
     def _is_recording(self):
         """Tell whether the recorder said last that it records."""
@@ -129,16 +137,22 @@ class RecordKeys(Node):
         """Return the status, on one line."""
         if not self._recorder.is_ready():
             return 'no recorder answers; start one in this namespace'
-        if not self._is_recording():
-            return f'READY  {self._text}'
         facts = self._facts
+        if not facts:
+            return 'the recorder has said nothing yet'
         if time.monotonic() - self._heard_s > SILENT_S:
             return f'NO WORD from the recorder for {time.monotonic() - self._heard_s:.0f} s'
+        if not self._is_recording():
+            if 'obstacles' not in facts:
+                return 'the recorder looks at its topics'
+            obstacles = facts['obstacles']
+            return f'NOT READY  {obstacles}' if obstacles else 'READY  space begins an episode'
         counts = ' '.join(f'{key.partition(".")[2]}:{value}' for key, value in facts.items()
                           if key.startswith('alarm.'))
         trouble = self._text.partition('; ')[2]
+        left = duration(facts.get('disk_minutes_left', 'unknown'))
         return (f'REC  episode {facts.get("episode")}  {facts.get("seconds")} s  '
-                f'{facts.get("messages")} messages  {facts.get("disk_minutes_left")} min left  '
+                f'{facts.get("messages")} messages  disk: {left}  '
                 f'{f"ALARMS {counts}" if counts else "no alarms"}  {trouble}')
 
     def _columns(self):
@@ -154,6 +168,20 @@ class RecordKeys(Node):
         print(f'\r\x1b[K{_printable(text)}', flush=True)
 
 
+def duration(minutes):
+    """
+    Say how long the disk lasts, with no more digits than one cares for.
+
+    :param minutes: As the recorder's status holds it: a number, or "unknown".
+    """
+    if minutes == 'unknown':
+        return minutes
+    hours = float(minutes) / 60
+    if hours < 2:
+        return f'{float(minutes):.0f} min'
+    return f'{hours:.0f} h' if hours < 48 else f'{hours / 24:.0f} days'
+
+
 def _printable(text):
     """Return a text without what would move the cursor."""
     return ''.join(character if character.isprintable() else ' ' for character in text)
@@ -162,3 +190,7 @@ def _printable(text):
 def main(args=None):
     """Run the program until q or a signal."""
     return run(RecordKeys, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

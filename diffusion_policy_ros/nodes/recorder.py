@@ -66,21 +66,17 @@ class Recorder(Node):
         self._episode = None
         super().__init__('recorder', **node_options)
         self._settings = Parameters(self, PARAMETERS, check=refusal)
-        if not self._settings['contract']:
-            raise ConfigError('the parameter "contract" is empty; give the path of the robot '
-                              'contract, such as config/robots/pusht.yaml')
         if reason := refusal(self._settings.values()):
             raise ConfigError(reason)
         self._contract = load_contract(self._settings['contract'])
         check_storable(self._contract)
         prepare()
-        self._number, self._since_ns, self._repaired = None, 0, 0
+        self._number, self._since_ns, self._repaired, self._broken = None, 0, 0, []
         self._conversion = RecorderConversion(self._contract, self._settings,
                                               self._named('status'))
         self._pre_roll = PreRoll()
         self._streams = recorded_streams(self, self._contract, self._on_message)
-        self._set_limits()
-        self._report = RecorderReport(self)
+        self._report = RecorderReport(self, self._facts)
         for name in ACTS:
             self._offer(name, getattr(self, name))
         self._repair = RepairWorker(self._settings['output'])
@@ -89,11 +85,11 @@ class Recorder(Node):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(WATCH_PERIOD_S, self._on_watch, clock=self._steady)
         self._pieces = self.create_timer(PIECE_S, self._on_piece, clock=self._steady)
-        ready = (f'ready to record {self._contract.robot}: {len(self._streams)} topics, '
-                 f'{self._contract.rate_hz:g} rows per second, bags go to '
-                 f'{os.path.abspath(self._settings["output"])}; begin with {self._named("start")}')
-        self.get_logger().info(ready)
-        self._tell(ready)
+        self._report.note(
+            f'up for {self._contract.robot}: {len(self._streams)} topics, '
+            f'{self._contract.rate_hz:g} rows per second, bags go to '
+            f'{os.path.abspath(self._settings["output"])}; {self._named("start")} begins an '
+            'episode')
 
     @property
     def is_recording(self):
@@ -110,13 +106,13 @@ class Recorder(Node):
         """
         if self.is_recording:
             return refused(f'episode {self._number} is being recorded; stop or discard it first')
-        now_ns = self._now_ns()
-        obstacles = obstacles_to_start(self._streams, self._settings['output'], now_ns)
+        obstacles = self._obstacles()
         if obstacles:
             return refused('; '.join(obstacles))
-        self._episode = Episode(self._contract, self._streams, self._settings, now_ns,
+        self._episode = Episode(self._contract, self._streams, self._settings, self._now_ns(),
                                 self._pre_roll)
-        self._number, self._since_ns = self._episode.number, self._episode.begin_ns
+        self._number, self._broken = self._episode.number, []
+        self._since_ns = self._episode.begin_ns
         self._pieces.reset()
         notes = self._episode.notes + self._doubts()
         return Answer(True, '; '.join([self._recording(), *notes]),
@@ -137,8 +133,8 @@ class Recorder(Node):
     def discard(self):
         """End the episode and move it to the folder ``discarded``."""
         if not self.is_recording:
-            return refused('nothing is being recorded; to take back the last finished episode, '
-                           f'call {self._named("discard_last")}')
+            return self._idle('to take back the last finished episode, call '
+                              + self._named('discard_last'))
         return self._take_episode().discard(self._since_ns)
 
     def discard_last(self):
@@ -160,8 +156,16 @@ class Recorder(Node):
     def _end(self, outcome):
         """Close the bag, and set it aside for alarms that nobody wants in the data."""
         if not self.is_recording:
-            return refused(f'nothing is being recorded; call {self._named("start")} first')
+            return self._idle(f'call {self._named("start")} first')
         return self._take_episode().close(self._since_ns, outcome)
+
+    def _obstacles(self):
+        """Say why no episode can begin now, one sentence each."""
+        return obstacles_to_start(self._streams, self._settings['output'], self._now_ns())
+
+    def _idle(self, remedy):
+        """Refuse to end what does not go on, with why it does not where it broke off."""
+        return refused('; '.join([*self._broken, 'nothing is being recorded', remedy]))
 
     def _take_episode(self):
         """Return the episode, which ends now."""
@@ -208,8 +212,7 @@ class Recorder(Node):
             answer = act()
         except (DiffusionPolicyError, OSError) as error:
             answer = Answer(False, f'{act.__name__} failed: {error}', DiagnosticStatus.ERROR)
-        self._report.log(answer.message, answer.level)
-        self._tell(answer.message, answer.level)
+        self._report.note(answer.message, answer.level, is_kept=not answer.is_refusal)
         return answer.success, answer.message
 
     def _on_message(self, stream, data, receive_ns):
@@ -234,9 +237,12 @@ class Recorder(Node):
         try:
             act(*arguments)
         except (DiffusionPolicyError, OSError) as error:
-            self.get_logger().error(str(error))
             self._episode.break_off(self._now_ns(), error)
-            self._attempt(self.stop)
+            self._break_off()
+
+    def _break_off(self):
+        """End the episode without having been asked; who asks for it later is told."""
+        self._broken = [self._attempt(self.stop)[1]]
 
     def _on_watch(self):
         """Follow the publishers, the bag, the workers and the streams' health."""
@@ -244,35 +250,30 @@ class Recorder(Node):
             # Subscribing anew may miss messages; while recording, only for those not heard.
             if not self.is_recording or stream.is_deaf():
                 stream.adapt()
-        if not self.is_recording:
-            self._set_limits()
+            if not self.is_recording:  # an episode keeps the limits of its start
+                stream.quality.limits = quality_limits(self._settings)
         problems = {stream: stream.problem() for stream in self._streams}
         self._tell_ends()
         if self.is_recording:
             self._watch_episode(problems)
+        elif self._report.is_quiet:
+            self._report.tell_readiness(self._obstacles(), self._named('start'))
         self._report.diagnose(problems, DiagnosticStatus.ERROR if self.is_recording
                               else DiagnosticStatus.WARN, self._now_ns())
 
-    def _set_limits(self):
-        """Judge by the parameters as they are now; an episode keeps what they were."""
-        limits = quality_limits(self._settings)
-        for stream in self._streams:
-            stream.quality.limits = limits
-
     def _tell_ends(self):
         """Tell what the workers have done: repairs since the node started, a conversion."""
-        ends = [(sentence, DiagnosticStatus.WARN)
-                for sentence in self._repair.sentences[self._repaired:]]
-        self._repaired += len(ends)
-        end = self._conversion.take_end()
-        for sentence, level in ends + ([] if end is None else [end]):
-            self._report.log(sentence, level)
-            self._tell(sentence, level)
+        repaired = self._repair.sentences[self._repaired:]
+        self._repaired += len(repaired)
+        for sentence in repaired:
+            self._report.note(sentence, DiagnosticStatus.WARN)
+        if end := self._conversion.take_end():
+            self._report.note(*end)
 
     def _watch_episode(self, problems):
         """Bring to disk what was heard, and tell what is not heard, or not well."""
         if self._episode.bag.is_gone():
-            self._attempt(self.stop)
+            self._break_off()
             return
         self._write(self._episode.watch, self._now_ns())
         if not self.is_recording:
@@ -280,20 +281,19 @@ class Recorder(Node):
         silent = [stream for stream, problem in problems.items() if problem]
         problems = [*filter(None, [namesake(self), *problems.values()]), *self._doubts(),
                     *self._episode.present(self._now_ns(), but_for=silent)]
-        self._report.log_now_and_then(self._recording(), problems)
-        self._tell('; '.join([self._recording(), *problems]),
-                   DiagnosticStatus.WARN if problems else DiagnosticStatus.OK)
+        self._report.tell_recording(self._recording(), problems)
 
-    def _tell(self, event, level=DiagnosticStatus.OK):
-        """Publish the latched status."""
-        self._report.tell(event, level, {
-            'state': 'recording' if self.is_recording else 'idle',
-            'episode': '' if self._number is None else self._number,
-            **episode_facts(self._episode),
-            'converting': str(self._conversion.is_running).lower(),
-            'repaired': '; '.join(self._repair.sentences)})
+    def _facts(self):
+        """Return what the status holds beside its sentence."""
+        return {**episode_facts(self._episode, self._number),
+                'converting': str(self._conversion.is_running).lower(),
+                'repaired': '; '.join(self._repair.sentences)}
 
 
 def main(args=None):
     """Run the node until SIGINT, SIGTERM or SIGHUP."""
     return run(Recorder, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -33,6 +33,11 @@ class Answer(NamedTuple):
     message: str
     level: bytes = DiagnosticStatus.OK
 
+    @property
+    def is_refusal(self) -> bool:
+        """Tell whether nothing was done, and nothing was wrong."""
+        return not self.success and self.level == DiagnosticStatus.WARN
+
 
 def refused(message) -> Answer:
     """

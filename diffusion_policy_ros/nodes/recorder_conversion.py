@@ -64,8 +64,10 @@ class RecorderConversion:
         if not bags:
             return refused('; '.join(passed_over))
         if os.path.lexists(dataset):
-            return refused(f'{dataset} exists already and is never overwritten; set the parameter '
-                           'dataset to another folder, or remove it yourself')
+            return refused(
+                f'{dataset} exists already and is never overwritten; set the parameter dataset to '
+                'another folder for a dataset of all episodes, or add new ones to it with "dpr '
+                f'convert BAGS --out MORE" and "dpr edit {dataset} --append MORE"')
         self._is_running = True
         # A daemon: a shutdown does not wait, and the next conversion goes on with what it leaves.
         threading.Thread(target=self._run, args=(bags, dataset, passed_over), daemon=True).start()

@@ -170,6 +170,8 @@ class Episode:
         duration_s = self.duration_s
         self._end(now_ns)
         alarms = ''.join(f'; {sentence}' for sentence in self.sentences())
+        if self.bag.is_gone():
+            return self._lost()
         unwanted = [name for name in alarms_named(self._settings['discard_on'])
                     if name in self.counts()]
         try:
@@ -210,6 +212,15 @@ class Episode:
             return Answer(True, f'episode {self.number} discarded; its folder was gone already')
         return Answer(True, f'episode {self.number} discarded; it lies in {self.bag.path}'
                       f'{trouble}', level)
+
+    def _lost(self):
+        """Let go of a bag that is no longer there."""
+        reason = f'its folder {self.bag.path} was removed or moved'
+        try:
+            self._close_bag('')
+        except BagError as error:
+            reason = error
+        return Answer(False, f'episode {self.number} BROKE OFF: {reason}', DiagnosticStatus.ERROR)
 
     def _end(self, now_ns):
         """Write what waits, and count no more faults."""

@@ -65,6 +65,9 @@ def refusal(values) -> str:
 
     :param values: Name to value of every parameter.
     """
+    if not values['contract']:
+        return ('the parameter "contract" is empty; give the path of the robot contract, such as '
+                'config/robots/pusht.yaml')
     empty = [name for name in ('output', 'dataset') if not values[name].strip()]
     if empty:
         return f'the parameter "{empty[0]}" is empty; give the path of a folder'

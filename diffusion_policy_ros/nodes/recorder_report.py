@@ -15,11 +15,15 @@
 """What the recorder does and how its streams are: in the log, ~/status and /diagnostics."""
 
 import re
+import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.nodes.status_topics import StatusTopics, write_line
 
-NUMBERS = re.compile(r'[+-]?\d+(\.\d+)?')
+# Numbers that change while a problem goes on; not those in the name of a topic.
+NUMBERS = re.compile(r'(?<![\w/])[+-]?\d+(\.\d+)?')
+# How long a word on what just happened stands alone in the status.
+ALONE_S = 0.9
 
 
 def namesake(node) -> str:
@@ -44,16 +48,19 @@ def alarm_facts(counts) -> dict:
     return {f'alarm.{name}': str(count) for name, count in sorted(counts.items())}
 
 
-def episode_facts(episode) -> dict:
+def episode_facts(episode, number) -> dict:
     """
     Return the facts of the episode in flight.
 
     :param episode: An ``Episode``, or None.
+    :param number: Number of the episode that began last, None where none has.
     """
+    known = {'state': 'recording' if episode else 'idle',
+             'episode': '' if number is None else number}
     if episode is None:
-        return {'bag': '', 'messages': 0}
+        return {**known, 'bag': '', 'messages': 0}
     minutes = episode.disk.minutes_left
-    return {'bag': episode.bag.path, 'messages': episode.bag.message_count,
+    return {**known, 'bag': episode.bag.path, 'messages': episode.bag.message_count,
             'unwritten': episode.waiting_count,
             'seconds': f'{episode.duration_s:.1f}',
             'disk_free_mb': f'{episode.disk.free_bytes / 1e6:.0f}',
@@ -64,46 +71,79 @@ def episode_facts(episode) -> dict:
 class RecorderReport:
     """Tells people; ``~/status`` is latched, ``/diagnostics`` holds it and each stream."""
 
-    def __init__(self, node):
+    def __init__(self, node, facts):
         """
         Create the publishers.
 
         :param node: The node that records.
+        :param facts: Called without arguments; returns name to value, for the status.
         """
-        self._node = node
+        self._node, self._facts = node, facts
         self._topics = StatusTopics(node)
         self._last = DiagnosticStatus.OK, '', {}
+        self._told_s = 0.0
+        self._event = '', DiagnosticStatus.OK
+        self._recording, self._present = '', {}
 
-    def log(self, event, level):
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether nothing was told lately, so that nothing new would be hidden."""
+        return time.monotonic() - self._told_s > ALONE_S
+
+    def note(self, event, level=DiagnosticStatus.OK, *, is_kept=True):
         """
-        Log an event.
+        Log and tell an event.
 
         :param event: One sentence.
         :param level: A level of ``DiagnosticStatus``.
+        :param is_kept: Whether it stays in the status until the next one. A refusal does not: what
+            it says is soon no longer so.
         """
         write_line(self._node, level, event)
+        if is_kept:
+            self._event = event, level
+        self._tell(event, level)
 
-    def log_now_and_then(self, event, problems):
+    def tell_readiness(self, obstacles, start):
         """
-        Log warnings that go on: each at once, and again after some time, whatever its numbers.
+        Tell, with the last event, whether an episode can begin.
 
-        :param event: What goes on, one sentence.
-        :param problems: What is wrong with it, one sentence each.
+        :param obstacles: Why none can, one sentence each.
+        :param start: Name of the service that begins one.
         """
-        for problem in problems:
-            self._topics.log(NUMBERS.sub('', problem), DiagnosticStatus.WARN,
-                             f'{event}; {problem}')
+        event, level = self._event
+        if obstacles:
+            level, ready = max(level, DiagnosticStatus.WARN), f'NOT READY: {"; ".join(obstacles)}'
+        else:
+            ready = f'ready: {start} begins an episode'
+        self._tell(f'{event}; {ready}', level, obstacles='; '.join(obstacles))
 
-    def tell(self, event, level, facts):
+    def tell_recording(self, recording, problems):
         """
-        Publish the latched status.
+        Tell what is being recorded; log which problems have begun, and which are over.
 
-        :param event: One sentence.
-        :param level: A level of ``DiagnosticStatus``.
-        :param facts: Name to value.
+        :param recording: What is being recorded, one sentence.
+        :param problems: What is wrong with it now, one sentence each.
         """
-        self._last = level, event, {name: str(value) for name, value in facts.items()}
+        # The same problem may have other numbers each time.
+        present = {NUMBERS.sub('', text.partition(': ')[0]): text for text in problems}
+        before = self._present if recording == self._recording else {}
+        self._recording, self._present = recording, present
+        begun = [text for key, text in present.items() if key not in before]
+        over = [text for key, text in before.items() if key not in present]
+        if begun:
+            write_line(self._node, DiagnosticStatus.WARN, '; '.join([recording, *begun]))
+        if over:
+            write_line(self._node, DiagnosticStatus.OK, f'{recording}; over: {"; ".join(over)}')
+        self._tell('; '.join([recording, *problems]),
+                   DiagnosticStatus.WARN if problems else DiagnosticStatus.OK)
+
+    def _tell(self, sentence, level, **facts):
+        """Publish the latched status."""
+        facts = {'last': self._event[0], **self._facts(), **facts}
+        self._last = level, sentence, {name: str(value) for name, value in facts.items()}
         self._topics.tell(*self._last)
+        self._told_s = time.monotonic()
 
     def diagnose(self, problems, bad, now_ns):
         """

@@ -227,9 +227,9 @@ class _Buffer:
         oldest = self._items[0]
         if oldest.stamp_ns > tick_ns:
             return (f'no message from the time of the tick; the oldest is stamped '
-                    f'{(oldest.stamp_ns - tick_ns) / 1e9:.3f} s after it')
+                    f'{_duration(oldest.stamp_ns - tick_ns)} after it')
         return (f'no message had arrived in time; the oldest came '
-                f'{(oldest.receive_ns - cut_ns) / 1e9:.3f} s too late; check the clocks, or '
+                f'{_duration(oldest.receive_ns - cut_ns)} too late; check the clocks, or '
                 'raise settle_ms')
 
 
@@ -241,6 +241,11 @@ def _order(item):
 def _stamp(item):
     """Return an item's stamp."""
     return item.stamp_ns
+
+
+def _duration(time_ns):
+    """Write a time so that it is not 0."""
+    return f'{time_ns / 1e9:.3f} s' if time_ns >= 1_000_000 else f'{time_ns / 1e6:.6f} ms'
 
 
 def _name(stream):

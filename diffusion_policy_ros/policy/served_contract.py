@@ -13,6 +13,7 @@
 # limitations under the License.
 """The contract under which a checkpoint is served."""
 
+from diffusion_policy_ros.checks import first_of
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import CheckpointError, ContractError
 
@@ -37,6 +38,6 @@ def choose_contract(path, trained, model):
     differences = trained.disagreements(contract) if trained is not None else []
     if differences:
         raise ContractError(f'the contract {path} disagrees with the checkpoint {model}: '
-                            f'{"; ".join(differences)}. Use the contract it was trained with, or '
+                            f'{first_of(differences)}. Use the contract it was trained with, or '
                             'train for this robot')
     return contract

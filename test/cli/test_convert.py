@@ -92,7 +92,7 @@ def test_nothing_usable_is_an_error(bags, tmp_path, capsys):
     assert dpr_convert(bags, '--out', tmp_path / 'dataset', '--min-rows', 50) == 1
     printed = capsys.readouterr()
     assert 'no bag gave an episode; nothing was written' in printed.err
-    assert 'next:' not in printed.out
+    assert printed.out == ''
     assert not (tmp_path / 'dataset').exists()
 
 
@@ -267,10 +267,49 @@ def test_a_report_is_written_beside_the_dataset(bags, tmp_path, capsys):
     assert (tmp_path / 'dataset/report.html').is_file()
 
 
+@pytest.mark.parametrize('skipped, code', [(False, 0), (True, 3)])
+@pytest.mark.parametrize('place', ['audit.audit_dataset', 'report.write_page'])
+def test_a_report_that_fails_is_told_and_does_not_change_the_exit_code(
+        bags, tmp_path, capsys, monkeypatch, place, skipped, code):
+    """As where the machine gives no more threads, or no more memory."""
+    def fail(*args, **options):
+        raise BlockingIOError(11, 'Resource temporarily unavailable')
+
+    pytest.importorskip('matplotlib')
+    monkeypatch.setattr(f'diffusion_policy_ros.evaluation.dataset.{place}', fail)
+    if skipped:
+        (bags / 'episode_000000/episode_000000.mcap').write_bytes(b'no bag at all')
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == code
+    printed = capsys.readouterr()
+    assert printed.err.endswith(
+        'WARNING: the dataset is whole, the report failed: BlockingIOError: [Errno 11] Resource '
+        'temporarily unavailable\n')
+    assert printed.out.endswith('--out models/NAME\n')
+    assert len(LeRobotReader(tmp_path / 'dataset').episodes) == 2 - skipped
+
+
+@pytest.mark.parametrize('target, name', [('zarr', 'o.zarr'), ('hdf5', 'o.hdf5')])
+def test_success_tags_that_another_format_cannot_hold_are_told(
+        bags, tmp_path, capsys, target, name):
+    """From bags and from a dataset; without tags nothing is lost."""
+    pytest.importorskip('h5py')
+    bag = bags / 'episode_000001'
+    assert dpr_convert(bag, '--to', target, '--out', tmp_path / name) == 0
+    assert 'WARNING' not in capsys.readouterr().err
+    (tmp_path / 'times.csv').write_text('start,end,success\n0,1.1,true\n')
+    cut = [bag, '--cut', f'times:{tmp_path / "times.csv"}']
+    assert dpr_convert(*cut, '--to', target, '--out', tmp_path / f'2{name}') == 0
+    assert dpr_convert(*cut, '--out', tmp_path / 'tagged', '--no-report') == 0
+    assert dpr_convert(tmp_path / 'tagged', '--to', target, '--out', tmp_path / f'3{name}') == 0
+    assert capsys.readouterr().err.count(
+        f'WARNING: {target} has no place for success tags (1 success, 0 failure, 0 without') == 2
+
+
 def test_without_matplotlib_there_is_a_dataset_and_a_warning(bags, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, 'diffusion_policy_ros.evaluation.dataset.report', None)
     assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 0
-    assert 'WARNING: no report was written: ' in capsys.readouterr().err
+    assert 'WARNING: the dataset is whole, the report failed: ModuleNotFoundError: ' \
+        in capsys.readouterr().err
     assert LeRobotReader(tmp_path / 'dataset').episodes
 
 

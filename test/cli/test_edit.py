@@ -14,10 +14,12 @@
 
 """`dpr edit` does what it is told, or says why not and changes nothing."""
 
+import json
 from pathlib import Path
 
 from diffusion_policy_ros.cli.edit import parse_episodes
 from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.data.datasets.lerobot_format import RECORD_PATH
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 import numpy as np
@@ -58,11 +60,41 @@ def test_episodes_are_deleted(dataset, tmp_path, capsys):
     assert episodes_of(dataset) == list(range(8))
 
 
+def test_only_successes_are_kept(dataset, tmp_path, capsys):
+    assert run(dataset, '--only', 'success', '--out', tmp_path / 'new') == 1
+    assert 'no episode of' in capsys.readouterr().err
+    tags = [True, None, False, True, True, False, None, False]
+    (dataset / RECORD_PATH).write_text(json.dumps({'episode_list': [
+        {'bag': None, 'start_ns': None, 'rows': n + 1, 'task': 't', 'success': tag}
+        for n, tag in enumerate(tags)]}))
+    assert run(dataset, '--only', 'success', '--out', tmp_path / 'new') == 0
+    assert episodes_of(tmp_path / 'new') == [0, 3, 4]
+    assert run(tmp_path / 'new', '--only', 'success', '--out', tmp_path / 'same') == 0
+    assert episodes_of(tmp_path / 'same') == [0, 3, 4]
+
+
 def test_a_dataset_is_split(dataset, tmp_path, capsys):
     assert run(dataset, '--split', 'train=0-3', 'test=6,5', '--out', tmp_path / 'new') == 0
     assert episodes_of(tmp_path / 'new/train') == [0, 1, 2, 3]
     assert episodes_of(tmp_path / 'new/test') == [6, 5]
     assert 'note: 2 episodes are in no part' in capsys.readouterr().err
+
+
+def test_what_is_appended_twice_is_told_with_the_remedy(dataset, tmp_path, capsys):
+    """A record names the bag and the time of each episode."""
+    run(dataset, '--split', 'a=0-2', '--out', tmp_path / 'x')
+    run(dataset, '--delete', '0,3-7', '--out', tmp_path / 'x/b')
+    capsys.readouterr()
+    for name, numbers in (('a', (0, 1, 2)), ('b', (1, 2))):
+        (tmp_path / 'x' / name / RECORD_PATH).write_text(json.dumps({'episode_list': [
+            {'bag': f'bags/{n}', 'rows': n + 1, 'start_ns': n, 'success': None, 'task': 't'}
+            for n in numbers]}))
+    assert run(tmp_path / 'x/a', '--append', tmp_path / 'x/b') == 0
+    assert f'WARNING: 2 episodes of {tmp_path / "x/a"} are there already: 3-4 begin at' in (
+        said := capsys.readouterr().err)
+    assert f'dpr edit {tmp_path / "x/a"} --delete 3-4 --out NEW' in said
+    assert run(tmp_path / 'x/a', '--delete', '3-4', '--out', tmp_path / 'new') == 0
+    assert episodes_of(tmp_path / 'new') == [0, 1, 2] and not capsys.readouterr().err
 
 
 def test_datasets_are_merged_and_appended(dataset, tmp_path, capsys):

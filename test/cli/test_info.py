@@ -62,12 +62,12 @@ def text(path, capsys):
     return capsys.readouterr().out
 
 
-def write_bag(folder, contract, count=21, **options):
+def write_bag(folder, contract, count=21, more=None, **options):
     """Write joint states at 20 Hz."""
     store = get_typestore(Stores.LATEST)
     stream = contract.streams_of('observation.state')[0]
-    with EpisodeBag(folder, contract, task='Move it.', fields={'outcome': 'success'},
-                    **options) as bag:
+    with EpisodeBag(folder, contract, task='Move it.',
+                    fields={'outcome': 'success', **(more or {})}, **options) as bag:
         for k in range(count):
             message = build_topic([(stream, np.zeros(2))], store.types, START_NS + k * 50_000_000)
             bag.write(stream.topic, stream.type, store.serialize_cdr(message, stream.type),
@@ -245,11 +245,36 @@ def test_a_bag_without_messages_has_no_times(tmp_path, contract, capsys):
     assert '1970' not in text(tmp_path / 'bag', capsys)
 
 
-def test_a_folder_of_bags_names_one(tmp_path, contract, capsys):
-    write_bag(tmp_path / 'a', contract)
-    write_bag(tmp_path / 'b', contract)
-    assert main(['info', str(tmp_path)]) == 1
-    assert f'holds 2 bags; name one, such as {tmp_path / "a"}' in capsys.readouterr().err
+def test_a_folder_of_bags_is_a_table(tmp_path, contract, capsys):
+    write_bag(tmp_path / 'a', contract, more={'alarms': 'gap on /camera\nrate of /joint_states'})
+    write_bag(tmp_path / 'deep/b', contract, count=41, more={'alarms': ''})
+    write_bag(tmp_path / 'c', contract)
+    file, = (tmp_path / 'c').glob('*.mcap')
+    file.write_bytes(b'no bag at all')
+    found = facts(tmp_path, capsys)
+    assert (found['kind'], found['number of bags']) == ('bags', 3)
+    assert (found['messages'], found['duration_s']) == (62, 3.0)
+    first, broken, second = found['bags']
+    assert first == {
+        'bag': 'a', 'start_ns': START_NS, 'duration_s': 1.0, 'messages': 21,
+        'size_bytes': sum(f.stat().st_size for f in (tmp_path / 'a').iterdir()),
+        'outcome': 'success', 'alarms': 2, 'losses': 'none'}
+    assert (second['bag'], second['messages'], second['alarms']) == ('deep/b', 41, 'none')
+    assert (broken['messages'], broken['alarms']) == (None, 'not watched')
+    assert 'is no mcap, sqlite3 or ROS 1 file' in broken['losses']
+    assert [line.split()[0] for line in text(tmp_path, capsys).splitlines()[-4:]] == [
+        'bag', 'a', 'c', 'deep/b']
+
+
+def test_the_recorders_alarms_and_repair_are_told_in_full(tmp_path, contract, capsys):
+    alarms = [f'{topic}: a sentence that says in many words what happened there, and when it did '
+              'so for the first and for the last time' for topic in ('/camera', '/joint_states')]
+    more = {'alarms': '\n'.join(alarms), 'repaired': '21 messages of a bag; ' + 'a' * 120}
+    out = text(write_bag(tmp_path / 'bag', contract, more=more), capsys).splitlines()
+    assert f'alarms       {alarms[0]}' in out and f'             {alarms[1]}' in out
+    assert f'losses       the recorder repaired it: {more["repaired"]}' in out
+    out = text(write_bag(tmp_path / 'good', contract, more={'alarms': ''}), capsys).splitlines()
+    assert 'alarms       none' in out and 'losses       none' in out
 
 
 def test_an_unfinished_episode_is_told(tmp_path, contract, capsys):
@@ -257,9 +282,9 @@ def test_an_unfinished_episode_is_told(tmp_path, contract, capsys):
         write_bag(tmp_path / name, contract)
     unfinished = tmp_path / 'episode_000001'
     (unfinished / 'metadata.yaml').rename(unfinished / 'unfinished.json')
-    assert main(['info', str(tmp_path)]) == 1
-    assert f'such as {tmp_path}/episode_000000; {unfinished} is being recorded, or was not ' \
-        'closed, and was passed over; ' in capsys.readouterr().err
+    found = facts(tmp_path, capsys)
+    assert [row['bag'] for row in found['bags']] == ['episode_000000']
+    assert found['passed over'][0].startswith(f'{unfinished} is being recorded, or was not closed')
     assert main(['info', str(unfinished)]) == 1
     assert capsys.readouterr().err.startswith(f'dpr info: {unfinished} is being recorded')
     assert facts(unfinished / 'episode_000001.mcap', capsys)['messages'] == 21

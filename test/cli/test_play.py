@@ -20,6 +20,7 @@ import subprocess
 import sys
 
 from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.cli.play import show_progress
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 import numpy as np
@@ -86,22 +87,38 @@ def play(environment, *arguments):
         env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize('arguments, topic, begin', [
-    ((), 'joint_states', 0), ((), 'played/joint_commands', 100),
-    (('--with-actions', '--rate', '2'), 'joint_commands', 100)])
-def test_another_process_hears_the_episode(dataset, environment, arguments, topic, begin):
-    listener = listen(environment, topic)
+@pytest.mark.parametrize('arguments, begins', [
+    ((), {'joint_states': 0, 'played/joint_commands': 100}),
+    (('--with-actions', '--rate', '2'), {'joint_commands': 100})])
+def test_other_processes_hear_the_episode(dataset, environment, arguments, begins):
+    listeners = {topic: listen(environment, topic) for topic in begins}
     try:
         done = play(environment, dataset, '--episode', '0', *arguments)
         assert done.returncode == 0, done.stderr
-        heard = [json.loads(listener.stdout.readline()) for _ in range(ROWS)]
+        heard = {topic: [json.loads(listener.stdout.readline()) for _ in range(ROWS)]
+                 for topic, listener in listeners.items()}
     finally:
-        listener.kill()
-        listener.communicate()
-    assert heard == [[begin + row, begin + row + 0.5] for row in range(ROWS)]
+        for listener in listeners.values():
+            listener.kill()
+            listener.communicate()
+    assert heard == {topic: [[begin + row, begin + row + 0.5] for row in range(ROWS)]
+                     for topic, begin in begins.items()}
     assert 'episode 0: 12 rows, ' in done.stdout
+    assert done.stdout.splitlines()[-2:] == ['row 1 of 12', 'played: 24 messages']
     assert f'ROS domain {DOMAIN_ID}' in done.stdout
     assert ('whatever listens there moves' in done.stdout) == ('--with-actions' in arguments)
+
+
+@pytest.mark.parametrize('is_terminal, shown', [
+    (False, 'waiting: 2 s\nrow 1 of 9\nplayed: 9 messages\n'),
+    (True, '\rwaiting: 2 s\x1b[K\rwaiting: 1 s\x1b[K\rrow 1 of 9\x1b[K\rrow 5 of 9\x1b[K'
+           '\rplayed: 9 messages\x1b[K\n')])
+def test_progress_is_one_line_in_a_terminal_and_short_in_a_file(
+        monkeypatch, capsys, is_terminal, shown):
+    monkeypatch.setattr(sys.stdout, 'isatty', lambda: is_terminal)
+    show_progress(['waiting: 2 s', 'waiting: 1 s', 'row 1 of 9', 'row 5 of 9',
+                   'played: 9 messages'])
+    assert capsys.readouterr().out == shown
 
 
 def test_a_topic_that_is_taken_ends_the_command_with_its_reason(dataset, environment):

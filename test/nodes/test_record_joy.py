@@ -15,6 +15,7 @@
 
 """A joystick's buttons record: once per press, and only those that were given a meaning."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -67,8 +68,9 @@ def recorder(peer, tmp_path):
     joints = peer.node.create_publisher(JointState, 'joints', qos.EVENTS)
     peer.node.create_timer(0.02, lambda: joints.publish(JointState(name=['a'], position=[1.0])))
     node = peer.start(Recorder, contract=str(path), output=str(tmp_path / 'bags'), **SETTINGS)
-    stream, = node._streams
-    peer.until(lambda: stream.age_s() is not None, 'joints')
+    peer.until(lambda: node.start().success, 'joints')
+    assert node.discard().success
+    shutil.rmtree(tmp_path / 'bags')  # as if there had been none
     return node
 
 
@@ -78,7 +80,8 @@ def joy(peer, recorder):
     publisher = peer.node.create_publisher(Joy, 'joy', qos.EVENTS)
     peer.until(lambda: publisher.get_subscription_count() == 1, 'a listener')
     heard = []
-    on_joy = recorder._buttons._on_joy
+    subscription, = (s for s in recorder.subscriptions if s.topic_name == '/joy')
+    on_joy = subscription.callback
 
     def hold(*numbers, count=5):
         """Send so many messages, each when the one before was heard."""
@@ -87,7 +90,6 @@ def joy(peer, recorder):
             publisher.publish(Joy(buttons=[int(k in numbers) for k in range(6)]))
             peer.until(lambda: len(heard) > before, 'the buttons')
 
-    subscription, = (s for s in recorder.subscriptions if s.topic_name == '/joy')
     subscription.callback = lambda message: (heard.append(message), on_joy(message))
     return hold
 
@@ -114,8 +116,8 @@ def test_buttons_start_and_end_episodes(recorder, joy, tmp_path):
     joy()
     joy(0)
     joy(3)
-    assert not recorder.is_recording and not (bags / 'episode_000002').exists()
-    assert (bags / 'discarded' / 'episode_000002_2').exists()
+    assert not recorder.is_recording and not (bags / 'episode_000003').exists()
+    assert (bags / 'discarded' / 'episode_000003').exists()
 
 
 def test_a_button_that_is_held_when_the_recorder_starts_is_no_press(recorder, joy):

@@ -29,6 +29,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy')
 from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402,I100
 from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.nodes.record_keys import duration  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
@@ -43,8 +44,7 @@ observations:
 actions:
   - {topic: joints, type: sensor_msgs/msg/JointState, joints: [a], label: next_state}
 """
-COMMAND = [sys.executable, '-c', 'import sys; from diffusion_policy_ros.nodes.record_keys import '
-           'main; sys.exit(main())']
+COMMAND = [sys.executable, '-m', 'diffusion_policy_ros.nodes.record_keys']
 ENVIRONMENT = {**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID), 'PYTHONPATH': os.pathsep.join(
     [str(ROOT), os.environ.get('PYTHONPATH', '')])}
 
@@ -114,16 +114,15 @@ def recorder(peer, tmp_path):
     path = tmp_path / 'contract.yaml'
     path.write_text(CONTRACT)
     joints = peer.node.create_publisher(JointState, 'joints', qos.EVENTS)
-    peer.node.create_timer(0.02, lambda: joints.publish(JointState(name=['a'], position=[1.0])))
-    node = peer.start(Recorder, contract=str(path), output=str(tmp_path / 'bags'))
-    stream, = node._streams
-    peer.until(lambda: stream.age_s() is not None, 'joints')
-    return node
+    peer.robot = peer.node.create_timer(
+        0.02, lambda: joints.publish(JointState(name=['a'], position=[1.0])))
+    return peer.start(Recorder, contract=str(path), output=str(tmp_path / 'bags'))
 
 
 def test_the_keys_record_and_the_status_is_live(peer, recorder, terminal, tmp_path):
     bags = tmp_path / 'bags'
-    terminal.until('READY  ready to record test')
+    terminal.until('up for test: 1 topics, ')
+    terminal.until('\rREADY  space begins an episode')
     assert 'space: start, or stop' in terminal.shown
     terminal.press(' ')
     terminal.until(r'REC  episode 0  0\.\d s')
@@ -142,23 +141,46 @@ def test_the_keys_record_and_the_status_is_live(peer, recorder, terminal, tmp_pa
     terminal.until('episode_000002 was moved to ')
     assert (bags / 'discarded' / 'episode_000002').is_dir()
     terminal.press(' ')
-    terminal.until('REC  episode 2 ')
+    terminal.until('REC  episode 3 ')
     terminal.press('d')
-    terminal.until('episode 2 discarded; it lies in ')
-    assert (bags / 'discarded' / 'episode_000002_2').is_dir()
+    terminal.until('episode 3 discarded; it lies in ')
+    assert (bags / 'discarded' / 'episode_000003').is_dir()
     terminal.press('s')
     terminal.until('NOT DONE: nothing is being recorded')
     terminal.press('q')
     assert terminal.until_over() == 0
     assert terminal.settings() == terminal.before
+    for event in ('episode 0 saved: ', 'episode 1 saved as ', 'episode_000002 was moved to ',
+                  'episode 3 discarded; '):
+        assert terminal.shown.count(event) == 1, event
+
+
+def test_what_keeps_an_episode_from_beginning_is_shown_while_it_does(peer, recorder, terminal):
+    terminal.until('\rREADY  space begins an episode')
+    peer.robot.cancel()
+    terminal.until('\rNOT READY  /joints has been silent for ')
+
+
+def test_what_others_do_is_shown_too(peer, recorder, terminal):
+    terminal.until('\rREADY  ')
+    peer.until(lambda: peer.ask('recorder/start')[0], 'the start')
+    assert peer.ask('recorder/fail')[0]
+    terminal.until('episode 0 saved as failure')
+
+
+@pytest.mark.parametrize('minutes, said', [
+    ('unknown', 'unknown'), ('3.4', '3 min'), ('119.0', '119 min'), ('130.0', '2 h'),
+    ('2879', '48 h'), ('43210.0', '30 days')])
+def test_how_long_the_disk_lasts_is_said_in_words(minutes, said):
+    assert duration(minutes) == said
 
 
 def test_alarms_are_shown_with_their_counts(peer, recorder, terminal):
     terminal.until('READY')
     terminal.press(' ')
     terminal.until('no alarms')
-    recorder._streams[0].quality.lost(peer.node.get_clock().now().nanoseconds, 3)
-    terminal.until('ALARMS .*dropped:3')
+    peer.robot.cancel()
+    terminal.until('ALARMS .*gap:1')
 
 
 def test_leaving_while_an_episode_is_recorded_is_asked_twice_and_the_recorder_goes_on(

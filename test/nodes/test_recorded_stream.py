@@ -23,6 +23,7 @@ pytest.importorskip('rclpy')
 from diffusion_policy_ros.contract import parse_contract  # noqa: E402,I100
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.recorded_stream import recorded_streams  # noqa: E402
+from diffusion_policy_ros.nodes.recorder_episode import obstacles_to_start  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
@@ -44,12 +45,16 @@ class Node:
 
     def __init__(self):
         self.now_ns, self.send, self.publishers, self.is_simulated = 5, {}, [], False
+        self.send_bytes, self.profiles = {}, {}
 
     def create_subscription(self, kind, topic, callback, profile, *, raw, event_callbacks):
         """Remember whom to call."""
         assert raw
-        self.send[topic] = lambda message, received_ns=0: callback(
-            serialize_message(message), {'received_timestamp': received_ns})
+        self.profiles[topic] = profile
+        self.send_bytes[topic] = lambda data, received_ns=0: callback(
+            data, {'received_timestamp': received_ns})
+        self.send[topic] = lambda message, received_ns=0: self.send_bytes[topic](
+            serialize_message(message), received_ns)
 
     def resolve_topic_name(self, topic):
         return f'/{topic}'
@@ -114,6 +119,40 @@ def test_another_quality_of_service_is_taken_up_and_told_once(node, streams):
     assert stream.adapt() and not stream.adapt()
 
 
+@pytest.mark.parametrize('offered, wanted', [
+    ([qos.EVENTS], qos.EVENTS), ([qos.IMAGES], qos.IMAGES), ([qos.EVENTS, qos.IMAGES], qos.IMAGES),
+    ([qos.STATUS], qos.STATUS), ([qos.STATUS, qos.EVENTS], qos.EVENTS), ([], qos.IMAGES)])
+def test_a_subscription_asks_for_what_every_publisher_offers(node, streams, offered, wanted):
+    node.publishers = [_publisher('driver')]
+    streams['joint_states'].adapt()
+    node.publishers = [_publisher('driver', profile) for profile in offered]
+    streams['joint_states'].adapt()
+    profile = node.profiles['joint_states']
+    assert (profile.reliability, profile.durability) == (wanted.reliability, wanted.durability)
+
+
+@pytest.mark.parametrize('first, later, is_deaf', [
+    (qos.EVENTS, qos.IMAGES, True), (qos.STATUS, qos.EVENTS, True),
+    (qos.IMAGES, qos.EVENTS, False), (qos.EVENTS, qos.STATUS, False)])
+def test_a_subscription_is_deaf_to_who_offers_less(node, streams, first, later, is_deaf):
+    node.publishers = [_publisher('driver', first)]
+    streams['joint_states'].adapt()
+    assert not streams['joint_states'].is_deaf()
+    node.publishers = [_publisher('driver', later)]
+    assert streams['joint_states'].is_deaf() == is_deaf
+
+
+def test_publishers_that_changed_just_now_let_no_episode_begin_before_they_are_heard(
+        node, streams, tmp_path):
+    for topic in streams:
+        node.send[topic](JointState(name=['a'], position=[1.0], velocity=[0.0]))
+    node.publishers = [_publisher('driver')]
+    said = obstacles_to_start(streams.values(), tmp_path, 5)
+    assert said == [f'{topic} was just subscribed to anew, for its publishers have changed; start '
+                    'again' for topic in streams]
+    assert obstacles_to_start(streams.values(), tmp_path, 5) == []
+
+
 def test_several_publishers_are_a_doubt_and_no_obstacle(node, streams):
     command = streams['command']
     node.publishers = [_publisher('policy_server')]
@@ -124,21 +163,25 @@ def test_several_publishers_are_a_doubt_and_no_obstacle(node, streams):
     assert command.problem() == ''
 
 
-def _publisher(name):
-    """Return what ROS knows about a reliable publisher."""
+def _publisher(name, profile=qos.EVENTS):
+    """Return what ROS knows about a publisher."""
     return SimpleNamespace(
         node_name=name, node_namespace='/', topic_type='sensor_msgs/msg/JointState',
-        qos_profile=qos.EVENTS)
+        qos_profile=profile)
 
 
-@pytest.mark.parametrize('counts, strictest', [((5, 20), 5), ((0, 20), 20), ((0, 0), 0)])
-def test_the_strictest_of_two_readings_holds(node, counts, strictest):
+@pytest.mark.parametrize('counts, alarms', [((5, 20), 1), ((0, 20), 0), ((0, 0), 0)])
+def test_the_strictest_of_two_readings_holds(node, counts, alarms):
     first, second = (replace(entry, frozen_after=count)
                      for entry, count in zip(CONTRACT.observations, counts))
     contract = replace(CONTRACT, observations=(first, second))
     streams = recorded_streams(node, contract, lambda *arguments: None)
-    stream, = (stream for stream in streams if stream.topic == 'joint_states')
-    assert stream.quality._facts.frozen_after == strictest
+    quality, = (stream.quality for stream in streams if stream.topic == 'joint_states')
+    quality.begin(node.now_ns)
+    for _ in range(10):
+        node.now_ns += 1_000_000
+        node.send['joint_states'](JointState(name=['a']))
+    assert quality.counts().get('frozen', 0) == alarms
 
 
 def test_every_entry_that_reads_a_topic_judges_its_newest_message(node, streams):
@@ -148,6 +191,20 @@ def test_every_entry_that_reads_a_topic_judges_its_newest_message(node, streams)
     assert 'velocity' in stream.misfit()
     node.send['joint_states'](JointState(name=['a'], position=[1.0], velocity=[0.0]))
     assert stream.misfit() == ''
+
+
+def test_a_fault_that_was_heard_long_ago_may_be_mended(node, streams, monkeypatch):
+    stream = streams['joint_states']
+    node.send['joint_states'](JointState(name=['z']))
+    assert 'heard' not in stream.misfit()
+    monkeypatch.setattr(stream, 'age_s', lambda: 12.4)
+    assert stream.misfit().endswith(' (heard 12 s ago; send another)')
+
+
+def test_bytes_that_are_no_message_are_a_misfit(node, streams):
+    node.send_bytes['joint_states'](b'\x00\x01\x00\x00' + b'\xff' * 40)
+    assert streams['joint_states'].misfit().startswith(
+        'topic joint_states: a message is no sensor_msgs/msg/JointState of this machine')
 
 
 def test_commands_that_no_row_is_made_from_are_not_judged(node, streams):

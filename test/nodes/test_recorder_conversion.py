@@ -130,6 +130,16 @@ def test_what_is_there_is_refused_naming_the_parameter(folder):
     assert not answer.success
     assert answer.message.startswith(f'{folder}/dataset exists already and is never overwritten; '
                                      'set the parameter dataset')
+    assert f'"dpr edit {folder}/dataset --append MORE"' in answer.message
+
+
+def test_nothing_is_converted_while_episodes_are_being_repaired(folder):
+    asked = RecorderConversion(None, {'output': str(folder / 'bags')}, '/status')
+    answer = asked.begin(is_repairing=True)
+    assert answer.is_refusal and answer.message == (
+        'episodes that were not closed are being repaired, and would not be in the dataset; '
+        '/status tells of each, ask again after that')
+    assert not asked.is_running
 
 
 def test_a_conversion_that_was_interrupted_goes_on(tmp_path, monkeypatch):

@@ -54,8 +54,11 @@ def _round_trip(peer, shared_data, tmp_path, numbers):
     path = shared_data / 'pusht' / 'pusht_cchi_v7_replay.zarr'
     episodes = peer.hear(String, 'pusht_sim/episode', qos.EVENTS)
     status = peer.hear(DiagnosticStatus, 'recorder/status', qos.STATUS)
-    peer.start(Recorder, contract=str(CONTRACT), output=str(tmp_path / 'bags'),
-               dataset=str(tmp_path / 'dataset'), task='push the block')
+    # Rows that a machine busy with other tests shows late count for their ticks all the same.
+    contract = tmp_path / 'contract.yaml'
+    contract.write_text(CONTRACT.read_text().replace('settle_ms: 25 ', 'settle_ms: 95 '))
+    peer.start(Recorder, contract=str(contract), output=str(tmp_path / 'bags'),
+               dataset=str(tmp_path / 'dataset'), task='push the block', pre_roll_s=0.3)
     peer.start(PushTSim, replay_dataset=str(path), replay_record=True,
                replay_episodes=','.join(map(str, numbers)))
     peer.until(lambda: episodes and json.loads(episodes[-1].data)['phase'] == 'done',
@@ -71,7 +74,9 @@ def _round_trip(peer, shared_data, tmp_path, numbers):
     for episode, number in zip(dataset.episodes, numbers):
         rows = {key: values[episode.first:episode.end] for key, values in columns.items()}
         _check_rows(rows, *_recorded(group, number))
-        pictures = _pictures(tmp_path / 'bags' / f'episode_{episode.index:06d}')
+        bag = tmp_path / 'bags' / f'episode_{episode.index:06d}'
+        _check_alarms(bag)
+        pictures = _pictures(bag)
         _check_pictures(pictures, rows[TICK_KEY], *_recorded(group, number))
         for tick_ns in rows[TICK_KEY]:
             lossy = np.abs(next(frames).astype(float) - pictures[tick_ns])
@@ -97,6 +102,13 @@ def _check_rows(rows, states, actions):
     np.testing.assert_allclose(rows[ENVIRONMENT_KEY][:, :2], states[:, 2:4], atol=1e-3)
     angles = np.arctan2(rows[ENVIRONMENT_KEY][:, 4], rows[ENVIRONMENT_KEY][:, 3])
     np.testing.assert_allclose(np.cos(angles - states[:, 4]), 1.0, atol=1e-4)
+
+
+def _check_alarms(bag_path):
+    """Check that the recorder found nothing wrong but what a busy machine can do."""
+    with open_bag(bag_path) as bag:
+        alarms = bag.custom_data['alarms'].splitlines()
+    assert {line.split(' ')[0] for line in alarms} <= {'gap', 'rate', 'disk:'}, alarms
 
 
 def _pictures(bag_path):

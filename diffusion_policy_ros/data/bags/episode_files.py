@@ -63,12 +63,13 @@ def state_of(path) -> State:
 
 def next_number(folder):
     """
-    Return the number for the next episode: one more than the largest that is there.
+    Return the number for the next episode: one more than the largest that is there or discarded.
 
     :param folder: The output folder; it need not exist.
     """
     # One that is just being put back in its place after a repair is in one or in the other.
-    return max([*_numbers(Path(folder) / REPAIRING), *_numbers(folder)], default=-1) + 1
+    places = (Path(folder) / REPAIRING, Path(folder) / DISCARDED, folder)
+    return max((number for place in places for number in _numbers(place)), default=-1) + 1
 
 
 def episode_path(folder, number):

@@ -17,15 +17,18 @@
 from dataclasses import asdict
 import os
 from pathlib import Path
+import shlex
 
+from diffusion_policy_ros.checks import first_of
 from diffusion_policy_ros.contract import RECORDED
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.data.conversion.cluster import convert_on_cluster
-from diffusion_policy_ros.data.conversion.cutting import times_outside
-from diffusion_policy_ros.data.conversion.part_folder import fingerprint, PartFolder, state_of_bag
+from diffusion_policy_ros.data.conversion.cutting import about_times
+from diffusion_policy_ros.data.conversion.part_folder import fingerprint, identity_of, PartFolder
 from diffusion_policy_ros.data.conversion.piece import PieceJob
+from diffusion_policy_ros.data.conversion.progress import progress_bar
 from diffusion_policy_ros.data.conversion.settings import MIN_ROWS, Settings
-from diffusion_policy_ros.data.conversion.stretches import conclude, divide, MOST_PARTS
+from diffusion_policy_ros.data.conversion.stretches import conclude, divide
 from diffusion_policy_ros.data.conversion.summary import ConversionSummary, PieceReport
 from diffusion_policy_ros.data.conversion.workers import convert_here, convert_side_by_side
 from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
@@ -37,9 +40,6 @@ from diffusion_policy_ros.data.files import put_in_place, write_json, writing
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, in_the_way
 from diffusion_policy_ros.errors import BagError, ContractError, DatasetError
 from diffusion_policy_ros.machine import package_versions
-from tqdm import tqdm
-
-BAR_FORMAT = '{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
 
 
 def convert_bags(paths, out, *, to='lerobot', contract=None, task=None, codec=DEFAULT_CODEC,
@@ -83,7 +83,7 @@ def convert_bags(paths, out, *, to='lerobot', contract=None, task=None, codec=DE
 def _convert(paths, out, to, contract, settings, tell, how):
     """Convert what can be opened, join it, and sum all up."""
     if in_the_way(out) == out:
-        check_new(out, DatasetError)
+        _refuse(out, to)
     for path in paths:
         check_outside(out, path, DatasetError)
     summary = ConversionSummary(bags=len(paths))
@@ -104,6 +104,13 @@ def _convert(paths, out, to, contract, settings, tell, how):
     return summary
 
 
+def _refuse(out, to):
+    """Say that there is something already, and how episodes are added to it."""
+    hint = '. To add episodes to it: dpr convert BAGS --out MORE, then dpr edit ' \
+        f'{shlex.quote(str(out))} --append MORE' if to == 'lerobot' and out.is_dir() else ''
+    check_new(out, DatasetError, or_else=hint)
+
+
 class _Conversion:
     """One run over many bags, each of which is converted in one or more parts."""
 
@@ -113,67 +120,66 @@ class _Conversion:
         self._contract = contract.to_yaml()
         self._settings = settings
         self._tell = tell
-        self._fields = {bag * MOST_PARTS + number: fields for bag, path in enumerate(paths)
+        # By the number of a bag and of its part.
+        self._fields = {(bag, number): fields for bag, path in enumerate(paths)
                         for number, fields in enumerate(divide(path, contract, settings.cut))}
-        self._reports = {number: report for number in self._fields
-                         if (report := part.finished(number))}
-        self.reused = len(paths) - len({number // MOST_PARTS for number in self._fields
-                                        if number not in self._reports})
+        self._reports = {key: report for key in self._fields
+                         if (report := part.finished(key))}
+        self.reused = len(paths) - len({key[0] for key in self._fields
+                                        if key not in self._reports})
         for report in self._reports.values():
             _tell(report, tell)
 
     def run(self, count, cluster, progress):
         """Convert what is missing, and return the reports of all bags in their order."""
         self._part.tidy(self._reports.values())
-        jobs = {number: self._job(number, cluster) for number in self._fields
-                if number not in self._reports}
-        with tqdm(total=len(self._fields), initial=len(self._reports), desc='converting',
-                  bar_format=BAR_FORMAT, disable=None if progress else True) as bar:
+        jobs = {key: self._job(key, cluster) for key in self._fields
+                if key not in self._reports}
+        with progress_bar('converting', len(self._fields), len(self._reports), progress) as bar:
             shares = {}
 
-            def show(number, share):
-                shares[number] = share
+            def show(key, share):
+                shares[key] = share
                 bar.update(len(self._reports) + sum(shares.values()) - bar.n)
 
-            for number, outcome in _run(jobs, count, cluster, show):
-                self._take(number, outcome)
-                shares.pop(number, None)
+            for key, outcome in _run(jobs, count, cluster, show):
+                self._take(key, outcome)
+                shares.pop(key, None)
                 bar.update(len(self._reports) + sum(shares.values()) - bar.n)
         if self._settings.cut is not None:
-            self._conclude()
-        return [self._reports[number] for number in self._fields]
+            self._tell_of_bags()
+        return [self._reports[key] for key in self._fields]
 
-    def _job(self, number, cluster):
+    def _job(self, key, cluster):
         """Describe the conversion of one bag or part."""
-        bag, folder = self._bag(number), self._part.new_piece(number).absolute()
+        bag, folder = self._bag(key), self._part.new_piece(key).absolute()
         return PieceJob(bag.absolute() if cluster else bag, folder, self._contract,
-                        self._settings, **self._fields[number])
+                        self._settings, **self._fields[key])
 
-    def _bag(self, number):
+    def _bag(self, key):
         """Return the path of the bag that a job belongs to."""
-        return Path(self._paths[number // MOST_PARTS])
+        return Path(self._paths[key[0]])
 
-    def _conclude(self):
+    def _tell_of_bags(self):
         """Tell of each bag what only all parts of it tell."""
         for bag in range(len(self._paths)):
-            reports = [self._reports[n] for n in self._fields if n // MOST_PARTS == bag]
+            reports = [self._reports[key] for key in self._fields if key[0] == bag]
             for sentence in conclude(reports, self._settings.min_rows):
                 self._tell(sentence)
         found = sum(report.cuts or 0 for report in self._reports.values())
-        outside = times_outside(self._settings.cut, found)
-        if outside:
-            reports[-1].notes.append(outside)
-            self._tell(outside)
+        for sentence in about_times(self._settings.cut, found, len(self._paths)):
+            reports[-1].notes.append(sentence)
+            self._tell(sentence)
 
-    def _take(self, number, outcome):
+    def _take(self, key, outcome):
         """Keep what became of a bag; one that failed is tried again by the next run."""
         if isinstance(outcome, PieceReport):
             report = outcome
-            self._part.keep(number, report)
+            self._part.keep(key, report)
         else:
-            report = PieceReport(str(self._bag(number)))
+            report = PieceReport(str(self._bag(key)))
             report.skip(outcome)
-        self._reports[number] = report
+        self._reports[key] = report
         _tell(report, self._tell)
 
 
@@ -197,6 +203,7 @@ def _sum_up(summary, reports, contract):
     for report in reports:
         summary.add(report)
     if contract is not None:
+        summary.warn_of_stamps(contract)
         summary.count_lags(contract, reports)
 
 
@@ -221,8 +228,7 @@ def _finish(part, out, to, reports, found, progress):
 
 def _copied(source, to, path, progress):
     """Copy a dataset into another format; return its path."""
-    with tqdm(total=int(source.episode_ends[-1]), desc='copying',
-              disable=None if progress else True) as bar:
+    with progress_bar('copying', int(source.episode_ends[-1]), is_shown=progress) as bar:
         copy_dataset(source, create_dataset(path, to, like=source), progress=bar.update)
     return path
 
@@ -230,7 +236,7 @@ def _copied(source, to, path, progress):
 def _manifest(paths, to, contract, settings):
     """Return what identifies a conversion."""
     cut = settings.cut
-    return {'bags': [state_of_bag(path) for path in paths], 'settings': {
+    return {'bags': [identity_of(path) for path in paths], 'settings': {
         **vars(settings), 'to': to, 'cut': None if cut is None else {
             'text': cut.text, 'times': [list(asdict(times).values()) for times in cut.times]},
         'contract': fingerprint(contract.to_yaml()),
@@ -268,5 +274,5 @@ def _check_agreement(path, inside, contract, source):
     found = inside.disagreements(contract, mine='recorded', theirs=source, kinds=RECORDED)
     if found:
         raise ContractError(
-            f'{path} was recorded under another contract than {source}: {"; ".join(found)}. '
+            f'{path} was recorded under another contract than {source}: {first_of(found)}. '
             'Convert it by its own contract into another dataset')

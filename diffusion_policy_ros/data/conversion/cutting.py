@@ -52,6 +52,7 @@ class Span:
     :ivar task: Task sentence, '' for that of the recording.
     :ivar success: True, False, or None where nobody said.
     :ivar dropped: The demonstrator discarded it.
+    :ivar number: Its number in the recording, from 1; None where that is not cut.
     """
 
     start_ns: int
@@ -59,6 +60,7 @@ class Span:
     task: str = ''
     success: bool = None
     dropped: bool = False
+    number: int = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,8 @@ def time_spans(cut, first_ns, last_ns) -> list:
     start = cut.times[0].start
     if start < WALL_TIME_NS <= first_ns:
         raise BagError(f'it cannot be cut by {cut.text}: {start} is taken for ns, and the '
-                       f'recording begins at {first_ns} ns; write absolute times in ns')
+                       f'recording begins at {first_ns} ns; write absolute times in ns, or '
+                       f'seconds from the beginning{_as_seconds(start, first_ns)}')
     found = [span for span in spans if span.start_ns <= last_ns and span.end_ns > first_ns]
     if not found:
         raise BagError(f'it cannot be cut by {cut.text}: none of its {len(spans)} episodes lies '
@@ -189,17 +192,30 @@ def time_spans(cut, first_ns, last_ns) -> list:
     return found
 
 
-def times_outside(cut, found) -> str:
+def about_times(cut, found, bags) -> list:
     """
-    Say how many episodes of a list of times no recording has; empty where there are none.
+    Say of a list of times what no single recording tells.
 
-    :param cut: The ``Cut``.
-    :param found: How many were found in all recordings.
+    :param cut: The ``Cut``, of any kind.
+    :param found: How many episodes were found in all recordings.
+    :param bags: How many recordings there are.
+    :return: Sentences: that each of several was cut alike, or how many episodes no one has.
     """
-    left = len(cut.times) - found
-    if cut.kind != 'times' or not cut.times[0].is_absolute or left <= 0:
-        return ''
-    return f'{left} of the {len(cut.times)} episodes of {cut.text} lie in no bag that was read'
+    if cut.kind != 'times':
+        return []
+    number = len(cut.times)
+    if not cut.times[0].is_absolute:
+        return [f'{cut.text} is in seconds: its {number} episodes are cut out of each of the '
+                f'{bags} bags'] if bags > 1 else []
+    left = number - found
+    return [f'{left} of the {number} episodes of {cut.text} lie in no bag that was read'] \
+        if left > 0 else []
+
+
+def _as_seconds(start, first_ns):
+    """Say what a time in seconds since 1970 is from the beginning; nothing where it is none."""
+    since_s = start - first_ns / 1e9
+    return f', {since_s:.3f} in place of {start}' if 0 <= since_s < 1e6 else ''
 
 
 def _drop_last(spans):

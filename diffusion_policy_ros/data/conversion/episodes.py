@@ -17,6 +17,7 @@
 from collections import deque
 from dataclasses import dataclass
 import math
+import re
 
 from diffusion_policy_ros.data.bags.storage_order import SetBack
 from diffusion_policy_ros.data.conversion.header_steps import with_steps_of_headers
@@ -33,6 +34,8 @@ MAX_CLOCK_OFFSET_NS = 60_000_000_000
 LATENESS_NS = 2_000_000_000
 # When nothing at all arrives for this long, the recording was paused.
 MAX_SILENCE_NS = 5_000_000_000
+# A number that is a word of its own, no part of a name.
+NUMBER = re.compile(r'(?<![\w/])\d+(\.\d+)?(?![\w/])')
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Row:
 @dataclass(frozen=True)
 class Gap:
     """
-    One or more ticks in succession that have no row, so that an episode ends here.
+    One or more ticks in succession that have no row for one reason, so that an episode ends here.
 
     :ivar tick_ns: Time of the first such tick, ns.
     :ivar reason: Why it has none, one sentence.
@@ -61,6 +64,11 @@ class Gap:
 
     tick_ns: int
     reason: str
+
+    @property
+    def kind(self) -> str:
+        """Return the reason without its numbers, which differ from tick to tick."""
+        return NUMBER.sub('', self.reason)
 
 
 def episode_rows(messages, contract, begin_ns=0, end_ns=None):
@@ -114,7 +122,7 @@ class _Assembler:
         self._index = 0
         self._first_receive_ns = self._last_receive_ns = 0
         self._observed = deque()  # of Row without action, or Gap
-        self._in_gap = False
+        self._gap_kind = ''  # of the gap that goes on
         self._needs_next = any(a.label == 'next_state' for a in contract.actions)
         self._command_lag_ns = max(map(command_lag_ns, contract.actions))
 
@@ -236,9 +244,10 @@ class _Assembler:
             event = row if isinstance(row, Gap) else self._with_action(row)
             if event is None:
                 continue
-            if isinstance(event, Row) or not self._in_gap:
+            kind = event.kind if isinstance(event, Gap) else ''
+            if not kind or kind != self._gap_kind:
                 yield event
-            self._in_gap = isinstance(event, Gap)
+            self._gap_kind = kind
 
     def _with_action(self, row):
         """Return the row with its action, a Gap without a command, None without a next state."""

@@ -18,12 +18,17 @@
 class Losses:
     """The gaps of one bag, each as long as it lasted."""
 
-    def __init__(self):
-        """Begin without any."""
+    def __init__(self, begin_ns):
+        """
+        Begin without any.
+
+        :param begin_ns: When the bag begins, ns.
+        """
+        self._begin_ns = begin_ns
         self._gap = None
-        self._head = []  # of (duration in s, Gap) before the first row
+        self._head = []  # of (duration in s, Gap) before the first row, one of each kind
         self._has_rows = False
-        self._since_last_row = []  # of (duration in s, Gap)
+        self._since_last_row = {}  # {kind: (duration in s, first Gap)}
         self._longest = []  # the longest of those before, if there is one
 
     def begin(self, gap, now_ns) -> None:
@@ -31,9 +36,10 @@ class Losses:
         Note that a gap begins.
 
         :param gap: The ``Gap``.
-        :param now_ns: When the gap before it ended, if there is one, ns.
+        :param now_ns: When the gap before it ended, if there is one and the clock was set back.
         """
-        self._close(now_ns)
+        if self._gap:
+            self._close(gap.tick_ns if gap.tick_ns > self._gap.tick_ns else now_ns)
         self._gap = gap
 
     def end(self, tick_ns) -> float:
@@ -44,12 +50,12 @@ class Losses:
         :return: For how long there was none, s.
         """
         self._close(tick_ns)
+        lost_s, ended = self.tail_s, list(self._since_last_row.values())
         if not self._has_rows:
-            self._has_rows, self._head = True, list(self._since_last_row)
-        lost_s = self.tail_s
-        if self._since_last_row:
-            self._longest = [max(self._longest + self._since_last_row, key=_duration)]
-            self._since_last_row = []
+            self._has_rows, self._head = True, ended
+        if ended:
+            self._longest = [max(self._longest + ended, key=_duration)]
+            self._since_last_row = {}
         return lost_s
 
     def finish(self, last_ns) -> None:
@@ -62,8 +68,8 @@ class Losses:
 
     @property
     def reason(self) -> str:
-        """Return when the longest gap began, and why; empty without any."""
-        return _why(self._longest + self._since_last_row)
+        """Return what took the most time without rows, and since when; empty without any."""
+        return self._why([*self._longest, *self._since_last_row.values()])
 
     @property
     def head_s(self) -> float:
@@ -72,44 +78,56 @@ class Losses:
 
     @property
     def head_reason(self) -> str:
-        """Return when the longest gap before the first row began, and why."""
-        return _why(self._head)
+        """Return what took the most time before the first row, and since when."""
+        return self._why(self._head)
 
     @property
     def tail_s(self) -> float:
         """Return for how long there was no row at the end, s."""
-        return _sum(self._since_last_row)
+        return _sum(self._since_last_row.values())
 
     @property
     def tail_reason(self) -> str:
-        """Return when the longest gap since the last row began, and why."""
-        return _why(self._since_last_row)
+        """Return what took the most time since the last row, and since when."""
+        return self._why(list(self._since_last_row.values()))
+
+    def _why(self, losses):
+        """Return when the longest loss began, and why; empty without any."""
+        return place(max(losses, key=_duration)[1], self._begin_ns) if losses else ''
 
     def _close(self, now_ns):
         """Keep the gap that is open; one that a clock was set back in lasted no time."""
-        if self._gap:
-            duration_s = max(0, now_ns - self._gap.tick_ns) / 1e9
-            self._since_last_row.append((duration_s, self._gap))
-        self._gap = None
+        gap, self._gap = self._gap, None
+        if gap:
+            before_s, first = self._since_last_row.get(gap.kind, (0, gap))
+            lasted_s = max(0, now_ns - gap.tick_ns) / 1e9
+            self._since_last_row[gap.kind] = before_s + lasted_s, first
 
 
-def place(gap) -> str:
+def place(gap, begin_ns) -> str:
     """
     Say when a gap began, and why.
 
     :param gap: The ``Gap``.
+    :param begin_ns: When the bag begins, ns.
     """
-    return f'at {gap.tick_ns / 1e9:.3f} s: {gap.reason}'
+    return f'at {moment(gap.tick_ns, begin_ns)}: {gap.reason}'
+
+
+def moment(time_ns, begin_ns) -> str:
+    """
+    Say when something was, on the recorder's clock and from the beginning of the bag.
+
+    :param time_ns: The time, ns.
+    :param begin_ns: When the bag begins, ns.
+    """
+    since_s = round((time_ns - begin_ns) / 1e9, 3) + 0.0  # without the sign of a zero
+    return f'{time_ns / 1e9:.3f} s ({since_s:.3f} s into the bag)'
 
 
 def _sum(losses):
     """Return how long losses lasted together, s."""
     return sum(duration_s for duration_s, _ in losses)
-
-
-def _why(losses):
-    """Return when the longest loss began, and why; empty without any."""
-    return place(max(losses, key=_duration)[1]) if losses else ''
 
 
 def _duration(loss):

@@ -65,27 +65,27 @@ class PartFolder:
             if stored is None:
                 write_json(self.path / MANIFEST, manifest, is_durable=True)
 
-    def finished(self, number):
+    def finished(self, key):
         """
         Return the report of a piece that an earlier run finished, None where it did not.
 
-        :param number: Number of the bag, from 0.
+        :param key: Number of the bag and of its part, from 0.
         """
         try:
-            report = PieceReport(**json.loads(self._report_path(number).read_text('utf-8')))
+            report = PieceReport(**json.loads(self._report_path(key).read_text('utf-8')))
         except (OSError, ValueError, TypeError):
             return None
         whole = all(_size(self.piece(report) / name) == size
                     for name, size in report.files.items())
         return report if whole else None
 
-    def new_piece(self, number) -> Path:
+    def new_piece(self, key) -> Path:
         """
         Return the folder to convert a bag into; each attempt adds a word to its name.
 
-        :param number: Number of the bag, from 0.
+        :param key: Number of the bag and of its part, from 0.
         """
-        return self.path / PIECES / f'{number:06d}'
+        return self.path / PIECES / _name(key)
 
     def piece(self, report) -> Path:
         """
@@ -95,13 +95,13 @@ class PartFolder:
         """
         return self.path / PIECES / report.folder
 
-    def keep(self, number, report) -> None:
+    def keep(self, key, report) -> None:
         """
         Note that a piece is finished, so that no later run converts it again.
 
         One that failed is tried again: a disk that did not answer may do so then.
 
-        :param number: Number of the bag, from 0.
+        :param key: Number of the bag and of its part, from 0.
         :param report: Its ``PieceReport``.
         :raises DatasetError: if the piece is not there, or the disk cannot be written.
         """
@@ -112,7 +112,7 @@ class PartFolder:
                                    '--out under one path')
         if not report.skipped:
             with writing(self.path):
-                write_json(self._report_path(number), asdict(report), is_durable=True)
+                write_json(self._report_path(key), asdict(report), is_durable=True)
 
     def tidy(self, reports) -> None:
         """
@@ -165,12 +165,17 @@ class PartFolder:
         except OSError:
             pass  # a network disk without locks
 
-    def _report_path(self, number):
+    def _report_path(self, key):
         """Return where the report of a piece is kept."""
-        return self.path / PIECES / f'{number:06d}.json'
+        return self.path / PIECES / f'{_name(key)}.json'
 
 
-def state_of_bag(path) -> dict:
+def _name(key):
+    """Name the piece of a part of a bag."""
+    return '{:06d}-{:02d}'.format(*key)
+
+
+def identity_of(path) -> dict:
     """
     Return what tells whether a bag is still the same: path, bytes and newest change.
 

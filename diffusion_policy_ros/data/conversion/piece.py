@@ -25,17 +25,16 @@ from diffusion_policy_ros.data.conversion.cut_times import parse_success
 from diffusion_policy_ros.data.conversion.cutting import Span
 from diffusion_policy_ros.data.conversion.episodes import episode_rows, Gap
 from diffusion_policy_ros.data.conversion.lag import LagEstimator
-from diffusion_policy_ros.data.conversion.losses import Losses, place
 from diffusion_policy_ros.data.conversion.settings import Settings
 from diffusion_policy_ros.data.conversion.stamp_offsets import OffsetWatch
-from diffusion_policy_ros.data.conversion.stretches import find_episodes, stretch_of
+from diffusion_policy_ros.data.conversion.stretches import (
+    find_episodes, losses_of, stretch_of)
 from diffusion_policy_ros.data.conversion.summary import PieceReport
+from diffusion_policy_ros.data.conversion.telling import Telling
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.data.recorded import recorded_topics
 from diffusion_policy_ros.errors import DatasetError, DiffusionPolicyError
 
-# A bag without rows for at least this long at one of its ends is worth a warning.
-MIN_LOSS_S = 1.0
 WHOLE = (Span(0),)  # the episodes of a bag that is not cut
 
 
@@ -51,6 +50,7 @@ class PieceJob:
     :ivar part: ``Bag`` of the messages to convert, None for those of the whole bag.
     :ivar spans: The episodes to convert, where they were found already.
     :ivar losses: What is known of the bag's losses, one sentence each.
+    :ivar bounds: Arrival of the bag's first and last message, ns, where they were found already.
     """
 
     bag: Path
@@ -60,6 +60,7 @@ class PieceJob:
     part: Bag = None
     spans: tuple = None
     losses: tuple = ()
+    bounds: tuple = None
 
 
 def convert_piece(job, on_share=None) -> PieceReport:
@@ -95,13 +96,12 @@ class _Piece:
         self._writer = writer
         self._report = report
         self._on_share = on_share
+        self._bounds = job.bounds
         self._topics = recorded_topics(contract)
         self._ages = Ages(self._topics)
         self._stamps = OffsetWatch(self._topics)
         self._lags = LagEstimator(contract)
-        self._losses, self._short_pieces = Losses(), []  # rows of each piece that was left out
-        self._ended = ''  # what is to be said of the episode before a gap, once that is over
-        self._span, self._number, self._last_ns = None, 0, 0
+        self._span, self._telling, self._number, self._last_ns = None, None, 0, 0
 
     def convert(self):
         """Convert the bag, or say why it is skipped."""
@@ -110,12 +110,14 @@ class _Piece:
                 self._task = self._settings.task or bag.custom_data.get('task') \
                     or f'{self._contract.robot} task'
                 self._success = parse_success(bag.custom_data.get('outcome'))
+                alarms = bag.custom_data.get('alarms')
+                self._alarms = None if alarms is None else alarms.splitlines()
                 for span in self._wanted(self._find_spans(bag)):
-                    self._span = span
+                    self._begin(span, bag)
                     self._convert_span(bag)
                 # Known once all is read.
                 if self._job.part is None:
-                    self._report.losses = bag.losses
+                    self._report.losses = losses_of(bag)
                 else:
                     self._report.losses = list(self._job.losses)
                     self._report.undecoded = bag.undecoded
@@ -160,10 +162,20 @@ class _Piece:
         """Return whether an episode succeeded, None where nobody said."""
         return self._success if span.success is None else span.success
 
+    def _begin(self, span, bag):
+        """Take up an episode."""
+        if self._bounds is None:
+            times_ns, _ = bag.arrivals(self._topics)
+            self._bounds = int(times_ns.min()), int(times_ns.max())
+        self._span, self._last_ns, self._pieces = span, 0, 0
+        self._telling = Telling(self._report, self._settings, span, self._bounds,
+                                self._contract.period_ns)
+        if self._settings.cut is not None and span.end_ns is None:
+            self._report.say(f'{self._telling.name} was not ended; it goes on to the end of the '
+                             'bag')
+
     def _convert_span(self, bag):
         """Convert one episode of a cut, or all of a bag that is not cut."""
-        saved = len(self._report.episodes)
-        self._losses, self._short_pieces = Losses(), []
         try:
             self._add_rows(bag)
         except DatasetError:
@@ -172,11 +184,10 @@ class _Piece:
             if self._settings.cut is None:
                 raise
             self._discard()
-            self._ended = ''
             self._report.skipped = True
-            self._report.say(f'{self._name} is broken off: {error}')
+            self._report.say(f'{self._telling.name} is broken off: {error}')
         else:
-            self._tell_losses(is_used=len(self._report.episodes) > saved)
+            self._telling.over(self._last_ns, is_used=self._pieces > 0)
 
     def _add_rows(self, bag):
         """Write the rows of an episode, which ends at each gap."""
@@ -184,15 +195,13 @@ class _Piece:
         for event in episode_rows(self._messages(bag), self._contract, span.start_ns, span.end_ns):
             if isinstance(event, Gap):
                 self._end_piece(event)
-                self._losses.begin(event, self._last_ns)
+                self._telling.gap(event, self._last_ns)
                 continue
-            self._say_ended(self._losses.end(event.tick_ns))
+            self._telling.row(event.tick_ns)
             self._report.splits += has_rows and not self._writer.pending_rows
             has_rows = True
             self._add_row(event)
         self._end_piece()
-        self._losses.finish(min(self._last_ns, span.end_ns or self._last_ns))
-        self._say_ended(self._losses.tail_s)
 
     def _add_row(self, row):
         """Write one row, and count it until it is known whether it is kept."""
@@ -222,32 +231,22 @@ class _Piece:
     def _end_piece(self, gap=None):
         """Save the rows in flight as an episode, or leave them out when they are too few."""
         rows = self._writer.pending_rows
-        why = f' {place(gap)}' if gap else ''
         if rows >= self._settings.min_rows:
             self._save(rows)
-            if gap:
-                self._ended = f'episode of {rows} rows ends{why}'
+            self._telling.saved(rows, gap)
         elif rows:
             self._discard()
-            if not self._short_pieces:
-                self._report.say(
-                    f'{rows} rows left out, fewer than {self._settings.min_rows}{why}')
-            self._short_pieces.append(rows)
-
-    def _say_ended(self, lost_s):
-        """Say that an episode ended at a gap, and how long that was."""
-        if self._ended:
-            lost = f'; {lost_s:.1f} s gave no rows' if lost_s > 0 else ''
-            self._report.say(self._ended + lost)
-            self._ended = ''
+            self._telling.left_out(rows, gap)
 
     def _save(self, rows):
         """Save the rows in flight, and count them."""
         task = self._span.task or self._task
         self._writer.save_episode(task)
+        self._pieces += 1
         self._report.episodes.append(
-            {'rows': rows, 'task': task, 'success': self._success_of(self._span),
-             'start_ns': self._first_ns})
+            {'cut': self._span.number, 'piece': self._pieces, 'start_ns': self._first_ns,
+             'rows': rows, 'task': task, 'success': self._success_of(self._span),
+             'alarms': self._alarms})
         self._ages.end(is_kept=True)
         self._lags.end(is_kept=True)
 
@@ -256,30 +255,3 @@ class _Piece:
         self._writer.discard_episode()
         self._ages.end(is_kept=False)
         self._lags.end(is_kept=False)
-
-    @property
-    def _name(self):
-        """Name the episode of a cut."""
-        return f'the episode that begins at {self._span.start_ns / 1e9:.3f} s'
-
-    def _tell_losses(self, is_used):
-        """Say what of the messages is not in the dataset."""
-        report, losses, short = self._report, self._losses, self._short_pieces
-        is_cut = self._settings.cut is not None
-        if len(short) > 1:
-            report.say(f'{len(short)} such pieces in all, with {sum(short)} rows')
-        if not is_used:
-            none = f'no stretch of at least {self._settings.min_rows} rows'
-            reason = '; '.join(filter(None, [none, losses.reason]))
-            if is_cut:
-                report.warnings.append(f'{report.bag}: {self._name} gave no rows: {reason}')
-            else:
-                report.skip(reason)
-            return
-        of = f' of {self._name}' if is_cut else ''
-        for end, lost_s, reason in (('first', losses.head_s, losses.head_reason),
-                                    ('last', losses.tail_s, losses.tail_reason)):
-            if lost_s >= MIN_LOSS_S:
-                report.warnings.append(
-                    f'{report.bag}: nothing could be used of {"the" if is_cut else "its"} {end} '
-                    f'{lost_s:.1f} s{of}; {reason}')

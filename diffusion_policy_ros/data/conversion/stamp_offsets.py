@@ -30,6 +30,8 @@ MIN_DRIFT_COUNT = 20
 MAX_STEP_NS = 1_000_000_000
 # So many offsets are counted at once, which is much quicker than one after the other.
 BLOCK = 1000
+# Clocks that agree put hardly any header further ahead of the arrival; as the recorder's alarm.
+MAX_AHEAD_NS = 50_000_000
 
 
 @dataclass
@@ -121,6 +123,11 @@ class StampOffsets:
         rest = max(0.0, offset_offset - slope * time_offset)
         error = math.sqrt(rest / (self.offsets.count - 2) / time_time)
         return slope * 1e6, error * 1e6
+
+    def are_ahead(self) -> bool:
+        """Tell whether more than 5 % of the headers lie clearly after the arrival."""
+        self.settle()
+        return bool(self.offsets.count) and self.offsets.quantile(0.95)[0] > MAX_AHEAD_NS
 
     def figures(self) -> dict:
         """Return median, 5th and 95th percentile and extremes in ms, drift in ppm, and counts."""

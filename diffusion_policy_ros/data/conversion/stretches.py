@@ -14,6 +14,7 @@
 
 """Find the episodes of a bag that is cut, and divide a long one between several processes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
@@ -22,7 +23,7 @@ from diffusion_policy_ros.data.bags.stored import not_decoded
 from diffusion_policy_ros.data.conversion.cutting import find_spans, mark_topics, time_spans
 from diffusion_policy_ros.data.conversion.episodes import (
     command_lag_ns, LATENESS_NS, may_be_held)
-from diffusion_policy_ros.data.conversion.part_folder import state_of_bag
+from diffusion_policy_ros.data.conversion.part_folder import identity_of
 from diffusion_policy_ros.data.conversion.service_events import understand_service_events
 from diffusion_policy_ros.data.recorded import recorded_entries, recorded_topics
 from diffusion_policy_ros.errors import BagError
@@ -55,8 +56,20 @@ def find_episodes(bag, contract, cut) -> list:
                            'means; convert this bag without --cut')
     if cut.kind == 'times':
         times_ns, _ = bag.arrivals(topics)
-        return time_spans(cut, int(times_ns.min()), int(times_ns.max()))
-    return find_spans(bag.messages(marks), cut)
+        spans = time_spans(cut, int(times_ns.min()), int(times_ns.max()))
+    else:
+        spans = find_spans(bag.messages(marks), cut)
+    return [replace(span, number=number) for number, span in enumerate(spans, 1)]
+
+
+def losses_of(bag) -> list:
+    """
+    Return one sentence for each thing that a bag had lost before, also by a crash of its recorder.
+
+    :param bag: A ``Bag``.
+    """
+    repaired = bag.custom_data.get('repaired')
+    return [*bag.losses, *([f'it was repaired: {repaired}'] if repaired else [])]
 
 
 def stretch_of(contract, begin_ns, end_ns) -> Stretch:
@@ -86,7 +99,7 @@ def most_parts(path, cut) -> int:
     :param path: The bag.
     :param cut: The ``Cut``, None where it is not cut.
     """
-    size = 0 if cut is None else state_of_bag(path)['bytes']
+    size = 0 if cut is None else identity_of(path)['bytes']
     return max(1, min(MOST_PARTS, size // BYTES_PER_PART))
 
 
@@ -101,9 +114,9 @@ def divide(path, contract, cut) -> list:
     :param path: The bag.
     :param contract: The ``RobotContract``.
     :param cut: The ``Cut``, None where it is not cut.
-    :return: For each part the fields ``part``, ``spans`` and ``losses`` of its ``PieceJob``;
-        one without any where the bag stays whole. One that cannot be read is left so too: its
-        conversion then tells why.
+    :return: For each part the fields ``part``, ``spans``, ``losses`` and ``bounds`` of its
+        ``PieceJob``; one without any where the bag stays whole. One that cannot be read is left so
+        too: its conversion then tells why.
     """
     most = most_parts(path, cut)
     if most < 2:
@@ -112,7 +125,8 @@ def divide(path, contract, cut) -> list:
         with open_bag(Path(path).absolute()) as bag:
             spans = find_episodes(bag, contract, cut)
             times_ns, _ = bag.arrivals(recorded_topics(contract))
-            return _parts(bag, contract, _groups(spans, int(times_ns.max()), most)) or [{}]
+            bounds = int(times_ns.min()), int(times_ns.max())
+            return _parts(bag, contract, _groups(spans, bounds[1], most), bounds) or [{}]
     except BagError:
         return [{}]
 
@@ -162,7 +176,7 @@ def _groups(spans, last_ns, number):
     return list(groups.values())
 
 
-def _parts(bag, contract, groups):
+def _parts(bag, contract, groups, bounds):
     """Take the messages of each group out of a bag, if they can; its losses go to the first."""
     fields = []
     for group in groups:
@@ -170,6 +184,6 @@ def _parts(bag, contract, groups):
         part = bag.part(recorded_topics(contract), stretch)
         if part is None:
             return []
-        fields.append({'part': part, 'spans': tuple(group),
-                       'losses': () if fields else tuple(bag.losses)})
+        fields.append({'part': part, 'spans': tuple(group), 'bounds': bounds,
+                       'losses': () if fields else tuple(losses_of(bag))})
     return fields

@@ -20,6 +20,7 @@ from diffusion_policy_ros.data.conversion.lag import LagEstimator
 from diffusion_policy_ros.data.conversion.stamp_offsets import StampOffsets
 from diffusion_policy_ros.data.datasets.conversion_record import count_outcomes
 from diffusion_policy_ros.data.datasets.histogram import Histogram
+from diffusion_policy_ros.data.recorded import recorded_entries
 
 
 @dataclass(kw_only=True)
@@ -34,7 +35,8 @@ class Counts:
     :ivar untagged: Episodes left out because nobody tagged them.
     :ivar notes: One sentence per skipped bag, split, dropped piece and whatever else is left out.
     :ivar warnings: One sentence where a beginning or an end gave no rows; those of all bags also
-        where one had lost something before the conversion.
+        where one had lost something before the conversion, where the recorder had alarms, and
+        where a topic's headers lie in the future.
     """
 
     splits: int = 0
@@ -70,7 +72,7 @@ class PieceReport(Counts):
     :ivar folder: Name of the folder with its dataset, '' where it gave no episode.
     :ivar files: ``{path in that folder: bytes}``.
     :ivar skipped: It gave no episode, or broke off.
-    :ivar episodes: ``{rows, task, success, start_ns}`` of each.
+    :ivar episodes: ``conversion_record.EPISODE_FIELDS`` of each but for the bag.
     :ivar losses: What the bag had lost before the conversion, one sentence each.
     :ivar undecoded: ``Bag.undecoded`` of a part of a bag; it is no part of the losses yet.
     :ivar ages: ``{topic: Histogram.to_dict()}`` of the rows in the dataset.
@@ -122,7 +124,7 @@ class ConversionSummary(Counts):
     :ivar stamps: ``{topic: StampOffsets}`` over every message with a dated header.
     :ivar lags: A ``Lag`` for each output.
     :ivar offsets_ms: ``{topic: offset_ms}`` of each output, as the contract says.
-    :ivar episode_list: ``{bag, rows, task, success, start_ns}`` of each episode.
+    :ivar episode_list: ``conversion_record.EPISODE_FIELDS`` of each episode.
     """
 
     bags: int = 0
@@ -151,6 +153,9 @@ class ConversionSummary(Counts):
         self.episodes += len(report.episodes)
         self.rows += sum(episode['rows'] for episode in report.episodes)
         self.warnings += [f'{report.bag}: {loss}' for loss in report.losses]
+        alarms = report.episodes[0]['alarms'] if report.episodes else None
+        if alarms:
+            self._warn_once(f'{report.bag}: recorded with alarms: {"; ".join(alarms)}')
         self.add_counts(report)
         self.episode_list += [{'bag': report.bag, **episode} for episode in report.episodes]
         for topic, stored in report.ages.items():
@@ -158,6 +163,20 @@ class ConversionSummary(Counts):
             counted.merge(Histogram.from_dict(stored))
         for topic, stored in report.stamps.items():
             self.stamps.setdefault(topic, StampOffsets()).merge(StampOffsets.from_dict(stored))
+
+    def warn_of_stamps(self, contract) -> None:
+        """
+        Warn of topics whose headers lie in the future: a row cannot take such a sample in time.
+
+        :param contract: The ``RobotContract``.
+        """
+        for entry in recorded_entries(contract):
+            offsets = self.stamps.get(entry.topic)
+            if entry.stamp != 'receive' and offsets is not None and offsets.are_ahead():
+                self._warn_once(
+                    f'{entry.topic}: headers are stamped after the message arrived '
+                    f'({offsets.sentence()}), so that rows hold older samples than there were; '
+                    'let both machines use one clock (chrony, PTP), or write "stamp: receive"')
 
     def count_lags(self, contract, reports) -> None:
         """
@@ -171,6 +190,11 @@ class ConversionSummary(Counts):
             estimator.merge(report.lags)
         self.lags = estimator.results()
         self.offsets_ms = {output.topic: output.offset_ms for output in contract.actions}
+
+    def _warn_once(self, sentence):
+        """Add a warning; the parts of one bag have it in common."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
 
     def to_dict(self) -> dict:
         """Return what is kept beside the dataset, as JSON can hold it."""
@@ -187,7 +211,7 @@ class ConversionSummary(Counts):
             'episode_list': self.episode_list}
 
     def lines(self) -> list:
-        """Return the summary's details, one line each."""
+        """Return the summary's details, one line each; without any row, where they are."""
         told = []
         if self.cuts is not None:
             told.append(f'  cut: {self.cuts} episodes found, {self.dropped} of them discarded by '
@@ -195,6 +219,8 @@ class ConversionSummary(Counts):
         if self.failed or self.untagged:
             told.append(f'  only successes: left out {self.failed} episodes tagged as failure and '
                         f'{self.untagged} without a tag')
+        if not self.episodes:
+            return told
         told.append(f'  outcomes: {count_outcomes(self.episode_list)}')
         for topic, (median_ms, p95_ms) in self.age_table().items():
             told.append(f'  {topic}: age median {median_ms:.1f} ms, 95th percentile '

@@ -21,7 +21,7 @@ from pathlib import Path
 import signal
 from uuid import uuid4
 
-from diffusion_policy_ros.data.conversion.part_folder import state_of_bag
+from diffusion_policy_ros.data.conversion.part_folder import identity_of
 from diffusion_policy_ros.data.conversion.piece import convert_piece
 from diffusion_policy_ros.data.conversion.stretches import most_parts
 from diffusion_policy_ros.errors import DatasetError
@@ -41,7 +41,7 @@ def default_jobs(bags, cut=None) -> int:
     :param bags: Their paths.
     :param cut: The ``Cut`` that divides them, None where they are not cut.
     """
-    size = sum(state_of_bag(bag)['bytes'] for bag in bags)
+    size = sum(identity_of(bag)['bytes'] for bag in bags)
     parts = sum(most_parts(bag, cut) for bag in bags)
     return max(1, min(parts, usable_cores(), _free_memory() // MEMORY_PER_JOB,
                       size // BYTES_PER_JOB))

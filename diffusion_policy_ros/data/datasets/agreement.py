@@ -14,6 +14,7 @@
 
 """Whether several datasets can become one, and what they then have in common."""
 
+from diffusion_policy_ros.checks import first_of
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.errors import DatasetError
 import pyarrow as pa
@@ -33,7 +34,7 @@ def common_features(readers) -> dict:
         found = _differences(first, other)
         if found:
             raise DatasetError(f'{first.folder} and {other.folder} cannot be merged: '
-                               f'{"; ".join(found)}')
+                               f'{first_of(found)}')
     features = {key: dict(feature) for key, feature in first.features.items()}
     for key, feature in features.items():
         if isinstance(feature.get('info'), dict):

@@ -14,9 +14,14 @@
 
 """What `dpr convert` found out about the bags, carried along when datasets are edited."""
 
+from pathlib import PurePath
+
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.lerobot_files import read_json
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
+
+EPISODE_FIELDS = ('bag', 'cut', 'piece', 'start_ns', 'rows', 'task', 'success', 'alarms')
 
 
 def carried_record(picks):
@@ -41,6 +46,67 @@ def carried_record(picks):
         'episodes': len(picks), 'rows': sum(episode.length for _, episode in picks),
         'conversions': conversions,
         'episode_list': [_entry(records[id(reader)], episode) for reader, episode in picks]}
+
+
+def episode_entries(reader):
+    """
+    Return what is known of each episode of a dataset; None where it has no record.
+
+    :param reader: ``LeRobotReader``.
+    :return: For each episode a dict of ``EPISODE_FIELDS``, None where a field is unknown:
+        ``bag`` as it was given, ``cut`` the number of the cut's episode in it and ``piece`` that
+        of the piece between gaps (both from 1), ``start_ns`` of the first row, ``rows``, ``task``,
+        ``success`` and the recorder's ``alarms`` of the whole bag, one sentence each.
+    :raises DatasetError: if the record does not describe the episodes beside it.
+    """
+    record = _read(reader)
+    return record and [{name: entry.get(name) for name in EPISODE_FIELDS}
+                       for entry in record['episode_list']]
+
+
+def record_of(source):
+    """
+    Return ``episode_entries`` of any ``FrameSource``; None of a format that has no record.
+
+    :param source: The source.
+    :raises DatasetError: as ``episode_entries``.
+    """
+    return episode_entries(source) if isinstance(source, LeRobotReader) else None
+
+
+def repeated_episodes(reader) -> list:
+    """
+    Return the numbers of the episodes that are in a dataset a second time.
+
+    They are of a bag of the same name, and begin at the same nanosecond.
+
+    :param reader: ``LeRobotReader``.
+    :raises DatasetError: as ``episode_entries``.
+    """
+    seen, found = set(), []
+    for number, entry in enumerate(episode_entries(reader) or []):
+        if entry['bag'] is None or entry['start_ns'] is None:
+            continue
+        start = PurePath(entry['bag']).name, entry['start_ns']
+        if start in seen:
+            found.append(number)
+        seen.add(start)
+    return found
+
+
+def write_episodes(numbers) -> str:
+    """
+    Write numbers of episodes as ``dpr edit`` takes them, such as ``3,5-7``.
+
+    :param numbers: The numbers, ascending.
+    """
+    runs = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ','.join(f'{first}' if first == last else f'{first}-{last}' for first, last in runs)
 
 
 def told_outcomes(reader) -> str:
@@ -69,8 +135,8 @@ def _entry(record, episode):
     """Return what is known of an episode."""
     if record:
         return record['episode_list'][episode.index]
-    return {'bag': None, 'rows': episode.length, 'task': '; '.join(episode.tasks),
-            'success': None, 'start_ns': None}
+    return {**dict.fromkeys(EPISODE_FIELDS), 'rows': episode.length,
+            'task': '; '.join(episode.tasks)}
 
 
 def _read(reader):

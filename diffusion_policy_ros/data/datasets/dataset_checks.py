@@ -14,7 +14,7 @@
 
 """Is a dataset's metadata whole, and does it mean what the contract beside it says."""
 
-from diffusion_policy_ros.checks import is_count, is_number, shown
+from diffusion_policy_ros.checks import first_of, is_count, is_number, shown
 from diffusion_policy_ros.contract import RECORDED
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.errors import DatasetError
@@ -72,6 +72,9 @@ def check_episode(row, number, first, folder) -> None:
     if begin != first or not is_count(end, least=0) or end <= begin:
         raise DatasetError(f'{where} has rows {begin} to {end}, the episode before it ends at '
                            f'{first}. {REMEDY}')
+    if row['length'] != end - begin:
+        raise DatasetError(f'{where} has rows {begin} to {end}, its length is '
+                           f'{shown(row["length"])}. {REMEDY}')
     for name, value in row.items():
         if name == 'tasks':
             is_right = isinstance(value, list) and all(isinstance(t, str) for t in value)
@@ -94,7 +97,7 @@ def check_contract(contract, info, folder) -> None:
     if found:
         raise DatasetError(
             f'{folder / layout.CONTRACT_PATH} contradicts {folder / layout.INFO_PATH}: '
-            f'{"; ".join(found)}. Restore the one that was changed, or convert the bags again')
+            f'{first_of(found)}. Restore the one that was changed, or convert the bags again')
 
 
 def disagreements(own, features, rate_hz, contract) -> list:

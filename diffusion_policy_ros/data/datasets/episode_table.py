@@ -59,7 +59,7 @@ def read_episodes(folder, info) -> tuple:
     :raises DatasetError: naming what is missing or contradicts itself.
     """
     cameras = [key for key, feature in info['features'].items() if feature['dtype'] == 'video']
-    wanted = ['episode_index', 'tasks', 'dataset_from_index', 'dataset_to_index',
+    wanted = ['episode_index', 'tasks', 'length', 'dataset_from_index', 'dataset_to_index',
               'data/chunk_index', 'data/file_index']
     for key in cameras:
         wanted += [f'videos/{key}/{name}'

@@ -18,6 +18,7 @@ from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.dataset_checks import REMEDY
 from diffusion_policy_ros.data.datasets.episode_rows import SPILL_BYTES
+from diffusion_policy_ros.data.datasets.lerobot_files import file_layout
 from diffusion_policy_ros.data.datasets.statistics import RunningStatistics
 from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.errors import DatasetError
@@ -25,25 +26,63 @@ import numpy as np
 import pyarrow as pa
 
 
+def check_sizes(reader, episodes) -> None:
+    """
+    Refuse data files with more rows than their episodes have.
+
+    :param reader: ``LeRobotReader``.
+    :param episodes: The episodes of it whose files are looked at.
+    :raises DatasetError: naming the file.
+    """
+    promised = {}
+    for episode in reader.episodes:
+        promised[episode.data_file] = promised.get(episode.data_file, 0) + episode.length
+    for file in dict.fromkeys(episode.data_file for episode in episodes):
+        found = file_layout(file)[1]
+        may_have_more = reader.uncounted and file == reader.episodes[-1].data_file
+        if found > promised[file] and not may_have_more:
+            raise DatasetError(f'{file} holds {found} rows, its episodes have {promised[file]}. '
+                               f'{REMEDY}')
+
+
+def check_rows(table, episode, first, tasks, where) -> None:
+    """
+    Refuse rows that are not those of their episode: new numbers would hide it.
+
+    :param table: Stored rows of it.
+    :param episode: ``Episode``.
+    :param first: ``index`` that the first of them must have.
+    :param tasks: Its tasks, by ``task_index``.
+    :param where: The data file, for the error.
+    :raises DatasetError: naming the column.
+    """
+    wanted = {'index': first + np.arange(len(table)),
+              'episode_index': np.full(len(table), episode.index)}
+    for key, numbers in wanted.items():
+        if key in table.column_names and not np.array_equal(table[key].to_numpy(), numbers):
+            raise DatasetError(f'{where} does not hold rows {episode.first} to {episode.end - 1} '
+                               f'of episode {episode.index}, as its {key} says. {REMEDY}')
+    strange = set(table['task_index'].to_pylist()) - set(tasks)
+    if strange:
+        raise DatasetError(f'{where}: a row has task_index {shown(strange.pop())}, which is not a '
+                           f'task of its episode. {REMEDY}')
+
+
 def renumbered(table, schema, first, episode, tasks, where):
     """
     Return rows with other numbers.
 
-    :param table: Stored rows of one episode.
+    :param table: Stored rows of one episode, as ``check_rows`` wants them.
     :param schema: Schema of the new data file.
     :param first: New ``index`` of the first of them.
     :param episode: New ``episode_index``.
     :param tasks: ``{old task_index: new one}`` of the tasks that the episode has.
     :param where: The data file, for the error.
-    :raises DatasetError: if a row has another task, or a column is of another kind.
+    :raises DatasetError: if a column is of another kind.
     """
-    rows, old = len(table), table['task_index'].to_pylist()
-    strange = set(old) - set(tasks)
-    if strange:
-        raise DatasetError(f'{where}: a row has task_index {shown(strange.pop())}, which is not a '
-                           f'task of its episode. {REMEDY}')
+    rows = len(table)
     numbers = {'index': first + np.arange(rows), 'episode_index': np.full(rows, episode),
-               'task_index': np.array([tasks[number] for number in old])}
+               'task_index': np.array([tasks[n] for n in table['task_index'].to_pylist()])}
     try:
         columns = [pa.array(numbers[field.name]).cast(field.type) if field.name in numbers
                    else table[field.name].cast(field.type) for field in schema]

@@ -24,18 +24,19 @@ from diffusion_policy_ros.data.datasets.conversion_record import carried_record
 from diffusion_policy_ros.data.datasets.dataset_checks import REMEDY
 from diffusion_policy_ros.data.datasets.histogram import Histogram
 from diffusion_policy_ros.data.datasets.lerobot_files import (
-    column_values, episode_table, file_layout, finite_numbers, read_tasks)
+    column_values, episode_table, file_layout, read_tasks)
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.selected_rows import (
-    index_statistics, renumbered, write_tables)
-from diffusion_policy_ros.data.datasets.statistics import DatasetStatistics
+    check_rows, check_sizes, index_statistics, renumbered, write_tables)
+from diffusion_policy_ros.data.datasets.statistics import (
+    DatasetStatistics, merge_statistics, moments)
+from diffusion_policy_ros.data.datasets.stored_statistics import checked_statistics
+from diffusion_policy_ros.data.datasets.video import frame_times, rows_without_frame
 from diffusion_policy_ros.data.files import put_in_place, write_json, writing
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
-
-MOMENTS = ('min', 'max', 'mean', 'std', 'count')
 
 
 def write_selection(out, picks) -> LeRobotReader:
@@ -89,16 +90,20 @@ class _Selection:
             if not layout.is_picture(feature) and layout.array_dtype(feature).kind in 'biuf'}
         self._statistics = DatasetStatistics()
         self._tasks, self._placed, self._counts = [], {}, {}
+        self._moments, self._frame_times = {}, {}
         self._episodes = self._rows = 0
 
     def write(self, picks):
         """Write everything, ``info.json`` last."""
         record = carried_record(picks)
+        for reader in {id(reader): reader for reader, _ in picks}.values():
+            check_sizes(reader, [e for other, e in picks if other is reader])
         (self._folder / 'meta').mkdir(parents=True)
         unchanged = self._unchanged_files(picks)
         for reader, episode in picks:
             tasks = [self._task_number(task) for task in episode.tasks]
             row = self._tables[id(reader)].slice(episode.index, 1).to_pylist()[0]
+            self._moments = {}
             data = self._place_data(reader, episode, unchanged)
             self._finish_episode(reader, episode, row, data, tasks)
         contract = self._first_reader.folder / layout.CONTRACT_PATH
@@ -107,7 +112,7 @@ class _Selection:
         if record is not None:
             write_json(self._folder / layout.RECORD_PATH, record)
         layout.write_parquet(self._folder / layout.TASKS_PATH, layout.task_table(self._tasks))
-        self._statistics.add_episode({}, self._counted)
+        self._statistics.add_values(self._counted)
         found = self._statistics.result()
         write_json(self._folder / layout.STATS_PATH, {
             key: {name: value.tolist() for name, value in found[key].items()}
@@ -142,8 +147,8 @@ class _Selection:
         source = (id(reader), episode.data_file)
         keys = [key for key in self._schema.names if key in self._counted]
         if source in unchanged:
-            for table in reader.tables(episode, keys):
-                self._count(table)
+            for table in self._stored(reader, episode, keys):
+                self._count(table, episode.data_file)
             return self._place_file(reader, episode.data_file, 'data', layout.DATA_PATH)
         numbers = layout.file_numbers(self._next('data'))
         write_tables(self._folder / layout.DATA_PATH.format(**numbers), self._schema,
@@ -152,22 +157,43 @@ class _Selection:
 
     def _renumbered(self, reader, episode):
         """Yield an episode's tables with their new numbers, counting their values."""
-        tasks = {number: self._tasks.index(task) for number, task
-                 in enumerate(self._sentences[id(reader)]) if task in episode.tasks}
-        first = self._rows
-        for table in reader.tables(episode, self._schema.names):
+        first, tasks = self._rows, self._new_tasks(reader, episode)
+        for table in self._stored(reader, episode, self._schema.names):
             table = renumbered(table, self._schema, first, self._episodes, tasks,
                                episode.data_file)
             first += len(table)
-            self._count(table)
+            self._count(table, episode.data_file)
             yield table
 
-    def _count(self, table):
-        """Take the values of some rows into the histograms."""
+    def _stored(self, reader, episode, keys):
+        """Yield an episode's tables; rows that are not its own are refused."""
+        first, tasks = episode.first, self._new_tasks(reader, episode)
+        for table in reader.tables(episode, keys):
+            check_rows(table, episode, first, tasks, episode.data_file)
+            first += len(table)
+            yield table
+
+    def _new_tasks(self, reader, episode):
+        """Return ``{task_index: new one}`` of an episode's tasks."""
+        sentences = self._sentences[id(reader)]
+        for task in episode.tasks:
+            if task not in sentences:
+                raise DatasetError(f'{reader.folder}: meta/episodes gives episode {episode.index} '
+                                   f'the task {task!r}, which meta/tasks.parquet does not list. '
+                                   f'{REMEDY}')
+        return {number: self._tasks.index(task) for number, task in enumerate(sentences)
+                if task in episode.tasks}
+
+    def _count(self, table, where):
+        """Take the values of some rows of a file into the histograms and the episode's moments."""
         for key, histogram in self._counted.items():
-            values = column_values(table[key], key, self._features[key], self._folder)
+            values = column_values(table[key], key, self._features[key], where)
             kind = np.float64 if values.dtype.kind == 'f' else np.int64
-            histogram.add(values.reshape(len(values), -1).astype(kind))
+            values = values.reshape(len(values), -1).astype(kind)
+            histogram.add(values)
+            found = moments(values)
+            self._moments[key] = merge_statistics(self._moments[key], found) \
+                if key in self._moments else found
 
     def _place_file(self, reader, source, kind, template, **names):
         """Link a file into the new dataset, once; return its numbers there."""
@@ -192,15 +218,30 @@ class _Selection:
             **{f'data/{name}': number for name, number in data.items()},
             **{f'meta/episodes/{name}': number for name, number in numbers.items()}})
         for key in self._video_keys:
+            self._check_frames(reader, episode, key)
             placed = self._place_file(reader, episode.videos[key][0], key, layout.VIDEO_PATH,
                                       video_key=key)
             row.update({f'videos/{key}/{name}': number for name, number in placed.items()})
         row.update(index_statistics(row, self._rows, self._episodes, tasks, episode.length))
-        self._statistics.add_episode(_statistics_of(row, self._features, reader.folder))
+        self._statistics.add_episode(checked_statistics(
+            row, self._features, {key: found for key, found in self._moments.items()
+                                  if key not in layout.INDEX_FEATURES},
+            f'{reader.folder}: meta/episodes row {episode.index}'))
         table = pa.Table.from_pylist([row], schema=self._episode_schema)
         layout.write_parquet(self._folder / layout.EPISODES_PATH.format(**numbers), table)
         self._episodes += 1
         self._rows += episode.length
+
+    def _check_frames(self, reader, episode, key):
+        """Refuse a video that does not show every row."""
+        file, begin_s = episode.videos[key]
+        if file not in self._frame_times:
+            self._frame_times[file] = frame_times(file)
+        is_lost = rows_without_frame(self._frame_times[file], begin_s, episode.length,
+                                     reader.rate_hz)
+        if is_lost.any():
+            raise DatasetError(f'{file} has no frame at the time of row '
+                               f'{int(is_lost.argmax())} of episode {episode.index}. {REMEDY}')
 
     def _task_number(self, task):
         """Return the new number of a task."""
@@ -234,33 +275,6 @@ def link_file(source, target) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _statistics_of(row, features, folder):
-    """Return the statistics of an episode from its row of the episode table."""
-    found = {}
-    for key, feature in features.items():
-        if feature['dtype'] == 'string':
-            continue
-        prefix = f'stats/{key}/'
-        try:
-            found[key] = {name[len(prefix):]: finite_numbers(value) for name, value in row.items()
-                          if name.startswith(prefix) and value is not None}
-        except ValueError as error:
-            raise DatasetError(f'{folder}: the episode table holds statistics of {key!r} that '
-                               f'are none: {error}. {REMEDY}') from error
-        missing = [name for name in MOMENTS if name not in found[key]]
-        if missing:
-            raise DatasetError(f'{folder}: the episode table has no {", ".join(missing)} of '
-                               f'{key!r}; let LeRobot compute the statistics first')
-        shapes = {value.shape for name, value in found[key].items() if name != 'count'}
-        count, size = found[key]['count'], int(np.prod(feature['shape'], dtype=int))
-        is_fitting = len(shapes) == 1 and count.shape == (1,) and count[0] > 0 and (
-            layout.is_picture(feature) or found[key]['mean'].size == size)
-        if not is_fitting:
-            raise DatasetError(f'{folder}: the episode table holds statistics of {key!r} that do '
-                               f'not go together. {REMEDY}')
-    return found
 
 
 def _check_result(folder, picks):

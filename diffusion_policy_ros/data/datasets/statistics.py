@@ -32,13 +32,21 @@ def vector_statistics(values):
         int64 ``(1,)``.
     """
     values = np.asarray(values).reshape(len(values), -1)
+    quantiles = np.quantile(values.astype(np.float64), list(QUANTILES.values()), axis=0)
+    return {**moments(values), **dict(zip(QUANTILES, quantiles))}
+
+
+def moments(values):
+    """
+    Compute what ``vector_statistics`` does, without the quantiles.
+
+    :param values: ``(rows, D)``, at least one row, integers or floats.
+    """
     kind = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float64
     exact = values.astype(np.float64)
-    quantiles = np.quantile(exact, list(QUANTILES.values()), axis=0)
     return {
         'min': values.min(axis=0).astype(kind), 'max': values.max(axis=0).astype(kind),
-        'mean': exact.mean(axis=0), 'std': exact.std(axis=0), 'count': np.array([len(values)]),
-        **dict(zip(QUANTILES, quantiles))}
+        'mean': exact.mean(axis=0), 'std': exact.std(axis=0), 'count': np.array([len(values)])}
 
 
 class RunningStatistics:
@@ -70,9 +78,7 @@ class RunningStatistics:
         """
         values = np.asarray(values).reshape(len(values), -1).astype(self._kind)
         self.histogram.add(values)
-        exact = values.astype(np.float64)
-        found = {'min': values.min(axis=0), 'max': values.max(axis=0), 'mean': exact.mean(axis=0),
-                 'std': exact.std(axis=0), 'count': np.array([len(values)])}
+        found = moments(values)
         self._moments = merge_statistics(self._moments, found) if self._moments else found
 
     def result(self) -> dict:
@@ -121,7 +127,7 @@ class PictureStatistics:
 
         :param picture: ``(height, width, channels)`` of the dtype.
         """
-        grid = _thinned(picture)
+        grid = thinned(picture)
         for channel, histogram in enumerate(self._histogram):
             histogram += np.bincount(grid[:, :, channel].ravel(), minlength=len(self._levels))
         self._count += 1
@@ -160,7 +166,7 @@ class MetricDepthStatistics:
 
         :param picture: float32 ``(height, width, 1)``.
         """
-        self._pixels.add(_thinned(picture).reshape(-1, 1))
+        self._pixels.add(thinned(picture).reshape(-1, 1))
         self._count += 1
 
     def result(self) -> dict:
@@ -184,15 +190,23 @@ class DatasetStatistics:
 
     def add_episode(self, statistics, histograms=None) -> None:
         """
-        Take an episode in.
+        Take the statistics of an episode in.
 
         :param statistics: ``{key: statistics of the episode}``.
-        :param histograms: ``{key: Histogram}`` of those keys that are columns.
+        :param histograms: As ``add_values``; None where they are given there.
         """
         for key, found in statistics.items():
             before = self._found.get(key)
             self._found[key] = merge_statistics(before, found) if before else found
-        for key, histogram in (histograms or {}).items():
+        self.add_values(histograms or {})
+
+    def add_values(self, histograms) -> None:
+        """
+        Take the values of some rows in.
+
+        :param histograms: ``{key: Histogram}`` of the columns.
+        """
+        for key, histogram in histograms.items():
             if key not in self._histograms:
                 self._histograms[key] = histogram
             else:
@@ -242,7 +256,11 @@ def merge_statistics(first, second):
         'count': np.array([n + m]), **averaged}
 
 
-def _thinned(picture):
-    """Return every n-th row and column of a picture, so that large ones cost no more."""
+def thinned(picture):
+    """
+    Return every n-th row and column of a picture, so that large ones cost no more.
+
+    :param picture: ``(height, width, channels)``.
+    """
     step = max(1, min(picture.shape[:2]) // PICTURE_GRID)
     return picture[::step, ::step]

@@ -161,7 +161,8 @@ def read_frames(path, times_s, channels=3):
     :param times_s: Increasing times, s; each must have its own frame within 1e-4 s.
     :param channels: 3 gives RGB, 1 grey.
     :return: Iterator of uint8 ``(height, width, channels)``, one per time, in order.
-    :raises DatasetError: if the file cannot be decoded or a time has no frame.
+    :raises DatasetError: if the file cannot be decoded, or only with guesses where it is damaged,
+        or a time has no frame.
     """
     if not Path(path).is_file():
         raise DatasetError(f'video {path} does not exist; the dataset is incomplete')
@@ -174,11 +175,58 @@ def read_frames(path, times_s, channels=3):
             continue
         if shown_s > time_s + TIME_TOLERANCE_S:
             break
-        yield frame.to_ndarray(format='rgb24')[:, :, :channels]
+        if frame.is_corrupt:
+            raise DatasetError(f'video {path} is damaged at {shown_s:.4f} s; restore it from a '
+                               'copy, or convert the bags again')
+        try:
+            picture = frame.to_ndarray(format='rgb24')
+        except av.FFmpegError as error:  # such as no thread for the conversion of colours
+            raise DatasetError(f'video {path} cannot be decoded: {error}') from error
+        yield picture[:, :, :channels]
         time_s = next(wanted, None)
     if time_s is not None:
         raise DatasetError(f'video {path} has no frame at {time_s:.4f} s (tolerance '
                            f'{TIME_TOLERANCE_S:g} s); it is shorter than its table, or truncated')
+
+
+def frame_times(path):
+    """
+    Return when the frames of a video are shown, in order, float64 s; none is decoded.
+
+    :param path: The mp4 file; of one that is cut off, the frames that are left.
+    :raises DatasetError: if it is missing, or no video.
+    """
+    if not Path(path).is_file():
+        raise DatasetError(f'video {path} does not exist; the dataset is incomplete')
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stamps = []
+            with suppress(av.FFmpegError):
+                stamps += [p.pts for p in container.demux(stream) if p.pts is not None and p.size]
+            return np.sort(np.array(stamps, dtype=np.float64)) * float(stream.time_base)
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise DatasetError(f'video {path} cannot be read: {error}') from error
+
+
+def rows_without_frame(times, start_s, length, rate_hz):
+    """
+    Tell which rows of an episode have no frame at their time.
+
+    :param times: As ``frame_times``.
+    :param start_s: Time of the episode's first frame, s.
+    :param length: Its number of rows.
+    :param rate_hz: Rows per second, Hz.
+    :return: bool ``(length,)``.
+    """
+    wanted = start_s + np.arange(length) / rate_hz
+    after = np.searchsorted(times, wanted)
+    near = np.full(length, np.inf)
+    for index in (after - 1, after):
+        is_there = (index >= 0) & (index < len(times))
+        apart = np.abs(times[index[is_there]] - wanted[is_there])
+        near[is_there] = np.minimum(near[is_there], apart)
+    return near > TIME_TOLERANCE_S + 1e-9  # times in the metadata are sums of floats
 
 
 def describe_video(path) -> dict:
@@ -193,7 +241,7 @@ def describe_video(path) -> dict:
             'video.height': stream.height, 'video.width': stream.width,
             'video.codec': stream.codec_context.codec.canonical_name,
             'video.pix_fmt': stream.pix_fmt, 'video.is_depth_map': False,
-            'video.fps': int(stream.average_rate), 'video.channels': 3,
+            'video.fps': int(stream.average_rate or 0), 'video.channels': 3,
             'has_audio': False}
 
 

@@ -19,6 +19,7 @@ import heapq
 from itertools import count, islice
 import math
 
+from diffusion_policy_ros.checks import first_of
 from diffusion_policy_ros.control.commands import split_action
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.dataset_checks import disagreements
@@ -29,6 +30,9 @@ from diffusion_policy_ros.data.topic_messages import build_topic, observed_parts
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
+
+# Less than the 50 ms from which on a recorder takes clocks to differ.
+MOST_LEAD_NS = 40_000_000
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,12 @@ class Playback:
         """
         Return how long before its time a message shall arrive, ns.
 
-        Half a row, or half of what the contract allows: then it is there when its tick comes,
-        also where nothing but the arrival dates it.
+        Half a row, half of what the contract allows, or ``MOST_LEAD_NS``: then it is there when
+        its tick comes, also where nothing but the arrival dates it.
         """
         youngest_ns = min(e.max_age_ns for e in (*self.contract.observations,
                                                  *self.contract.actions))
-        return min(self.contract.period_ns, youngest_ns) // 2
+        return min(self.contract.period_ns // 2, youngest_ns // 2, MOST_LEAD_NS)
 
     def standing(self, duration_s):
         """
@@ -199,5 +203,5 @@ def _fitting_contract(path, source, contract):
     wrong = disagreements(source.contract, source.row_features,
                           source.rate_hz or contract.rate_hz, contract)
     if wrong:
-        raise DatasetError(f'{path} does not fit --contract: {"; ".join(wrong)}')
+        raise DatasetError(f'{path} does not fit --contract: {first_of(wrong)}')
     return contract

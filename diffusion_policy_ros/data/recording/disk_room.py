@@ -140,11 +140,15 @@ def free_bytes(folder) -> int:
 
 def lack_of_room(folder) -> list:
     """
-    Return a list with the sentence that a disk is as good as full, or an empty one.
+    Return a list with the sentence that a disk is as good as full or gone, or an empty one.
 
     :param folder: The output folder; it need not exist.
     """
-    free = free_bytes(folder)
+    try:
+        free = free_bytes(folder)
+    except OSError as error:
+        return [f'the disk of {folder} cannot be looked at: {error}; see whether it is there, or '
+                'set the parameter output to a folder on another disk']
     if free >= MIN_FREE_BYTES:
         return []
     return [f'the disk of {folder} has {free / 1e6:.0f} MB free, at least '

@@ -45,7 +45,8 @@ class StampWatch:
         """
         Begin to learn.
 
-        :param note: Called with (alarm, kind, time in ns, how bad, ``times=``) for each fault.
+        :param note: Called with (alarm, kind, time in ns, how bad, ``times=``) for each fault,
+            and with ``began_ns=`` where that was earlier.
         """
         self._note = note
         self.forget()
@@ -53,12 +54,12 @@ class StampWatch:
     def forget(self) -> None:
         """Begin to learn anew."""
         self.period_ms = 0.0
-        self._last_ns = None
+        self._last_ns = self._arrival_ns = None
         self._steps = deque(maxlen=STEPS_KEPT)
         self._delays = deque(maxlen=BINS_KEPT)
         self._bin_ns, self._least_ns = None, None
         self._usual_ns, self._has_drifted = None, False
-        self._suspect = []
+        self._suspect, self._suspect_ns = [], 0
 
     def begin(self) -> None:
         """Hold what comes against what was usual until now."""
@@ -89,6 +90,7 @@ class StampWatch:
             self._step(receive_ns, (stamp_ns - self._last_ns) / 1e6)
         is_early = self._last_ns is not None and 0 < self._last_ns - stamp_ns < SET_BACK_NS
         self._last_ns = self._last_ns if is_early else stamp_ns
+        self._arrival_ns = receive_ns
         self._delay(receive_ns, receive_ns - stamp_ns, max_skew_ms)
 
     def _step(self, receive_ns, step_ms):
@@ -99,15 +101,16 @@ class StampWatch:
         if not self.period_ms and len(self._steps) >= MIN_STEPS:
             self.period_ms = self._usual_period_ms()
         if self.period_ms and (self._suspect or step_ms > SKIPPED * self.period_ms):
+            self._suspect_ns = self._suspect_ns if self._suspect else self._arrival_ns
             self._suspect.append(step_ms)
         if self._suspect and len(self._suspect) > self._patience():
             self._settle(receive_ns)
 
     def _settle(self, now_ns):
-        """Count what is missing among the steps that are looked at."""
+        """Count what is missing since the message before the steps that are looked at."""
         missing = round(sum(self._suspect) / self.period_ms) - len(self._suspect)
         if missing > 0:
-            self._note('dropped', 'skipped', now_ns, times=missing)
+            self._note('dropped', 'skipped', now_ns, times=missing, began_ns=self._suspect_ns)
         self._suspect = []
 
     def _patience(self):

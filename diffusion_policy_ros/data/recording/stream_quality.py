@@ -121,7 +121,7 @@ class StreamQuality:
         if not receive_ns:
             return
         self._look_at_clock(receive_ns, self._newest_ns())
-        last_ns = self._newest_ns()
+        last_ns, self._first_ns = self._newest_ns(), self._first_ns or receive_ns
         self._arrivals.append(receive_ns)
         while receive_ns - self._arrivals[0] > self._window_ns():
             self._arrivals.popleft()
@@ -158,7 +158,7 @@ class StreamQuality:
         if seen_ns == self._seen_ns:
             self._check_gap(now_ns, seen_ns)
         window_ns = max(MIN_WINDOW_S, MIN_PER_WINDOW / self._usual_hz) * NS
-        if now_ns - self._begin_ns < window_ns:
+        if now_ns - max(self._begin_ns, self._first_ns or 0) < window_ns:
             return
         count = sum(1 for arrival_ns in self._arrivals if now_ns - window_ns < arrival_ns)
         excess_hz = count / window_ns * NS - self._usual_hz
@@ -211,6 +211,7 @@ class StreamQuality:
 
     def _forget(self):
         """Begin to learn anew."""
+        self._first_ns = None
         self._arrivals.clear()
         self._stamps.forget()
         self._contents.forget()

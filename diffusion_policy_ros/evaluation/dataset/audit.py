@@ -18,12 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.conversion_record import (
+    episode_entries, repeated_episodes)
 from diffusion_policy_ros.data.datasets.formats import detect_format, open_dataset
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.dataset.ages import AgesCheck
 from diffusion_policy_ros.evaluation.dataset.channels import ChannelStudy, check_statistics
 from diffusion_policy_ros.evaluation.dataset.contract import contract_findings
-from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, sorted_findings
+from diffusion_policy_ros.evaluation.dataset.episode_table import EpisodeTableCheck
+from diffusion_policy_ros.evaluation.dataset.finding import (
+    ERROR, Finding, sorted_findings, WARNING)
 from diffusion_policy_ros.evaluation.dataset.frames import FramesUnderAudit
 from diffusion_policy_ros.evaluation.dataset.likeness import LikenessCheck
 from diffusion_policy_ros.evaluation.dataset.outliers import OutlierCheck
@@ -54,6 +58,8 @@ class Audit:
     :ivar pictures: ``PictureCheck``.
     :ivar curves: ``{episode number: {key: values of some rows (points, D)}}``.
     :ivar every_picture: Whether all pictures were decoded.
+    :ivar record: What is known of each episode, as ``conversion_record.episode_entries``; None
+        without a record.
     """
 
     folder: Path
@@ -65,6 +71,7 @@ class Audit:
     pictures: object = None
     curves: dict = field(default_factory=dict)
     every_picture: bool = True
+    record: list = None
 
     @property
     def has_errors(self) -> bool:
@@ -95,11 +102,14 @@ def audit_dataset(folder, *, contract=None, every_picture=True, rate_hz=None) ->
             raise
         audit.findings.append(Finding(ERROR, 'schema', str(error)))
         return audit
-    checks = _first_look(audit)
-    found = [*contract_findings(audit.source, contract), *check_lengths(audit.source)]
+    found, repeated = _read_record(audit)
+    table = EpisodeTableCheck(audit.source) if audit.source.has_bookkeeping else None
+    checks = _first_look(audit, table, repeated)
+    found += [*contract_findings(audit.source, contract), *check_lengths(audit.source)]
     found += [finding for check in checks for finding in check.findings()]
     found += _check_videos(audit)
     found += _second_look(audit)
+    found += _episode_findings(audit, table)
     found += check_statistics(audit.source, audit.studies, audit.pictures.means)
     audit.findings = sorted_findings(dict.fromkeys([*audit.source.findings, *found]))
     return audit
@@ -122,18 +132,30 @@ def open_source(path, rate_hz=None):
     return LeRobotSource(path)
 
 
-def _first_look(audit):
-    """Read all rows once; return the checks that have seen them."""
+def _read_record(audit):
+    """Read which bag each episode is of; return findings, and the numbers that are there twice."""
+    if not audit.source.has_bookkeeping:
+        return [], []
+    try:
+        audit.record = episode_entries(audit.source.reader)
+        return [], repeated_episodes(audit.source.reader)
+    except DatasetError as error:
+        return [Finding(WARNING, 'record', str(error), 'nothing learns from it, but dpr edit '
+                        'refuses the dataset until then')], []
+
+
+def _first_look(audit, table, repeated):
+    """Read all rows once; return the checks that have seen them, beside the episode table's."""
     source = audit.source
     audit.ages = AgesCheck(source)
     audit.studies = {key: ChannelStudy(key, names, source.row_count)
                      for key, names in source.vectors.items()}
-    checks = [LikenessCheck(source), audit.ages, *audit.studies.values()]
+    checks = [LikenessCheck(source, repeated), audit.ages, *audit.studies.values()]
     if source.has_bookkeeping:
         checks.insert(0, RowsCheck(source))
     shown = set(_shown(source))
     for rows in _with_progress(source, 'rows'):
-        for check in checks:
+        for check in [*checks, table] if table else checks:
             check.look(rows)
         if rows.episode.index in shown:
             chosen = np.unique(np.linspace(0, max(0, rows.count - 1), CURVE_POINTS).astype(int))
@@ -160,6 +182,15 @@ def _second_look(audit):
             if (key, rows.episode.index) not in broken:
                 audit.pictures.look(rows, key, state_range)
     return [finding for check in (*outliers, audit.pictures) for finding in check.findings()]
+
+
+def _episode_findings(audit, table):
+    """Return what was found wrong with the episode table, now that all has been seen."""
+    if table is None:
+        return []
+    for (number, key), mean in audit.pictures.episode_means.items():
+        table.look_at_pictures(audit.source.episodes[number], key, mean)
+    return table.findings()
 
 
 def _check_videos(audit):

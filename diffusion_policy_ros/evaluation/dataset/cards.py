@@ -16,6 +16,7 @@
 
 from base64 import b64encode
 from html import escape
+from pathlib import PurePath
 
 from diffusion_policy_ros.evaluation.dataset.pictures import MOMENTS
 from diffusion_policy_ros.streams import ACTION_KEY
@@ -37,10 +38,30 @@ def episode_card(audit, episode) -> str:
                 for key in audit.source.cameras]
     seconds = episode.length / audit.source.rate_hz
     strips = ''.join(_strip(key, jpegs) for key, jpegs in pictures if jpegs)
+    origin, alarms = _origin(audit, episode.index)
     name = (f'<b>{episode.index}</b> {seconds:.1f} s, {episode.length} rows'
+            f'<i title="{escape(alarms)}">{escape(origin)}</i>'
             f'<span>{escape("; ".join(episode.tasks))}</span>')
     return (f'<div class="card" id="episode-{episode.index}"><div class="name">{name}</div>'
             f'<div class="body">{strips}{_curves(audit, episode.index)}</div></div>')
+
+
+def _origin(audit, number):
+    """Return which bag an episode is of and how it went, and the recorder's alarms."""
+    entry = audit.record[number] if audit.record else {}
+    words = [f'bag {PurePath(entry["bag"]).name}'] if entry.get('bag') else []
+    if entry.get('cut'):
+        words.append(f'cut {entry["cut"]}')
+    pieces = sum(other['piece'] is not None and all(other[name] == entry[name]
+                                                    for name in ('bag', 'cut'))
+                 for other in audit.record) if entry.get('piece') else 0
+    if pieces > 1:
+        words.append(f'piece {entry["piece"]} of {pieces}')
+    words += {True: ['success'], False: ['failure']}.get(entry.get('success'), [])
+    alarms = entry.get('alarms') or []
+    if alarms:
+        words.append(f'{len(alarms)} alarm' + ('s' if alarms[1:] else ''))
+    return ', '.join(words), '; '.join(alarms)
 
 
 def image_tag(data, kind, title='') -> str:

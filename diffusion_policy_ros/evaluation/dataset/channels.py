@@ -14,20 +14,18 @@
 
 """What the numbers of a dataset do, entry by entry: range, spread, constants, gaps."""
 
-from diffusion_policy_ros.data.datasets.statistics import (
-    merge_statistics, QUANTILES, vector_statistics)
+from diffusion_policy_ros.checks import first_of
+from diffusion_policy_ros.data.datasets.statistics import merge_statistics, moments, QUANTILES
+from diffusion_policy_ros.data.datasets.stored_statistics import differences, tolerance_of
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.dataset.finding import (
     ERROR, Finding, NOTE, Places, WARNING)
+from diffusion_policy_ros.evaluation.dataset.source import is_depth
 from diffusion_policy_ros.streams import ACTION_KEY, STATE_KEY
 import numpy as np
 
 # Rows kept for medians, quantiles and histograms, evenly over the dataset.
 SAMPLED_ROWS = 50_000
-# Stored statistics may be computed in float32, in another order.
-STATISTICS_TOLERANCE = 1e-3
-# Of the size of the values: what a deviation loses that is taken from float32 sums of squares.
-CANCELLATION = 3e-3
 CONSTANT_REMEDY = ('is the sensor alive, and is the entry needed? Else take it out of the '
                    'contract and convert again')
 
@@ -38,7 +36,9 @@ class ChannelStudy:
 
     :ivar key: The column.
     :ivar names: A name for each entry.
-    :ivar statistics: As ``vector_statistics``, of the rows that are finite; None without any.
+    :ivar statistics: As ``moments``, of the rows that are finite; None without any.
+    :ivar quantiles: ``{q01 .. q99: (least, greatest)}`` over the episodes, each ``(D,)``. That of
+        all rows lies between them, and so does an average, which LeRobot takes.
     """
 
     def __init__(self, key, names, row_count):
@@ -50,7 +50,7 @@ class ChannelStudy:
         :param row_count: Rows that there will be.
         """
         self.key, self.names = key, names
-        self.statistics = None
+        self.statistics, self.quantiles = None, {}
         self._every = max(1, row_count // SAMPLED_ROWS)
         self._seen = 0
         self._values, self._steps = [], []
@@ -73,9 +73,10 @@ class ChannelStudy:
                            int((~is_fine).sum()))
         whole = values[finite.all(axis=1)]
         if len(whole):
-            found = vector_statistics(whole)
+            found = moments(whole)
             self.statistics = merge_statistics(self.statistics, found) if self.statistics \
                 else found
+            self._widen_quantiles(np.sort(whole, axis=0))
         chosen = slice(-self._seen % self._every, None, self._every)
         self._seen += len(values)
         self._values.append(values[chosen].astype(np.float64))
@@ -98,6 +99,14 @@ class ChannelStudy:
             return []
         is_constant = self.statistics['min'] == self.statistics['max']
         return [name for name, same in zip(self.names, is_constant) if same]
+
+    def _widen_quantiles(self, ordered):
+        """Take the quantiles of an episode in, whichever of two neighbouring values they are."""
+        for name, share in QUANTILES.items():
+            place = share * (len(ordered) - 1)
+            low, high = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
+            least, greatest = self.quantiles.get(name, (low, high))
+            self.quantiles[name] = np.minimum(least, low), np.maximum(greatest, high)
 
     def findings(self) -> list:
         """Return what was found."""
@@ -141,17 +150,23 @@ def check_statistics(source, studies, pictures) -> list:
             continue  # values are missing, which is told already
         wrong, coarse = ([], []) if key in stored else (['it is missing'], [])
         if key in stored:
-            wrong, coarse = _differences(stored[key], study.statistics, study.names)
+            wrong, coarse = differences(stored[key], study.statistics, study.names)
+            wrong += _wrong_quantiles(stored[key], study)
         for level, sentences, remedy in (
                 (ERROR, wrong, 'training would normalise wrongly; convert the bags again'),
                 (WARNING, coarse, 'it was computed with too few digits; where that matters, '
                  'convert the bags again')):
             if sentences:
-                more = f' and {len(sentences) - 3} more' if sentences[3:] else ''
                 found.append(Finding(level, 'statistics', f'{key} of meta/stats.json: '
-                                     f'{"; ".join(sentences[:3])}{more}', remedy))
+                                     f'{first_of(sentences)}', remedy))
+    return found + _wrong_cameras(source, stored, pictures)
+
+
+def _wrong_cameras(source, stored, pictures):
+    """Compare the means of pictures inside a dataset with those that were decoded."""
+    found = []
     for key, mean in pictures.items():
-        if _is_depth(source.features[key]):
+        if is_depth(source.features[key]):
             continue  # stored in its own unit
         told = np.ravel(stored.get(key, {}).get('mean', []))
         if len(told) != len(mean) or np.abs(told - mean).max() > 0.1:
@@ -162,32 +177,15 @@ def check_statistics(source, studies, pictures) -> list:
     return found
 
 
-def _is_depth(feature):
-    """Tell whether pictures hold distances."""
-    info = feature.get('info') or feature.get('video_info') or {}
-    return bool(info.get('depth_unit') or info.get('is_depth_map')
-                or info.get('video.is_depth_map'))
-
-
-def _differences(stored, counted, names):
-    """List what differs between stored statistics and those of the rows, and what is coarse."""
-    width = np.maximum(counted['max'] - counted['min'], 1e-9)
-    size = np.maximum(np.abs(counted['max']), np.abs(counted['min']))
-    tolerance = STATISTICS_TOLERANCE * width + 1e-5 * size
-    wrong, coarse = [], []
-    for name in ('min', 'max', 'mean', 'std'):
+def _wrong_quantiles(stored, study):
+    """List the quantiles that cannot be those of the rows."""
+    wrong, tolerance = [], tolerance_of(study.statistics)
+    for name, (least, greatest) in study.quantiles.items():
         told = np.ravel(stored.get(name, []))
-        if len(told) != len(names):
-            wrong.append(f'{name} has {len(told)} entries, the column {len(names)}')
-            continue
-        apart = np.abs(told - counted[name])
-        for entry in np.flatnonzero(~(apart <= tolerance)):
-            is_coarse = name == 'std' and apart[entry] <= CANCELLATION * size[entry]
-            (coarse if is_coarse else wrong).append(
-                f'{name} of {names[entry]} is {told[entry]:.6g}, the rows have '
-                f'{counted[name][entry]:.6g}')
-    quantiles = [np.ravel(stored[name]) for name in QUANTILES if name in stored]
-    if len(quantiles) == len(QUANTILES) and all(len(q) == len(names) for q in quantiles) and (
-            np.diff(quantiles, axis=0) < -tolerance).any():
-        wrong.append('the quantiles are not in order')
-    return wrong, coarse
+        if len(told) != len(study.names):
+            continue  # older datasets hold none
+        is_wrong = ~((least - tolerance <= told) & (told <= greatest + tolerance))
+        wrong += [f'{name} of {study.names[entry]} is {told[entry]:.6g}, the episodes have '
+                  f'{least[entry]:.6g} to {greatest[entry]:.6g}'
+                  for entry in np.flatnonzero(is_wrong)]
+    return wrong

@@ -15,7 +15,9 @@
 """What in a dataset is the same as something else: episodes twice, actions that are the state."""
 
 import hashlib
+import shlex
 
+from diffusion_policy_ros.data.datasets.conversion_record import write_episodes
 from diffusion_policy_ros.evaluation.dataset.finding import Finding, WARNING
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
@@ -26,12 +28,14 @@ MOST_EQUAL = 0.95
 class LikenessCheck:
     """Look for equal episodes, and for actions that only repeat the state."""
 
-    def __init__(self, source):
+    def __init__(self, source, repeated=()):
         """
         Begin with no episode.
 
         :param source: What ``open_source`` returned.
+        :param repeated: Numbers of episodes that are of a bag and a time of earlier ones.
         """
+        self._source, self._repeated = source, repeated
         self._keys = tuple(source.vectors)
         self._episodes = {}
         self._equal = self._changing = 0
@@ -60,15 +64,22 @@ class LikenessCheck:
 
     def findings(self) -> list:
         """Return what was found."""
-        found = []
+        found, copies = [], []
         twins = [same for same in self._episodes.values() if len(same) > 1]
         if twins:
             named = '; '.join(' = '.join(map(str, same[:4])) + (' ...' if same[4:] else '')
                               for same in twins[:3])
+            copies = sorted(number for same in twins for number in same[1:])
             found.append(Finding(
-                WARNING, 'duplicates', f'{sum(len(same) - 1 for same in twins)} episodes repeat '
-                f'the numbers of another one: {named}', 'take the copies out with `dpr edit`: '
-                'they count twice in training, and in validation they are known already'))
+                WARNING, 'duplicates', f'{len(copies)} episodes repeat the numbers of another '
+                f'one: {named}', f'{self._without(copies)} takes the copies out: they count twice '
+                'in training, and in validation they are known already'))
+        repeated = [number for number in self._repeated if number not in copies]
+        if repeated:
+            found.append(Finding(
+                WARNING, 'duplicates', f'{len(repeated)} episodes begin at the same time in a bag '
+                f'of the same name as earlier ones: {write_episodes(repeated)}',
+                f'if they are the same, {self._without(repeated)} takes them out'))
         if self._changing and self._equal > MOST_EQUAL * self._changing:
             found.append(Finding(
                 WARNING, 'action is state', f'in {self._equal / self._changing:.0%} of the rows '
@@ -76,6 +87,13 @@ class LikenessCheck:
                 'stand still', 'label the action next_state in the contract, or record the '
                 'commands, and convert again'))
         return found
+
+    def _without(self, copies):
+        """Return the command that leaves episodes out, where the format can be edited."""
+        if not self._source.has_bookkeeping:
+            return '`dpr edit --delete` of a LeRobotDataset'
+        folder = shlex.quote(str(self._source.folder))
+        return f'`dpr edit {folder} --delete {write_episodes(copies)} --out NAME`'
 
 
 def _shared_columns(vectors, state_key):

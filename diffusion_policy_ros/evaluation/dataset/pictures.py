@@ -15,6 +15,7 @@
 """What the cameras of a dataset show: thumbnails, frozen and black pictures."""
 
 import cv2
+from diffusion_policy_ros.data.datasets.statistics import thinned
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, Places, WARNING
 import numpy as np
@@ -26,7 +27,6 @@ FROZEN_S = 1.0
 # Of the range of a joint over the dataset, what counts as movement.
 MOVEMENT = 0.05
 BLACK = 12
-GRID = 120
 THUMBNAIL_WIDTH = 128
 JPEG_QUALITY = 80
 MOMENTS = ('first', 'middle', 'last')
@@ -37,8 +37,8 @@ class PictureCheck:
     Look at pictures.
 
     :ivar thumbnails: ``{(episode number, camera): [JPEG bytes of the first, middle, last row]}``.
-    :ivar means: ``{camera: mean of all pictures per channel, in [0, 1]}``, of cameras whose every
-        picture was decoded.
+    :ivar episode_means: ``{(episode number, camera): mean per channel, in [0, 1]}``,
+        of episodes whose every picture was decoded.
     """
 
     def __init__(self, source, shown, *, every_picture):
@@ -51,8 +51,7 @@ class PictureCheck:
         """
         self._source, self._shown = source, set(shown)
         self._every = every_picture or not source.is_seekable
-        self.thumbnails, self.means = {}, {}
-        self._sums, self._count = {}, {}
+        self.thumbnails, self.episode_means = {}, {}
         self._frozen, self._black, self._broken = {}, {}, {}
 
     def look(self, rows, key, state_range) -> None:
@@ -77,9 +76,18 @@ class PictureCheck:
         if episode.index in self._shown:
             self.thumbnails[episode.index, key] = [jpeg for jpeg in moments.values() if jpeg]
 
+    @property
+    def means(self) -> dict:
+        """Return ``{camera: mean per channel, in [0, 1]}`` where every picture was decoded."""
+        groups = {}
+        for (number, key), mean in self.episode_means.items():
+            groups.setdefault(key, []).append((mean, self._source.episodes[number].length))
+        return {key: np.average([mean for mean, _ in group], axis=0,
+                                weights=[count for _, count in group])
+                for key, group in groups.items() if len(group) == len(self._source.episodes)}
+
     def findings(self) -> list:
-        """Return what was found, and complete the means."""
-        self.means = {key: total / self._count[key] / 255 for key, total in self._sums.items()}
+        """Return what was found."""
         found = [Finding(ERROR, 'pictures', f'{key}: {places.count} episodes cannot be decoded: '
                          f'{places}', 'restore the video, or convert the bags again')
                  for key, places in self._broken.items()]
@@ -95,22 +103,21 @@ class PictureCheck:
     def _look_at_all(self, rows, key, state_range, moments):
         """Decode an episode and compare each picture with those before."""
         episode, state = rows.episode, rows.columns.get(self._source.state_key)
-        kept, since = None, 0
+        kept, since, row, total = None, 0, -1, 0.0
         black = []
-        row = -1
         for row, picture in enumerate(self._source.pictures(episode, key)):
             if row in moments and episode.index in self._shown:
                 moments[row] = _thumbnail(picture)
-            step = max(1, min(picture.shape[:2]) // GRID)
-            small = picture[::step, ::step].astype(np.int16)
-            self._sums[key] = self._sums.get(key, 0.0) + small.mean(axis=(0, 1))
-            self._count[key] = self._count.get(key, 0) + 1
+            small = thinned(picture).astype(np.int16)
+            total += small.mean(axis=(0, 1))
             if small.max() <= BLACK:
                 black.append(row)
             if kept is None or not _is_same(small, kept):
                 self._end_run(key, episode, since, row, state, state_range)
                 kept, since = small, row
         self._end_run(key, episode, since, row + 1, state, state_range)
+        if row >= 0:
+            self.episode_means[episode.index, key] = total / (row + 1) / 255
         if black:
             self._black.setdefault(key, Places()).add(
                 f'episode {episode.index} from row {black[0]} on', len(black))

@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 import re
 
+from diffusion_policy_ros.data.datasets.conversion_record import count_outcomes
 from diffusion_policy_ros.data.datasets.lerobot_format import REPORT_PATH
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.dataset.audit import MOST_SHOWN
@@ -48,6 +49,7 @@ a{color:#2b6cb0}.card:target{outline:2px solid #2b6cb0}
 .card{background:#fff;border:1px solid #e2e8f0;border-radius:6px;padding:6px 8px}
 .card .name{font-size:12px;color:#4a5568;margin-bottom:4px;white-space:nowrap;overflow:hidden;
 text-overflow:ellipsis}.card .name b{color:#1a202c;font-size:13px;margin-right:4px}
+.card .name i{font-style:normal;margin-left:8px}
 .card .name span{color:#a0aec0;margin-left:8px}.card .body{display:flex;flex-wrap:wrap;gap:8px;
 align-items:center}
 .strip img{height:64px;margin-right:2px;border-radius:3px;vertical-align:bottom}
@@ -116,6 +118,8 @@ def _head(audit):
     facts = {'rows': f'{source.row_count:,}', 'episodes': f'{len(source.episodes):,}',
              'duration': _duration(source.row_count / source.rate_hz),
              'rows per second': f'{source.rate_hz:g}', 'format': source.kind}
+    if audit.record:
+        facts['outcomes'] = count_outcomes(audit.record)
     for key in source.cameras:
         shape = source.features[key]['shape']
         codec = audit.videos.facts[key][0] if audit.videos and key in audit.videos.facts else ''
@@ -134,8 +138,8 @@ def _findings(audit):
         f'</b><span>{_linked(f.text, audit)}<em>{escape(f.remedy)}</em></span></div>'
         for f in audit.findings)
     unseen = '' if audit.every_picture or not audit.source or not audit.source.cameras else (
-        '<p class="hint">Frames were counted, not all decoded; dpr check also looks for frozen '
-        'and black pictures.</p>')
+        '<p class="hint">Frames were counted, not all decoded; dpr check also looks for frozen, '
+        'black, damaged and exchanged pictures.</p>')
     return f'<h2>Findings</h2>{rows or "<p>Nothing to report.</p>"}{unseen}'
 
 

@@ -14,6 +14,8 @@
 
 """Do the rows of a dataset count themselves right, in place, time and task."""
 
+import re
+
 from diffusion_policy_ros.data.conversion.settings import MIN_ROWS
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.lerobot_files import read_tasks
@@ -142,17 +144,37 @@ def check_totals(source) -> list:
     :param source: ``LeRobotSource``.
     :return: Findings.
     """
-    found, told = [], source.reader.info.get('total_frames')
-    if told != source.row_count:
-        found.append(Finding(ERROR, 'totals', f'total_frames of meta/info.json is {told}, '
-                             f'meta/episodes adds up to {source.row_count}', RESTORE))
-    uncounted = source.reader.uncounted
+    found, info, uncounted = [], source.reader.info, source.reader.uncounted
+    if info.get('total_frames') != source.row_count:
+        found.append(Finding(ERROR, 'totals', 'total_frames of meta/info.json is '
+                             f'{info.get("total_frames")}, meta/episodes adds up to '
+                             f'{source.row_count}', RESTORE))
+    found += [] if uncounted else _wrong_tasks(source)
+    found += _wrong_splits(source)
     if uncounted:
         found.append(Finding(NOTE, 'totals', f'meta/episodes lists {uncounted} episodes more than '
                              'meta/info.json counts: what wrote them was stopped before it had '
                              'counted them, and nothing reads them',
                              'nothing, unless you miss them: then convert their bags again'))
     return found
+
+
+def _wrong_tasks(source):
+    """Compare the number of tasks that ``info.json`` tells with the table."""
+    told, tasks = source.reader.info.get('total_tasks'), _read_tasks(source)[0]
+    return [] if tasks is None or told == len(tasks) else [
+        Finding(ERROR, 'totals', f'total_tasks of meta/info.json is {told}, meta/tasks.parquet '
+                f'lists {len(tasks)}', RESTORE)]
+
+
+def _wrong_splits(source):
+    """Find the splits that name episodes which are not there."""
+    splits, count = source.reader.info.get('splits'), len(source.episodes)
+    named = {name: re.fullmatch(r'\d+:(\d+)', str(part)) for name, part in splits.items()} \
+        if isinstance(splits, dict) else {}
+    return [Finding(ERROR, 'totals', f'splits of meta/info.json says {name} {ends[0]!r}, there '
+                    f'are {count} episodes', RESTORE)
+            for name, ends in named.items() if ends and int(ends[1]) > count]
 
 
 def _read_tasks(source):

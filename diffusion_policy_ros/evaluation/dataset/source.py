@@ -163,8 +163,8 @@ class LeRobotSource:
                          f'{", ".join(missing)}, which info.json lists')
         wanted = [key for key in wanted if key not in missing]
         promised, found = sum(episode.length for episode in episodes), stored.metadata.num_rows
-        is_last = episodes[-1] is self.episodes[-1]
-        if found < promised or found > promised and not is_last:
+        may_have_more = self.reader.uncounted and episodes[-1] is self.episodes[-1]
+        if found < promised or found > promised and not may_have_more:
             self._report('data files', f'{self._named(file)} holds {found} rows, its episodes '
                          f'{episodes[0].index} to {episodes[-1].index} have {promised}')
         batches = stored.iter_batches(batch_size=BATCH_ROWS, columns=wanted)
@@ -224,6 +224,17 @@ def choose_state(vectors):
     """
     likely = (STATE_KEY, 'state', *(key for key in vectors if key.startswith('observation')))
     return next((key for key in likely if key in vectors), None)
+
+
+def is_depth(feature):
+    """
+    Tell whether pictures hold distances.
+
+    :param feature: How the dataset describes it.
+    """
+    info = feature.get('info') or feature.get('video_info') or {}
+    return bool(info.get('depth_unit') or info.get('is_depth_map')
+                or info.get('video.is_depth_map'))
 
 
 def viewable(picture, feature):

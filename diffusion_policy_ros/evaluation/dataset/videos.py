@@ -14,12 +14,11 @@
 
 """Does every row have its frame: videos counted packet by packet, without decoding."""
 
-from contextlib import suppress
-
-import av
-from diffusion_policy_ros.data.datasets.video import TIME_TOLERANCE_S
+from diffusion_policy_ros.data.datasets.video import (
+    describe_video, frame_times, rows_without_frame, TIME_TOLERANCE_S)
+from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, Places, WARNING
-import numpy as np
+from diffusion_policy_ros.evaluation.dataset.source import RESTORE
 
 REMEDY = 'restore the video from a copy, or convert the bags again'
 
@@ -52,9 +51,11 @@ class VideoCheck:
         lost, extra, unreadable = Places(), Places(), Places()
         for file, episodes in self._by_file(key).items():
             try:
-                times = self._frame_times(key, file)
-            except (av.FFmpegError, IndexError, OSError) as error:
-                unreadable.add(f'{file.relative_to(self._source.folder)} ({error})')
+                times = frame_times(file)
+                self._describe(key, file)
+            except DatasetError:
+                reason = 'it is damaged' if file.is_file() else 'it does not exist'
+                unreadable.add(f'{file.relative_to(self._source.folder)} ({reason})')
                 self.broken |= {(key, episode.index) for episode in episodes}
                 times = None
             if times is not None:
@@ -81,6 +82,10 @@ class VideoCheck:
         if facts and list(facts[2:]) != [wanted[1], wanted[0]]:
             found.append(Finding(ERROR, 'videos', f'{key}: pictures are {facts[2]}x{facts[3]}, '
                                  f'info.json says {wanted[1]}x{wanted[0]}', REMEDY))
+        told = (self._source.features[key].get('info') or {}).get('video.fps')
+        if told not in (None, self._source.rate_hz):
+            found.append(Finding(ERROR, 'videos', f'{key}: video.fps of meta/info.json is {told}, '
+                                 f'fps is {self._source.rate_hz:g}', RESTORE))
         return found
 
     def _by_file(self, key):
@@ -90,32 +95,18 @@ class VideoCheck:
             groups.setdefault(episode.videos[key][0], []).append(episode)
         return groups
 
-    def _frame_times(self, key, file):
-        """Return when the frames of a file are shown, in order, s."""
-        if not file.is_file():
-            raise FileNotFoundError('it does not exist')
-        with av.open(str(file)) as container:
-            stream = container.streams.video[0]
-            self.facts.setdefault(key, (
-                stream.codec_context.codec.canonical_name, stream.pix_fmt, stream.width,
-                stream.height))
-            stamps = []
-            with suppress(av.FFmpegError):  # a file cut off ends here; its frames are missing
-                stamps += [p.pts for p in container.demux(stream) if p.pts is not None and p.size]
-            return np.sort(np.array(stamps, dtype=np.float64)) * float(stream.time_base)
+    def _describe(self, key, file):
+        """Remember what the first video of a camera is."""
+        if key not in self.facts:
+            found = describe_video(file)
+            self.facts[key] = tuple(found[f'video.{name}']
+                                    for name in ('codec', 'pix_fmt', 'width', 'height'))
 
     def _compare(self, key, episodes, times, lost):
         """Look for a frame at the time of every row."""
         for episode in episodes:
-            wanted = episode.videos[key][1] + np.arange(episode.length) / self._source.rate_hz
-            after = np.searchsorted(times, wanted)
-            near = np.full(episode.length, np.inf)
-            for index in (after - 1, after):
-                is_there = (index >= 0) & (index < len(times))
-                apart = np.abs(times[index[is_there]] - wanted[is_there])
-                near[is_there] = np.minimum(near[is_there], apart)
-            # The times in the metadata are sums of floats.
-            is_lost = near > TIME_TOLERANCE_S + 1e-9
+            is_lost = rows_without_frame(times, episode.videos[key][1], episode.length,
+                                         self._source.rate_hz)
             if is_lost.any():
                 self.broken.add((key, episode.index))
                 lost.add(f'episode {episode.index} from row {int(is_lost.argmax())} on',

@@ -72,7 +72,7 @@ def test_what_is_set_aside_is_moved_and_never_overwrites(tmp_path):
         assert not path.exists() and (place / 'file').read_text() == content
     assert {p.name: (p / 'file').read_text() for p in (tmp_path / 'discarded').iterdir()} == {
         'episode_000004': 'first', 'episode_000004_2': 'second', 'episode_000004_3': 'third'}
-    assert all_episodes(tmp_path) == [] and next_number(tmp_path) == 0
+    assert all_episodes(tmp_path) == [] and next_number(tmp_path) == 5
 
 
 def test_what_cannot_be_moved_is_named(tmp_path):

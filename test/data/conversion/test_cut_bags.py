@@ -158,9 +158,26 @@ def test_a_list_of_times_cuts(tmp_path, convert):
         ('first',), ('whole',)]
 
 
-def test_an_episode_that_was_never_stopped_goes_to_the_end(tmp_path, store, convert):
-    convert('marker:/episode', markers(store, ['start', 'stop', 'start']))
+def test_an_episode_that_was_never_stopped_is_told(
+        tmp_path, store, convert):
+    summary = convert('marker:/episode', markers(store, ['start', 'stop', 'start']))
+    assert summary.notes == [
+        f'{tmp_path / "bag"}: the episode that begins at 1700000003.050 s (3.050 s into the bag) '
+        'was not ended; it goes on to the end of the bag']
     assert rows_in(tmp_path / 'dataset') == [INSIDE[:14], list(range(30, 59))]
+
+
+def test_an_episode_that_goes_on_after_the_recording_is_warned_of(
+        tmp_path, demonstration, convert):
+    """With what it lacks, and since when."""
+    (tmp_path / 'times.csv').write_text('start,end\n0,3\n4,5\n5,7.5\n')
+    summary = convert(f'times:{tmp_path / "times.csv"}', [], messages=[
+        *demonstration.messages(range(20)), *demonstration.messages(range(40, 60))])
+    assert [len(rows) for rows in rows_in(tmp_path / 'dataset')] == [21, 10, 10]
+    assert summary.warnings == [
+        f'{tmp_path / "bag"}: nothing was recorded in the last 1.6 s of the episode that begins '
+        'at 1700000005.000 s (5.000 s into the bag), from 1700000005.900 s (5.900 s into the bag) '
+        'on']
 
 
 def test_an_episode_without_rows_is_told(tmp_path, store, convert):
@@ -170,11 +187,11 @@ def test_an_episode_without_rows_is_told(tmp_path, store, convert):
     assert rows_in(tmp_path / 'dataset') == [list(range(11, 25))]
     assert '3 rows left out, fewer than 8' in ' '.join(summary.notes)
     told = ' '.join(summary.warnings)
-    assert ('the episode that begins at 1700000003.000 s gave no rows: no stretch of at least 8 '
-            'rows') in told
-    assert ('the episode that begins at 1700000009.000 s gave no rows: no stretch of at least 8 '
-            'rows; at 1700000009.000 s: no message on camera/image_raw, joint_states, '
-            'block_pose, joint_commands') in told
+    assert ('the episode that begins at 1700000003.000 s (3.000 s into the bag) gave no rows: no '
+            'stretch of at least 8 rows, the longest has 3; it lasts 0.3 s, and they take '
+            '0.7 s') in told
+    assert ('the episode that begins at 1700000009.000 s (9.000 s into the bag) gave no rows: '
+            'nothing was recorded in its time; the bag ends at 1700000005.900 s') in told
 
 
 def test_a_bag_without_marks_is_skipped_with_its_topics(tmp_path, store, convert):
@@ -219,7 +236,8 @@ def test_an_episode_that_breaks_off_costs_no_other(tmp_path, demonstration, conv
                 if m[0] != 'joint_states' or m[2] >= START_NS + 20 * PERIOD_NS)])
     assert rows_in(tmp_path / 'dataset') == [list(range(45, 59))]
     assert (summary.episodes, summary.skipped) == (1, 1)
-    assert 'the episode that begins at 1700000000.000 s is broken off: topic ' in summary.notes[0]
+    assert 'begins at 1700000000.000 s (0.000 s into the bag) is broken off: topic ' \
+        in summary.notes[0]
 
 
 def test_what_an_episode_lacks_is_told_with_its_length(tmp_path, demonstration, convert):
@@ -230,11 +248,25 @@ def test_what_an_episode_lacks_is_told_with_its_length(tmp_path, demonstration, 
         m for m in demonstration.messages(range(60))
         if m[0] != 'camera/image_raw' or (m[2] - START_NS) // PERIOD_NS not in lost])
     assert summary.rows == 30 - 15 + 12 and summary.splits == 1
-    assert '16 rows ends at 1700000003.100 s: observ' in summary.notes[0]
+    assert '16 rows ends at 1700000003.100 s (3.100 s into' in summary.notes[0]
     assert summary.notes[0].endswith('; 0.4 s gave no rows')
-    of = 'of the episode that begins at 1700000000.000 s; at 170000000'
-    assert [w.split('used of the ')[1].split(':')[0] for w in summary.warnings] == [
-        f'first 1.5 s {of}0.000 s', f'last 1.3 s {of}4.600 s']
+    of = 'of the episode that begins at 1700000000.000 s (0.000 s into the bag); at 17000000'
+    assert [w.split('used of the ')[1].split(': ')[0] for w in summary.warnings] == [
+        f'first 1.5 s {of}00.000 s (0.000 s into the bag)',
+        f'last 1.3 s {of}04.600 s (4.600 s into the bag)']
+
+
+def test_a_list_in_seconds_is_applied_to_every_bag_and_that_is_told(
+        tmp_path, demonstration):
+    """Each episode says which of the cut it is."""
+    (tmp_path / 'times.csv').write_text('start,end\n0,1\n2,3\n')
+    bags = [demonstration.write_bag(tmp_path / name, range(40)) for name in 'ab']
+    summary = convert_bags(bags, tmp_path / 'dataset', codec='png', progress=False,
+                           cut=parse_cut(f'times:{tmp_path / "times.csv"}'))
+    assert summary.notes == [f'times:{tmp_path / "times.csv"} is in seconds: its 2 episodes are '
+                             'cut out of each of the 2 bags']
+    assert [(e['bag'], e['cut'], e['piece']) for e in summary.episode_list] == [
+        (str(bag), cut, 1) for bag in bags for cut in (1, 2)]
 
 
 def test_absolute_times_that_no_bag_has_are_told(tmp_path, convert):

@@ -191,7 +191,7 @@ def test_epoch_seconds_are_refused(tmp_path):
     (tmp_path / 'a.csv').write_text('start,end\n1700000001.0,1700000002.0\n')
     cut = parse_cut(f'times:{tmp_path / "a.csv"}')
     said = ('1700000001.0 is taken for ns, and the recording begins at 1700000000000000000 ns; '
-            'write absolute times in ns')
+            'write absolute times in ns, or seconds from the beginning, 1.000 in place of 17')
     with pytest.raises(BagError, match=said):
         time_spans(cut, 1_700_000_000_000_000_000, 1_700_000_009_000_000_000)
     assert time_spans(cut, 0, 10**10) == [Span(1700000001, 1700000002)]

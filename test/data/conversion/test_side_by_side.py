@@ -24,7 +24,8 @@ import subprocess
 import sys
 import threading
 
-from diffusion_policy_ros.data.conversion import conversion, part_folder, piece, workers
+from diffusion_policy_ros.data.conversion import (
+    conversion, part_folder, piece, stretches, workers)
 from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.data.conversion.cutting import parse_cut
 from diffusion_policy_ros.data.conversion.piece import PieceJob
@@ -96,7 +97,8 @@ def test_videos_are_the_same_from_several_processes(tmp_path):
     assert content(tmp_path / 'one') == content(tmp_path / 'two')
 
 
-# A worker that dies is followed by another, without the many states of Dask's own nanny.
+# A worker that dies is followed by another. LocalCluster gives up one that takes more than 15 s to
+# come back (lost-worker-timeout), as on a busy machine, and then all wait for ever.
 CLUSTER = """
 import subprocess, sys, threading
 from distributed import LocalCluster
@@ -156,6 +158,24 @@ def test_a_cluster_makes_what_one_process_makes(bags, tmp_path, start_cluster):
     many = convert(bags, tmp_path / 'many', cluster=start_cluster(2)[1])
     assert content(tmp_path / 'one') == content(tmp_path / 'many')
     assert told(many)[:4] == told(one)[:4]
+
+
+def test_a_cluster_converts_the_parts_of_one_bag(
+        tmp_path, demonstration, monkeypatch, start_cluster):
+    """A long one that is cut; its episodes keep their order and their numbers."""
+    (tmp_path / 'times.csv').write_text('start,end\n0.5,2\n2,3.2\n3.4,4.7\n5,6\n')
+    bag = demonstration.write_bag(tmp_path / 'bag', range(60))
+    cut = parse_cut(f'times:{tmp_path / "times.csv"}')
+    size = part_folder.identity_of(bag)['bytes']
+    monkeypatch.setattr(stretches, 'BYTES_PER_PART', 1 + size // 4)
+    one = convert([bag], tmp_path / 'one', cut=cut)
+    parts, keep = [], part_folder.PartFolder.keep
+    monkeypatch.setattr(part_folder.PartFolder, 'keep', lambda part, number, report: (
+        parts.append(number), keep(part, number, report)))
+    many = convert([bag], tmp_path / 'many', cut=cut, cluster=start_cluster(2)[1])
+    assert len(parts) == 3 and told(many) == told(one)
+    assert [entry['cut'] for entry in many.episode_list] == [1, 2, 3, 4]
+    assert content(tmp_path / 'one') == content(tmp_path / 'many')
 
 
 def killed_after(number, times, notes):
@@ -311,9 +331,9 @@ def test_a_piece_that_was_damaged_meanwhile_is_made_again(bags, tmp_path, monkey
         patch.setattr(conversion, '_finish', fail)
         with pytest.raises(KeyboardInterrupt):
             convert(bags, tmp_path / 'out')
-    data = next((tmp_path / 'out.part/pieces').glob('000064.*/data/*/*.parquet'))
+    data = next((tmp_path / 'out.part/pieces').glob('000001-00.*/data/*/*.parquet'))
     data.unlink()
-    (tmp_path / 'out.part/pieces/000128.json').write_text('{"ba')
+    (tmp_path / 'out.part/pieces/000002-00.json').write_text('{"ba')
     assert convert(bags, tmp_path / 'out').reused == 2
     assert content(tmp_path / 'out') == content(tmp_path / 'whole')
 
@@ -470,12 +490,12 @@ def test_what_counts_as_finished_is_on_the_disk(bags, tmp_path, monkeypatch):
 
 def test_a_bag_that_changed_is_noticed(bags, tmp_path):
     """By its size and by the time of its change."""
-    before = part_folder.state_of_bag(bags[0])
+    before = part_folder.identity_of(bags[0])
     os.utime(bags[0] / '0.mcap', ns=(1, before['changed_ns'] + 5))
-    after = part_folder.state_of_bag(bags[0])
+    after = part_folder.identity_of(bags[0])
     assert after['changed_ns'] == before['changed_ns'] + 5
-    assert part_folder.state_of_bag(bags[0] / '0.mcap')['bytes'] < after['bytes']
-    assert part_folder.state_of_bag(tmp_path / 'gone')['bytes'] == 0
+    assert part_folder.identity_of(bags[0] / '0.mcap')['bytes'] < after['bytes']
+    assert part_folder.identity_of(tmp_path / 'gone')['bytes'] == 0
 
 
 def test_a_full_disk_ends_all_and_keeps_what_was_finished(
@@ -494,7 +514,7 @@ def test_a_full_disk_ends_all_and_keeps_what_was_finished(
 def test_jobs_are_as_many_as_bags_bytes_cores_and_memory_allow(monkeypatch):
     monkeypatch.setattr(workers, 'usable_cores', lambda: 8)
     monkeypatch.setattr(workers, '_free_memory', lambda: 5_500_000_000)
-    monkeypatch.setattr(workers, 'state_of_bag', lambda bag: {'bytes': 10_000_000})
+    monkeypatch.setattr(workers, 'identity_of', lambda bag: {'bytes': 10_000_000})
     assert [default_jobs(['bag'] * n) for n in (0, 1, 3, 6, 100)] == [1, 1, 1, 3, 5]
     monkeypatch.setattr(workers, '_free_memory', lambda: 100)
     assert default_jobs(['bag'] * 9) == 1

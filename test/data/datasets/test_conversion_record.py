@@ -16,10 +16,14 @@
 
 import json
 
+from diffusion_policy_ros.cli.edit import parse_episodes
+from diffusion_policy_ros.data.datasets.conversion_record import (
+    repeated_episodes, write_episodes)
 from diffusion_policy_ros.data.datasets.edit import (
     append_datasets, delete_episodes, merge_datasets, split_dataset)
 from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
 from diffusion_policy_ros.data.datasets.frames import copy_dataset
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
 import pytest
 
@@ -97,9 +101,34 @@ def test_of_episodes_without_a_record_nothing_is_invented(dataset, tmp_path, con
     other = named.write(tmp_path / 'other', contract, [('lift', range(4))])
     append_datasets(dataset, [other])
     assert found_in(dataset)['episode_list'][3] == {
-        'bag': None, 'rows': 4, 'task': 'lift', 'success': None, 'start_ns': None}
+        'bag': None, 'cut': None, 'piece': None, 'start_ns': None, 'rows': 4, 'task': 'lift',
+        'success': None, 'alarms': None}
     delete_episodes(other, [], tmp_path / 'copy')
     assert not (tmp_path / 'copy' / RECORD).exists()
+
+
+def test_episodes_that_are_there_twice_are_found(dataset, tmp_path):
+    """By the bag's name and the first row's time; what nobody knows is never the same."""
+    record = json.loads((dataset / RECORD).read_text())
+    for number, entry in enumerate(record['episode_list']):
+        entry.update(bag=f'bags/{number}', start_ns=7)
+    (dataset / RECORD).write_text(json.dumps(record))
+    assert repeated_episodes(LeRobotReader(dataset)) == []
+    delete_episodes(dataset, [1], tmp_path / 'thin')
+    append_datasets(dataset, [tmp_path / 'thin'])
+    count = len(LeRobotReader(dataset).episodes)
+    again = list(range(len(record['episode_list']), count))
+    assert again and repeated_episodes(LeRobotReader(dataset)) == again
+    record = json.loads((dataset / RECORD).read_text())
+    record['episode_list'][again[0]]['start_ns'] += 1
+    record['episode_list'][0]['bag'] = None
+    (dataset / RECORD).write_text(json.dumps(record))
+    assert repeated_episodes(LeRobotReader(dataset)) == again[1:]
+
+
+def test_episode_numbers_are_written_in_ranges():
+    numbers = [0, 2, 3, 4, 9]
+    assert write_episodes(numbers) == '0,2-4,9' and parse_episodes('0,2-4,9') == numbers
 
 
 @pytest.mark.parametrize('text', ['{', '[]', '{}', '{"episode_list": [{}]}', json.dumps(

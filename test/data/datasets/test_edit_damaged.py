@@ -25,6 +25,7 @@ import pytest
 
 EPISODES = [('push', range(5)), ('pull', range(5, 9)), ('push', range(9, 15))]
 DATA = 'data/chunk-000/file-{:03d}.parquet'
+VIDEO = 'videos/observation.images.camera/chunk-000/file-{:03d}.mp4'
 TABLE = 'meta/episodes/chunk-000/file-{:03d}.parquet'
 
 
@@ -66,9 +67,9 @@ def test_a_file_that_is_damaged_is_named(dataset, tmp_path, named, damage, delet
         except DatasetError as error:
             assert path.name in str(error) or name.startswith('meta'), (name, error)
             assert 'Make room' not in str(error) and not (tmp_path / 'out').exists()
-        else:  # nothing reads the pictures, the old statistics, or what is left out
-            assert name.startswith(('videos', 'meta/stats.json', 'meta/contract')) or any(
-                name.endswith(DATA.format(number)) for number in deleted), name
+        else:  # nothing reads the old statistics, or what is left out
+            assert name.startswith(('meta/stats.json', 'meta/contract')) or any(
+                name in (DATA.format(number), VIDEO.format(number)) for number in deleted), name
             shutil.rmtree(tmp_path / 'out')
         shutil.rmtree(copy)
 
@@ -86,6 +87,53 @@ def test_data_files_of_unlike_columns_are_refused(dataset, tmp_path):
     assert 'file-001.parquet holds other columns' in refused(dataset, tmp_path / 'out')
 
 
+def test_rows_of_another_episode_are_refused(dataset, tmp_path):
+    """New numbers would hide that they are."""
+    path = dataset / DATA.format(1)
+    table = pq.ParquetFile(path).read()
+    other = pq.ParquetFile(dataset / DATA.format(2)).read()
+    for wrong, said in ((pa.concat_tables([table, table]), 'holds 8 rows, its episodes have 4'),
+                        (table.take([1, 0, 2, 3]), 'of episode 1, as its index says'),
+                        (other.slice(0, 4), 'of episode 1, as its index says')):
+        pq.write_table(wrong, path)
+        for deleted in ((), (0,)):
+            sentence = refused(dataset, tmp_path / 'out', deleted)
+            assert 'file-001.parquet' in sentence and said in sentence
+    pq.write_table(table, path)
+    set_column(path, 'episode_index', [1, 1, 2, 1])
+    assert 'of episode 1, as its episode_index says' in refused(dataset, tmp_path / 'out')
+
+
+@pytest.mark.parametrize('deleted', [(), (0,)])
+def test_a_task_that_the_table_lacks_is_refused(dataset, tmp_path, deleted):
+    set_column(dataset / TABLE.format(1), 'tasks', [['never heard']])
+    assert "episode 1 the task 'never heard', which meta/tasks.parquet does not list" in refused(
+        dataset, tmp_path / 'out', deleted)
+
+
+def test_a_length_that_is_not_that_of_the_rows_is_refused(dataset, tmp_path):
+    set_column(dataset / TABLE.format(1), 'length', [3])
+    assert 'meta/episodes row 1 has rows 5 to 9, its length is 3' in refused(
+        dataset, tmp_path / 'out')
+
+
+def test_a_video_that_lost_frames_is_refused(dataset, tmp_path):
+    for number in (1, 2):
+        shutil.copy(dataset / VIDEO.format(0), dataset / VIDEO.format(number))
+        if number == 1:
+            assert delete_episodes(dataset, [0], tmp_path / 'more').row_count == 10
+    assert 'file-002.mp4 has no frame at the time of row 5 of episode 2. The file is damaged' \
+        in refused(dataset, tmp_path / 'out')
+
+
+@pytest.mark.parametrize('deleted', [(), (0,)])
+def test_statistics_that_are_not_those_of_the_rows_are_refused(dataset, tmp_path, deleted):
+    """``meta/stats.json`` is made of them."""
+    set_column(dataset / TABLE.format(1), 'stats/action/max', [[16.0, 9e9]])
+    assert "meta/episodes row 1 holds statistics of 'action' that its rows do not have: max of " \
+        in refused(dataset, tmp_path / 'out', deleted)
+
+
 @pytest.mark.parametrize('name, value, said', [
     ('stats/action/mean', [['a', 'b']], "statistics of 'action' that are none"),
     ('stats/action/mean', [[1.0]], "statistics of 'action' that do not go together"),
@@ -101,13 +149,14 @@ def test_statistics_that_are_none_are_refused(dataset, tmp_path, name, value, sa
 def test_statistics_in_whole_and_in_broken_numbers_are_merged(dataset, tmp_path, contract, named):
     """The result has them all, so that it can be edited again."""
     other = named.write(tmp_path / 'other', contract, EPISODES)
-    for number in range(3):
-        set_column(other / TABLE.format(number), 'stats/action/max', [[28, 5]])
+    for number, last in enumerate((4, 8, 14)):
+        set_column(other / TABLE.format(number), 'stats/observation.state/max',
+                   [[last, -EPISODES[number][1][0]]])
     merge_datasets([other, dataset], tmp_path / 'both')
     delete_episodes(tmp_path / 'both', [0, 1, 2], tmp_path / 'again')
     wanted = json.loads((dataset / 'meta/stats.json').read_text())
     found = json.loads((tmp_path / 'again/meta/stats.json').read_text())
-    assert found['action'] == wanted['action']
+    assert found['observation.state'] == wanted['observation.state']
 
 
 def test_episode_tables_of_other_kinds_are_not_merged(dataset, tmp_path, contract, named):

@@ -77,7 +77,7 @@ def test_datasets_of_other_features_or_rates_are_not_merged(tmp_path, contract, 
         merge_datasets([a, b], tmp_path / 'm')
     with pytest.raises(DatasetError, match=r"'x' shape is \[2\] and \[3\]"):
         merge_datasets([a, c], tmp_path / 'm')
-    with pytest.raises(DatasetError, match="only .* has 'action'"):
+    with pytest.raises(DatasetError, match="only .*/a has 'x'; .*; and 4 more$"):
         merge_datasets([a, named.write(tmp_path / 'd', contract, EPISODES[:1])], tmp_path / 'm')
 
 

@@ -188,7 +188,8 @@ def test_statistics_that_are_none_are_refused(ours, text):
 
 
 @pytest.mark.parametrize('name, value, said', [
-    ('dataset_to_index', 7, '1 has rows 10 to 20, the episode before it ends at 7'),
+    ('dataset_to_index', 7, '0 has rows 0 to 7, its length is 10'),
+    ('length', 7, '0 has rows 0 to 10, its length is 7'),
     ('dataset_to_index', None, '0 has rows 0 to None'),
     ('dataset_from_index', 3, '0 has rows 3 to 10'),
     ('tasks', None, 'tasks is None'),

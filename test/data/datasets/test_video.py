@@ -18,8 +18,10 @@ import os
 import sys
 
 import av
+from diffusion_policy_ros import choices
 from diffusion_policy_ros.data.datasets.video import (
-    check_quality, CODECS, describe_video, Encoding, read_frames, VideoWriter)
+    check_quality, CODECS, describe_video, Encoding, frame_times, PICTURE_CODEC, read_frames,
+    rows_without_frame, VideoWriter)
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pytest
@@ -193,3 +195,37 @@ def test_wrong_input_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(DatasetError, match='does not exist'):
         list(read_frames(tmp_path / 'd.mp4', [0.0]))
+
+
+def test_the_command_line_offers_every_codec():
+    assert choices.CODECS == (*CODECS, PICTURE_CODEC)
+
+
+def test_rows_without_a_frame_are_found_without_decoding(tmp_path):
+    """Of a whole video, one that is cut off at its end, and one that is none."""
+    path = write(tmp_path / 'v.mp4', pictures(20))
+    times = frame_times(path)
+    assert np.abs(times - np.arange(20) / 10).max() < 1e-4
+    assert not rows_without_frame(times, 0.5, 15, 10).any()
+    assert np.flatnonzero(rows_without_frame(times, 0.5, 17, 10)).tolist() == [15, 16]
+    assert rows_without_frame(times, 0.05, 3, 10).all()
+    for data, said in ((b'no video', 'cannot be read'), (b'', 'cannot be read')):
+        path.write_bytes(data)
+        with pytest.raises(DatasetError, match=f'v.mp4 {said}'):
+            frame_times(path)
+    with pytest.raises(DatasetError, match='x.mp4 does not exist'):
+        frame_times(tmp_path / 'x.mp4')
+
+
+def test_a_machine_without_a_thread_for_the_colours_is_one_sentence(tmp_path, monkeypatch):
+    class Frame:
+        is_corrupt = False
+
+        def to_ndarray(self, **_):
+            raise av.error.BlockingIOError(11, 'Resource temporarily unavailable')
+
+    (tmp_path / 'v.mp4').touch()
+    monkeypatch.setattr('diffusion_policy_ros.data.datasets.video._decode_from',
+                        lambda *_: iter([(0.0, Frame())]))
+    with pytest.raises(DatasetError, match='v.mp4 cannot be decoded: .*temporarily unavailable'):
+        next(read_frames(tmp_path / 'v.mp4', [0.0]))

@@ -97,3 +97,12 @@ def test_an_episode_that_broke_off_says_why_and_what_is_lost(free, lost, words):
     assert room.has_refused and room.counts() == {'disk': 1}
     assert room.sentences() == [
         f'disk: the episode broke off, {words} of it not written: no space; make room']
+
+
+def test_a_disk_that_cannot_be_looked_at_is_an_obstacle_and_no_crash(tmp_path, monkeypatch):
+    def fail(place):
+        raise OSError(116, 'Stale file handle')
+
+    monkeypatch.setattr('shutil.disk_usage', fail)
+    said, = lack_of_room(tmp_path)
+    assert said.startswith(f'the disk of {tmp_path} cannot be looked at: [Errno 116] Stale')

@@ -470,7 +470,7 @@ def test_killed_in_the_middle_of_a_discard_an_episode_does_not_come_back(tmp_pat
     bag.set_aside(DISCARDED)
     _die(bag)
     assert list(repair_all(tmp_path)) == []
-    assert finished_bags(tmp_path) == [] and next_number(tmp_path) == 0
+    assert finished_bags(tmp_path) == [] and next_number(tmp_path) == 1
     assert state_of(tmp_path / DISCARDED / 'episode_000000') is State.UNFINISHED
 
 

@@ -197,6 +197,31 @@ def test_faults_of_the_pre_roll_count_and_those_before_it_do_not():
     assert stream.said == []
 
 
+def test_messages_that_are_missing_before_the_pre_roll_are_no_fault_of_the_episode():
+    stream = Stream()
+    stream.send(LEARNED)
+    stream.wait(1000)
+    stream.send(60)
+    stream.begin(pre_roll_ms=1500)  # begins in the silence
+    assert stream.said == []
+    stream.send(1, period_ms=3 * PERIOD_MS)
+    stream.send(10)
+    stream.end()
+    assert stream.quality.counts() == {'dropped': 2}
+
+
+@pytest.mark.parametrize('before_ms', [100, 300, 900, 1900])
+def test_a_stream_that_began_within_the_pre_roll_is_not_slow_for_that(before_ms):
+    stream = Stream(rate_hz=40)
+    stream.wait(5000)
+    stream.send(before_ms // PERIOD_MS)
+    stream.begin(pre_roll_ms=5000)
+    stream.send(500)
+    assert stream.said == []
+    stream.send(100, period_ms=50)
+    assert stream.quality.counts()['rate'] == 1
+
+
 def test_a_pre_roll_from_before_the_clock_was_set_back_tells_nothing_of_then():
     stream = Stream()
     stream.send(LEARNED)

@@ -16,7 +16,9 @@
 
 from base64 import b64decode
 from html.parser import HTMLParser
+import json
 import re
+import shutil
 
 import cv2
 from diffusion_policy_ros.contract import parse_contract
@@ -115,6 +117,25 @@ def test_thumbnails_are_the_first_middle_and_last_row_of_each_episode(dataset):
         for moment, row in (('first', 0), ('middle', 10), ('last', 20)):
             levels = [decode(picture).mean() for picture in page.pictures[f'front, {moment} row']]
             np.testing.assert_allclose(levels, [40 * e + row + 20 for e in range(4)], atol=2)
+
+
+def test_cards_name_the_bag_and_how_it_went(dataset, tmp_path):
+    folder = shutil.copytree(dataset, tmp_path / 'd')
+    entries = [
+        {'bag': 'bags/episode_000003', 'piece': 1, 'success': False,
+         'alarms': ['gap on /camera: 1 <s>', 'rate of /joint_states']},
+        {'bag': 'bags/episode_000003', 'piece': 2, 'success': False, 'alarms': ['gap on /camera']},
+        {'bag': 'bags/long', 'cut': 7, 'piece': 1, 'success': True, 'alarms': []},
+        {'bag': None, 'success': None}]
+    (folder / 'meta/conversion.json').write_text(json.dumps(
+        {'episode_list': [{'rows': 21, **entry} for entry in entries]}))
+    text = report_html(audit_dataset(folder, every_picture=False))
+    words = [word for word in Page(text).words if word.startswith('bag ')]
+    assert words == ['bag episode_000003, piece 1 of 2, failure, 2 alarms',
+                     'bag episode_000003, piece 2 of 2, failure, 1 alarm',
+                     'bag long, cut 7, success']
+    assert 'title="gap on /camera: 1 &lt;s&gt;; rate of /joint_states"' in text
+    assert '1 success, 2 failure, 1 without a tag' in Page(text).words
 
 
 def test_it_goes_into_the_dataset_by_default(dataset):
