@@ -188,11 +188,11 @@ def _zarr_to_bags(args):
 
 def _copy_dataset(args):
     """Write a dataset in another format."""
-    from diffusion_policy_ros.data.datasets.conversion_record import record_of
+    from diffusion_policy_ros.data.datasets.conversion_record import episode_entries
     from diffusion_policy_ros.data.datasets.formats import open_dataset
     source = open_dataset(args.source[0], rate_hz=args.rate, task=args.task)
     _copy(source, args)
-    warn_of_lost_tags(args.to, record_of(source) or [])
+    warn_of_lost_tags(args.to, episode_entries(source) or [])
     rows, episodes = int(source.episode_ends[-1]), len(source.episode_ends)
     print(f'{rows} rows in {episodes} episodes from {args.source[0]} -> {args.out}')
     return conclude(args)
@@ -200,7 +200,7 @@ def _copy_dataset(args):
 
 def _copy(source, args):
     """Copy all rows, with a progress bar."""
-    from diffusion_policy_ros.data.conversion.progress import progress_bar
+    from diffusion_policy_ros.data.progress import progress_bar
     from diffusion_policy_ros.data.datasets.formats import create_dataset
     from diffusion_policy_ros.data.datasets.frames import copy_dataset
     writer = create_dataset(args.out, _target(args), like=source, codec=args.codec or CODEC,
@@ -217,12 +217,18 @@ def _target(args):
 def _convert_bags(args):
     """Convert bags and print the summary."""
     from diffusion_policy_ros.data.bags.bag_paths import find_bags
-    from diffusion_policy_ros.errors import BagError
+    from diffusion_policy_ros.data.conversion.cutting import parse_cut
+    from diffusion_policy_ros.errors import BagError, ConfigError
+    try:
+        cut = parse_cut(args.cut) if args.cut is not None else None
+    except ConfigError as error:
+        print(f'dpr convert: {error}', file=sys.stderr)
+        return USAGE_ERROR
     found = [bag for source in args.source for bag in find_bags(source, note=_note)]
     bags = list({os.path.realpath(bag): bag for bag in found}.values())  # each of them once
     if not bags:
         raise BagError(f'{" ".join(map(str, args.source))}: there is no finished bag')
-    summary = _summary_of(args, bags)
+    summary = _summary_of(args, bags, cut)
     print_summary(summary, args.out)
     if not summary.episodes:
         print('dpr convert: no bag gave an episode; nothing was written', file=sys.stderr)
@@ -241,14 +247,12 @@ def _note(sentence):
     print(f'NOTE: {sentence}', file=sys.stderr)
 
 
-def _summary_of(args, bags):
+def _summary_of(args, bags, cut):
     """Convert bags, and tell what is left out of them as it is found."""
     from diffusion_policy_ros.contract import load_contract
     from diffusion_policy_ros.data.conversion.conversion import convert_bags
-    from diffusion_policy_ros.data.conversion.cutting import parse_cut
     from diffusion_policy_ros.data.conversion.workers import default_jobs
     from tqdm import tqdm
-    cut = parse_cut(args.cut) if args.cut is not None else None
     try:
         return convert_bags(
             bags, args.out, to=_target(args), task=args.task, codec=args.codec or CODEC,

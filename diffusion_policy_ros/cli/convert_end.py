@@ -47,7 +47,7 @@ def warn_of_lost_tags(to, entries) -> None:
     from diffusion_policy_ros.data.datasets.conversion_record import count_outcomes
     if to != 'dataset' and any(entry['success'] is not None for entry in entries):
         print(f'WARNING: {to} has no place for success tags ({count_outcomes(entries)}); keep the '
-              'LeRobotDataset too, or convert with --only success', file=sys.stderr)
+              'LeRobotDataset too, or take --only success before', file=sys.stderr)
 
 
 def conclude(args) -> int:
@@ -82,6 +82,10 @@ def _is_judged_usable(folder):
                         for level, count in count_levels(audit.findings).items()))
         from diffusion_policy_ros.evaluation.dataset.report import write_page
         print(f'report: {write_page(audit)}')
+    except KeyboardInterrupt:
+        print(f'dpr convert: the dataset is whole; dpr check {shlex.quote(str(folder))} judges it',
+              file=sys.stderr)
+        raise
     except Exception as error:  # whatever it is, such as no more memory, the dataset is there
         reason = ' '.join(str(error).split()) or 'no reason given'
         print('WARNING: the dataset is whole, the report failed: '

@@ -19,18 +19,18 @@ import shlex
 import sys
 
 from diffusion_policy_ros.cli import USAGE_ERROR
+from diffusion_policy_ros.data.datasets.episode_ranges import episode_ranges, parse_episodes
 
 DESCRIPTION = """
 Delete episodes of a LeRobotDataset v3.0, split it, merge several, append to one, or keep only
-the successes. Videos are
-hard-linked, or copied where the disk has no links, and never encoded again; the numbers of
-episodes and rows, the task table and the statistics are written anew, and meta/conversion.json
-keeps bag, task and success of each episode. Datasets that become one must agree in features, rate
-and contract. The dataset that is read stays as it is, except with --append: there the new one
-takes its place when it is whole. Exit code: 0 done, 1 it failed (stderr says why), 2 wrong usage.
+the successes. Videos are hard-linked, or copied where the disk has no links, and never encoded
+again, but each is read once to see that every row has its frame, which takes time with large ones;
+the numbers of episodes and rows, the task table and the statistics are written anew, and
+meta/conversion.json keeps bag, task and success of each episode. Datasets that become one must
+agree in features, rate and contract. The dataset that is read stays as it is, except with
+--append: there the new one takes its place when it is whole. Exit code: 0 done, 1 it failed
+(stderr says why), 2 wrong usage.
 """
-# More would be a slip of the keyboard, not a dataset.
-MAX_EPISODES = 10_000_000
 
 
 def add_arguments(parser) -> None:
@@ -73,7 +73,7 @@ def run(args) -> int:
         return USAGE_ERROR
     _tell_uncounted([args.dataset, *(args.merge or args.append or ())])
     if args.only is not None:
-        _delete(args, _not_successful(args.dataset))
+        _keep_successes(args)
     elif deleted is not None:
         _delete(args, deleted)
     elif parts is not None:
@@ -81,26 +81,6 @@ def run(args) -> int:
     else:
         _join(args)
     return 0
-
-
-def parse_episodes(text) -> list:
-    """
-    Read a list of episode numbers.
-
-    :param text: Numbers and ranges that include their ends, such as ``3,5-7``.
-    :return: The numbers in the order in which they are written.
-    :raises ValueError: naming the part that is none.
-    """
-    found = []
-    for part in text.split(','):
-        first, dash, last = part.strip().partition('-')
-        last = last if dash else first
-        is_whole = all(end.isascii() and end.isdigit() and len(end) < 9 for end in (first, last))
-        if not is_whole or not int(first) <= int(last) < MAX_EPISODES:
-            raise ValueError(f'episodes {text!r}: {part.strip()!r} is no number and no range such '
-                             'as 5-7')
-        found += range(int(first), int(last) + 1)
-    return found
 
 
 def _check_usage(args):
@@ -135,17 +115,20 @@ def _delete(args, episodes):
               'new dataset still has the pictures of the deleted ones in it', file=sys.stderr)
 
 
-def _not_successful(folder):
-    """Return the episodes that nobody tagged as a success."""
+def _keep_successes(args):
+    """Leave out the episodes that nobody tagged as a success."""
     from diffusion_policy_ros.data.datasets.conversion_record import episode_entries
     from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
     from diffusion_policy_ros.errors import DatasetError
-    entries = episode_entries(LeRobotReader(folder)) or []
+    entries = episode_entries(LeRobotReader(args.dataset)) or []
     found = [number for number, entry in enumerate(entries) if entry['success'] is not True]
     if len(found) == len(entries):
-        raise DatasetError(f'no episode of {folder} is tagged as a success; the recorder tags '
-                           'them (docs/recording.md), and dpr convert keeps the tags')
-    return found
+        raise DatasetError(f'no episode of {args.dataset} is tagged as a success; the recorder '
+                           'tags them (docs/recording.md), and dpr convert keeps the tags')
+    _delete(args, found)
+    tags = [entries[number]['success'] for number in found]
+    print(f'note: left out {tags.count(False)} failures, {tags.count(None)} without a tag',
+          file=sys.stderr)
 
 
 def _split(args, parts):
@@ -179,11 +162,11 @@ def _join(args):
 def _warn_of_repeated(folder):
     """Say which episodes are in a dataset twice."""
     from diffusion_policy_ros.data.datasets.conversion_record import (
-        repeated_episodes, write_episodes)
+        episode_entries, repeated_episodes)
     from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
-    found = repeated_episodes(LeRobotReader(folder))
+    found = repeated_episodes(episode_entries(LeRobotReader(folder)) or ())
     if found:
-        ranges = write_episodes(found)
+        ranges = episode_ranges(found)
         print(f'WARNING: {len(found)} episodes of {folder} are there already: {ranges} begin at '
               'the same time in a bag of the same name as earlier ones. Without them: dpr edit '
               f'{shlex.quote(str(folder))} --delete {ranges} --out NEW', file=sys.stderr)

@@ -14,6 +14,7 @@
 
 """What `dpr info` tells of a bag."""
 
+from diffusion_policy_ros.checks import first_of
 from diffusion_policy_ros.cli.info_facts import describe_contract, size_of
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags import mcap_file, ros1_file, sqlite3_file
@@ -21,8 +22,8 @@ from diffusion_policy_ros.data.bags.bag_files import BagFiles
 from diffusion_policy_ros.data.bags.bag_paths import (
     find_bags, is_bag_folder, is_storage_name, storage_files)
 from diffusion_policy_ros.data.bags.stored import ZSTD_MAGIC
+from diffusion_policy_ros.data.progress import progress_bar
 from diffusion_policy_ros.errors import BagError, ContractError
-from tqdm import tqdm
 
 STORAGES = ((mcap_file.MAGIC, 'mcap'), (sqlite3_file.MAGIC, 'sqlite3'),
             (ros1_file.MAGIC, 'ROS 1 bag'))
@@ -57,7 +58,11 @@ def describe_bags(path) -> dict:
         return _describe(path)
     if not found:
         raise BagError('; '.join(notes))
-    rows = [_line(path, bag) for bag in tqdm(found, unit='bag', disable=None, leave=False)]
+    rows = []
+    with progress_bar('reading bags', len(found)) as bar:
+        for bag in found:
+            rows.append(_line(path, bag))
+            bar.update()
     totals = {name: sum(row[name] or 0 for row in rows)
               for name in ('messages', 'duration_s', 'size_bytes')}
     return {'kind': 'bags', 'path': str(path), 'number of bags': len(found), **totals,
@@ -78,7 +83,7 @@ def _line(path, bag):
             'start_ns', 'duration_s', 'messages', 'size_bytes')},
         'outcome': custom.get('outcome') if isinstance(custom, dict) else None,
         'alarms': len(alarms) if isinstance(alarms, list) else alarms,
-        'losses': losses[0] + (f' and {len(losses) - 1} more' if losses[1:] else '')}
+        'losses': first_of(losses, most=1)}
 
 
 def _describe(path):

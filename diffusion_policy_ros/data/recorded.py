@@ -14,6 +14,11 @@
 
 """What a bag must hold for a contract: the topics that dataset rows are made from."""
 
+# Headers further ahead of the arrival than this show two clocks that differ, ns.
+CLOCK_SKEW_NS = 50_000_000
+# What plays a recording stamps it this far ahead at most, so that no message comes late, ns.
+MOST_LEAD_NS = CLOCK_SKEW_NS * 4 // 5
+
 
 def recorded_entries(contract) -> tuple:
     """

@@ -14,14 +14,12 @@
 
 """Replay human Push-T demonstrations on the simulated robot, row by row and to the nanosecond."""
 
+from diffusion_policy_ros.data.recorded import MOST_LEAD_NS
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, joint_message
 from diffusion_policy_ros.nodes.recorder_client import RecorderClient
 from sensor_msgs.msg import JointState
 
-# Stamps run this far ahead of the clock, so that a machine that is a little busy makes no row
-# late; less than the 50 ms from which on a recorder takes clocks to differ.
-LEAD_NS = 40_000_000
 # For how many rows the robot stands at the start before a demonstration, and between two
 # questions to a recorder that does not agree.
 PAUSE_ROWS = 5
@@ -90,7 +88,7 @@ class Replay:
         elif self.phase == PLAYING:
             self._play_row()
         elif self.phase == WAITING:
-            self._show(instant_ns + LEAD_NS)
+            self._show(instant_ns + MOST_LEAD_NS)
         self._row += 1
         if self._row == PAUSE_ROWS and self.phase in (WAITING, SILENT):
             self._ask('start' if self.phase == WAITING else 'stop')
@@ -132,7 +130,7 @@ class Replay:
         elif self.phase == WAITING:
             # A finger that leans on the block may have moved it while the robot stood there.
             self._sim.reset(state=self._start)
-            self._first_ns = instant_ns + LEAD_NS
+            self._first_ns = instant_ns + MOST_LEAD_NS
             self._enter(PLAYING)
         else:
             self._advance()

@@ -15,6 +15,7 @@
 """The dataset that the recorder builds from its finished bags."""
 
 import os
+import shlex
 import threading
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -67,7 +68,8 @@ class RecorderConversion:
             return refused(
                 f'{dataset} exists already and is never overwritten; set the parameter dataset to '
                 'another folder for a dataset of all episodes, or add new ones to it with "dpr '
-                f'convert BAGS --out MORE" and "dpr edit {dataset} --append MORE"')
+                'convert BAGS --out MORE" and '
+                f'"dpr edit {shlex.quote(str(dataset))} --append MORE"')
         self._is_running = True
         # A daemon: a shutdown does not wait, and the next conversion goes on with what it leaves.
         threading.Thread(target=self._run, args=(bags, dataset, passed_over), daemon=True).start()

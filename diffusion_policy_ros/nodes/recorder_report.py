@@ -20,8 +20,8 @@ import time
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.nodes.status_topics import StatusTopics, write_line
 
-# Numbers that change while a problem goes on; not those in the name of a topic.
-NUMBERS = re.compile(r'(?<![\w/])[+-]?\d+(\.\d+)?')
+# Counts and measures that change while a problem goes on; not the numbers in a topic's name.
+MEASURES = re.compile(r'(?<![\w/])([+-]?\d+(\.\d+)?( times| messages?)?|once)(?!\w)')
 # How long a word on what just happened stands alone in the status.
 ALONE_S = 0.9
 
@@ -125,8 +125,7 @@ class RecorderReport:
         :param recording: What is being recorded, one sentence.
         :param problems: What is wrong with it now, one sentence each.
         """
-        # The same problem may have other numbers each time.
-        present = {NUMBERS.sub('', text.partition(': ')[0]): text for text in problems}
+        present = {MEASURES.sub('', text): text for text in problems}
         before = self._present if recording == self._recording else {}
         self._recording, self._present = recording, present
         begun = [text for key, text in present.items() if key not in before]

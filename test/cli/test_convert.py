@@ -242,9 +242,9 @@ def test_a_cut_episode_carries_its_task_and_success(bags, tmp_path, capsys):
     assert told['episode_list'][0]['success'] is True
 
 
-def test_a_wrong_cut_is_an_error(bags, tmp_path, capsys):
-    assert dpr_convert(bags, '--cut', 'banana', '--out', tmp_path / 'dataset') == 1
-    assert dpr_convert(bags, '--cut', '', '--out', tmp_path / 'dataset') == 1
+def test_a_wrong_cut_is_wrong_usage(bags, tmp_path, capsys):
+    assert dpr_convert(bags, '--cut', 'banana', '--out', tmp_path / 'dataset') == 2
+    assert dpr_convert(bags, '--cut', '', '--out', tmp_path / 'dataset') == 2
     assert "dpr convert: cut is 'banana'; it must be one of services:PREFIX" \
         in capsys.readouterr().err
     assert not list(tmp_path.glob('dataset*'))
@@ -303,6 +303,18 @@ def test_success_tags_that_another_format_cannot_hold_are_told(
     assert dpr_convert(tmp_path / 'tagged', '--to', target, '--out', tmp_path / f'3{name}') == 0
     assert capsys.readouterr().err.count(
         f'WARNING: {target} has no place for success tags (1 success, 0 failure, 0 without') == 2
+
+
+def test_ctrl_c_while_the_report_is_made_says_that_the_dataset_is_whole(
+        bags, tmp_path, capsys, monkeypatch):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('diffusion_policy_ros.evaluation.dataset.audit.audit_dataset', interrupt)
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset') == 130
+    assert f'the dataset is whole; dpr check {tmp_path / "dataset"} judges it' \
+        in capsys.readouterr().err
+    assert LeRobotReader(tmp_path / 'dataset').episodes
 
 
 def test_without_matplotlib_there_is_a_dataset_and_a_warning(bags, tmp_path, capsys, monkeypatch):

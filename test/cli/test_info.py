@@ -266,6 +266,15 @@ def test_a_folder_of_bags_is_a_table(tmp_path, contract, capsys):
         'bag', 'a', 'c', 'deep/b']
 
 
+def test_it_is_told_how_far_the_look_at_many_bags_is(tmp_path, contract, capsys, monkeypatch):
+    monkeypatch.setattr('diffusion_policy_ros.data.progress.LINE_EVERY_S', 0)
+    for name in 'ab':
+        write_bag(tmp_path / name, contract)
+    assert main(['info', str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith('reading bags: 50 % after') and 'reading bags: 100 %' in said
+
+
 def test_the_recorders_alarms_and_repair_are_told_in_full(tmp_path, contract, capsys):
     alarms = [f'{topic}: a sentence that says in many words what happened there, and when it did '
               'so for the first and for the last time' for topic in ('/camera', '/joint_states')]

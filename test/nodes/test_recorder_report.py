@@ -56,6 +56,23 @@ def test_a_problem_is_logged_when_it_begins_and_when_it_is_over(told):
     assert told(first) == [f'{RECORDING}; {first}']
 
 
+@pytest.mark.parametrize('first, second', [
+    ('disk: the disk of bags is full in about 2.9 minutes, 900 MB free',
+     'disk: 80 MB free on the disk of bags; the episode ends when it is full'),
+    ('clock_skew on /cam: 1 message stamped after the arrival, by up to 60 ms',
+     'clock_skew on /cam: 3 messages without a time in the header')])
+def test_a_second_kind_of_one_alarm_is_logged_too(told, first, second):
+    assert told(first) == [f'{RECORDING}; {first}']
+    assert told(first, second) == [f'{RECORDING}; {second}']
+    assert told(second) == [f'{RECORDING}; over: {first}']
+
+
+def test_a_count_that_grows_is_the_same_problem(told):
+    text = 'clock_skew on /cam_2: {} stamped after the arrival, by up to {} ms'
+    assert len(told(text.format('1 message', 60))) == 1
+    assert told(text.format('12 messages', 61)) == []
+
+
 def test_problems_that_begin_together_are_one_line(told):
     both = '/cam has been silent for 1.3 s, limit 1 s', 'rate on /joints: up to 9 Hz below'
     assert told(*both) == [f'{RECORDING}; {both[0]}; {both[1]}']

@@ -140,9 +140,12 @@ def _bags_at(path):
 
 def _bags_below(path, problems):
     """Look through a folder; note as problems what in it cannot be read."""
-    inside = []
-    for folder, folders, names in os.walk(path, onerror=problems.append):
-        folders[:] = [name for name in folders if name not in SET_ASIDE]
+    inside, seen = [], {os.path.realpath(path)}  # links may lead back, or twice to one bag
+    for folder, folders, names in os.walk(path, onerror=problems.append, followlinks=True):
+        places = {os.path.realpath(os.path.join(folder, name)): name
+                  for name in sorted(folders, reverse=True) if name not in SET_ASIDE}
+        folders[:] = [name for place, name in places.items() if place not in seen]
+        seen.update(places)
         # By name first: most files of a large folder belong to no bag.
         inside += [Path(folder) / name for name in names
                    if name in (metadata.NAME, NOTE) or is_storage_name(name)]

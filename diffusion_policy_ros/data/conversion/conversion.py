@@ -15,6 +15,8 @@
 """Make one dataset of many bags: the code behind `dpr convert` and the recorder's service."""
 
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 import os
 from pathlib import Path
 import shlex
@@ -26,7 +28,6 @@ from diffusion_policy_ros.data.conversion.cluster import convert_on_cluster
 from diffusion_policy_ros.data.conversion.cutting import about_times
 from diffusion_policy_ros.data.conversion.part_folder import fingerprint, identity_of, PartFolder
 from diffusion_policy_ros.data.conversion.piece import PieceJob
-from diffusion_policy_ros.data.conversion.progress import progress_bar
 from diffusion_policy_ros.data.conversion.settings import MIN_ROWS, Settings
 from diffusion_policy_ros.data.conversion.stretches import conclude, divide
 from diffusion_policy_ros.data.conversion.summary import ConversionSummary, PieceReport
@@ -38,6 +39,7 @@ from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
 from diffusion_policy_ros.data.datasets.video import check_quality, DEFAULT_CODEC, PICTURE_CODEC
 from diffusion_policy_ros.data.files import put_in_place, write_json, writing
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, in_the_way
+from diffusion_policy_ros.data.progress import progress_bar
 from diffusion_policy_ros.errors import BagError, ContractError, DatasetError
 from diffusion_policy_ros.machine import package_versions
 
@@ -87,7 +89,7 @@ def _convert(paths, out, to, contract, settings, tell, how):
     for path in paths:
         check_outside(out, path, DatasetError)
     summary = ConversionSummary(bags=len(paths))
-    usable, contract, unusable = _usable(paths, contract)
+    usable, contract, unusable = _usable(paths, contract, tell)
     for report in unusable:
         _tell(report, tell)
     if not usable:
@@ -162,8 +164,8 @@ class _Conversion:
 
     def _tell_of_bags(self):
         """Tell of each bag what only all parts of it tell."""
-        for bag in range(len(self._paths)):
-            reports = [self._reports[key] for key in self._fields if key[0] == bag]
+        for _, keys in groupby(self._fields, key=itemgetter(0)):
+            reports = [self._reports[key] for key in keys]
             for sentence in conclude(reports, self._settings.min_rows):
                 self._tell(sentence)
         found = sum(report.cuts or 0 for report in self._reports.values())
@@ -216,7 +218,8 @@ def _finish(part, out, to, reports, found, progress):
         if len(sources) > 1:
             from diffusion_policy_ros.data.datasets.edit import merge_datasets
             whole = part.path / 'merged'
-            merge_datasets(sources, whole)  # linked, so that they stay until it has its name
+            # Linked, so that they stay until it has its name.
+            merge_datasets(sources, whole, progress)
         with writing(out):
             if to == 'lerobot':
                 write_json(whole / RECORD_PATH, found)
@@ -243,18 +246,19 @@ def _manifest(paths, to, contract, settings):
         'program': package_versions(('diffusion_policy_ros', 'av'))}}
 
 
-def _usable(paths, contract):
+def _usable(paths, contract, tell):
     """
-    Sort out bags that cannot be opened, or whose own contract is invalid, with their reasons.
+    Sort out bags that cannot be opened, or have no valid contract, with their reasons.
 
     :return: The other bags, the contract to convert them by, and the reports of the former.
     :raises ContractError: if there is none for them, or theirs disagree.
     """
     source, usable, unusable = 'the given contract', [], []
+    given = contract
     for path in paths:
         try:
             with open_bag(path) as bag:
-                inside = bag.contract
+                inside = bag.contract if given is None else _contract_inside(bag, tell)
         except (BagError, ContractError) as error:
             unusable.append(PieceReport(os.fspath(path)))
             unusable[-1].skip(error)
@@ -267,6 +271,15 @@ def _usable(paths, contract):
     if usable and contract is None:
         raise ContractError('no contract: the bags have none inside; give one with --contract')
     return usable, contract, unusable
+
+
+def _contract_inside(bag, tell):
+    """Return the contract in a bag that is not converted by it, None where there is none."""
+    try:
+        return bag.contract
+    except ContractError as error:
+        tell(f'{bag.path}: the given contract cannot be compared with the one inside: {error}')
+        return None
 
 
 def _check_agreement(path, inside, contract, source):

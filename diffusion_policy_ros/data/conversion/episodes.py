@@ -35,7 +35,7 @@ LATENESS_NS = 2_000_000_000
 # When nothing at all arrives for this long, the recording was paused.
 MAX_SILENCE_NS = 5_000_000_000
 # A number that is a word of its own, no part of a name.
-NUMBER = re.compile(r'(?<![\w/])\d+(\.\d+)?(?![\w/])')
+NUMBER = re.compile(r'(?<![\w/.])[+-]?\d+(\.\d+)?(e[+-]\d+)?(?![\d/_A-Z])')
 
 
 @dataclass(frozen=True)

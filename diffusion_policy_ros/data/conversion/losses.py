@@ -29,7 +29,7 @@ class Losses:
         self._head = []  # of (duration in s, Gap) before the first row, one of each kind
         self._has_rows = False
         self._since_last_row = {}  # {kind: (duration in s, first Gap)}
-        self._longest = []  # the longest of those before, if there is one
+        self._before_rows = {}  # the same of all gaps after which there were rows
 
     def begin(self, gap, now_ns) -> None:
         """
@@ -53,9 +53,9 @@ class Losses:
         lost_s, ended = self.tail_s, list(self._since_last_row.values())
         if not self._has_rows:
             self._has_rows, self._head = True, ended
-        if ended:
-            self._longest = [max(self._longest + ended, key=_duration)]
-            self._since_last_row = {}
+        for lasted_s, gap in ended:
+            _add(self._before_rows, gap, lasted_s)
+        self._since_last_row = {}
         return lost_s
 
     def finish(self, last_ns) -> None:
@@ -69,7 +69,10 @@ class Losses:
     @property
     def reason(self) -> str:
         """Return what took the most time without rows, and since when; empty without any."""
-        return self._why([*self._longest, *self._since_last_row.values()])
+        found = dict(self._before_rows)
+        for lasted_s, gap in self._since_last_row.values():
+            _add(found, gap, lasted_s)
+        return self._why(list(found.values()))
 
     @property
     def head_s(self) -> float:
@@ -99,9 +102,13 @@ class Losses:
         """Keep the gap that is open; one that a clock was set back in lasted no time."""
         gap, self._gap = self._gap, None
         if gap:
-            before_s, first = self._since_last_row.get(gap.kind, (0, gap))
-            lasted_s = max(0, now_ns - gap.tick_ns) / 1e9
-            self._since_last_row[gap.kind] = before_s + lasted_s, first
+            _add(self._since_last_row, gap, max(0, now_ns - gap.tick_ns) / 1e9)
+
+
+def _add(losses, gap, lasted_s):
+    """Add a gap to {kind: (duration in s, first Gap)}."""
+    before_s, first = losses.get(gap.kind, (0, gap))
+    losses[gap.kind] = before_s + lasted_s, first
 
 
 def place(gap, begin_ns) -> str:

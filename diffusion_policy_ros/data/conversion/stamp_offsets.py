@@ -19,6 +19,7 @@ import math
 
 from diffusion_policy_ros.data.bags.stored import LARGEST_NS
 from diffusion_policy_ros.data.datasets.histogram import Histogram
+from diffusion_policy_ros.data.recorded import CLOCK_SKEW_NS
 from diffusion_policy_ros.message_types import UNDATED_TYPES
 from diffusion_policy_ros.messages import nanoseconds
 import numpy as np
@@ -30,8 +31,6 @@ MIN_DRIFT_COUNT = 20
 MAX_STEP_NS = 1_000_000_000
 # So many offsets are counted at once, which is much quicker than one after the other.
 BLOCK = 1000
-# Clocks that agree put hardly any header further ahead of the arrival; as the recorder's alarm.
-MAX_AHEAD_NS = 50_000_000
 
 
 @dataclass
@@ -127,7 +126,7 @@ class StampOffsets:
     def are_ahead(self) -> bool:
         """Tell whether more than 5 % of the headers lie clearly after the arrival."""
         self.settle()
-        return bool(self.offsets.count) and self.offsets.quantile(0.95)[0] > MAX_AHEAD_NS
+        return bool(self.offsets.count) and self.offsets.quantile(0.95)[0] > CLOCK_SKEW_NS
 
     def figures(self) -> dict:
         """Return median, 5th and 95th percentile and extremes in ms, drift in ppm, and counts."""

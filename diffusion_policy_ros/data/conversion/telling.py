@@ -100,9 +100,9 @@ class Telling:
         if is_used:
             self._warn_of_ends(last_ns)
         elif self._is_cut:
-            self._warn(f'{self.name} gave no rows: {self._why_none(last_ns)}')
+            self._warn(f'{self.name} gave no rows: {self._why_none()}')
         else:
-            self._report.skip(self._why_none(last_ns))
+            self._report.skip(self._why_none())
 
     def _warn_of_ends(self, last_ns):
         """Warn of a beginning or an end that gave no rows."""
@@ -116,19 +116,19 @@ class Telling:
             self._warn(f'nothing was recorded in the last {(end_ns - last_ns) / 1e9:.1f} s{of}, '
                        f'from {moment(last_ns, self._bounds[0])} on')
 
-    def _why_none(self, last_ns):
+    def _why_none(self):
         """Say why there was no stretch of rows long enough."""
         (first_ns, end_ns), span, wanted = self._bounds, self._span, self._settings.min_rows
         longest = f', the longest has {max(self._short_pieces)}' if self._short_pieces else ''
         none = f'no stretch of at least {wanted} rows{longest}'
-        if last_ns < span.start_ns:
+        if end_ns < span.start_ns:
             return f'nothing was recorded in its time; the bag ends at {moment(end_ns, first_ns)}'
         lasted_ns = min(end_ns, span.end_ns or end_ns) - max(first_ns, span.start_ns)
         needed_ns = (wanted - 1) * self._period_ns
         if lasted_ns < needed_ns:
             return f'{none}; it lasts {lasted_ns / 1e9:.1f} s, and they take ' \
                 f'{needed_ns / 1e9:.1f} s'
-        return '; '.join(filter(None, [none, self._losses.reason]))
+        return f'{none}; {self._losses.reason or "not every topic has messages in its time"}'
 
     def _say_ended(self, lost_s):
         """Say that rows ended at a gap, and how long that was."""

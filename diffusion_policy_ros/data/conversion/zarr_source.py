@@ -26,13 +26,13 @@ from diffusion_policy_ros.data.bags.episode_files import episode_path
 from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.data.files import put_in_place
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
+from diffusion_policy_ros.data.progress import progress_bar
 from diffusion_policy_ros.data.topic_messages import build_topic
 from diffusion_policy_ros.errors import BagError, DatasetError
 from diffusion_policy_ros.message_types import IMAGE_TYPES, POSE_STAMPED
 from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 from rosbags.typesys import get_typestore, Stores
-from tqdm import tqdm
 
 # A stamp of zero means "not set" in ROS, so episodes begin at one second.
 START_NS = 1_000_000_000
@@ -173,9 +173,11 @@ class ZarrSource:
         check_outside(folder, self.buffer.path, BagError)
         part = unfinished_path(folder)
         try:
-            count = sum(
-                self.write_bag(episode, episode_path(part, episode))
-                for episode in tqdm(range(len(self)), desc='writing bags', disable=None))
+            count = 0
+            with progress_bar('writing bags', len(self)) as bar:
+                for episode in range(len(self)):
+                    count += self.write_bag(episode, episode_path(part, episode))
+                    bar.update()
             put_in_place(part, folder)
         except OSError as error:
             raise BagError(f'cannot write {folder}: {error}') from error

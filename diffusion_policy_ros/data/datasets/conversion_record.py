@@ -21,7 +21,9 @@ from diffusion_policy_ros.data.datasets.lerobot_files import read_json
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
 
-EPISODE_FIELDS = ('bag', 'cut', 'piece', 'start_ns', 'rows', 'task', 'success', 'alarms')
+FIELD_TYPES = {'bag': str, 'cut': int, 'piece': int, 'start_ns': int, 'rows': int, 'task': str,
+               'success': bool, 'alarms': list}
+EPISODE_FIELDS = tuple(FIELD_TYPES)
 
 
 def carried_record(picks):
@@ -48,43 +50,32 @@ def carried_record(picks):
         'episode_list': [_entry(records[id(reader)], episode) for reader, episode in picks]}
 
 
-def episode_entries(reader):
+def episode_entries(source):
     """
     Return what is known of each episode of a dataset; None where it has no record.
 
-    :param reader: ``LeRobotReader``.
+    :param source: A ``FrameSource``; only a LeRobotDataset can have a record.
     :return: For each episode a dict of ``EPISODE_FIELDS``, None where a field is unknown:
         ``bag`` as it was given, ``cut`` the number of the cut's episode in it and ``piece`` that
         of the piece between gaps (both from 1), ``start_ns`` of the first row, ``rows``, ``task``,
         ``success`` and the recorder's ``alarms`` of the whole bag, one sentence each.
     :raises DatasetError: if the record does not describe the episodes beside it.
     """
-    record = _read(reader)
+    record = _read(source) if isinstance(source, LeRobotReader) else None
     return record and [{name: entry.get(name) for name in EPISODE_FIELDS}
                        for entry in record['episode_list']]
 
 
-def record_of(source):
-    """
-    Return ``episode_entries`` of any ``FrameSource``; None of a format that has no record.
-
-    :param source: The source.
-    :raises DatasetError: as ``episode_entries``.
-    """
-    return episode_entries(source) if isinstance(source, LeRobotReader) else None
-
-
-def repeated_episodes(reader) -> list:
+def repeated_episodes(entries) -> list:
     """
     Return the numbers of the episodes that are in a dataset a second time.
 
     They are of a bag of the same name, and begin at the same nanosecond.
 
-    :param reader: ``LeRobotReader``.
-    :raises DatasetError: as ``episode_entries``.
+    :param entries: As ``episode_entries``.
     """
     seen, found = set(), []
-    for number, entry in enumerate(episode_entries(reader) or []):
+    for number, entry in enumerate(entries):
         if entry['bag'] is None or entry['start_ns'] is None:
             continue
         start = PurePath(entry['bag']).name, entry['start_ns']
@@ -92,21 +83,6 @@ def repeated_episodes(reader) -> list:
             found.append(number)
         seen.add(start)
     return found
-
-
-def write_episodes(numbers) -> str:
-    """
-    Write numbers of episodes as ``dpr edit`` takes them, such as ``3,5-7``.
-
-    :param numbers: The numbers, ascending.
-    """
-    runs = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ','.join(f'{first}' if first == last else f'{first}-{last}' for first, last in runs)
 
 
 def told_outcomes(reader) -> str:
@@ -147,11 +123,18 @@ def _read(reader):
     try:
         found = read_json(path)
         entries = found.pop('episode_list')
-        rows = [entry['rows'] for entry in entries]
         conversions = list(found.get('conversions', [found]))
+        rows = [entry['rows'] for entry in entries] if all(map(_is_entry, entries)) else None
     except (DatasetError, LookupError, TypeError, AttributeError):
         rows = None
     if rows != [episode.length for episode in reader.episodes]:
         raise DatasetError(f'{path} does not list the episodes that are here; restore it from a '
                            'copy, or remove it: their bags and success tags are then forgotten')
     return {'conversions': conversions, 'episode_list': entries}
+
+
+def _is_entry(entry):
+    """Tell whether each field that is known of an episode is of its kind."""
+    return all(entry.get(name) is None or type(entry[name]) is kind
+               for name, kind in FIELD_TYPES.items()) and all(
+        isinstance(alarm, str) for alarm in entry.get('alarms') or ())

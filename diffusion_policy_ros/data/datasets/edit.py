@@ -32,18 +32,20 @@ PARTS = ('meta', 'data', 'videos')
 COMPUTED = ('.cache', '.cache.lock', layout.REPORT_PATH)
 
 
-def merge_datasets(sources, out) -> LeRobotReader:
+def merge_datasets(sources, out, progress=True) -> LeRobotReader:
     """
     Make one dataset of several, episodes numbered on.
 
     :param sources: Folders of whole datasets that agree in features, rate and contract.
     :param out: Folder to create.
+    :param progress: Show a progress bar.
     :return: The new dataset, opened.
     :raises DatasetError: if the sources do not agree or one is damaged, or the disk cannot be
         written; the sources are then as before.
     """
     readers = [LeRobotReader(source) for source in sources]
-    return write_selection(out, [(r, episode) for r in readers for episode in r.episodes])
+    return write_selection(out, [(r, episode) for r in readers for episode in r.episodes],
+                           progress)
 
 
 def append_datasets(folder, sources) -> LeRobotReader:

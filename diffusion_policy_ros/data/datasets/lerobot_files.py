@@ -77,13 +77,14 @@ def file_layout(path):
 
 def episode_table(folder):
     """
-    Read the whole episode table of a dataset.
+    Read the whole episode table of a dataset, in one piece: a row of it is found at once.
 
     :param folder: The dataset.
     :raises DatasetError: if a file of it is damaged, or does not go with the others.
     """
     try:
-        return pa.concat_tables(episode_tables(folder), promote_options='permissive')
+        return pa.concat_tables(
+            episode_tables(folder), promote_options='permissive').combine_chunks()
     except pa.ArrowException as error:
         raise DatasetError(f'{folder}: the files of meta/episodes do not hold the same columns: '
                            f'{error}. {REMEDY}') from error

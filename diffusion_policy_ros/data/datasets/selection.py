@@ -34,12 +34,13 @@ from diffusion_policy_ros.data.datasets.stored_statistics import checked_statist
 from diffusion_policy_ros.data.datasets.video import frame_times, rows_without_frame
 from diffusion_policy_ros.data.files import put_in_place, write_json, writing
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
+from diffusion_policy_ros.data.progress import progress_bar
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 import pyarrow as pa
 
 
-def write_selection(out, picks) -> LeRobotReader:
+def write_selection(out, picks, progress=True) -> LeRobotReader:
     """
     Write a dataset that holds some episodes of others, numbered on from 0.
 
@@ -49,6 +50,7 @@ def write_selection(out, picks) -> LeRobotReader:
 
     :param out: Folder to create; it is called ``<name>.part`` until it is whole.
     :param picks: List of ``(LeRobotReader, Episode)`` in the new order.
+    :param progress: Show a progress bar.
     :return: The new dataset, opened.
     :raises DatasetError: if there are no picks, the sources do not agree in features, rate and
         contract, one is damaged, or the disk cannot be written; then nothing is left of it.
@@ -62,7 +64,7 @@ def write_selection(out, picks) -> LeRobotReader:
     part = unfinished_path(out)
     try:
         with writing(out):
-            _Selection(part, readers).write(picks)
+            _Selection(part, readers).write(picks, progress)
             _check_result(part, picks)
             put_in_place(part, out)
     finally:
@@ -81,7 +83,7 @@ class _Selection:
         self._video_keys = [k for k, f in self._features.items() if f['dtype'] == 'video']
         self._tables = {id(reader): episode_table(reader.folder) for reader in readers}
         self._episode_schema = episode_schema(self._tables.values())
-        self._sentences = {id(reader): read_tasks(reader.folder / layout.TASKS_PATH)
+        self._old_tasks = {id(reader): _numbers_of(read_tasks(reader.folder / layout.TASKS_PATH))
                            for reader in readers}
         self._counted = {
             key: Histogram(int(np.prod(feature['shape'], dtype=int)),
@@ -89,29 +91,28 @@ class _Selection:
             for key, feature in self._features.items()
             if not layout.is_picture(feature) and layout.array_dtype(feature).kind in 'biuf'}
         self._statistics = DatasetStatistics()
-        self._tasks, self._placed, self._counts = [], {}, {}
+        self._tasks, self._placed, self._counts = {}, {}, {}
         self._moments, self._frame_times = {}, {}
         self._episodes = self._rows = 0
 
-    def write(self, picks):
+    def write(self, picks, progress):
         """Write everything, ``info.json`` last."""
         record = carried_record(picks)
         for reader in {id(reader): reader for reader, _ in picks}.values():
             check_sizes(reader, [e for other, e in picks if other is reader])
         (self._folder / 'meta').mkdir(parents=True)
         unchanged = self._unchanged_files(picks)
-        for reader, episode in picks:
-            tasks = [self._task_number(task) for task in episode.tasks]
-            row = self._tables[id(reader)].slice(episode.index, 1).to_pylist()[0]
-            self._moments = {}
-            data = self._place_data(reader, episode, unchanged)
-            self._finish_episode(reader, episode, row, data, tasks)
+        with progress_bar('writing episodes', len(picks), is_shown=progress) as bar:
+            for reader, episode in picks:
+                self._write_episode(reader, episode, unchanged)
+                bar.update()
         contract = self._first_reader.folder / layout.CONTRACT_PATH
         if contract.is_file():
             shutil.copyfile(contract, self._folder / layout.CONTRACT_PATH)
         if record is not None:
             write_json(self._folder / layout.RECORD_PATH, record)
-        layout.write_parquet(self._folder / layout.TASKS_PATH, layout.task_table(self._tasks))
+        layout.write_parquet(self._folder / layout.TASKS_PATH,
+                             layout.task_table(list(self._tasks)))
         self._statistics.add_values(self._counted)
         found = self._statistics.result()
         write_json(self._folder / layout.STATS_PATH, {
@@ -119,16 +120,21 @@ class _Selection:
             for key in self._features if key in found})
         write_json(self._folder / layout.INFO_PATH, self._info())
 
+    def _write_episode(self, reader, episode, unchanged):
+        """Write one episode."""
+        tasks = [self._task_number(task) for task in episode.tasks]
+        row = self._tables[id(reader)].slice(episode.index, 1).to_pylist()[0]
+        self._moments = {}
+        data = self._place_data(reader, episode, unchanged)
+        self._finish_episode(reader, episode, row, data, tasks)
+
     def _unchanged_files(self, picks):
         """Return the data files in which no number changes."""
         files, changed = {}, set()
         first = 0
         for number, (reader, episode) in enumerate(picks):
-            for task in episode.tasks:
-                self._task_number(task)
-            sentences = self._sentences[id(reader)]
-            kept = [self._tasks.index(task) == sentences.index(task) for task in episode.tasks
-                    if task in sentences]
+            old = self._old_tasks[id(reader)]
+            kept = [old.get(task) == [self._task_number(task)] for task in episode.tasks]
             file = (id(reader), episode.data_file)
             if (number, first) != (episode.index, episode.first) or not all(kept):
                 changed.add(file)
@@ -175,14 +181,13 @@ class _Selection:
 
     def _new_tasks(self, reader, episode):
         """Return ``{task_index: new one}`` of an episode's tasks."""
-        sentences = self._sentences[id(reader)]
+        old = self._old_tasks[id(reader)]
         for task in episode.tasks:
-            if task not in sentences:
+            if task not in old:
                 raise DatasetError(f'{reader.folder}: meta/episodes gives episode {episode.index} '
                                    f'the task {task!r}, which meta/tasks.parquet does not list. '
                                    f'{REMEDY}')
-        return {number: self._tasks.index(task) for number, task in enumerate(sentences)
-                if task in episode.tasks}
+        return {number: self._tasks[task] for task in episode.tasks for number in old[task]}
 
     def _count(self, table, where):
         """Take the values of some rows of a file into the histograms and the episode's moments."""
@@ -245,9 +250,7 @@ class _Selection:
 
     def _task_number(self, task):
         """Return the new number of a task."""
-        if task not in self._tasks:
-            self._tasks.append(task)
-        return self._tasks.index(task)
+        return self._tasks.setdefault(task, len(self._tasks))
 
     def _info(self):
         """Return the content of ``info.json``."""
@@ -258,6 +261,14 @@ class _Selection:
             'data_path': layout.DATA_PATH,
             'video_path': layout.VIDEO_PATH if self._video_keys else None,
             'features': self._features}
+
+
+def _numbers_of(sentences):
+    """Return ``{sentence: [task_index]}``; others may list a sentence twice."""
+    found = {}
+    for number, sentence in enumerate(sentences):
+        found.setdefault(sentence, []).append(number)
+    return found
 
 
 def link_file(source, target) -> None:

@@ -203,7 +203,9 @@ def frame_times(path):
             stream = container.streams.video[0]
             stamps = []
             with suppress(av.FFmpegError):
-                stamps += [p.pts for p in container.demux(stream) if p.pts is not None and p.size]
+                for packet in container.demux(stream):  # what came before an error is kept
+                    if packet.pts is not None and packet.size and not packet.is_corrupt:
+                        stamps.append(packet.pts)
             return np.sort(np.array(stamps, dtype=np.float64)) * float(stream.time_base)
     except (av.FFmpegError, IndexError, OSError) as error:
         raise DatasetError(f'video {path} cannot be read: {error}') from error

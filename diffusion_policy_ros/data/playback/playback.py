@@ -26,13 +26,11 @@ from diffusion_policy_ros.data.datasets.dataset_checks import disagreements
 from diffusion_policy_ros.data.datasets.formats import open_dataset
 from diffusion_policy_ros.data.datasets.lerobot_files import column_values
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
+from diffusion_policy_ros.data.recorded import MOST_LEAD_NS
 from diffusion_policy_ros.data.topic_messages import build_topic, observed_parts
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
-
-# Less than the 50 ms from which on a recorder takes clocks to differ.
-MOST_LEAD_NS = 40_000_000
 
 
 @dataclass(frozen=True)

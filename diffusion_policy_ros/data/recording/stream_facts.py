@@ -17,6 +17,8 @@
 
 from dataclasses import dataclass
 
+from diffusion_policy_ros.data.recorded import CLOCK_SKEW_NS
+
 
 @dataclass(frozen=True)
 class QualityLimits:
@@ -30,7 +32,7 @@ class QualityLimits:
     """
 
     rate_tolerance: float = 0.3
-    max_skew_ms: float = 50.0
+    max_skew_ms: float = CLOCK_SKEW_NS / 1e6
     frozen_count: int = 30
 
 

@@ -21,6 +21,7 @@ from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.conversion_record import (
     episode_entries, repeated_episodes)
 from diffusion_policy_ros.data.datasets.formats import detect_format, open_dataset
+from diffusion_policy_ros.data.progress import progress_bar
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.dataset.ages import AgesCheck
 from diffusion_policy_ros.evaluation.dataset.channels import ChannelStudy, check_statistics
@@ -37,7 +38,6 @@ from diffusion_policy_ros.evaluation.dataset.source import LeRobotSource
 from diffusion_policy_ros.evaluation.dataset.videos import VideoCheck
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
-from tqdm import tqdm
 
 # A page of more episodes is not looked through; these are spread evenly.
 MOST_SHOWN = 120
@@ -138,7 +138,7 @@ def _read_record(audit):
         return [], []
     try:
         audit.record = episode_entries(audit.source.reader)
-        return [], repeated_episodes(audit.source.reader)
+        return [], repeated_episodes(audit.record or ())
     except DatasetError as error:
         return [Finding(WARNING, 'record', str(error), 'nothing learns from it, but dpr edit '
                         'refuses the dataset until then')], []
@@ -202,8 +202,7 @@ def _check_videos(audit):
     if not keys:
         return found
     audit.videos = VideoCheck(source)
-    with tqdm(total=source.row_count * len(keys), desc='videos', unit='row', disable=None,
-              leave=False) as bar:
+    with progress_bar('checking videos', source.row_count * len(keys)) as bar:
         for key in keys:
             found += audit.videos.look(key, bar.update)
     return found
@@ -217,7 +216,7 @@ def _shown(source):
 
 def _with_progress(source, what):
     """Yield the rows of all episodes behind a progress bar."""
-    with tqdm(total=source.row_count, desc=what, unit='row', disable=None, leave=False) as bar:
+    with progress_bar(f'checking {what}', source.row_count) as bar:
         for rows in source.rows():
             yield rows
             bar.update(rows.episode.length)

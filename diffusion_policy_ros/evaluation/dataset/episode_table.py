@@ -14,6 +14,7 @@
 
 """Is each episode what the episode table says of it: its numbers, its pictures, its files."""
 
+from diffusion_policy_ros.checks import first_of
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.lerobot_files import episode_table
 from diffusion_policy_ros.data.datasets.statistics import moments
@@ -41,7 +42,7 @@ class EpisodeTableCheck:
         self._findings, self._table = [], None
         self._numbers, self._times, self._pictures = Places(), Places(), {}
         try:
-            self._table = episode_table(source.folder).combine_chunks()
+            self._table = episode_table(source.folder)
         except DatasetError as error:
             self._findings.append(Finding(ERROR, 'schema', str(error), RESTORE))
 
@@ -59,8 +60,7 @@ class EpisodeTableCheck:
             if key not in layout.INDEX_FEATURES and len(values) and np.isfinite(values).all():
                 wrong += _wrong_statistics(stored, key, values, self._source.features[key])
         if wrong:
-            more = f' and {len(wrong) - 1} more' if wrong[1:] else ''
-            self._numbers.add(f'episode {rows.episode.index} ({wrong[0]}{more})')
+            self._numbers.add(f'episode {rows.episode.index} ({first_of(wrong, most=1)})')
         self._look_at_times(rows.episode, stored)
 
     def look_at_pictures(self, episode, key, mean) -> None:

@@ -17,7 +17,7 @@
 import hashlib
 import shlex
 
-from diffusion_policy_ros.data.datasets.conversion_record import write_episodes
+from diffusion_policy_ros.data.datasets.episode_ranges import episode_ranges
 from diffusion_policy_ros.evaluation.dataset.finding import Finding, WARNING
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
@@ -74,11 +74,12 @@ class LikenessCheck:
                 WARNING, 'duplicates', f'{len(copies)} episodes repeat the numbers of another '
                 f'one: {named}', f'{self._without(copies)} takes the copies out: they count twice '
                 'in training, and in validation they are known already'))
-        repeated = [number for number in self._repeated if number not in copies]
+        known = set(copies)
+        repeated = [number for number in self._repeated if number not in known]
         if repeated:
             found.append(Finding(
                 WARNING, 'duplicates', f'{len(repeated)} episodes begin at the same time in a bag '
-                f'of the same name as earlier ones: {write_episodes(repeated)}',
+                f'of the same name as earlier ones: {episode_ranges(repeated)}',
                 f'if they are the same, {self._without(repeated)} takes them out'))
         if self._changing and self._equal > MOST_EQUAL * self._changing:
             found.append(Finding(
@@ -93,7 +94,7 @@ class LikenessCheck:
         if not self._source.has_bookkeeping:
             return '`dpr edit --delete` of a LeRobotDataset'
         folder = shlex.quote(str(self._source.folder))
-        return f'`dpr edit {folder} --delete {write_episodes(copies)} --out NAME`'
+        return f'`dpr edit {folder} --delete {episode_ranges(copies)} --out NAME`'
 
 
 def _shared_columns(vectors, state_key):

@@ -40,6 +40,15 @@ def test_bags_are_found_at_any_depth_in_order(tmp_path, demonstration):
     assert find_bags(tmp_path / 'a') == [tmp_path / 'a']
 
 
+def test_links_to_bags_are_followed_and_each_bag_counts_once(tmp_path, demonstration):
+    demonstration.write_bag(tmp_path / 'disk/one', range(1))
+    demonstration.write_bag(tmp_path / 'bags/two', range(1))
+    (tmp_path / 'bags/a').symlink_to(tmp_path / 'disk/one')
+    (tmp_path / 'bags/b').symlink_to(tmp_path / 'disk/one')
+    (tmp_path / 'bags/c').symlink_to(tmp_path)  # leads back
+    assert find_bags(tmp_path / 'bags') == [tmp_path / 'bags/a', tmp_path / 'bags/two']
+
+
 def test_what_the_recorder_has_set_aside_counts_only_where_it_is_named(tmp_path, demonstration):
     for name in ('episode_000000', 'discarded/episode_000001', 'unrepaired/episode_000002'):
         demonstration.write_bag(tmp_path / name, range(2))

@@ -17,6 +17,7 @@
 from dataclasses import replace
 import re
 
+from diffusion_policy_ros.data.bags.bag_reader import open_bag
 from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.data.conversion.episodes import episode_rows, Row
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
@@ -112,6 +113,18 @@ def test_the_good_bags_convert_where_one_has_a_bad_contract(tmp_path, demonstrat
     summary = convert(*bags)
     assert (summary.bags, summary.episodes, summary.skipped) == (3, 2, 1)
     assert f'{bags[0]}: skipped: contract in {bags[0]}: rate_hz' in summary.notes[0]
+
+
+def test_a_bad_contract_inside_does_not_count_where_one_is_given(
+        tmp_path, demonstration, convert):
+    bag = demonstration.write_bag(tmp_path / 'a', range(10))
+    with open_bag(bag) as whole:
+        contract = whole.contract
+    spoil_contract(bag)
+    said = []
+    summary = convert(bag, contract=contract, note=said.append)
+    assert (summary.episodes, summary.skipped) == (1, 0)
+    assert f'{bag}: the given contract cannot be compared with the one inside: ' in said[0]
 
 
 def test_bad_bags_alone_are_told_by_what_is_wrong_with_them(tmp_path, demonstration, convert):

@@ -194,6 +194,14 @@ def test_an_episode_without_rows_is_told(tmp_path, store, convert):
             'nothing was recorded in its time; the bag ends at 1700000005.900 s') in told
 
 
+def test_an_episode_in_a_pause_of_the_bag_is_told(tmp_path, demonstration, convert):
+    (tmp_path / 'times.csv').write_text('start,end\n0,0.9\n3.2,4.5\n')
+    summary = convert(f'times:{tmp_path / "times.csv"}', [], messages=[
+        *demonstration.messages(range(10)), *demonstration.messages(range(50, 60))])
+    assert [warning.rpartition(': ')[2] for warning in summary.warnings] == [
+        'no stretch of at least 8 rows; not every topic has messages in its time']
+
+
 def test_a_bag_without_marks_is_skipped_with_its_topics(tmp_path, store, convert):
     summary = convert('marker:/start_stop', [])
     assert (summary.episodes, summary.skipped) == (0, 1)

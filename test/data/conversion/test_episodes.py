@@ -123,7 +123,9 @@ def test_each_reason_for_which_there_is_no_row_is_told_once(demonstration, contr
     assert 'the oldest came 0.001 s too late' in gaps[0].reason
     assert 'no joint wrist' in gaps[1].reason
     assert Gap(0, 'it is 0.5 s old, 3 in a row').kind == Gap(0, 'it is 7 s old, 4 in a row').kind
+    assert Gap(0, 'it came 1.25s late').kind == Gap(0, 'it came 1e-05s late').kind
     assert Gap(0, 'topic /arm/1/joint_2').kind == 'topic /arm/1/joint_2'
+    assert Gap(0, 'encoding 16UC1').kind == 'encoding 16UC1'
 
 
 def test_a_missing_command_splits(demonstration, contract):

@@ -80,3 +80,13 @@ def test_what_lasted_longest_in_all_is_the_reason_and_not_what_was_first():
     losses.finish(7 * S)
     assert losses.tail_s == pytest.approx(6)
     assert losses.reason == 'at 2.000 s (2.000 s into the bag): joint 5 is 0.1 s old'
+
+
+def test_many_short_gaps_of_one_kind_are_worse_than_a_longer_one():
+    losses = Losses(0)
+    losses.begin(Gap(0, 'no message yet'), 0)
+    for at in range(2, 12, 2):
+        losses.end(at * S - S // 2)
+        losses.begin(Gap(at * S, f'joint {at} is missing'), at * S)
+    losses.finish(12 * S)
+    assert losses.reason == 'at 2.000 s (2.000 s into the bag): joint 2 is missing'

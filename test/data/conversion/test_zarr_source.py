@@ -166,6 +166,14 @@ def test_two_arrays_that_contradict_each_other_on_one_topic_are_refused(twice, t
     assert not list(tmp_path.glob('bags*'))
 
 
+def test_it_is_told_how_many_bags_are_written(
+        buffer, mapping, pusht, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('diffusion_policy_ros.data.progress.LINE_EVERY_S', 0)
+    ZarrSource(buffer[0], mapping, pusht).write_bags(tmp_path / 'bags')
+    said = capsys.readouterr().err
+    assert said.startswith('writing bags: 50 % after') and 'writing bags: 100 %' in said
+
+
 def test_each_reader_of_a_topic_needs_its_own_columns(twice):
     path, _, mapping = twice
     with pytest.raises(DatasetError, match="names topic 'joint_states' once, the contract twice; "

@@ -16,9 +16,8 @@
 
 import json
 
-from diffusion_policy_ros.cli.edit import parse_episodes
 from diffusion_policy_ros.data.datasets.conversion_record import (
-    repeated_episodes, write_episodes)
+    episode_entries, repeated_episodes)
 from diffusion_policy_ros.data.datasets.edit import (
     append_datasets, delete_episodes, merge_datasets, split_dataset)
 from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
@@ -43,6 +42,11 @@ def record(folder, lag_ms=40, bag='bag'):
 def found_in(folder):
     """Read it back."""
     return json.loads((folder / RECORD).read_text())
+
+
+def repeated_in(folder):
+    """Return the numbers of the episodes that are there twice."""
+    return repeated_episodes(episode_entries(LeRobotReader(folder)))
 
 
 @pytest.fixture
@@ -113,22 +117,17 @@ def test_episodes_that_are_there_twice_are_found(dataset, tmp_path):
     for number, entry in enumerate(record['episode_list']):
         entry.update(bag=f'bags/{number}', start_ns=7)
     (dataset / RECORD).write_text(json.dumps(record))
-    assert repeated_episodes(LeRobotReader(dataset)) == []
+    assert repeated_in(dataset) == []
     delete_episodes(dataset, [1], tmp_path / 'thin')
     append_datasets(dataset, [tmp_path / 'thin'])
     count = len(LeRobotReader(dataset).episodes)
     again = list(range(len(record['episode_list']), count))
-    assert again and repeated_episodes(LeRobotReader(dataset)) == again
+    assert again and repeated_in(dataset) == again
     record = json.loads((dataset / RECORD).read_text())
     record['episode_list'][again[0]]['start_ns'] += 1
     record['episode_list'][0]['bag'] = None
     (dataset / RECORD).write_text(json.dumps(record))
-    assert repeated_episodes(LeRobotReader(dataset)) == again[1:]
-
-
-def test_episode_numbers_are_written_in_ranges():
-    numbers = [0, 2, 3, 4, 9]
-    assert write_episodes(numbers) == '0,2-4,9' and parse_episodes('0,2-4,9') == numbers
+    assert repeated_in(dataset) == again[1:]
 
 
 @pytest.mark.parametrize('text', ['{', '[]', '{}', '{"episode_list": [{}]}', json.dumps(
@@ -138,3 +137,30 @@ def test_a_record_of_other_episodes_is_not_carried_on_in_silence(dataset, tmp_pa
     with pytest.raises(DatasetError, match='conversion.json does not list the episodes that are'):
         delete_episodes(dataset, [0], tmp_path / 'thin')
     assert not (tmp_path / 'thin').exists()
+
+
+@pytest.mark.parametrize('field, value', [
+    ('bag', 5), ('bag', ['a']), ('start_ns', [1]), ('start_ns', 1.5), ('start_ns', True),
+    ('cut', 'a'), ('piece', [1]), ('task', 3), ('success', []), ('success', 1), ('alarms', 5),
+    ('alarms', [5])])
+def test_a_record_of_other_kinds_is_refused_before_anything_changes(
+        dataset, tmp_path, contract, named, field, value):
+    other = named.write(tmp_path / 'other', contract, EPISODES[:1])
+    found = found_in(dataset)
+    found['episode_list'][1][field] = value
+    (dataset / RECORD).write_text(json.dumps(found))
+    for read in (lambda: episode_entries(LeRobotReader(dataset)),
+                 lambda: append_datasets(dataset, [other]),
+                 lambda: append_datasets(other, [dataset])):
+        with pytest.raises(DatasetError, match='conversion.json does not list the episodes that'):
+            read()
+    assert found_in(dataset) == found and not (other / RECORD).exists()
+    assert [len(LeRobotReader(folder).episodes) for folder in (dataset, other)] == [3, 1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['other', 'whole']
+
+
+def test_a_format_without_a_record_has_none(tmp_path, dataset):
+    class Frames:
+        folder = dataset
+
+    assert episode_entries(Frames()) is None

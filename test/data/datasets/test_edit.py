@@ -20,11 +20,16 @@ import shutil
 
 from diffusion_policy_ros.data.datasets.edit import (
     append_datasets, delete_episodes, merge_datasets, shared_videos, split_dataset)
+from diffusion_policy_ros.data.datasets.lerobot_files import episode_table, read_tasks
+from diffusion_policy_ros.data.datasets.lerobot_format import (
+    task_table, TASKS_PATH, write_parquet)
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 SO101 = 'lerobot/so101_v3/lerobot_dataset_example'
@@ -190,3 +195,52 @@ def test_statistics_after_edits_are_those_of_the_rows(tmp_path, contract, named)
         assert (found[name] <= neighbour + bin_width).all()
     stored = json.loads((tmp_path / 'm/meta/stats.json').read_text())
     assert stored['episode_index']['max'] == [4] and stored['index']['max'] == [199]
+
+
+def test_an_episode_costs_the_same_however_many_there_are(tmp_path, contract, monkeypatch, named):
+    """Its row and its tasks are looked up, not searched for."""
+    class Sentences(list):
+        looks = 0
+
+        def look(self, name, *arguments):
+            Sentences.looks += 1
+            return getattr(super(), name)(*arguments)
+
+        def __iter__(self):
+            return self.look('__iter__')
+
+        def __contains__(self, sentence):
+            return self.look('__contains__', sentence)
+
+        def index(self, sentence):
+            return self.look('index', sentence)
+
+    whole = named.write(tmp_path / 'whole', contract, EPISODES)
+    assert [column.num_chunks for column in episode_table(whole).columns] == [
+        1] * len(episode_table(whole).columns)
+    monkeypatch.setattr('diffusion_policy_ros.data.datasets.selection.read_tasks',
+                        lambda path: Sentences(read_tasks(path)))
+    assert len(delete_episodes(whole, [0], tmp_path / 'thin').episodes) == 3
+    assert Sentences.looks == 1
+
+
+def test_a_task_that_is_listed_twice_becomes_one(tmp_path, contract, named):
+    """The rows of an episode may name the second place."""
+    whole = named.write(tmp_path / 'whole', contract, EPISODES[:2])
+    write_parquet(whole / TASKS_PATH, task_table(['pull', 'pull']))
+    table = whole / 'meta/episodes/chunk-000/file-000.parquet'
+    rows = pq.ParquetFile(table).read()
+    place = rows.schema.get_field_index('tasks')
+    pq.write_table(rows.set_column(place, 'tasks', pa.array([['pull']])), table)
+    found = delete_episodes(whole, [], tmp_path / 'copy')
+    assert read_tasks(tmp_path / 'copy' / TASKS_PATH) == ['pull']
+    assert not found.columns(['task_index'])['task_index'].any()
+
+
+def test_it_is_told_how_far_a_long_edit_is(tmp_path, contract, monkeypatch, capsys, named):
+    monkeypatch.setattr('diffusion_policy_ros.data.progress.LINE_EVERY_S', 0)
+    merge_datasets([named.write(tmp_path / 'd', contract, EPISODES)], tmp_path / 'm')
+    assert [line.split(' after')[0] for line in capsys.readouterr().err.splitlines()] == [
+        f'writing episodes: {share} %' for share in (25, 50, 75, 100)]
+    merge_datasets([tmp_path / 'd'], tmp_path / 'silent', progress=False)
+    assert capsys.readouterr().err == ''

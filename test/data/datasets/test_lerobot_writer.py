@@ -12,10 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A written dataset reads back equal, survives a kill, and has LeRobot's own schema."""
+"""A written dataset reads back equal and survives a kill."""
 
 from dataclasses import replace
-import json
 import os
 from pathlib import Path
 import signal
@@ -26,8 +25,6 @@ from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 START_NS = 1_700_000_000_000_000_000
@@ -261,66 +258,3 @@ def test_saved_episodes_survive_a_kill_at_any_moment(tmp_path, contract, attempt
     assert len(list(reader.frames('observation.images.camera'))) == reader.row_count
     with pytest.raises(DatasetError, match='d.part is left of a run that was stopped'):
         LeRobotWriter(tmp_path / 'd', contract)
-
-
-def schemas(folder, part):
-    """Return the parquet columns of a dataset's first file of a part."""
-    file = next(iter(sorted((folder / part).rglob('*.parquet'))))
-    return pq.ParquetFile(file)
-
-
-def flat(schema):
-    """Return names and types, lists by their element type."""
-    return {field.name: str(field.type).replace('item:', 'element:') for field in schema}
-
-
-def test_schema_is_that_of_a_real_dataset(tmp_path, contract, shared_data):
-    """Files, columns and types as in a dataset that LeRobot wrote."""
-    real = shared_data / 'lerobot/so101_v3/lerobot_dataset_example'
-    ours = write(tmp_path / 'd', contract, [5, 6])
-    theirs, info = (json.loads((f / 'meta/info.json').read_text()) for f in (real, ours))
-    assert set(info) == set(theirs)
-    for key in ('codebase_version', 'data_path', 'video_path', 'chunks_size'):
-        assert info[key] == theirs[key]
-    for key in ('timestamp', 'frame_index', 'episode_index', 'index', 'task_index'):
-        assert info['features'][key] == theirs['features'][key]
-    video = info['features']['observation.images.camera']
-    assert set(video['info']) == set(theirs['features']['observation.images.wrist']['info'])
-    mine, other = (flat(schemas(f, 'data').schema_arrow) for f in (ours, real))
-    assert mine['observation.state'] == 'fixed_size_list<element: float>[2]'
-    assert {k: v for k, v in mine.items() if k in theirs['features'] and '[' not in v} \
-        == {k: v for k, v in other.items() if '[' not in v}
-    mine, other = (flat(schemas(f, 'meta/episodes').schema_arrow) for f in (ours, real))
-    renamed = {k.replace('images.wrist', 'images.camera'): v for k, v in other.items()}
-    assert {k: mine.get(k) for k in renamed} == renamed
-    assert set(json.loads((ours / 'meta/stats.json').read_text())['action']) \
-        == set(json.loads((real / 'meta/stats.json').read_text())['action'])
-
-
-def test_data_files_describe_their_columns_for_the_datasets_library(tmp_path, contract):
-    """Fixed lists are `List` with a length; one row group per episode."""
-    file = schemas(write(tmp_path / 'd', contract, [5]), 'data')
-    assert file.num_row_groups == 1
-    assert file.metadata.row_group(0).column(0).compression == 'SNAPPY'
-    described = json.loads(file.schema_arrow.metadata[b'huggingface'])['info']['features']
-    assert list(described) == file.schema_arrow.names
-    assert described['action'] == {
-        'feature': {'dtype': 'float32', '_type': 'Value'}, 'length': 2, '_type': 'List'}
-    assert described['index'] == {'dtype': 'int64', '_type': 'Value'}
-
-
-def test_tasks_are_a_pandas_index(tmp_path, contract):
-    """As LeRobot reads them: sentence to number."""
-    pandas = pytest.importorskip('pandas')
-    folder = write(tmp_path / 'd', contract, [2, 2, 2])
-    tasks = pandas.read_parquet(folder / 'meta/tasks.parquet')
-    assert tasks.index.name == 'task'
-    assert tasks.loc['task 1'].task_index == 1 and len(tasks) == 2
-
-
-def test_all_files_of_a_kind_can_be_concatenated(tmp_path, contract):
-    """All data files, and all episode files, are read by LeRobot as one table each."""
-    folder = write(tmp_path / 'd', contract, [2, 3, 4])
-    for part, rows in (('data', 9), ('meta/episodes', 3)):
-        tables = [pq.read_table(f) for f in sorted((folder / part).rglob('*.parquet'))]
-        assert pa.concat_tables(tables).num_rows == rows

@@ -217,6 +217,53 @@ def test_rows_without_a_frame_are_found_without_decoding(tmp_path):
         frame_times(tmp_path / 'x.mp4')
 
 
+def test_of_a_video_that_is_cut_off_the_whole_frames_are_counted(tmp_path):
+    """Its index must be at the beginning; where it is at the end, nothing is left."""
+    late = write(tmp_path / 'late.mp4', pictures(20))
+    early = tmp_path / 'early.mp4'
+    with av.open(str(late)) as source, av.open(
+            str(early), 'w', format='mp4', options={'movflags': 'faststart'}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    with av.open(str(early)) as container:
+        ends = [packet.pos + packet.size for packet in container.demux(video=0) if packet.size]
+    data = early.read_bytes()
+    for end, wanted in ((ends[19], 20), (ends[19] - 1, 19), (ends[7] + 1, 8), (ends[7], 8)):
+        early.write_bytes(data[:end])
+        assert np.abs(frame_times(early) - np.arange(wanted) / 10).max() < 1e-4
+    data = late.read_bytes()
+    late.write_bytes(data[:data.index(b'moov') + 100])
+    with pytest.raises(DatasetError, match='late.mp4 cannot be read'):
+        frame_times(late)
+
+
+def test_the_frames_before_an_error_are_counted(tmp_path, monkeypatch):
+    path = write(tmp_path / 'v.mp4', pictures(20))
+    opened = av.open
+
+    class Breaking:
+        def __init__(self, path):
+            self.container = opened(path)
+            self.streams = self.container.streams
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.container.close()
+
+        def demux(self, stream):
+            packets = self.container.demux(stream)
+            yield from (next(packets) for _ in range(8))
+            raise av.error.InvalidDataError(1, 'broken')
+
+    monkeypatch.setattr(av, 'open', Breaking)
+    assert len(frame_times(path)) == 8
+
+
 def test_a_machine_without_a_thread_for_the_colours_is_one_sentence(tmp_path, monkeypatch):
     class Frame:
         is_corrupt = False

@@ -157,11 +157,17 @@ def write_video(path, pictures, rate_hz=10):
     writer.close()
 
 
+def write_record(folder, *entries):
+    """Write which bag each episode is of."""
+    (folder / 'meta/conversion.json').write_text(json.dumps({'episode_list': [
+        {'rows': rows, **entry} for rows, entry in zip(LENGTHS, entries)]}))
+
+
 @pytest.fixture(scope='session')
 def audits():
     """Give these functions."""
     return SimpleNamespace(
         Recipe=Recipe, picture=picture, found=found, only=only, edit_json=edit_json,
         edit_column=edit_column, data_file=data_file, put=put, video=video,
-        write_video=write_video, CONTRACT=CONTRACT, LENGTHS=LENGTHS,
+        write_video=write_video, write_record=write_record, CONTRACT=CONTRACT, LENGTHS=LENGTHS,
         TOPICS=TOPICS)

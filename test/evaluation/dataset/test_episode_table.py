@@ -52,6 +52,12 @@ def test_a_count_and_nanoseconds_that_are_not_those_of_the_rows(copy, audits):
         '(age_ns max of camera/image_raw is 1, the rows have ' in text
 
 
+def test_of_many_wrong_statistics_of_an_episode_the_first_is_told(copy, audits):
+    for name in ('min', 'max', 'mean'):  # of two entries each
+        set_cell(copy, 1, f'stats/action/{name}', [0.5, 9e9])
+    assert audits.only(copy).text.endswith('; and 5 more)')
+
+
 def test_statistics_that_a_dataset_lacks_are_not_missed(copy, audits):
     for episode in range(3):
         path = copy / TABLE.format(episode)

@@ -14,11 +14,15 @@
 
 """What the audit of a dataset finds in its videos and pictures."""
 
+from types import SimpleNamespace
+
 import av
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
+from diffusion_policy_ros.evaluation.dataset.videos import VideoCheck
 import numpy as np
+import pytest
 
 CAMERA = 'observation.images.camera'
 
@@ -52,7 +56,9 @@ def test_a_video_that_is_gone_cut_off_or_of_another_size(copy, audits):
     findings = audit_dataset(copy).findings
     assert [f.level for f in findings] == ['ERROR']
     assert '2 files cannot be read' in findings[0].text
-    assert 'file-000.mp4 (it does not exist)' in findings[0].text
+    assert 'file-000.mp4 does not exist' in findings[0].text
+    assert 'file-001.mp4 cannot be read: ' in findings[0].text
+    assert 'Invalid data found' in findings[0].text
     for episode, length in enumerate(audits.LENGTHS):
         audits.write_video(audits.video(copy, episode), [np.zeros((24, 64, 3), np.uint8)] * length)
     assert any('pictures are 64x24, info.json says 64x48' in f.text
@@ -81,6 +87,25 @@ def test_a_byte_of_a_video_that_turned(copy, audits):
     assert (finding.level, finding.check) == ('ERROR', 'pictures')
     assert 'file-001.mp4 is damaged at 2.0000 s' in finding.text
     assert not audits.found(copy, every_picture=False)
+
+
+def test_a_video_that_cannot_be_opened_is_not_called_damaged(copy, audits, monkeypatch):
+    def refuse(path, *_, **__):
+        raise av.error.PermissionError(13, 'Permission denied', path)
+
+    monkeypatch.setattr(av, 'open', refuse)
+    text = audits.only(copy, every_picture=False).text
+    assert 'Permission denied' in text and 'damaged' not in text
+
+
+@pytest.mark.parametrize('told, levels', [
+    (30, []), (29, []), (29.97, []), (28.9, ['ERROR']), (31, ['ERROR']), ('30', ['ERROR'])])
+def test_a_rate_that_lerobot_rounded_down_is_right(told, levels):
+    """It stores ``int(29.97)``."""
+    source = SimpleNamespace(rate_hz=29.97, features={CAMERA: {
+        'shape': [4, 4, 3], 'info': {'video.fps': told}}}, episodes=[])
+    found = VideoCheck(source).look(CAMERA, progress=None)
+    assert [finding.level for finding in found] == levels
 
 
 def test_a_rate_of_frames_that_is_not_that_of_the_rows(copy, audits):

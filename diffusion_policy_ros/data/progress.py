@@ -28,6 +28,8 @@ def progress_bar(name, total, initial=0, is_shown=True):
     """
     Return what shows progress on stderr, as a context manager with ``update(more)`` and ``n``.
 
+    The bar is wiped at the end.
+
     :param name: What is done, such as ``converting``.
     :param total: How much there is to do.
     :param initial: How much was done before.
@@ -35,7 +37,7 @@ def progress_bar(name, total, initial=0, is_shown=True):
     """
     if is_shown and not sys.stderr.isatty():
         return _Lines(name, total, initial)
-    return tqdm(total=total, initial=initial, desc=name, bar_format=BAR_FORMAT,
+    return tqdm(total=total, initial=initial, desc=name, bar_format=BAR_FORMAT, leave=False,
                 disable=not is_shown)
 
 

@@ -16,7 +16,7 @@
 
 import time
 
-from diffusion_policy_ros.data.conversion.progress import LINE_EVERY_S, progress_bar
+from diffusion_policy_ros.data.progress import LINE_EVERY_S, progress_bar
 import pytest
 
 

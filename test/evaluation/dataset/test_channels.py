@@ -1,0 +1,126 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the audit of a dataset finds in its numbers, and in the statistics of them."""
+
+from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
+import numpy as np
+import pytest
+
+CAMERA = 'observation.images.camera'
+
+
+def test_values_that_are_not_finite(copy, audits):
+    audits.edit_column(audits.data_file(copy, 2), 'observation.state', audits.put(8, 1, np.nan))
+    finding = audits.only(copy)
+    assert (finding.level, finding.check) == ('ERROR', 'not finite')
+    assert 'observation.state wrist: 1 values are not finite: episode 2 row 8 is nan' \
+        in finding.text
+
+
+@pytest.mark.parametrize('name', ['min', 'max', 'mean', 'std'])
+def test_statistics_that_are_not_those_of_the_rows(copy, name, audits):
+    def change(stats):
+        stats['observation.state'][name][1] += 0.05
+
+    audits.edit_json(copy / 'meta/stats.json', change)
+    finding = audits.only(copy)
+    assert (finding.level, finding.check) == ('ERROR', 'statistics')
+    assert f'{name} of wrist is ' in finding.text
+
+
+@pytest.mark.parametrize('name, value, words', [
+    ('count', [7], 'count is [7], there are 180 rows'),
+    ('q99', [0.9, 40.0], 'q99 of wrist is 40, the episodes have ')])
+def test_counts_and_quantiles_that_are_not_those_of_the_rows(copy, audits, name, value, words):
+    audits.edit_json(copy / 'meta/stats.json',
+                     lambda stats: stats['observation.state'].update({name: value}))
+    finding = audits.only(copy)
+    assert (finding.level, finding.check) == ('ERROR', 'statistics')
+    assert words in finding.text
+
+
+@pytest.mark.parametrize('name, level', [('std', 'WARNING'), ('mean', 'ERROR')])
+def test_a_deviation_may_have_lost_digits_in_float32(copy, name, level, audits):
+    def change(stats):
+        stats['observation.state'][name][1] += 0.0026  # of values up to 1
+
+    audits.edit_json(copy / 'meta/stats.json', change)
+    assert audits.found(copy) == [(level, 'statistics')]
+
+
+def test_statistics_that_are_missing(copy, audits):
+    audits.edit_json(copy / 'meta/stats.json', lambda stats: stats.pop('action'))
+    assert 'action of meta/stats.json: it is missing' in audits.only(copy).text
+    (copy / 'meta/stats.json').unlink()
+    assert audits.found(copy) == [('ERROR', 'statistics')]
+
+
+def test_statistics_of_pictures_of_another_camera(copy, audits):
+    def change(stats):
+        stats[CAMERA]['mean'] = [[[0.9]], [[0.9]], [[0.9]]]
+
+    audits.edit_json(copy / 'meta/stats.json', change)
+    assert audits.found(copy) == [('WARNING', 'statistics')]
+
+
+def test_a_constant_entry_and_a_constant_action(tmp_path, audits):
+    recipe = audits.Recipe()
+    for state in recipe.state:
+        state[:, 1] = 0.5
+    finding = audits.only(recipe.write(tmp_path / 'state'))
+    assert (finding.level, finding.check) == ('WARNING', 'constant')
+    assert 'observation.state never changes in: wrist (always 0.5)' in finding.text
+    recipe = audits.Recipe()
+    recipe.action = [np.ones_like(action) for action in recipe.action]
+    assert ('ERROR', 'constant') in audits.found(recipe.write(tmp_path / 'action'))
+
+
+def test_an_outlier_with_its_place_and_the_jump_there(tmp_path, audits):
+    recipe = audits.Recipe()
+    recipe.state[1][17, 0] = 40.0
+    findings = audit_dataset(recipe.write(tmp_path / 'd')).findings
+    assert [(f.level, f.check) for f in findings] == [('WARNING', 'outliers'),
+                                                      ('WARNING', 'jumps')]
+    assert 'observation.state elbow: 1 of 180 rows' in findings[0].text
+    assert 'episode 1 row 17 (40)' in findings[0].text
+    assert 'episode 1 row 17 (' in findings[1].text
+
+
+def test_a_jump_within_the_usual_range(tmp_path, audits):
+    recipe = audits.Recipe()
+    for values in (*recipe.state, *recipe.action):
+        values *= 0.05
+        values += np.arange(len(values))[:, None] * 0.05
+    recipe.action[2][35:, 1] -= 1.7
+    finding = audits.only(recipe.write(tmp_path / 'd'))
+    assert finding.check == 'jumps'
+    assert 'action wrist: 1 steps' in finding.text
+    assert 'episode 2 row 35' in finding.text
+
+
+def test_a_gripper_may_jump_and_rest_at_its_ends(tmp_path, audits):
+    recipe = audits.Recipe()
+    for values in (*recipe.state, *recipe.action):
+        values[:, 1] = np.where(np.arange(len(values)) < 30, 0.0, 0.04)
+        values[:, 1] += (values is recipe.action[0]) * 0.0
+    assert not audits.found(recipe.write(tmp_path / 'd'))
+
+
+def test_values_that_rest_at_an_end_of_their_range(tmp_path, audits):
+    recipe = audits.Recipe()
+    recipe.action = [np.minimum(action, 0.7) for action in recipe.action]
+    finding = audits.only(recipe.write(tmp_path / 'd'))
+    assert (finding.level, finding.check) == ('NOTE', 'clipped')
+    assert 'elbow is highest (0.7)' in finding.text
