@@ -25,8 +25,8 @@ buffer or a robomimic HDF5 file: files and columns, indices,
 times, videos against rows, statistics, ages, constants, outliers, jumps, copies, frozen and black
 pictures, and the robot contract. Every finding says where, and what to do. Levels: ERROR, the
 dataset cannot be used or does not hold what it says; WARNING, look at it before training; NOTE,
-good to know. Exit code: 0 no ERROR, 3 at least one ERROR, 1 no dataset could be read (stderr says
-why), 2 wrong usage.
+good to know. Exit code: 0 no ERROR, 3 at least one ERROR, 1 no dataset could be read, or there is
+too little memory (stderr says why), 2 wrong usage.
 """
 ERRORS_FOUND = 3
 

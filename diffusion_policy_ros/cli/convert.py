@@ -22,7 +22,7 @@ import sys
 from diffusion_policy_ros.choices import CODECS
 from diffusion_policy_ros.cli import USAGE_ERROR
 from diffusion_policy_ros.cli.convert_end import (
-    conclude, INCOMPLETE, print_summary, warn_of_lost_tags)
+    conclude, INCOMPLETE, print_summary, warn_of_lost_record)
 from diffusion_policy_ros.data.conversion.settings import MIN_ROWS
 
 DESCRIPTION = """
@@ -59,7 +59,8 @@ def add_arguments(parser) -> None:
                         help='what to make (default: %(default)s, a LeRobotDataset; bags are made '
                              'of zarr buffers only)')
     parser.add_argument('--task', metavar='SENTENCE',
-                        help='what the episodes show; by default the sentence inside each bag')
+                        help='what the episodes show; by default the sentence inside each bag, or '
+                             'else "ROBOT task", with a WARNING')
     parser.add_argument('--codec', choices=CODECS,
                         help=f'how a LeRobotDataset stores pictures (default: {CODEC}, full '
                              'colour resolution; png: inside the rows, without loss)')
@@ -192,7 +193,7 @@ def _copy_dataset(args):
     from diffusion_policy_ros.data.datasets.formats import open_dataset
     source = open_dataset(args.source[0], rate_hz=args.rate, task=args.task)
     _copy(source, args)
-    warn_of_lost_tags(args.to, episode_entries(source) or [])
+    warn_of_lost_record(args.to, episode_entries(source) or [])
     rows, episodes = int(source.episode_ends[-1]), len(source.episode_ends)
     print(f'{rows} rows in {episodes} episodes from {args.source[0]} -> {args.out}')
     return conclude(args)
@@ -233,8 +234,8 @@ def _convert_bags(args):
     if not summary.episodes:
         print('dpr convert: no bag gave an episode; nothing was written', file=sys.stderr)
         return 1
-    warn_of_lost_tags(args.to, summary.episode_list)
-    if summary.skipped and args.to == 'dataset':
+    warn_of_lost_record(args.to, summary.episode_list)
+    if summary.may_pass and args.to == 'dataset':
         print('dpr convert: a bag that failed for a passing reason, such as a network disk or too '
               'little memory, can be added later: dpr convert BAG --out MORE, then dpr edit '
               f'{shlex.quote(str(args.out))} --append MORE', file=sys.stderr)

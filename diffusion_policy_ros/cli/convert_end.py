@@ -37,17 +37,28 @@ def print_summary(summary, out) -> None:
         print(f'WARNING: {warning}', file=sys.stderr)
 
 
-def warn_of_lost_tags(to, entries) -> None:
+def warn_of_lost_record(to, entries) -> None:
     """
-    Say that another format has no place for success tags.
+    Say that another format has no place for success tags, alarms and the names of bags.
 
     :param to: As ``--to``.
     :param entries: ``conversion_record.EPISODE_FIELDS`` of each episode.
     """
-    from diffusion_policy_ros.data.datasets.conversion_record import count_outcomes
-    if to != 'dataset' and any(entry['success'] is not None for entry in entries):
-        print(f'WARNING: {to} has no place for success tags ({count_outcomes(entries)}); keep the '
-              'LeRobotDataset too, or take --only success before', file=sys.stderr)
+    from diffusion_policy_ros.data.datasets.conversion_record import count_outcomes, told_alarms
+    if to == 'dataset':
+        return
+    lost, alarms = [], told_alarms(entries)
+    if any(entry['success'] is not None for entry in entries):
+        lost.append(f'success tags ({count_outcomes(entries)}; --only success keeps the rows of '
+                    'successes alone)')
+    if alarms:
+        lost.append(f'what the recorder found wrong ({alarms})')
+    level = 'WARNING' if lost else 'NOTE'
+    if any(entry['bag'] for entry in entries):
+        lost.append('the names of the bags')
+    if lost:
+        print(f'{level}: {to} has no place for {", ".join(lost)}; keep the LeRobotDataset too',
+              file=sys.stderr)
 
 
 def conclude(args) -> int:
@@ -78,8 +89,8 @@ def _is_judged_usable(folder):
         for finding in audit.findings:
             if finding.level != NOTE:
                 print(finding)
-        print(', '.join(f'{count} {level}'
-                        for level, count in count_levels(audit.findings).items()))
+        print('dataset: ' + ', '.join(f'{count} {level}' for level, count
+                                      in count_levels(audit.findings).items()))
         from diffusion_policy_ros.evaluation.dataset.report import write_page
         print(f'report: {write_page(audit)}')
     except KeyboardInterrupt:

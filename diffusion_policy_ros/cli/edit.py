@@ -14,6 +14,7 @@
 
 """`dpr edit`: delete or choose episodes of a dataset, split it, merge several, append to one."""
 
+from contextlib import contextmanager
 from pathlib import Path
 import shlex
 import sys
@@ -71,16 +72,38 @@ def run(args) -> int:
     except ValueError as error:
         print(f'dpr edit: {error}', file=sys.stderr)
         return USAGE_ERROR
+    if args.append is not None:
+        from diffusion_policy_ros.data.datasets.edit import check_appendable
+        check_appendable(args.dataset)
     _tell_uncounted([args.dataset, *(args.merge or args.append or ())])
-    if args.only is not None:
-        _keep_successes(args)
-    elif deleted is not None:
-        _delete(args, deleted)
-    elif parts is not None:
-        _split(args, parts)
-    else:
-        _join(args)
+    with _telling_what_stands(args.dataset if args.out is None else args.out):
+        if args.only is not None:
+            _keep_successes(args)
+        elif deleted is not None:
+            _delete(args, deleted)
+        elif parts is not None:
+            _split(args, parts)
+        else:
+            _join(args)
     return 0
+
+
+@contextmanager
+def _telling_what_stands(place):
+    """Say of a run that is stopped too late that its dataset is there."""
+    before = _identity(place)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if _identity(place) not in (None, before):
+            print(f'dpr edit: {place} is there and whole; the command was stopped after that',
+                  file=sys.stderr)
+        raise
+
+
+def _identity(path):
+    """Return what tells a folder from another one of its name, None without any."""
+    return path.stat().st_ino if path.exists() else None
 
 
 def _check_usage(args):
@@ -111,7 +134,7 @@ def _delete(args, episodes):
     from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
     _tell(delete_episodes(args.dataset, episodes, args.out))
     for file in shared_videos(LeRobotReader(args.dataset), episodes):
-        print(f'note: {file} is one video of deleted and of kept episodes; it stays whole, so the '
+        print(f'NOTE: {file} is one video of deleted and of kept episodes; it stays whole, so the '
               'new dataset still has the pictures of the deleted ones in it', file=sys.stderr)
 
 
@@ -127,7 +150,7 @@ def _keep_successes(args):
                            'tags them (docs/recording.md), and dpr convert keeps the tags')
     _delete(args, found)
     tags = [entries[number]['success'] for number in found]
-    print(f'note: left out {tags.count(False)} failures, {tags.count(None)} without a tag',
+    print(f'NOTE: left out {tags.count(False)} failures, {tags.count(None)} without a tag',
           file=sys.stderr)
 
 
@@ -140,7 +163,7 @@ def _split(args, parts):
         _tell(dataset)
     rest = len(LeRobotReader(args.dataset).episodes) - sum(map(len, parts.values()))
     if rest:
-        print(f'note: {rest} episodes are in no part', file=sys.stderr)
+        print(f'NOTE: {rest} episodes are in no part', file=sys.stderr)
 
 
 def _join(args):
@@ -152,7 +175,7 @@ def _join(args):
         had_report = report.is_file()
         _tell(append_datasets(args.dataset, args.append))
         if had_report:
-            print(f'note: {report} was of the rows before and is removed; dpr check --out writes '
+            print(f'NOTE: {report} was of the rows before and is removed; dpr check --out writes '
                   'a new one', file=sys.stderr)
     else:
         _tell(merge_datasets([args.dataset, *args.merge], args.out))
@@ -178,7 +201,7 @@ def _tell_uncounted(folders):
     for folder in folders:
         uncounted = LeRobotReader(folder).uncounted
         if uncounted:
-            print(f'note: {uncounted} episodes of {folder} are left out: a writer was stopped '
+            print(f'NOTE: {uncounted} episodes of {folder} are left out: a writer was stopped '
                   'before it had counted them', file=sys.stderr)
 
 

@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 import json
 from pathlib import Path
 import re
-from textwrap import shorten
+from textwrap import fill
 
 from diffusion_policy_ros.cli.info_facts import describe_contract, size_of
 from diffusion_policy_ros.errors import DiffusionPolicyError
@@ -113,9 +113,11 @@ def describe_dataset(path) -> dict:
         'duration_s': rows / rate_hz if rate_hz else 'not known',
         'rows per episode': f'{lengths.min()} to {lengths.max()}, median {np.median(lengths):g}',
         'contract': _contract_in(source)}
+    tasks = [task for episode in source.episodes for task in episode.tasks] if is_lerobot \
+        else [task for task, _ in source.read_episodes()]
+    facts['tasks'] = list(dict.fromkeys(filter(None, tasks)))
     if is_lerobot:
-        facts['tasks'] = list(dict.fromkeys(t for e in source.episodes for t in e.tasks))
-        facts['outcomes'] = _outcomes_of(source)
+        facts.update(_told_of(source))
     facts['features'] = [
         {'name': key, 'dtype': feature['dtype'], 'shape': list(feature['shape']),
          'content': ', '.join(_names_of(feature)) if feature['dtype'] != 'video'
@@ -174,8 +176,9 @@ def lines_of(facts) -> list:
     lines = []
     for name, value in facts.items():
         if isinstance(value, dict):
-            value = [shorten(f'{key}: {text}', MOST_CHARACTERS, placeholder=' ...')
-                     for key, text in value.items()]
+            value = [fill(f'{key}: {text}', MOST_CHARACTERS, max_lines=MOST_LISTED,
+                          placeholder=' ...', subsequent_indent=' ' * (width + 4),
+                          break_on_hyphens=False) for key, text in value.items()]
         if not isinstance(value, list):
             lines.append(f'{_label(name):<{width}}  {_shown(name, value)}')
         elif value and isinstance(value[0], dict):
@@ -218,13 +221,19 @@ def _shown(name, value):
     return '' if value is None else str(value)
 
 
-def _outcomes_of(source):
-    """Count the success tags of the episodes."""
-    from diffusion_policy_ros.data.datasets.conversion_record import told_outcomes
+def _told_of(source):
+    """Return the success tags of the episodes, and the recorder's alarms."""
+    from diffusion_policy_ros.data.datasets.conversion_record import (
+        count_outcomes, episode_entries, told_alarms)
     try:
-        return told_outcomes(source) or 'not known'
+        entries = episode_entries(source)
     except DiffusionPolicyError as error:
-        return f'not known: {error}'
+        return {'outcomes': f'not known: {error}'}
+    if not entries:
+        return {'outcomes': 'not known'}
+    is_watched = any(entry['alarms'] is not None for entry in entries)
+    return {'outcomes': count_outcomes(entries),
+            'alarms': told_alarms(entries) or ('none' if is_watched else 'not watched')}
 
 
 def _names_of(feature):

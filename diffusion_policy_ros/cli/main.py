@@ -95,6 +95,8 @@ def _run(argv):
         return _module(command).run(build_parser(command).parse_args(argv))
     except DiffusionPolicyError as error:
         return _fail(command, str(error))
+    except MemoryError as error:
+        return _fail(command, str(error) or 'this machine has no memory left')
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith('diffusion_policy_ros'):
             raise

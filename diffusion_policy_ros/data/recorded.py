@@ -14,6 +14,9 @@
 
 """What a bag must hold for a contract: the topics that dataset rows are made from."""
 
+from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.errors import ContractError
+
 # Headers further ahead of the arrival than this show two clocks that differ, ns.
 CLOCK_SKEW_NS = 50_000_000
 # What plays a recording stamps it this far ahead at most, so that no message comes late, ns.
@@ -34,3 +37,16 @@ def recorded_entries(contract) -> tuple:
 def recorded_topics(contract) -> dict:
     """Return ``{topic: message type}`` of those entries, in order, each topic once."""
     return {entry.topic: entry.type for entry in recorded_entries(contract)}
+
+
+def is_named_in(text, topic) -> bool:
+    """
+    Tell whether a bag's own contract has a topic recorded.
+
+    :param text: The contract, YAML; None without one. One that is invalid names no topic.
+    :param topic: The topic, as a contract names it.
+    """
+    try:
+        return text is not None and topic in recorded_topics(parse_contract(text))
+    except ContractError:
+        return False

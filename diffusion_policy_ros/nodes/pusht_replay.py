@@ -62,6 +62,11 @@ class Replay:
         self._recorder = RecorderClient(node) if record else None
         self._prepare()
 
+    def __str__(self):
+        """Say what is replayed."""
+        return (f'demonstrations to replay: {len(self._demonstrations)}, all topics at '
+                f'{self._recordings.rate_hz:g} Hz')
+
     @property
     def target(self):
         """Return where the finger shall be, (x, y) in m."""
@@ -158,3 +163,6 @@ class Replay:
             self._prepare()
         else:
             self._enter(DONE)
+            self._node.get_logger().info(
+                f'all demonstrations were played ({self._played}); Ctrl-C ends the program, until '
+                'then the robot is live')

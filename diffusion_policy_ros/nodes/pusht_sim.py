@@ -107,9 +107,9 @@ class PushTSim(Node):
         self._dropped_ns = 0
         self._clockwork = Clockwork(self._on_wake, self._on_broken)
         self._clockwork.start()
-        self.get_logger().info(
+        self.get_logger().info(str(self._replay) if self._replay else (
             f'the robot is live: camera {self._camera_rate_hz:g} Hz, joints '
-            f'{self._state_rate_hz:g} Hz; {self.resolve_service_name("~/reset")} starts anew')
+            f'{self._state_rate_hz:g} Hz; {self.resolve_service_name("~/reset")} starts anew'))
 
     def destroy_node(self):
         """Stop the clockwork and close the window, then the node."""

@@ -60,7 +60,7 @@ class RecordKeys(Node):
                               'terminal of its own, not from a launch file')
         super().__init__('record_keys', **node_options)
         self._recorder = RecorderClient(self)
-        self._facts, self._text, self._heard_s = {}, '', None
+        self._facts, self._heard_s = {}, None
         self._told, self._answered = '', ''  # the last event of the status, the last answer
         self._is_leaving, self._shown = False, None
         self.create_subscription(DiagnosticStatus, 'recorder/status', self._on_status, qos.STATUS)
@@ -81,7 +81,7 @@ class RecordKeys(Node):
     def _on_status(self, status):
         """Keep what the recorder says; show an event once, whoever heard of it first."""
         self._facts = {pair.key: pair.value for pair in status.values}
-        self._text, self._heard_s = status.message, time.monotonic()
+        self._heard_s = time.monotonic()
         before, self._told = self._told, self._facts.get('last', '')
         if self._told not in (before, self._answered):
             self._say(self._told)
@@ -136,7 +136,8 @@ class RecordKeys(Node):
     def _line(self):
         """Return the status, on one line."""
         if not self._recorder.is_ready():
-            return 'no recorder answers; start one in this namespace'
+            return ('looks for a recorder' if self._recorder.is_looking() else
+                    'no recorder answers; start one in this namespace')
         facts = self._facts
         if not facts:
             return 'the recorder has said nothing yet'
@@ -145,15 +146,20 @@ class RecordKeys(Node):
         if not self._is_recording():
             if 'obstacles' not in facts:
                 return 'the recorder looks at its topics'
-            obstacles = facts['obstacles']
-            return f'NOT READY  {obstacles}' if obstacles else 'READY  space begins an episode'
+            obstacles, doubts = facts['obstacles'], facts.get('doubts', '')
+            ready = f'NOT READY  {obstacles}' if obstacles else 'READY  space begins an episode'
+            return f'{ready}  {doubts}'.rstrip()
         counts = ' '.join(f'{key.partition(".")[2]}:{value}' for key, value in facts.items()
                           if key.startswith('alarm.'))
-        trouble = self._text.partition('; ')[2]
+        pre_roll = facts.get('pre_roll_s', '0.0')
+        length = f'{facts.get("seconds")} s'
+        if float(pre_roll):
+            length += f' + {pre_roll} s pre-roll'
         left = duration(facts.get('disk_minutes_left', 'unknown'))
-        return (f'REC  episode {facts.get("episode")}  {facts.get("seconds")} s  '
+        return (f'REC  episode {facts.get("episode")}  {length}  '
                 f'{facts.get("messages")} messages  disk: {left}  '
-                f'{f"ALARMS {counts}" if counts else "no alarms"}  {trouble}')
+                f'{f"ALARMS {counts}" if counts else "no alarms"}  '
+                f'{facts.get("problems", "")}').rstrip()
 
     def _columns(self):
         """Return the width of the terminal."""

@@ -26,7 +26,7 @@ from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.subscription_events import (
     SubscriptionEventCallbacks, UnsupportedEventTypeError)
-from diffusion_policy_ros.nodes.topic_watch import several, wrong_type
+from diffusion_policy_ros.nodes.topic_watch import publisher_names, shared, wrong_type
 from diffusion_policy_ros.observation.decode import decode
 from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 from diffusion_policy_ros.streams import ActionOutput
@@ -54,6 +54,20 @@ def recorded_streams(node, contract, on_message) -> list:
     return [RecordedStream(node, entry, [e for e in read if e.topic == topic], on_message,
                            contract.rate_hz)
             for topic, entry in entries.items()]
+
+
+def doubts(streams) -> list:
+    """
+    Say what is no obstacle, but seldom wanted: messages of several publishers.
+
+    :param streams: Each ``RecordedStream``; those with the same publishers are told together.
+    :return: One sentence for each set of publishers.
+    """
+    topics = {}
+    for stream in streams:
+        topics.setdefault(stream.publisher_names(), []).append(stream.full_name)
+    return [f'{shared(found, names)}; their messages are recorded as one stream'
+            for names, found in topics.items() if len(names) > 1]
 
 
 class RecordedStream:
@@ -128,8 +142,7 @@ class RecordedStream:
 
         :return: One sentence, or an empty string when all is well.
         """
-        name = self._node.resolve_topic_name(self.topic)
-        publishers = self._publishers()
+        name, publishers = self.full_name, self._publishers()
         if self.is_optional and not publishers:
             return ''
         if not publishers:
@@ -146,17 +159,14 @@ class RecordedStream:
             return f'{name} has been silent for {age_s:.1f} s, limit {self._silence_s:g} s'
         return ''
 
-    def doubt(self):
-        """
-        Say what is no obstacle, but seldom wanted: messages of several publishers.
+    @property
+    def full_name(self) -> str:
+        """Return the topic as this node resolves it."""
+        return self._node.resolve_topic_name(self.topic)
 
-        :return: One sentence, or an empty string when all is well.
-        """
-        publishers = self._publishers()
-        if len(publishers) < 2:
-            return ''
-        name = self._node.resolve_topic_name(self.topic)
-        return f'{several(name, publishers)}; their messages are recorded as one stream'
+    def publisher_names(self) -> tuple:
+        """Return the full names of the nodes that publish it, one for each publisher."""
+        return publisher_names(self._publishers())
 
     def misfit(self):
         """
@@ -216,8 +226,7 @@ class RecordedStream:
 
     def _publishers(self):
         """Return what is known about the topic's publishers."""
-        return self._node.get_publishers_info_by_topic(
-            self._node.resolve_topic_name(self.topic))
+        return self._node.get_publishers_info_by_topic(self.full_name)
 
     def _on_lost(self, event):
         """Note what the middleware lost."""

@@ -31,7 +31,7 @@ from diffusion_policy_ros.data.recording.pre_roll import PreRoll
 from diffusion_policy_ros.data.recording.repair import RepairWorker
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes.parameters import Parameters
-from diffusion_policy_ros.nodes.recorded_stream import recorded_streams
+from diffusion_policy_ros.nodes.recorded_stream import doubts, recorded_streams
 from diffusion_policy_ros.nodes.recorder_answer import Answer, refused
 from diffusion_policy_ros.nodes.recorder_conversion import RecorderConversion
 from diffusion_policy_ros.nodes.recorder_episode import Episode, obstacles_to_start, take_back
@@ -114,7 +114,10 @@ class Recorder(Node):
         self._number, self._broken = self._episode.number, []
         self._since_ns = self._episode.begin_ns
         self._pieces.reset()
-        notes = self._episode.notes + self._doubts()
+        # What the answer says is not logged again when the streams are looked at next.
+        self._report.know(self._recording(), [
+            text for text in self._episode.present(self._now_ns()) if text.startswith('publish')])
+        notes = self._episode.notes + doubts(self._streams)
         return Answer(True, '; '.join([self._recording(), *notes]),
                       DiagnosticStatus.WARN if notes else DiagnosticStatus.OK)
 
@@ -172,10 +175,6 @@ class Recorder(Node):
         episode, self._episode = self._episode, None
         self._since_ns = self._now_ns()
         return episode
-
-    def _doubts(self):
-        """Say what is no obstacle, but seldom wanted, one sentence for each stream."""
-        return [text for text in (stream.doubt() for stream in self._streams) if text]
 
     def _recording(self):
         """Say what is being recorded."""
@@ -257,7 +256,8 @@ class Recorder(Node):
         if self.is_recording:
             self._watch_episode(problems)
         elif self._report.is_quiet:
-            self._report.tell_readiness(self._obstacles(), self._named('start'))
+            self._report.tell_readiness(self._obstacles(), doubts(self._streams),
+                                        self._named('start'))
         self._report.diagnose(problems, DiagnosticStatus.ERROR if self.is_recording
                               else DiagnosticStatus.WARN, self._now_ns())
 
@@ -279,7 +279,7 @@ class Recorder(Node):
         if not self.is_recording:
             return
         silent = [stream for stream, problem in problems.items() if problem]
-        problems = [*filter(None, [namesake(self), *problems.values()]), *self._doubts(),
+        problems = [*filter(None, [namesake(self), *problems.values()]),
                     *self._episode.present(self._now_ns(), but_for=silent)]
         self._report.tell_recording(self._recording(), problems)
 

@@ -14,7 +14,14 @@
 
 """Ask the recorder, by its services, to start, end or discard an episode."""
 
+import time
+
+from rclpy.clock import Clock, ClockType
 from std_srvs.srv import Trigger
+
+# A recorder that runs is found within this time after the start of who asks.
+DISCOVERY_S = 2.0
+LOOK_PERIOD_S = 0.05
 
 VERBS = ('start', 'stop', 'success', 'fail', 'discard', 'discard_last')
 
@@ -28,6 +35,7 @@ class RecorderClient:
 
         :param node: The node that asks.
         """
+        self._node, self._since_s = node, time.monotonic()
         self._clients = {
             verb: node.create_client(Trigger, f'recorder/{verb}') for verb in VERBS}
 
@@ -35,14 +43,21 @@ class RecorderClient:
         """Tell whether a recorder answers."""
         return self._clients['start'].service_is_ready()
 
+    def is_looking(self) -> bool:
+        """Tell whether a recorder may run that was not found yet."""
+        return not self.is_ready() and time.monotonic() - self._since_s < DISCOVERY_S
+
     def ask(self, verb, on_answer):
         """
         Ask without waiting.
 
         :param verb: One of ``VERBS``.
-        :param on_answer: Called with (success, message) when the answer is there; at once where
-            no recorder runs.
+        :param on_answer: Called with (success, message) when the answer is there, or when no
+            recorder was found.
         """
+        if self.is_looking():
+            self._ask_later(verb, on_answer)
+            return
         client = self._clients[verb]
         if not client.service_is_ready():
             on_answer(False, f'no recorder answers on {client.srv_name}; start one in this '
@@ -50,3 +65,14 @@ class RecorderClient:
             return
         client.call_async(Trigger.Request()).add_done_callback(
             lambda future: on_answer(future.result().success, future.result().message))
+
+    def _ask_later(self, verb, on_answer):
+        """Ask as soon as the recorder is found, or the time to find it is over."""
+        def look():
+            if not self.is_looking():
+                timer.cancel()
+                self._node.destroy_timer(timer)
+                self.ask(verb, on_answer)
+
+        timer = self._node.create_timer(LOOK_PERIOD_S, look,
+                                        clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -36,6 +36,7 @@ class Episode:
 
     :ivar number: Its number.
     :ivar begin_ns: Since when its messages are those of the episode, ROS time, ns.
+    :ivar pre_roll_s: How long before the start that is, s.
     :ivar bag: Its ``EpisodeBag``.
     :ivar disk: The ``DiskRoom`` of its folder.
     :ivar notes: What a person should know of its beginning, one sentence each.
@@ -56,7 +57,7 @@ class Episode:
         folder, keep_ns = settings['output'], pre_roll_ns(settings)
         self.number = next_number(folder)
         self.begin_ns = pre_roll.begin_ns(now_ns, keep_ns)
-        held_s = (now_ns - self.begin_ns) / 1e9
+        self.pre_roll_s = held_s = (now_ns - self.begin_ns) / 1e9
         fields = {'pre_roll_s': f'{held_s:.3f}'} if keep_ns else {}
         self.disk = DiskRoom(folder)
         self.bag = EpisodeBag(
@@ -74,6 +75,7 @@ class Episode:
         for stream in self._streams:
             stream.quality.limits = quality_limits(settings)
             stream.quality.begin(now_ns, self.begin_ns)
+            stream.quality.name_publishers(now_ns, stream.publisher_names())
 
     @property
     def duration_s(self) -> float:
@@ -123,6 +125,7 @@ class Episode:
                         self._settings['disk_minutes'], self.bag.late_s)
         for stream in self._streams:
             stream.quality.watch(now_ns)
+            stream.quality.name_publishers(now_ns, stream.publisher_names())
         self.bag.flush()
 
     def break_off(self, now_ns, reason) -> None:
@@ -167,7 +170,9 @@ class Episode:
         :return: Where it lies, and what was wrong with it.
         :raises BagError: if it cannot be written to its end, or not be moved.
         """
-        duration_s = self.duration_s
+        length = f'{self.duration_s:.1f} s'
+        if self.pre_roll_s:
+            length += f' + {self.pre_roll_s:.1f} s pre-roll'
         self._end(now_ns)
         alarms = ''.join(f'; {sentence}' for sentence in self.sentences())
         if self.bag.is_gone():
@@ -188,7 +193,7 @@ class Episode:
             verb, level = 'BROKE OFF and is kept up to there', DiagnosticStatus.ERROR
         tag = f' as {outcome}' if outcome else ''
         return Answer(True, f'episode {self.number} {verb}{tag}: {self.bag.message_count} '
-                      f'messages, {duration_s:.1f} s, {self.bag.path}{alarms}', level)
+                      f'messages, {length}, {self.bag.path}{alarms}', level)
 
     def discard(self, now_ns) -> Answer:
         """
@@ -277,9 +282,12 @@ def obstacles_to_start(streams, folder, now_ns) -> list:
     :param folder: The output folder.
     :param now_ns: The ROS time, ns.
     """
-    found = [f'{stream.topic} was just subscribed to anew, for its publishers have changed; start '
-             'again' for stream in streams if stream.adapt()]
-    found += [text for text in (s.problem() or s.misfit() for s in streams) if text]
+    anew = [stream for stream in streams if stream.adapt()]
+    found = [f'{", ".join(stream.topic for stream in anew)} {"was" if len(anew) == 1 else "were"} '
+             'just subscribed to anew, for the publishers have changed; start again'
+             ] if anew else []
+    found += [text for text in (s.problem() or s.misfit() for s in streams if s not in anew)
+              if text]
     if now_ns == 0:
         found.append('use_sim_time is set but no /clock has arrived')
     return found + lack_of_room(folder)

@@ -18,6 +18,7 @@ import re
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from diffusion_policy_ros.nodes.recorded_stream import doubts
 from diffusion_policy_ros.nodes.status_topics import StatusTopics, write_line
 
 # Counts and measures that change while a problem goes on; not the numbers in a topic's name.
@@ -62,7 +63,7 @@ def episode_facts(episode, number) -> dict:
     minutes = episode.disk.minutes_left
     return {**known, 'bag': episode.bag.path, 'messages': episode.bag.message_count,
             'unwritten': episode.waiting_count,
-            'seconds': f'{episode.duration_s:.1f}',
+            'seconds': f'{episode.duration_s:.1f}', 'pre_roll_s': f'{episode.pre_roll_s:.1f}',
             'disk_free_mb': f'{episode.disk.free_bytes / 1e6:.0f}',
             'disk_minutes_left': 'unknown' if minutes is None else f'{minutes:.1f}',
             **alarm_facts(episode.counts()), 'alarms': '; '.join(episode.sentences())}
@@ -104,19 +105,31 @@ class RecorderReport:
             self._event = event, level
         self._tell(event, level)
 
-    def tell_readiness(self, obstacles, start):
+    def tell_readiness(self, obstacles, warnings, start):
         """
         Tell, with the last event, whether an episode can begin.
 
         :param obstacles: Why none can, one sentence each.
+        :param warnings: What is no obstacle, but seldom wanted, one sentence each.
         :param start: Name of the service that begins one.
         """
         event, level = self._event
-        if obstacles:
-            level, ready = max(level, DiagnosticStatus.WARN), f'NOT READY: {"; ".join(obstacles)}'
-        else:
-            ready = f'ready: {start} begins an episode'
-        self._tell(f'{event}; {ready}', level, obstacles='; '.join(obstacles))
+        if obstacles or warnings:
+            level = max(level, DiagnosticStatus.WARN)
+        ready = ('NOT READY: ' + '; '.join(obstacles) if obstacles
+                 else f'ready: {start} begins an episode')
+        self._tell('; '.join([event, ready, *warnings]), level, obstacles='; '.join(obstacles),
+                   doubts='; '.join(warnings))
+
+    def know(self, recording, problems):
+        """
+        Take problems as logged.
+
+        :param recording: As for ``tell_recording``.
+        :param problems: As for ``tell_recording``.
+        """
+        self._recording = recording
+        self._present = {MEASURES.sub('', text): text for text in problems}
 
     def tell_recording(self, recording, problems):
         """
@@ -125,17 +138,17 @@ class RecorderReport:
         :param recording: What is being recorded, one sentence.
         :param problems: What is wrong with it now, one sentence each.
         """
-        present = {MEASURES.sub('', text): text for text in problems}
         before = self._present if recording == self._recording else {}
-        self._recording, self._present = recording, present
-        begun = [text for key, text in present.items() if key not in before]
-        over = [text for key, text in before.items() if key not in present]
+        self.know(recording, problems)
+        begun = [text for key, text in self._present.items() if key not in before]
+        over = [text for key, text in before.items() if key not in self._present]
         if begun:
             write_line(self._node, DiagnosticStatus.WARN, '; '.join([recording, *begun]))
         if over:
             write_line(self._node, DiagnosticStatus.OK, f'{recording}; over: {"; ".join(over)}')
         self._tell('; '.join([recording, *problems]),
-                   DiagnosticStatus.WARN if problems else DiagnosticStatus.OK)
+                   DiagnosticStatus.WARN if problems else DiagnosticStatus.OK,
+                   problems='; '.join(problems))
 
     def _tell(self, sentence, level, **facts):
         """Publish the latched status."""
@@ -155,7 +168,7 @@ class RecorderReport:
         statuses = [('', *self._last)]
         for stream, problem in problems.items():
             age_s = stream.age_s()
-            warnings = [*filter(None, [stream.doubt()]), *stream.quality.present(now_ns)]
+            warnings = stream.quality.present(now_ns) or doubts([stream])
             level = bad if problem else DiagnosticStatus.WARN if warnings else DiagnosticStatus.OK
             statuses.append((
                 stream.topic, level, '; '.join(filter(None, [problem, *warnings])) or 'alive',

@@ -14,6 +14,7 @@
 
 """Run one node until a signal asks it to end, and end it cleanly."""
 
+from pathlib import Path
 import re
 import signal
 import sys
@@ -32,9 +33,9 @@ SIGNAL_CHECK_S = 0.1
 # A callback that has not returned so long after the first signal hangs. `ros2 launch`, which
 # sends SIGTERM 5 s after SIGINT, kills at 10 s: closing a bag on a slow disk has all that time.
 PATIENCE_S = 10.0
-USAGE = 'usage: --ros-args [-p PARAMETER:=VALUE] [-r NAME:=OTHER] [--params-file FILE]'
-HELP = (f'{USAGE}\nA ROS 2 node. The files in config/ list the parameters of each, '
-        'docs/parameters.md explains them.')
+ARGUMENTS = '--ros-args [-p PARAMETER:=VALUE] [-r NAME:=OTHER] [--params-file FILE]'
+HELP = ('A ROS 2 node. The files in config/ list the parameters of each, docs/parameters.md '
+        'explains them.')
 # What rcl's sentences hold that tells users nothing.
 NOISE = re.compile(r', at \S+:\d+|\. Error: error not set')
 
@@ -64,7 +65,7 @@ def _run(node_class, args) -> int:
     :return: Exit code: 0 after a clean end, 1 when the node could not start or hung.
     """
     if {'-h', '--help'} & set(sys.argv[1:] if args is None else args):
-        print(HELP)
+        print(f'{_usage()}\n{HELP}')
         return 0
     stop = _StopSignals()
     node = None
@@ -84,6 +85,11 @@ def _run(node_class, args) -> int:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _usage():
+    """Say how the program that runs the node is called."""
+    return f'usage: {Path(sys.argv[0]).stem} {ARGUMENTS}'
 
 
 class _StopSignals:
@@ -125,7 +131,7 @@ def _join_ros(args):
                           '--ros-args, or the ROS variables of the environment') from error
     wrong = remove_ros_args(sys.argv[1:] if args is None else args)
     if wrong:
-        raise ConfigError(f'{USAGE}, got: {" ".join(wrong)}. The files in config/ list the '
+        raise ConfigError(f'{_usage()}, got: {" ".join(wrong)}. The files in config/ list the '
                           'parameters of each node')
 
 

@@ -71,6 +71,15 @@ def wrong_type(topic, publishers, wanted, *, said_by='the contract') -> str:
     return f'{topic} carries {others[0]}, {said_by} says {wanted}' if others else ''
 
 
+def publisher_names(publishers) -> tuple:
+    """
+    Return the full names of the nodes that publish, one for each publisher.
+
+    :param publishers: What ROS knows about a topic's publishers.
+    """
+    return tuple(sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers))
+
+
 def several(topic, publishers) -> str:
     """
     Say that a topic has several publishers, and which.
@@ -78,5 +87,15 @@ def several(topic, publishers) -> str:
     :param topic: Full name of the topic.
     :param publishers: What ROS knows about its publishers.
     """
-    names = sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
-    return f'{topic} has {len(publishers)} publishers: {", ".join(names)}'
+    return shared([topic], publisher_names(publishers))
+
+
+def shared(topics, names) -> str:
+    """
+    Say that topics have the same several publishers, and which.
+
+    :param topics: Full names of the topics.
+    :param names: What ``publisher_names`` returned.
+    """
+    verb = 'has' if len(topics) == 1 else 'have'
+    return f'{", ".join(topics)} {verb} {len(names)} publishers: {", ".join(names)}'

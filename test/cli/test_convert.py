@@ -22,6 +22,7 @@ import shutil
 import sys
 
 from diffusion_policy_ros.cli.convert import add_arguments, CODEC
+from diffusion_policy_ros.cli.convert_end import warn_of_lost_record
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.data.conversion.conversion import ConversionSummary
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
@@ -84,7 +85,16 @@ def test_a_skipped_bag_shows_in_the_exit_code(bags, tmp_path, capsys):
     assert 'episode_000000: skipped: cannot read the bag' in printed.err
     assert 'can be added later: dpr convert BAG --out MORE, then dpr edit ' \
         f'{tmp_path / "dataset"} --append MORE' in printed.err
+    assert 'dataset: 0 ERROR, ' in printed.out
     assert '12 rows in 1 episodes from 2 bags (1 skipped, 0 splits)' in printed.out
+
+
+def test_a_bag_that_fails_for_good_is_not_to_be_added_later(bags, tmp_path, capsys):
+    """As one that is too short stays so."""
+    assert dpr_convert(bags, '--out', tmp_path / 'dataset', '--min-rows', 10) == 3
+    said = capsys.readouterr().err
+    assert 'WARNING: ' in said and 'episode_000000: skipped: no stretch' in said
+    assert 'can be added later' not in said
 
 
 def test_nothing_usable_is_an_error(bags, tmp_path, capsys):
@@ -305,6 +315,20 @@ def test_success_tags_that_another_format_cannot_hold_are_told(
         f'WARNING: {target} has no place for success tags (1 success, 0 failure, 0 without') == 2
 
 
+@pytest.mark.parametrize('entry, said', [
+    ({'bag': 'a', 'success': None, 'alarms': ['gap']},
+     'WARNING: zarr has no place for what the recorder found wrong (1 episodes with alarms: 0), '
+     'the names of the bags; keep the LeRobotDataset too\n'),
+    ({'bag': 'a', 'success': None, 'alarms': []},
+     'NOTE: zarr has no place for the names of the bags; keep the LeRobotDataset too\n'),
+    ({'bag': None, 'success': None}, '')])
+def test_what_else_another_format_cannot_hold_is_told(capsys, entry, said):
+    warn_of_lost_record('dataset', [entry])
+    assert capsys.readouterr().err == ''
+    warn_of_lost_record('zarr', [entry])
+    assert capsys.readouterr().err == said
+
+
 def test_ctrl_c_while_the_report_is_made_says_that_the_dataset_is_whole(
         bags, tmp_path, capsys, monkeypatch):
     def interrupt(*args, **options):
@@ -419,7 +443,7 @@ def test_only_successes_are_converted_where_that_is_wanted(bags, tmp_path, capsy
         in printed.out
     assert 'outcomes: 2 success, 0 failure, 0 without a tag' in printed.out
     assert [line for line in printed.err.splitlines() if 'tag' in line] == [
-        f'{bags / name}: 1 of 1 episodes left out for want of a success tag'
+        f'NOTE: {bags / name}: 1 of 1 episodes left out for want of a success tag'
         for name in ('episode_000000', 'more_2')]
     assert dpr_convert(bags, '--out', tmp_path / 'all', '--no-report') == 0
     assert 'outcomes: 2 success, 1 failure, 2 without a tag' in capsys.readouterr().out

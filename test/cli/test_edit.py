@@ -18,6 +18,7 @@ import json
 from pathlib import Path
 
 from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.data import files
 from diffusion_policy_ros.data.datasets.lerobot_format import RECORD_PATH
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
@@ -68,7 +69,7 @@ def test_only_successes_are_kept(dataset, tmp_path, capsys):
         for n, tag in enumerate(tags)]}))
     assert run(dataset, '--only', 'success', '--out', tmp_path / 'new') == 0
     assert episodes_of(tmp_path / 'new') == [0, 3, 4]
-    assert capsys.readouterr().err == 'note: left out 3 failures, 2 without a tag\n'
+    assert capsys.readouterr().err == 'NOTE: left out 3 failures, 2 without a tag\n'
     assert run(tmp_path / 'new', '--only', 'success', '--out', tmp_path / 'same') == 0
     assert episodes_of(tmp_path / 'same') == [0, 3, 4]
 
@@ -77,7 +78,7 @@ def test_a_dataset_is_split(dataset, tmp_path, capsys):
     assert run(dataset, '--split', 'train=0-3', 'test=6,5', '--out', tmp_path / 'new') == 0
     assert episodes_of(tmp_path / 'new/train') == [0, 1, 2, 3]
     assert episodes_of(tmp_path / 'new/test') == [6, 5]
-    assert 'note: 2 episodes are in no part' in capsys.readouterr().err
+    assert 'NOTE: 2 episodes are in no part' in capsys.readouterr().err
 
 
 def test_what_is_appended_twice_is_told_with_the_remedy(dataset, tmp_path, capsys):
@@ -111,6 +112,36 @@ def test_datasets_are_merged_and_appended(dataset, tmp_path, capsys):
     assert 'report.html was of the rows before and is removed' in capsys.readouterr().err
 
 
+def test_what_a_killed_append_left_is_told_before_the_dataset_is_read(dataset, tmp_path, capsys):
+    dataset.rename(tmp_path / 'd.before')
+    assert run(dataset, '--append', tmp_path / 'd.before') == 1
+    assert f'To go back: mv {tmp_path}/d.before {tmp_path}/d\n' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('act', ['delete', 'append'])
+@pytest.mark.parametrize('is_late', [True, False])
+def test_a_run_that_is_stopped_says_whether_its_dataset_is_there(
+        dataset, tmp_path, monkeypatch, capsys, act, is_late):
+    place, options = (dataset, ['--append', dataset]) if act == 'append' else (
+        tmp_path / 'new', ['--delete', '0', '--out', tmp_path / 'new'])
+    put = files.put_in_place
+
+    def interrupted(built, place):
+        if is_late:
+            put(built, place)
+        raise KeyboardInterrupt
+
+    module = 'selection' if act == 'delete' else 'edit'
+    monkeypatch.setattr(f'diffusion_policy_ros.data.datasets.{module}.put_in_place', interrupted)
+    assert run(dataset, *options) == 130
+    said = f'dpr edit: {place} is there and whole; the command was stopped after that\n'
+    assert (said in capsys.readouterr().err) == is_late
+    assert place.exists() == (is_late or act == 'append')
+    assert {path.name for path in tmp_path.iterdir()} <= {'d', 'new'}
+    if act == 'append':
+        assert len(LeRobotReader(dataset).episodes) == (16 if is_late else 8)
+
+
 def test_pictures_that_stay_in_a_shared_video_are_told(shared_data, tmp_path, capsys):
     assert run(shared_data / SO101, '--delete', '0', '--out', tmp_path / 'new') == 0
     assert 'file-000.mp4 is one video of deleted and of kept episodes' in capsys.readouterr().err
@@ -121,7 +152,7 @@ def test_episodes_that_nobody_counted_are_told(dataset, tmp_path, capsys):
     path.write_text(path.read_text().replace('"total_episodes": 8', '"total_episodes": 6'))
     assert run(dataset, '--delete', '0', '--out', tmp_path / 'new') == 0
     assert episodes_of(tmp_path / 'new') == [1, 2, 3, 4, 5]
-    assert f'note: 2 episodes of {dataset} are left out' in capsys.readouterr().err
+    assert f'NOTE: 2 episodes of {dataset} are left out' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('arguments, said', [

@@ -165,6 +165,7 @@ def test_a_dataset_of_another_format(tmp_path, contract, capsys, kind):
     capsys.readouterr()
     found = facts(path, capsys)
     assert (found['format'], found['rows'], found['episodes']) == (kind, 13, 2)
+    assert found['tasks'] == ['Open.', 'Close.']
     features = {row['name']: row for row in found['features']}
     assert features['observation.images.front']['content'] == 'pictures'
 
@@ -177,6 +178,10 @@ def test_the_success_tags_of_a_dataset_are_counted(tmp_path, contract, capsys):
     record.write_text(json.dumps({'episode_list': [
         {'rows': 5, 'success': True}, {'rows': 8, 'success': None}]}))
     assert facts(folder, capsys)['outcomes'] == '1 success, 0 failure, 1 without a tag'
+    assert facts(folder, capsys)['alarms'] == 'not watched'
+    record.write_text(json.dumps({'episode_list': [
+        {'rows': 5, 'alarms': ['gap']}, {'rows': 8, 'repaired': '9 messages'}]}))
+    assert facts(folder, capsys)['alarms'] == '1 episodes with alarms: 0; 1 of a repaired bag: 1'
     record.write_text(json.dumps({'episode_list': [{'rows': 6, 'success': True}]}))
     assert facts(folder, capsys)['outcomes'].startswith('not known: ')
 
@@ -210,7 +215,10 @@ def test_a_checkpoint(capsys):
     assert found['inputs'] == ['observation.images.camera [3, 96, 96]', 'observation.state [2]']
     assert 'dpm_solver++' in found['sampler'] and 'num_inference_steps 10' in found['sampler']
     assert found['model card']['Sampler'] == 'DPM-Solver++ 2M, 10 steps'
-    assert len(text(model, capsys).splitlines()) < 40  # a screen
+    out = text(model, capsys)
+    assert len(out.splitlines()) < 40  # a screen
+    for value in found['model card'].values():
+        assert len(value) > 700 or ' '.join(value.split()) in ' '.join(out.split())
 
 
 def test_a_checkpoint_whose_weights_are_cut_off(tmp_path, capsys):

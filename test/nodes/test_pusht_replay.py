@@ -162,3 +162,12 @@ def test_a_recorder_that_takes_long_to_stop_is_asked_once(monkeypatch):
     assert robot.replay.phase == SILENT and [verb for verb, _ in asked] == ['start', 'stop']
     asked[-1][1](True, '')
     robot.play()
+
+
+def test_the_end_of_a_replay_is_told_with_what_to_do():
+    robot = Robot(count=2)
+    assert str(robot.replay) == 'demonstrations to replay: 2, all topics at 10 Hz'
+    robot.play()
+    assert robot.node.get_logger().info.call_args.args == (
+        'all demonstrations were played (2); Ctrl-C ends the program, until then the robot is '
+        'live',)

@@ -335,7 +335,8 @@ sys.exit(main(['--ros-args', '-p', 'view:=true']))
     assert 'Traceback' not in ended.stderr
 
 
-def test_a_replay_stamps_rows_one_period_apart_and_shows_what_was_recorded(peer, shared_data):
+def test_a_replay_stamps_rows_one_period_apart_and_shows_what_was_recorded(
+        peer, shared_data, capfd):
     zarr = pytest.importorskip('zarr')
     path = shared_data / 'pusht' / 'pusht_cchi_v7_replay.zarr'
     group = zarr.open(str(path), mode='r')
@@ -347,6 +348,9 @@ def test_a_replay_stamps_rows_one_period_apart_and_shows_what_was_recorded(peer,
     assert not robot._reset()[0]
     peer.until(lambda: any(json.loads(e.data)['phase'] == 'done' for e in episodes),
                'the end of the replay')
+    logged = capfd.readouterr().err
+    assert 'demonstrations to replay: 1, all topics at 10 Hz' in logged
+    assert 'the robot is live: ' not in logged  # with rates that nothing comes at
     rows = {_stamp_ns(message): message for message in commands}
     stamps = np.array(sorted(rows))
     assert len(stamps) == last - first

@@ -233,4 +233,5 @@ def test_an_alarm_that_nobody_wants_moves_the_episode_and_says_so_loudly(peer, p
     assert not (recording.bags / 'episode_000000').exists()
     robot.is_frozen = False
     recording.start()
+    peer.until(lambda: int(recording.facts()['messages']) > 30, 'commands')
     assert not any('frozen' in line for line in recording.stored('episode_000001'))

@@ -23,13 +23,16 @@ import select
 import subprocess
 import sys
 import termios
+import time
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
 from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402,I100
 from diffusion_policy_ros.nodes import qos  # noqa: E402
-from diffusion_policy_ros.nodes.record_keys import duration  # noqa: E402
+from diffusion_policy_ros.nodes.record_keys import duration, RecordKeys  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
@@ -173,6 +176,36 @@ def test_what_others_do_is_shown_too(peer, recorder, terminal):
     ('2879', '48 h'), ('43210.0', '30 days')])
 def test_how_long_the_disk_lasts_is_said_in_words(minutes, said):
     assert duration(minutes) == said
+
+
+def line(*, is_ready=True, is_looking=False, **facts):
+    """Return the line that is shown for a status."""
+    recorder = Mock(is_ready=lambda: is_ready, is_looking=lambda: is_looking)
+    return RecordKeys._line(SimpleNamespace(
+        _recorder=recorder, _facts=facts, _heard_s=time.monotonic(),
+        _is_recording=lambda: facts['state'] == 'recording'))
+
+
+def test_the_line_of_an_episode_holds_its_pre_roll_and_its_problems_and_no_refusal():
+    facts = {'state': 'recording', 'episode': '3', 'seconds': '3.0', 'messages': '7'}
+    assert line(**facts, pre_roll_s='0.0') == (
+        'REC  episode 3  3.0 s  7 messages  disk: unknown  no alarms')
+    assert line(**facts, pre_roll_s='2.0', problems='/a is silent; /b too') == (
+        'REC  episode 3  3.0 s + 2.0 s pre-roll  7 messages  disk: unknown  no alarms  '
+        '/a is silent; /b too')
+
+
+@pytest.mark.parametrize('obstacles, said', [
+    ('', 'READY  space begins an episode'), ('/a is silent', 'NOT READY  /a is silent')])
+def test_what_is_seldom_wanted_is_shown_before_an_episode(obstacles, said):
+    facts = {'state': 'idle', 'obstacles': obstacles}
+    assert line(**facts, doubts='') == said
+    assert line(**facts, doubts='/b has 2 publishers') == f'{said}  /b has 2 publishers'
+
+
+def test_a_recorder_that_may_still_be_found_is_looked_for():
+    assert line(is_ready=False, is_looking=True) == 'looks for a recorder'
+    assert line(is_ready=False) == 'no recorder answers; start one in this namespace'
 
 
 def test_alarms_are_shown_with_their_counts(peer, recorder, terminal):

@@ -22,7 +22,7 @@ import pytest
 pytest.importorskip('rclpy')
 from diffusion_policy_ros.contract import parse_contract  # noqa: E402,I100
 from diffusion_policy_ros.nodes import qos  # noqa: E402
-from diffusion_policy_ros.nodes.recorded_stream import recorded_streams  # noqa: E402
+from diffusion_policy_ros.nodes.recorded_stream import doubts, recorded_streams  # noqa: E402
 from diffusion_policy_ros.nodes.recorder_episode import obstacles_to_start  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -148,19 +148,35 @@ def test_publishers_that_changed_just_now_let_no_episode_begin_before_they_are_h
         node.send[topic](JointState(name=['a'], position=[1.0], velocity=[0.0]))
     node.publishers = [_publisher('driver')]
     said = obstacles_to_start(streams.values(), tmp_path, 5)
-    assert said == [f'{topic} was just subscribed to anew, for its publishers have changed; start '
-                    'again' for topic in streams]
+    assert said == [f'{", ".join(streams)} were just subscribed to anew, for the publishers have '
+                    'changed; start again']
     assert obstacles_to_start(streams.values(), tmp_path, 5) == []
 
 
 def test_several_publishers_are_a_doubt_and_no_obstacle(node, streams):
     command = streams['command']
     node.publishers = [_publisher('policy_server')]
-    assert command.doubt() == command.problem() == ''
+    assert doubts([command]) == [] and command.problem() == ''
     node.publishers.append(_publisher('teleop'))
-    assert command.doubt() == ('/command has 2 publishers: /policy_server, /teleop; their '
-                               'messages are recorded as one stream')
+    assert doubts([command]) == ['/command has 2 publishers: /policy_server, /teleop; their '
+                                 'messages are recorded as one stream']
     assert command.problem() == ''
+
+
+def test_topics_of_the_same_publishers_are_told_of_together(node, streams):
+    node.publishers = [_publisher('one_robot'), _publisher('another')]
+    assert doubts(streams.values()) == [
+        f'/{", /".join(streams)} have 2 publishers: /another, /one_robot; their messages are '
+        'recorded as one stream']
+
+
+def test_a_topic_that_was_subscribed_to_anew_is_not_said_to_be_silent(node, streams, tmp_path):
+    node.publishers = [_publisher('driver')]
+    anew, = obstacles_to_start([streams['joint_states']], tmp_path, 5)
+    assert anew == ('joint_states was just subscribed to anew, for the publishers have changed; '
+                    'start again')
+    silent, = obstacles_to_start([streams['joint_states']], tmp_path, 5)
+    assert 'nothing has arrived yet' in silent
 
 
 def _publisher(name, profile=qos.EVENTS):

@@ -460,16 +460,23 @@ def test_an_event_stays_in_the_status_beside_what_is_so_now(peer, recorder, rig,
     assert status[-1].message.startswith(f'{facts["last"]}; ready')
 
 
-def test_two_who_command_are_told_and_no_obstacle(peer, recorder, rig, status):
+def test_two_who_command_are_told_and_no_obstacle(peer, recorder, rig, status, capfd):
     assert 'publishers' not in _start(peer)
     peer.ask('recorder/stop')
     rig.publisher('joint_commands', qos.EVENTS)
     said = '; /joint_commands has 2 publishers: /peer, /peer; their messages are recorded as one'
-    peer.until(lambda: peer.node.count_publishers('joint_commands') == 2, 'the second one')
-    assert said in _start(peer)
-    peer.until(lambda: status[-1].message.startswith('recording') and said in status[-1].message,
-               'a warning that goes on')
+    ready = f'; ready: /recorder/start begins an episode{said}'
+    peer.until(lambda: ready in status[-1].message, 'the warning before an episode')
     assert status[-1].level == DiagnosticStatus.WARN
+    assert said in _start(peer)
+    alarm = ('publishers on /joint_commands: the messages of /peer and /peer are recorded as one '
+             'stream')
+    peer.until(lambda: status[-1].message.startswith('recording') and status[-1].message.endswith(
+        f'; {alarm}'), 'a warning that goes on')
+    assert status[-1].level == DiagnosticStatus.WARN
+    logged = capfd.readouterr().err
+    assert logged.count(said) == 1 and alarm not in logged  # the answer to the start is enough
+    assert alarm in peer.ask('recorder/stop')[1].split('; ')
 
 
 def test_a_failed_conversion_is_told_as_an_error(peer, recorder, rig, status, monkeypatch):

@@ -25,8 +25,11 @@ from diffusion_policy_ros.contract import parse_contract  # noqa: E402,I100
 from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag  # noqa: E402
 from diffusion_policy_ros.data.recording.pre_roll import PreRoll  # noqa: E402
+from diffusion_policy_ros.data.recording.stream_facts import StreamFacts  # noqa: E402
+from diffusion_policy_ros.data.recording.stream_quality import StreamQuality  # noqa: E402
 from diffusion_policy_ros.errors import BagError  # noqa: E402
 from diffusion_policy_ros.nodes.recorder_episode import Episode  # noqa: E402
+from diffusion_policy_ros.nodes.recorder_report import episode_facts  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
@@ -49,7 +52,8 @@ BEFORE = 500
 @pytest.fixture
 def stream():
     quality = Mock(sentences=list, counts=dict)
-    return Mock(topic='joints', type=JOINTS, is_optional=False, quality=quality)
+    return Mock(topic='joints', type=JOINTS, is_optional=False, quality=quality,
+                publisher_names=lambda: ('/driver',))
 
 
 @pytest.fixture
@@ -129,3 +133,49 @@ def test_an_episode_that_was_removed_broke_off(episode, tmp_path):
 def test_an_end_right_after_the_start_writes_the_whole_pre_roll(episode):
     assert episode.waiting_count == BEFORE
     assert stored(episode) == list(range(-BEFORE, 0))
+
+
+@pytest.mark.parametrize('pre_roll_s, said', [(3.0, ' s + 2.0 s pre-roll, '), (0.0, '.0 s, ')])
+def test_the_answer_tells_how_long_the_pre_roll_was(stream, tmp_path, pre_roll_s, said):
+    pre_roll, settings = PreRoll(), {**SETTINGS, 'output': str(tmp_path), 'pre_roll_s': pre_roll_s}
+    pre_roll.add(stream, message(0), NOW_NS - 2 * 10**9, keep_ns=10**12, max_bytes=10**9)
+    found = Episode(CONTRACT, [stream], settings, NOW_NS, pre_roll)
+    facts = episode_facts(found, 0)
+    assert f'{said}{found.bag.path}' in found.close(NOW_NS, '').message
+    assert facts['pre_roll_s'] == ('2.0' if pre_roll_s else '0.0')
+
+
+@pytest.fixture
+def commanded(tmp_path):
+    """Return a function that begins an episode of a command topic with such publishers."""
+    def begin(*names, **settings):
+        quality = StreamQuality(StreamFacts('/cmd', 300, 10, is_command=True))
+        commands = Mock(topic='cmd', type=JOINTS, is_optional=False, quality=quality,
+                        publisher_names=lambda: names)
+        settings = {**SETTINGS, 'output': str(tmp_path), 'pre_roll_s': 0.0, **settings}
+        return Episode(CONTRACT, [commands], settings, NOW_NS, PreRoll())
+
+    return begin
+
+
+def test_an_episode_without_a_command_has_the_alarm_in_its_answer_and_its_bag(commanded):
+    said, found = 'gap on /cmd: not one message in the episode', commanded('/teleop')
+    assert found.close(NOW_NS + 10**9, '').message.endswith(f'; {said}')
+    with open_bag(found.bag.path) as bag:
+        assert bag.custom_data['alarms'] == said
+
+
+def test_an_episode_without_a_command_can_be_unwanted(commanded):
+    found = commanded('/teleop', discard_on='gap')
+    assert 'was DISCARDED for the alarm gap' in found.close(NOW_NS + 10**9, '').message
+
+
+def test_two_who_publish_on_one_topic_are_in_the_bag(commanded):
+    found = commanded('/teleop', '/policy')
+    said = 'publishers on /cmd: the messages of /teleop and /policy are recorded as one stream'
+    assert found.present(NOW_NS) == [said]
+    found.watch(NOW_NS + 10**9)
+    assert found.counts() == {'publishers': 1}
+    found.close(NOW_NS + 10**9, '')
+    with open_bag(found.bag.path) as bag:
+        assert said in bag.custom_data['alarms'].splitlines()

@@ -19,7 +19,8 @@ from unittest.mock import Mock
 import pytest
 
 pytest.importorskip('rclpy')
-from diffusion_policy_ros.nodes.recorder_report import RecorderReport  # noqa: E402,I100
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
+from diffusion_policy_ros.nodes.recorder_report import RecorderReport  # noqa: E402
 
 RECORDING = 'recording episode 0 to bags/episode_000000'
 
@@ -91,3 +92,24 @@ def test_what_goes_on_in_the_next_episode_is_logged_anew(told):
     problem = 'age on /cam: 1 message older than 300 ms'
     told(problem)
     assert len(told(problem, recording='recording episode 1 to bags/episode_000001')) == 1
+
+
+def test_what_is_known_at_the_start_is_not_logged_again(node):
+    report, problem = RecorderReport(node, dict), 'publishers on /cam: the messages of /a and /b'
+    report.know(RECORDING, [problem])
+    report.tell_recording(RECORDING, [problem])
+    node.get_logger().warning.assert_not_called()
+    report.tell_recording(RECORDING, [])
+    node.get_logger().info.assert_called_once_with(f'{RECORDING}; over: {problem}')
+
+
+@pytest.mark.parametrize('obstacles, ready', [
+    ([], 'ready: /recorder/start begins an episode'),
+    (['/cam has no publisher'], 'NOT READY: /cam has no publisher')])
+def test_doubts_are_told_while_nothing_is_recorded(node, obstacles, ready):
+    report, doubt = RecorderReport(node, dict), '/cam has 2 publishers: /a, /b'
+    report.tell_readiness(obstacles, [doubt], '/recorder/start')
+    status = node.create_publisher().publish.call_args.args[0]
+    assert status.message.endswith(f'{ready}; {doubt}') and status.level == DiagnosticStatus.WARN
+    facts = {pair.key: pair.value for pair in status.values}
+    assert (facts['obstacles'], facts['doubts']) == ('; '.join(obstacles), doubt)

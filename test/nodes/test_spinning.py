@@ -134,7 +134,7 @@ def test_arguments_that_ros_refuses_are_named_in_one_sentence(arguments, named):
 @pytest.mark.parametrize('argument', ['-h', '--help'])
 def test_help_is_given_without_a_node(argument):
     code, lines, errors = _end('pass', arguments=[argument])
-    assert (code, errors) == (0, '') and lines[0].startswith('usage: --ros-args')
+    assert (code, errors) == (0, '') and lines[0].startswith('usage: -c --ros-args')
     assert 'config/' in lines[1]
 
 
@@ -142,7 +142,8 @@ def test_help_is_given_without_a_node(argument):
 def test_arguments_for_nobody_are_answered_with_the_usage(argument):
     code, lines, errors = _end('pass', arguments=[argument])
     assert (code, lines) == (1, [])
-    assert errors.startswith('cannot start: usage: --ros-args') and f'got: {argument}.' in errors
+    assert errors.startswith('cannot start: usage: -c --ros-args')
+    assert f'got: {argument}.' in errors
 
 
 def test_a_domain_that_is_no_number_is_named_in_one_sentence():

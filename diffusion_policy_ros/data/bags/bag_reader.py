@@ -29,6 +29,7 @@ from diffusion_policy_ros.data.bags.bag_paths import find_bags, is_bag_folder
 from diffusion_policy_ros.data.bags.bag_types import BagTypes
 from diffusion_policy_ros.data.bags.storage_order import by_arrival, SetBack
 from diffusion_policy_ros.data.bags.stored import named, not_decoded
+from diffusion_policy_ros.data.recorded import is_named_in
 from diffusion_policy_ros.errors import BagError
 
 
@@ -268,9 +269,12 @@ class Bag:
         if len(matches) == 1:
             return matches[0]
         problem = f'is ambiguous: {", ".join(matches)}' if matches else 'was not recorded'
-        raise BagError(f'bag {self.path}: topic {topic!r} {problem}; the bag has: '
-                       f'{", ".join(sorted(recorded)) or "no topics"}. Correct the topic in the '
-                       f'contract{self._files.excuse()}')
+        what, remedy = f'topic {topic!r} {problem}', '. Correct the topic in the contract'
+        if not matches and is_named_in(self.custom_data.get('contract'), topic):
+            what, remedy = f'no message arrived on {topic}', ''
+        raise BagError(f'bag {self.path}: {what}; the bag has: '
+                       f'{", ".join(sorted(recorded)) or "no topics"}{remedy}'
+                       f'{self._files.excuse()}')
 
     def _check(self, name, wanted):
         """Refuse a topic that holds nothing, or nothing that can be decoded as what is wanted."""

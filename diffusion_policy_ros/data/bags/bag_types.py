@@ -47,7 +47,7 @@ class BagTypes:
         :param channels: Every ``Channel`` of the bag.
         """
         self.store = get_typestore(Stores.EMPTY)
-        self._problems = {}
+        self._problems, self._unlearned = {}, {}
         for channel in dict.fromkeys(channels):
             if channel.encoding:
                 self._register(channel)
@@ -68,6 +68,8 @@ class BagTypes:
                     f'{" and ".join(SERIALIZATIONS)} can be decoded; its messages can be counted '
                     'only')
         is_known = channel.type in self.store.fielddefs and channel.type not in self._problems
+        if not is_known and channel.type in self._unlearned:
+            return f'carries {channel.type}, whose definition {self._unlearned[channel.type]}'
         if not is_known and channel.topic.endswith(SERVICE_EVENTS):
             return 'carries the calls of a service, which can be counted only'
         if channel.type in self._problems:
@@ -89,7 +91,8 @@ class BagTypes:
             return
         try:
             self.store.register(define(channel.type, channel.definition))
-        except Exception:  # a parser of foreign text may raise anything; ``problem`` then tells
+        except Exception as error:  # a parser of foreign text may raise anything
+            self._unlearned[channel.type] = _not_understood(error)
             return
         self._problems.pop(channel.type, None)
 
@@ -136,13 +139,18 @@ class BagTypes:
                 get_types_from_msg(channel.definition, channel.type)
             _check_effort(types, channel.serialization)
         except Exception as error:  # a parser of foreign text may raise anything
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            self._problems[channel.type] = f'in the bag cannot be understood ({reason})'
+            self._problems[channel.type] = _not_understood(error)
             return
         try:
             self.store.register(types)
         except Exception as error:
             self._problems[channel.type] = f'in the bag contradicts another one ({error})'
+
+
+def _not_understood(error):
+    """Say why a definition is of no use."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f'in the bag cannot be understood ({reason})'
 
 
 def _count_lists(value):

@@ -68,7 +68,7 @@ def convert_bags(paths, out, *, to='lerobot', contract=None, task=None, codec=DE
     :param jobs: Processes that convert side by side; the result is the same for any number.
     :param cluster: Address of a Dask scheduler to convert on, in place of this machine.
     :param progress: Show a progress bar.
-    :param note: Called with each sentence of the summary's notes as it arises.
+    :param note: Called with each of the summary's notes as it arises, its level before it.
     :return: What was made. Without any usable episode no folder is left behind.
     :raises ContractError: if no contract is known, or a bag's disagrees with it.
     :raises ConfigError: if the cluster does not answer, or no more.
@@ -166,12 +166,12 @@ class _Conversion:
         """Tell of each bag what only all parts of it tell."""
         for _, keys in groupby(self._fields, key=itemgetter(0)):
             reports = [self._reports[key] for key in keys]
-            for sentence in conclude(reports, self._settings.min_rows):
-                self._tell(sentence)
+            new = conclude(reports, self._settings.min_rows)
+            _tell(reports[0], self._tell, len(reports[0].notes) - len(new))
         found = sum(report.cuts or 0 for report in self._reports.values())
         for sentence in about_times(self._settings.cut, found, len(self._paths)):
             reports[-1].notes.append(sentence)
-            self._tell(sentence)
+            self._tell(f'NOTE: {sentence}')
 
     def _take(self, key, outcome):
         """Keep what became of a bag; one that failed is tried again by the next run."""
@@ -180,7 +180,7 @@ class _Conversion:
             self._part.keep(key, report)
         else:
             report = PieceReport(str(self._bag(key)))
-            report.skip(outcome)
+            report.skip(outcome, may_pass=True)
         self._reports[key] = report
         _tell(report, self._tell)
 
@@ -194,9 +194,9 @@ def _run(jobs, count, cluster, show):
     return convert_side_by_side(jobs, count, show)
 
 
-def _tell(report, tell):
-    """Tell the notes of one bag."""
-    for sentence in report.notes:
+def _tell(report, tell, first=0):
+    """Tell the notes of one bag, from one on."""
+    for sentence in report.told(first):
         tell(sentence)
 
 
@@ -204,6 +204,7 @@ def _sum_up(summary, reports, contract):
     """Count all bags, in their order."""
     for report in reports:
         summary.add(report)
+    summary.warn_of_tasks(reports)
     if contract is not None:
         summary.warn_of_stamps(contract)
         summary.count_lags(contract, reports)
@@ -261,7 +262,7 @@ def _usable(paths, contract, tell):
                 inside = bag.contract if given is None else _contract_inside(bag, tell)
         except (BagError, ContractError) as error:
             unusable.append(PieceReport(os.fspath(path)))
-            unusable[-1].skip(error)
+            unusable[-1].skip(error, may_pass=isinstance(error, BagError))
             continue
         usable.append(path)
         if contract is None:
@@ -278,7 +279,8 @@ def _contract_inside(bag, tell):
     try:
         return bag.contract
     except ContractError as error:
-        tell(f'{bag.path}: the given contract cannot be compared with the one inside: {error}')
+        tell(f'NOTE: {bag.path}: the given contract cannot be compared with the one inside: '
+             f'{error}')
         return None
 
 

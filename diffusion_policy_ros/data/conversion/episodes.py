@@ -185,7 +185,9 @@ class _Assembler:
         if not self._waiting:
             self._start_ns = max(self._first_stamps)
             if self._start_ns - self._since_ns > self._contract.period_ns:
-                self._observed.append(Gap(self._since_ns, f'no message on {topic} until then'))
+                late_s = (self._start_ns - self._since_ns) / 1e9
+                self._observed.append(Gap(
+                    self._since_ns, f'no message on {topic} for {late_s:.1f} s'))
 
     def _is_far(self, entry, back_ns):
         """

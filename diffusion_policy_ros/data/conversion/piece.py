@@ -107,11 +107,11 @@ class _Piece:
         """Convert the bag, or say why it is skipped."""
         try:
             with self._job.part or open_bag(self._job.bag) as bag:
-                self._task = self._settings.task or bag.custom_data.get('task') \
-                    or f'{self._contract.robot} task'
+                self._task = self._settings.task or bag.custom_data.get('task')
                 self._success = parse_success(bag.custom_data.get('outcome'))
                 alarms = bag.custom_data.get('alarms')
                 self._alarms = None if alarms is None else alarms.splitlines()
+                self._repaired = bag.custom_data.get('repaired')
                 for span in self._wanted(self._find_spans(bag)):
                     self._begin(span, bag)
                     self._convert_span(bag)
@@ -125,7 +125,8 @@ class _Piece:
             raise  # no fault of the bag: the next one could not be written either
         except DiffusionPolicyError as error:
             self._discard()
-            self._report.skip(error, 'broken off' if self._report.episodes else 'skipped')
+            self._report.skip(error, 'broken off' if self._report.episodes else 'skipped',
+                              may_pass=isinstance(error.__cause__, OSError))
         self._report.ages = self._ages.to_dict()
         self._report.stamps = {t: s.to_dict() for t, s in self._stamps.topics.items()}
         self._report.lags = self._lags.to_dict()
@@ -185,7 +186,7 @@ class _Piece:
                 raise
             self._discard()
             self._report.skipped = True
-            self._report.say(f'{self._telling.name} is broken off: {error}')
+            self._report.say(f'{self._telling.name} is broken off: {error}', is_loss=True)
         else:
             self._telling.over(self._last_ns, is_used=self._pieces > 0)
 
@@ -241,12 +242,14 @@ class _Piece:
     def _save(self, rows):
         """Save the rows in flight, and count them."""
         task = self._span.task or self._task
+        if not task:
+            task = self._report.invented_task = f'{self._contract.robot} task'
         self._writer.save_episode(task)
         self._pieces += 1
         self._report.episodes.append(
             {'cut': self._span.number, 'piece': self._pieces, 'start_ns': self._first_ns,
              'rows': rows, 'task': task, 'success': self._success_of(self._span),
-             'alarms': self._alarms})
+             'alarms': self._alarms, 'repaired': self._repaired})
         self._ages.end(is_kept=True)
         self._lags.end(is_kept=True)
 

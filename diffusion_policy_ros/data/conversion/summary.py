@@ -72,6 +72,10 @@ class PieceReport(Counts):
     :ivar folder: Name of the folder with its dataset, '' where it gave no episode.
     :ivar files: ``{path in that folder: bytes}``.
     :ivar skipped: It gave no episode, or broke off.
+    :ivar lost: The notes that tell what is missing from the dataset.
+    :ivar may_pass: It did so because it could not be read, or its process ended: another time it
+        may be converted.
+    :ivar invented_task: The task sentence that was made up for want of one, '' without any.
     :ivar episodes: ``conversion_record.EPISODE_FIELDS`` of each but for the bag.
     :ivar losses: What the bag had lost before the conversion, one sentence each.
     :ivar undecoded: ``Bag.undecoded`` of a part of a bag; it is no part of the losses yet.
@@ -84,6 +88,9 @@ class PieceReport(Counts):
     folder: str = ''
     files: dict = field(default_factory=dict)
     skipped: bool = False
+    lost: list = field(default_factory=list)
+    may_pass: bool = False
+    invented_task: str = ''
     episodes: list = field(default_factory=list)
     losses: list = field(default_factory=list)
     undecoded: dict = field(default_factory=dict)
@@ -91,23 +98,36 @@ class PieceReport(Counts):
     stamps: dict = field(default_factory=dict)
     lags: dict = field(default_factory=dict)
 
-    def skip(self, reason, verb='skipped') -> None:
+    def skip(self, reason, verb='skipped', may_pass=False) -> None:
         """
         Note that the bag is not in the dataset, whole or in part.
 
         :param reason: Why.
         :param verb: What happened to it.
+        :param may_pass: Whether the reason may be gone another time.
         """
         self.skipped = True
-        self.say(f'{verb}: {reason}')
+        self.may_pass |= may_pass
+        self.say(f'{verb}: {reason}', is_loss=True)
 
-    def say(self, sentence) -> None:
+    def say(self, sentence, is_loss=False) -> None:
         """
         Note something about the bag.
 
         :param sentence: What is to be told.
+        :param is_loss: Whether the dataset lacks something that it should have.
         """
         self.notes.append(f'{self.bag}: {sentence}')
+        self.lost += self.notes[-1:] if is_loss else []
+
+    def told(self, first=0) -> list:
+        """
+        Return the notes with their level.
+
+        :param first: Number of the first one.
+        """
+        return [f'{"WARNING" if note in self.lost else "NOTE"}: {note}'
+                for note in self.notes[first:]]
 
 
 @dataclass
@@ -117,6 +137,7 @@ class ConversionSummary(Counts):
 
     :ivar bags: Bags that were given.
     :ivar skipped: Bags that gave no episode, or broke off; each has its sentence.
+    :ivar may_pass: How many of them, or of their parts, failed for a reason that may pass.
     :ivar reused: Bags that an earlier, interrupted run had converted.
     :ivar episodes: Episodes in the dataset.
     :ivar rows: Rows in the dataset.
@@ -129,6 +150,7 @@ class ConversionSummary(Counts):
 
     bags: int = 0
     skipped: int = 0
+    may_pass: int = 0
     reused: int = 0
     episodes: int = 0
     rows: int = 0
@@ -150,6 +172,7 @@ class ConversionSummary(Counts):
         :param report: Its ``PieceReport``.
         """
         self.skipped += report.skipped
+        self.may_pass += report.may_pass
         self.episodes += len(report.episodes)
         self.rows += sum(episode['rows'] for episode in report.episodes)
         self.warnings += [f'{report.bag}: {loss}' for loss in report.losses]
@@ -163,6 +186,20 @@ class ConversionSummary(Counts):
             counted.merge(Histogram.from_dict(stored))
         for topic, stored in report.stamps.items():
             self.stamps.setdefault(topic, StampOffsets()).merge(StampOffsets.from_dict(stored))
+
+    def warn_of_tasks(self, reports) -> None:
+        """
+        Warn of bags for which a task sentence was made up.
+
+        :param reports: Their ``PieceReport``.
+        """
+        for task in dict.fromkeys(report.invented_task for report in reports):
+            bags = list(dict.fromkeys(r.bag for r in reports if r.invented_task == task))
+            if task:
+                more = f' and {len(bags) - 1} more bags' if bags[1:] else ''
+                self.warnings.append(
+                    f'{bags[0]}{more}: no task sentence; {task!r} is written for their episodes; '
+                    'give --task SENTENCE')
 
     def warn_of_stamps(self, contract) -> None:
         """

@@ -17,12 +17,13 @@
 from pathlib import PurePath
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.datasets.episode_ranges import episode_ranges
 from diffusion_policy_ros.data.datasets.lerobot_files import read_json
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import DatasetError
 
 FIELD_TYPES = {'bag': str, 'cut': int, 'piece': int, 'start_ns': int, 'rows': int, 'task': str,
-               'success': bool, 'alarms': list}
+               'success': bool, 'alarms': list, 'repaired': str}
 EPISODE_FIELDS = tuple(FIELD_TYPES)
 
 
@@ -58,7 +59,8 @@ def episode_entries(source):
     :return: For each episode a dict of ``EPISODE_FIELDS``, None where a field is unknown:
         ``bag`` as it was given, ``cut`` the number of the cut's episode in it and ``piece`` that
         of the piece between gaps (both from 1), ``start_ns`` of the first row, ``rows``, ``task``,
-        ``success`` and the recorder's ``alarms`` of the whole bag, one sentence each.
+        ``success``, the recorder's ``alarms`` of the whole bag, one sentence each, and how the
+        bag was ``repaired`` that its recorder had not closed.
     :raises DatasetError: if the record does not describe the episodes beside it.
     """
     record = _read(source) if isinstance(source, LeRobotReader) else None
@@ -85,15 +87,18 @@ def repeated_episodes(entries) -> list:
     return found
 
 
-def told_outcomes(reader) -> str:
+def told_alarms(entries) -> str:
     """
-    Count the success tags of a dataset; empty where it has no record of its conversion.
+    Say which episodes were recorded with alarms, or are of a bag that was repaired.
 
-    :param reader: ``LeRobotReader``.
-    :raises DatasetError: if the record does not describe the episodes beside it.
+    :param entries: As ``episode_entries``.
+    :return: Such as ``4 episodes with alarms: 6-9; 1 of a repaired bag: 4``;
+        empty without any.
     """
-    record = _read(reader)
-    return count_outcomes(record['episode_list']) if record else ''
+    return '; '.join(
+        f'{len(numbers)} {what}: {episode_ranges(numbers)}' for field, what in (
+            ('alarms', 'episodes with alarms'), ('repaired', 'of a repaired bag'))
+        if (numbers := [n for n, entry in enumerate(entries) if entry.get(field)]))
 
 
 def count_outcomes(entries) -> str:

@@ -17,6 +17,7 @@
 import os
 from pathlib import Path
 import re
+import shlex
 import shutil
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
@@ -59,34 +60,54 @@ def append_datasets(folder, sources) -> LeRobotReader:
     :param folder: The dataset to add to, or a link to it.
     :param sources: Folders of datasets whose episodes are added.
     :return: The new dataset, opened.
-    :raises DatasetError: as ``merge_datasets``, or if an earlier run was interrupted.
+    :raises DatasetError: as ``merge_datasets``, or ``check_appendable``.
     """
-    folder = Path(os.path.realpath(folder))
-    new = folder.with_name(f'{folder.name}.appended')
-    old = folder.with_name(f'{folder.name}.before')
-    if old.exists():
-        raise DatasetError(
-            f'{old} is what an interrupted run left. ' + (
-                f'{folder.name} is whole: remove the other' if folder.exists()
-                else f'Rename it to {folder.name}, then append again'))
-    rest = in_the_way(new)
-    if rest is not None:
-        raise DatasetError(f'{rest} is what an interrupted run left, or is being written now; '
-                           f'{folder.name} is as before. Remove the other, then append again')
-    merge_datasets([folder, *sources], new)
+    check_appendable(folder)
+    folder, new, old = _append_paths(folder)
     try:
+        merge_datasets([folder, *sources], new)
         with writing(folder):
             _keep_extras(folder, new)
             _replace(folder, new, old)
-    except DatasetError:
+    except BaseException:  # Ctrl-C too
         shutil.rmtree(new, ignore_errors=True)
+        if folder.exists():  # beside the old one, this is the new one
+            shutil.rmtree(old, ignore_errors=True)
         raise
     try:
         shutil.rmtree(old)
+    except KeyboardInterrupt:
+        shutil.rmtree(old, ignore_errors=True)
+        raise
     except OSError as error:
         raise DatasetError(f'{folder} has grown, but {old}, which it was before, cannot be '
                            f'removed: {error}. Remove it yourself') from error
     return LeRobotReader(folder)
+
+
+def check_appendable(folder) -> None:
+    """
+    Refuse to append beside what a run left that was killed.
+
+    :param folder: The dataset to add to, or a link to it.
+    :raises DatasetError: saying which command puts that right.
+    """
+    folder, new, old = _append_paths(folder)
+    rest = in_the_way(new)
+    clear = None if rest is None else f'rm -r {shlex.quote(str(rest))}'
+    if os.path.lexists(old) and not folder.exists():
+        back = f'mv {shlex.quote(str(old))} {shlex.quote(str(folder))}'
+        raise DatasetError(
+            f'{old} is all of {folder.name} as it was before a run that was stopped while it '
+            f'replaced it. To go back: {" && ".join(filter(None, (back, clear)))}')
+    if os.path.lexists(old):
+        raise DatasetError(f'{folder} has grown already in a run that was stopped before it '
+                           f'removed {old.name}, which it was before. When you have looked at it: '
+                           f'rm -r {shlex.quote(str(old))}')
+    if rest is not None:
+        raise DatasetError(f'{rest} is left of a run that was stopped before its end, or is being '
+                           f'written now; {folder.name} is as before. When nothing writes to it '
+                           f'any more: {clear}')
 
 
 def delete_episodes(folder, episodes, out) -> LeRobotReader:
@@ -186,12 +207,19 @@ def _keep_extras(folder, new):
 
 def _replace(folder, new, old):
     """Give the new dataset the name of the old one; where that fails, nothing is changed."""
-    folder.rename(old)
     try:
+        folder.rename(old)
         put_in_place(new, folder)
-    except OSError:
-        old.rename(folder)
+    except BaseException:  # Ctrl-C too
+        if not folder.exists():
+            old.rename(folder)
         raise
+
+
+def _append_paths(folder):
+    """Return a dataset's folder, and what it is called while it grows and while it is replaced."""
+    folder = Path(os.path.realpath(folder))
+    return folder, *(folder.with_name(f'{folder.name}.{end}') for end in ('appended', 'before'))
 
 
 def _keep(path, target):

@@ -26,6 +26,8 @@ import pyarrow as pa
 
 # Rows are moved to the disk when they take this much memory.
 SPILL_BYTES = 32 * 2**20
+# The squares of larger numbers have no sum, and so no deviation.
+LARGEST = 1e150
 
 
 class EpisodeRows:
@@ -136,10 +138,16 @@ class EpisodeRows:
 
     def _check_finite(self, key, values):
         """Refuse numbers that no reader would take."""
-        wrong = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
-        if len(wrong):
-            raise DatasetError(f'{key!r} holds a number that is not finite, in row '
-                               f'{self.count - len(values) + wrong[0]} of the episode')
+        values = values.reshape(len(values), -1)
+        is_right = np.isfinite(values)
+        if values.dtype == np.float64:
+            is_right &= np.abs(values) <= LARGEST
+        if not is_right.all():
+            row, entry = np.argwhere(~is_right)[0]
+            wrong = 'that is not finite' if not np.isfinite(values[row, entry]) else \
+                f'beyond {LARGEST:g}, {values[row, entry]:g}'
+            raise DatasetError(f'{key!r} holds a number {wrong}, in row '
+                               f'{self.count - len(values) + row} of the episode')
 
     def _tables(self):
         """Yield all rows in order, as tables."""

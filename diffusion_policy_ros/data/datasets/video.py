@@ -22,12 +22,12 @@ from pathlib import Path
 
 import av
 from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.data.datasets.decoding import (
+    decode_from, failure, SPENT, TIME_TOLERANCE_S)
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.real_time import scheduling_kept
 import numpy as np
 
-# A frame this far from its row's time belongs to another row (the tolerance of LeRobot).
-TIME_TOLERANCE_S = 1e-4
 # Every second frame is a key frame, so that reading a random row decodes at most two.
 KEY_FRAME_INTERVAL = 2
 
@@ -163,12 +163,13 @@ def read_frames(path, times_s, channels=3):
     :return: Iterator of uint8 ``(height, width, channels)``, one per time, in order.
     :raises DatasetError: if the file cannot be decoded, or only with guesses where it is damaged,
         or a time has no frame.
+    :raises MemoryError: if this machine has too little memory or too few threads for it.
     """
     if not Path(path).is_file():
         raise DatasetError(f'video {path} does not exist; the dataset is incomplete')
     wanted = iter(times_s)
     time_s = next(wanted, None)
-    for shown_s, frame in _decode_from(path, time_s or 0.0):
+    for shown_s, frame in decode_from(path, time_s or 0.0):
         if time_s is None:
             return
         if shown_s < time_s - TIME_TOLERANCE_S:
@@ -180,8 +181,8 @@ def read_frames(path, times_s, channels=3):
                                'copy, or convert the bags again')
         try:
             picture = frame.to_ndarray(format='rgb24')
-        except av.FFmpegError as error:  # such as no thread for the conversion of colours
-            raise DatasetError(f'video {path} cannot be decoded: {error}') from error
+        except av.FFmpegError as error:
+            raise failure(path, 'decoded', error) from error
         yield picture[:, :, :channels]
         time_s = next(wanted, None)
     if time_s is not None:
@@ -195,6 +196,7 @@ def frame_times(path):
 
     :param path: The mp4 file; of one that is cut off, the frames that are left.
     :raises DatasetError: if it is missing, or no video.
+    :raises MemoryError: if this machine has too little memory for it.
     """
     if not Path(path).is_file():
         raise DatasetError(f'video {path} does not exist; the dataset is incomplete')
@@ -202,13 +204,16 @@ def frame_times(path):
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stamps = []
-            with suppress(av.FFmpegError):
-                for packet in container.demux(stream):  # what came before an error is kept
+            try:
+                for packet in container.demux(stream):
                     if packet.pts is not None and packet.size and not packet.is_corrupt:
                         stamps.append(packet.pts)
+            except av.FFmpegError as error:  # what came before it is kept
+                if isinstance(error, SPENT):
+                    raise
             return np.sort(np.array(stamps, dtype=np.float64)) * float(stream.time_base)
     except (av.FFmpegError, IndexError, OSError) as error:
-        raise DatasetError(f'video {path} cannot be read: {error}') from error
+        raise failure(path, 'read', error) from error
 
 
 def rows_without_frame(times, start_s, length, rate_hz):
@@ -236,15 +241,19 @@ def describe_video(path) -> dict:
     Return the ``info`` entry that a LeRobot dataset keeps about a video.
 
     :param path: A finished mp4 file.
+    :raises MemoryError: if this machine has too little memory for it.
     """
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return {
-            'video.height': stream.height, 'video.width': stream.width,
-            'video.codec': stream.codec_context.codec.canonical_name,
-            'video.pix_fmt': stream.pix_fmt, 'video.is_depth_map': False,
-            'video.fps': int(stream.average_rate or 0), 'video.channels': 3,
-            'has_audio': False}
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            return {
+                'video.height': stream.height, 'video.width': stream.width,
+                'video.codec': stream.codec_context.codec.canonical_name,
+                'video.pix_fmt': stream.pix_fmt, 'video.is_depth_map': False,
+                'video.fps': int(stream.average_rate or 0), 'video.channels': 3,
+                'has_audio': False}
+    except SPENT as error:
+        raise failure(path, 'read', error) from error
 
 
 def _open_encoder(container, shape, rate_hz, codec, crf):
@@ -262,17 +271,3 @@ def _open_encoder(container, shape, rate_hz, codec, crf):
     with scheduling_kept():
         stream.codec_context.open()
     return stream
-
-
-def _decode_from(path, start_s):
-    """Yield (time, frame) from the last key frame at or before a time on."""
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = 'AUTO'
-            if start_s > 0:
-                container.seek(int(start_s / stream.time_base), stream=stream)
-            for frame in container.decode(stream):
-                yield float(frame.pts * frame.time_base), frame
-    except (av.FFmpegError, IndexError) as error:
-        raise DatasetError(f'video {path} cannot be decoded: {error}') from error

@@ -18,7 +18,7 @@
 from dataclasses import dataclass
 
 # What a recorder can warn of. The last is of the disk, the others of one stream each.
-ALARMS = ('rate', 'age', 'gap', 'frozen', 'clock_skew', 'dropped', 'disk')
+ALARMS = ('rate', 'age', 'gap', 'frozen', 'clock_skew', 'dropped', 'publishers', 'disk')
 # A fault that was seen within this time is told as present.
 PRESENT_NS = 2_000_000_000
 

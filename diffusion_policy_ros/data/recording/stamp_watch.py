@@ -48,7 +48,7 @@ class StampWatch:
         :param note: Called with (alarm, kind, time in ns, how bad, ``times=``) for each fault,
             and with ``began_ns=`` where that was earlier.
         """
-        self._note = note
+        self._note, self._is_recorded = note, False
         self.forget()
 
     def forget(self) -> None:
@@ -66,18 +66,23 @@ class StampWatch:
         self.period_ms = self._usual_period_ms()
         self._usual_ns = self._usual_delay_ns()
         self._bin_ns, self._has_drifted = None, False
-        self._suspect = []
+        self._suspect, self._is_recorded = [], True
 
     def end(self, now_ns) -> None:
         """
-        Count what is missing for certain, though the wait for it is not over.
+        Count what is missing for certain, and compare with what was usual no more.
 
         :param now_ns: The time, ns.
         """
+        self._settle_what_is_certain(now_ns)
+        self._is_recorded = False
+
+    def _settle_what_is_certain(self, now_ns):
+        """Count what is missing for certain, though the wait for it is not over."""
         if len(self._suspect) > 1 and self._suspect[-1] >= (1 - REGULAR) * self.period_ms:
             self._settle(now_ns)  # the sender no longer catches up
 
-    def add(self, receive_ns, stamp_ns, max_skew_ms, *, is_regular) -> None:
+    def add(self, receive_ns, stamp_ns, max_skew_ms, *, is_regular, is_after_gap=False) -> None:
         """
         Take the stamp of a message in.
 
@@ -85,8 +90,12 @@ class StampWatch:
         :param stamp_ns: What its header says, ns.
         :param max_skew_ms: How far the delay may move, ms.
         :param is_regular: Whether a message comes every period, so that one can be missing.
+        :param is_after_gap: Whether it ends a silence that is told as such.
         """
-        if self._last_ns is not None and is_regular:
+        if is_after_gap:
+            self._settle_what_is_certain(receive_ns)
+            self._suspect = []
+        elif self._last_ns is not None and is_regular:
             self._step(receive_ns, (stamp_ns - self._last_ns) / 1e6)
         is_early = self._last_ns is not None and 0 < self._last_ns - stamp_ns < SET_BACK_NS
         self._last_ns = self._last_ns if is_early else stamp_ns
@@ -144,6 +153,8 @@ class StampWatch:
     def _close_bin(self, receive_ns, max_skew_ms):
         """Note a drift, once for as long as it lasts."""
         self._delays.append(self._least_ns)
+        if not self._is_recorded:
+            return
         if self._usual_ns is None:
             self._usual_ns = self._usual_delay_ns()
             return

@@ -40,6 +40,7 @@ SENTENCES = {
     ('rate', 'high'): 'up to {worst:.1f} Hz above the {usual_hz:.1f} Hz {whence}, {times}',
     ('age', ''): '{messages} older than {max_age_ms:g} ms on arrival, the oldest {worst:.0f} ms',
     ('gap', ''): 'silent for more than {max_age_ms:g} ms {times}, at most {worst:.0f} ms',
+    ('gap', 'whole'): 'not one message in the episode',
     ('frozen', ''): '{frozen_count} or more equal messages in a row {times}, at most {worst:.0f}',
     ('clock_skew', 'ahead'): '{messages} stamped after the arrival, by up to {worst:.0f} ms',
     ('clock_skew', 'drift'): 'arrival minus header stamp moved by {worst:+.0f} ms since the '
@@ -50,6 +51,7 @@ SENTENCES = {
     ('dropped', 'lost'): 'the middleware lost {messages}',
     ('dropped', 'skipped'): 'the header stamps skip {messages}, where one comes every '
                             '{period_ms:.0f} ms',
+    ('publishers', ''): 'the messages of {publishers} are recorded as one stream',
 }
 
 
@@ -72,7 +74,8 @@ class StreamQuality:
         self._before = deque(maxlen=MOST_BEFORE)
         self._arrivals = deque(maxlen=MOST_ARRIVALS)
         self._stamps, self._contents = StampWatch(self._note), FrozenWatch(self._note)
-        self._begin_ns = None
+        self._begin_ns, self._is_empty = None, True
+        self._publishers = ()
         self._usual_hz = self._whence = None
         self._forget()
 
@@ -86,6 +89,7 @@ class StreamQuality:
         """
         self._book.clear()
         self._begin_ns = now_ns if since_ns is None else since_ns
+        self._is_empty, self._publishers = self._newest_ns() <= self._begin_ns, ()
         self._usual_hz = self._seen_hz(now_ns)
         self._whence = 'seen before the start'
         needed_hz = self._facts.rate_hz
@@ -109,6 +113,8 @@ class StreamQuality:
         """
         self.watch(now_ns)
         self._stamps.end(now_ns)
+        if self._facts.is_command and self._is_empty:
+            self._note('gap', 'whole', now_ns)
         self._begin_ns = None
 
     def add(self, receive_ns, data) -> None:
@@ -125,12 +131,13 @@ class StreamQuality:
         self._arrivals.append(receive_ns)
         while receive_ns - self._arrivals[0] > self._window_ns():
             self._arrivals.popleft()
+        self._is_empty = self._is_empty and receive_ns < (self._begin_ns or 0)
         if last_ns:
             self._check_gap(receive_ns, last_ns)
-        self._is_gap = False
+        is_after_gap, self._is_gap = self._is_gap, False
         header = read_header(data) if self._facts.has_header else None
         if header and self._facts.is_dated:
-            self._check_stamp(receive_ns, header[0])
+            self._check_stamp(receive_ns, header[0], is_after_gap)
         self._contents.add(receive_ns, data, header[1] if header else 4, self._too_many())
 
     def lost(self, now_ns, count) -> None:
@@ -141,6 +148,17 @@ class StreamQuality:
         :param count: How many.
         """
         self._note('dropped', 'lost', now_ns, times=count)
+
+    def name_publishers(self, now_ns, names) -> None:
+        """
+        Note whose messages come as one stream.
+
+        :param now_ns: The time, ns.
+        :param names: Those who publish; one alone is as it should be.
+        """
+        if self._begin_ns is not None and len(names) > 1:
+            self._note('publishers', '', now_ns, times=int(not self._publishers))
+            self._publishers = names
 
     def watch(self, now_ns) -> None:
         """
@@ -190,7 +208,8 @@ class StreamQuality:
         """Return what the sentences need."""
         return {'usual_hz': self._usual_hz or 0.0, 'whence': self._whence,
                 'max_age_ms': self._facts.max_age_ms, 'frozen_count': self._too_many(),
-                'max_skew_ms': self.limits.max_skew_ms, 'period_ms': self._stamps.period_ms}
+                'max_skew_ms': self.limits.max_skew_ms, 'period_ms': self._stamps.period_ms,
+                'publishers': ' and '.join(self._publishers)}
 
     def _note(self, alarm, kind, now_ns, worst=0.0, times=1, began_ns=None):
         """Note a fault that began just now, or earlier; or keep it for an episode to come."""
@@ -245,7 +264,7 @@ class StreamQuality:
             self._note('gap', '', now_ns, silence_ms, int(not self._is_gap), since_ns)
             self._is_gap = True
 
-    def _check_stamp(self, receive_ns, stamp_ns):
+    def _check_stamp(self, receive_ns, stamp_ns, is_after_gap):
         """Look at when the content was true."""
         if stamp_ns == 0:
             self._note('clock_skew', 'unstamped', receive_ns)
@@ -256,7 +275,7 @@ class StreamQuality:
         if age_ms < -self.limits.max_skew_ms:
             self._note('clock_skew', 'ahead', receive_ns, -age_ms)
         self._stamps.add(receive_ns, stamp_ns, self.limits.max_skew_ms,
-                         is_regular=not self._facts.is_command)
+                         is_regular=not self._facts.is_command, is_after_gap=is_after_gap)
 
     def _too_many(self):
         """Return from how many equal messages on the stream is frozen, 0 for never."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.conversion_record import (
-    episode_entries, repeated_episodes)
+    episode_entries, repeated_episodes, told_alarms)
 from diffusion_policy_ros.data.datasets.formats import detect_format, open_dataset
 from diffusion_policy_ros.data.progress import progress_bar
 from diffusion_policy_ros.errors import DatasetError
@@ -138,10 +138,17 @@ def _read_record(audit):
         return [], []
     try:
         audit.record = episode_entries(audit.source.reader)
-        return [], repeated_episodes(audit.record or ())
+        return _recorder_findings(audit.record or ()), repeated_episodes(audit.record or ())
     except DatasetError as error:
         return [Finding(WARNING, 'record', str(error), 'nothing learns from it, but dpr edit '
                         'refuses the dataset until then')], []
+
+
+def _recorder_findings(entries):
+    """Return what the recorder had found wrong with episodes."""
+    said = told_alarms(entries)
+    return [Finding(WARNING, 'recorder', said, 'the cards of the report say what it was; take '
+                    'episodes out with `dpr edit`')] if said else []
 
 
 def _first_look(audit, table, repeated):

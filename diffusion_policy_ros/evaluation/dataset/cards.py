@@ -23,6 +23,7 @@ from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
 
 WIDTH, HEIGHT = 330, 84
+MOST_ALARMS = 6  # of one bag that are written out
 COLOURS = ('#2b6cb0', '#dd7a1d', '#2f855a', '#b83280', '#6b46c1', '#975a16', '#0987a0',
            '#718096')
 
@@ -38,17 +39,28 @@ def episode_card(audit, episode) -> str:
                 for key in audit.source.cameras]
     seconds = episode.length / audit.source.rate_hz
     strips = ''.join(_strip(key, jpegs) for key, jpegs in pictures if jpegs)
-    origin, alarms = _origin(audit, episode.index)
+    entry = audit.record[episode.index] if audit.record else {}
     name = (f'<b>{episode.index}</b> {seconds:.1f} s, {episode.length} rows'
-            f'<i title="{escape(alarms)}">{escape(origin)}</i>'
+            f'<i>{escape(_origin(audit, entry))}</i>'
             f'<span>{escape("; ".join(episode.tasks))}</span>')
     return (f'<div class="card" id="episode-{episode.index}"><div class="name">{name}</div>'
+            f'{_alarms(entry)}'
             f'<div class="body">{strips}{_curves(audit, episode.index)}</div></div>')
 
 
-def _origin(audit, number):
-    """Return which bag an episode is of and how it went, and the recorder's alarms."""
-    entry = audit.record[number] if audit.record else {}
+def _alarms(entry):
+    """Return the recorder's alarms of an episode's bag, and how the bag was repaired."""
+    said = list(entry.get('alarms') or [])
+    if entry.get('repaired'):
+        said.append(f'repaired: {entry["repaired"]}')
+    lines = [f'<div class="alarm">{escape(sentence)}</div>' for sentence in said[:MOST_ALARMS]]
+    if said[MOST_ALARMS:]:
+        lines.append(f'<div class="alarm">and {len(said) - MOST_ALARMS} more</div>')
+    return ''.join(lines)
+
+
+def _origin(audit, entry):
+    """Return which bag an episode is of and how it went."""
     words = [f'bag {PurePath(entry["bag"]).name}'] if entry.get('bag') else []
     if entry.get('cut'):
         words.append(f'cut {entry["cut"]}')
@@ -61,7 +73,9 @@ def _origin(audit, number):
     alarms = entry.get('alarms') or []
     if alarms:
         words.append(f'{len(alarms)} alarm' + ('s' if alarms[1:] else ''))
-    return ', '.join(words), '; '.join(alarms)
+    if entry.get('repaired'):
+        words.append('repaired')
+    return ', '.join(words)
 
 
 def image_tag(data, kind, title='') -> str:

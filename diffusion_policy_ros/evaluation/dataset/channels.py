@@ -21,13 +21,33 @@ from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.dataset.finding import (
     ERROR, Finding, NOTE, Places, WARNING)
 from diffusion_policy_ros.evaluation.dataset.source import is_depth
+from diffusion_policy_ros.message_types import POSITION, QUATERNION, ROT6D
 from diffusion_policy_ros.streams import ACTION_KEY, STATE_KEY
 import numpy as np
 
+POSE = {*POSITION, *QUATERNION, *ROT6D}
 # Rows kept for medians, quantiles and histograms, evenly over the dataset.
 SAMPLED_ROWS = 50_000
 CONSTANT_REMEDY = ('is the sensor alive, and is the entry needed? Else take it out of the '
                    'contract and convert again')
+
+
+def is_auxiliary(key) -> bool:
+    """
+    Tell whether a column is an observation beside the robot's state, such as an object's pose.
+
+    :param key: The column.
+    """
+    return key.startswith('observation.') and key != STATE_KEY
+
+
+def is_of_pose(name) -> bool:
+    """
+    Tell whether an entry is one of a pose, of which a task may well need a part only.
+
+    :param name: Name of the entry.
+    """
+    return name in POSE
 
 
 class ChannelStudy:
@@ -119,6 +139,9 @@ class ChannelStudy:
             return [*found, Finding(ERROR, 'constant', f'no entry of {self.key} ever changes; '
                                     'there is nothing to learn', 'record the commands of the '
                                     'demonstration, and name their topic in the contract')]
+        if len(constant) < len(self.names):  # else the sensor may be dead, whatever it measures
+            constant = [] if is_auxiliary(self.key) else [
+                name for name in constant if not is_of_pose(name)]
         if constant:
             lowest = dict(zip(self.names, self.statistics['min'].tolist()))
             level = WARNING if self.key in (STATE_KEY, ACTION_KEY) else NOTE
@@ -169,10 +192,12 @@ def _wrong_cameras(source, stored, pictures):
         if is_depth(source.features[key]):
             continue  # stored in its own unit
         told = np.ravel(stored.get(key, {}).get('mean', []))
-        if len(told) != len(mean) or np.abs(told - mean).max() > 0.1:
+        is_whole = len(told) == len(mean)
+        if not is_whole or np.abs(told - mean).max() > 0.1:  # others count only some pixels
             found.append(Finding(
-                WARNING, 'statistics', f'{key} of meta/stats.json: the mean of the pictures is '
-                f'{np.round(told, 3).tolist()}, they have {np.round(mean, 3).tolist()}',
+                NOTE if is_whole else WARNING, 'statistics', f'{key} of meta/stats.json: the mean '
+                f'of the pictures is {np.round(told, 3).tolist()}, they have '
+                f'{np.round(mean, 3).tolist()}',
                 'it normalises pictures where a policy asks for that'))
     return found
 

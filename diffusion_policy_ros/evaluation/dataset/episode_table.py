@@ -20,13 +20,10 @@ from diffusion_policy_ros.data.datasets.lerobot_files import episode_table
 from diffusion_policy_ros.data.datasets.statistics import moments
 from diffusion_policy_ros.data.datasets.stored_statistics import differences, episode_statistics
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, Places, WARNING
+from diffusion_policy_ros.evaluation.dataset.exchanged import ExchangeCheck
+from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, Places
 from diffusion_policy_ros.evaluation.dataset.source import is_depth, RESTORE
 import numpy as np
-
-# How far means of pictures, in [0, 1], may be apart. Strong compression moves them by 0.014, the
-# default by 0.001 (measured on noise, the worst); others count a part of the pictures only.
-PICTURE_NEAR, PICTURE_FAR = 0.015, 0.05
 
 
 class EpisodeTableCheck:
@@ -81,13 +78,8 @@ class EpisodeTableCheck:
         told = np.ravel(stored.get('mean', ()))
         if len(told) != len(mean) or 'count' not in stored:
             return  # older datasets hold none
-        apart = np.abs(told - mean).max()
-        saw_all = np.ravel(stored['count']).tolist() == [episode.length]
-        if apart > (PICTURE_NEAR if saw_all else PICTURE_FAR):
-            level = ERROR if apart > PICTURE_FAR else WARNING
-            self._pictures.setdefault((key, level), Places()).add(
-                f'episode {episode.index} ({np.round(told, 3).tolist()}, its pictures have '
-                f'{np.round(mean, 3).tolist()})')
+        self._pictures.setdefault(key, ExchangeCheck(key)).add(
+            episode.index, told, mean, np.ravel(stored['count']).tolist() == [episode.length])
 
     def findings(self) -> list:
         """Return what was found."""
@@ -100,11 +92,8 @@ class EpisodeTableCheck:
             if places:
                 found.append(Finding(ERROR, check, f'{what}, in {places.count} episodes: '
                                      f'{places}', RESTORE))
-        return found + [Finding(
-            level, 'pictures', f'{key}: {places.count} episodes show other pictures than their '
-            f'mean in meta/episodes says: {places}', 'were two videos exchanged, or was one '
-            'written anew? Look at the report; restore them from a copy')
-            for (key, level), places in self._pictures.items()]
+        return found + [finding for check in self._pictures.values()
+                        for finding in check.findings()]
 
     def _row(self, episode):
         """Return what the table holds about an episode."""

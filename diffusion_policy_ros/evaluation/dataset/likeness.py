@@ -69,6 +69,7 @@ class LikenessCheck:
         if twins:
             named = '; '.join(' = '.join(map(str, same[:4])) + (' ...' if same[4:] else '')
                               for same in twins[:3])
+            named += f' and {len(twins) - 3} more' if twins[3:] else ''
             copies = sorted(number for same in twins for number in same[1:])
             found.append(Finding(
                 WARNING, 'duplicates', f'{len(copies)} episodes repeat the numbers of another '

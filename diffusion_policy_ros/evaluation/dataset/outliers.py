@@ -14,6 +14,7 @@
 
 """Values and steps of a dataset that are far from the usual: outliers, jumps, clipped ends."""
 
+from diffusion_policy_ros.evaluation.dataset.channels import is_auxiliary, is_of_pose
 from diffusion_policy_ros.evaluation.dataset.finding import Finding, NOTE, Places, WARNING
 import numpy as np
 
@@ -101,10 +102,13 @@ class OutlierCheck:
 
     def _clipped(self):
         """Say which entries rest at an end of their range."""
+        if is_auxiliary(self._key):
+            return []  # an object at rest is at no limit
         share = self._ends / self._rows
         ends = [f'{name} is {"lowest" if end == 0 else "highest"} '
                 f'({(self._low, self._high)[end][entry]:.4g}) in {share[end, entry]:.0%}'
-                for entry, name in enumerate(self._names) if not self._switches[entry]
+                for entry, name in enumerate(self._names)
+                if not self._switches[entry] and not is_of_pose(name)
                 for end in (0, 1) if share[end, entry] > CLIPPED]
         return [Finding(NOTE, 'clipped', f'{self._key}: ' + ', '.join(ends) + ' of the rows',
                         'a joint at its stop or a command at its limit; fine if the task is '

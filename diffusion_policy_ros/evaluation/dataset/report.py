@@ -49,7 +49,7 @@ a{color:#2b6cb0}.card:target{outline:2px solid #2b6cb0}
 .card{background:#fff;border:1px solid #e2e8f0;border-radius:6px;padding:6px 8px}
 .card .name{font-size:12px;color:#4a5568;margin-bottom:4px;white-space:nowrap;overflow:hidden;
 text-overflow:ellipsis}.card .name b{color:#1a202c;font-size:13px;margin-right:4px}
-.card .name i{font-style:normal;margin-left:8px}
+.card .name i{font-style:normal;margin-left:8px}.card .alarm{font-size:12px;color:#c05621}
 .card .name span{color:#a0aec0;margin-left:8px}.card .body{display:flex;flex-wrap:wrap;gap:8px;
 align-items:center}
 .strip img{height:64px;margin-right:2px;border-radius:3px;vertical-align:bottom}

@@ -61,7 +61,7 @@ def test_a_gap_makes_two_episodes_and_a_sentence(tmp_path, bag_writer, convert):
     bag = bag_writer.without(tmp_path / 'a', range(30), range(12, 16))
     summary = convert(bag, note=said.append)
     assert (summary.episodes, summary.splits, summary.skipped) == (2, 1, 0)
-    assert said == summary.notes and len(said) == 1
+    assert said == [f'NOTE: {note}' for note in summary.notes] and len(said) == 1
     assert 'episode of 13 rows ends at 1700000001.300 s' in said[0]
     assert said[0].endswith('; 0.3 s gave no rows')
     assert 'camera/image_raw' in said[0]
@@ -177,8 +177,33 @@ def test_a_missing_topic_skips_the_bag(tmp_path, demonstration, convert):
     bag = demonstration.write_bag(tmp_path / 'a', range(10), leave_out=('joint_states',))
     summary = convert(bag)
     assert (summary.episodes, summary.skipped) == (0, 1)
-    assert "'joint_states' was not recorded; the bag has: /block_pose" in summary.notes[0]
+    assert 'no message arrived on joint_states; the bag has: /block_pose' in summary.notes[0]
+    assert 'Correct the topic' not in summary.notes[0] and not summary.may_pass
     assert not (tmp_path / 'dataset').exists()
+
+
+def test_a_topic_that_the_recorder_was_not_told_of_is_to_be_corrected(
+        tmp_path, demonstration, contract, convert):
+    bag = demonstration.write_bag(tmp_path / 'a', range(10))
+    elsewhere = replace(contract.observations[1], topic='arm/joints')
+    observations = (contract.observations[0], elsewhere, contract.observations[2])
+    summary = convert(bag, contract=replace(contract, observations=observations))
+    assert "topic 'arm/joints' was not recorded; the bag has" in summary.notes[0]
+    assert 'Correct the topic in the contract' in summary.notes[0]
+
+
+def test_a_task_sentence_that_nobody_gave_is_a_warning(tmp_path, demonstration, convert):
+    bag = demonstration.write_bag(tmp_path / 'a', range(10), task='')
+    assert [w for w in convert(bag).warnings if 'no task sentence' in w] == [
+        f"{bag}: no task sentence; 'small task' is written for their episodes; give --task "
+        'SENTENCE']
+
+
+def test_a_bag_that_is_skipped_is_told_as_a_warning(tmp_path, demonstration, convert):
+    said = []
+    convert(demonstration.write_bag(tmp_path / 'a', range(3)), note=said.append)
+    assert [line.split(' ')[0] for line in said] == ['NOTE:', 'WARNING:']
+    assert 'rows left out' in said[0] and 'skipped: ' in said[1]
 
 
 def test_the_given_contract_serves_bags_without_one(tmp_path, demonstration, contract, convert):

@@ -17,6 +17,8 @@
 from pathlib import Path
 
 from diffusion_policy_ros.data.bags.bag_reader import open_bag
+from diffusion_policy_ros.data.bags.bag_types import BagTypes
+from diffusion_policy_ros.data.bags.stored import Channel
 from diffusion_policy_ros.data.conversion.service_events import (
     COMMON, event_types, understand_service_events)
 import numpy as np
@@ -63,6 +65,17 @@ def test_the_events_in_rosbag2s_own_bags_are_read(name):
             for event in events:
                 is_request = event.info.event_type in (0, 1)
                 assert (len(event.request), len(event.response)) == (is_request, not is_request)
+
+
+def test_a_definition_that_is_not_understood_is_told_as_such():
+    """And not that calls can be counted only, where they would cut the bag."""
+    channel = Channel('/start/_service_event', TRIGGER, 'cdr', 'ros2msg', 'nonsense')
+    types = BagTypes([channel])
+    assert 'which can be counted only' in types.problem(channel)
+    types.learn(channel, event_types)
+    assert types.problem(channel) == (
+        f'carries {TRIGGER}, whose definition in the bag cannot be understood ({TRIGGER} is not '
+        'defined by a request, --- and a response)')
 
 
 @pytest.mark.parametrize('kind, definition', [

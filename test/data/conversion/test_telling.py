@@ -85,12 +85,16 @@ def test_what_the_recorder_said_of_a_bag_goes_with_its_episodes(tmp_path, demons
         bags.append(tmp_path / name)
     summary = convert(*bags)
     alarms = said['a']['alarms'].split('\n')
-    assert [(e['bag'], e['cut'], e['piece'], e['success'], e['alarms'])
+    assert [(e['bag'], e['cut'], e['piece'], e['success'], e['alarms'], e['repaired'])
             for e in summary.episode_list] == [
-        (str(bag), None, piece, success, found) for bag, success, found in
-        zip(bags, (False, None, None), (alarms, [], None)) for piece in (1, 2)]
-    assert summary.warnings == [f'{bags[0]}: recorded with alarms: {"; ".join(alarms)}',
-                                f'{bags[2]}: it was repaired: 9 messages']
+        (str(bag), None, piece, success, found, repaired) for bag, success, found, repaired in
+        zip(bags, (False, None, None), (alarms, [], None), (None, None, '9 messages'))
+        for piece in (1, 2)]
+    assert summary.warnings == [
+        f'{bags[0]}: recorded with alarms: {"; ".join(alarms)}',
+        f'{bags[2]}: it was repaired: 9 messages',
+        f"{bags[0]} and 2 more bags: no task sentence; 'small task' is written for their "
+        'episodes; give --task SENTENCE']
     assert episode_entries(LeRobotReader(tmp_path / 'dataset')) == summary.episode_list
 
 
@@ -132,7 +136,7 @@ def test_a_stream_that_comes_late_is_a_warning_with_what_was_lost(tmp_path, bag_
     assert (summary.rows, summary.skipped) == (30 + 55, 0)
     assert summary.warnings == [
         f'{bags[0]}: nothing could be used of its first 7.0 s; at 1700000000.000 s (0.000 s '
-        'into the bag): no message on camera/image_raw until then']
+        'into the bag): no message on camera/image_raw for 7.0 s']
 
 
 def test_what_is_lost_after_a_clock_was_set_back_is_a_warning(

@@ -221,7 +221,7 @@ def test_a_bag_becomes_what_the_rules_predict(
         contract = replace(contract, observations=(first, *contract.observations[1:]))
     traffic = Traffic(seed, contract)
     bag = write(tmp_path, traffic, demonstration.typestore, encoding, storage, mode, parts)
-    summary = convert_bags([bag], tmp_path / 'dataset', codec='png', min_rows=MIN_ROWS,
+    summary = convert_bags([bag], tmp_path / 'dataset', task='t', codec='png', min_rows=MIN_ROWS,
                            progress=False)
     episodes = predicted(traffic, contract)
     assert len(episodes) > 1 and not summary.warnings

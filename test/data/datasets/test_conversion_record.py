@@ -106,7 +106,7 @@ def test_of_episodes_without_a_record_nothing_is_invented(dataset, tmp_path, con
     append_datasets(dataset, [other])
     assert found_in(dataset)['episode_list'][3] == {
         'bag': None, 'cut': None, 'piece': None, 'start_ns': None, 'rows': 4, 'task': 'lift',
-        'success': None, 'alarms': None}
+        'success': None, 'alarms': None, 'repaired': None}
     delete_episodes(other, [], tmp_path / 'copy')
     assert not (tmp_path / 'copy' / RECORD).exists()
 

@@ -15,6 +15,7 @@
 """Edits that cannot be done are refused, and interrupted ones lose nothing."""
 
 import os
+import shutil
 
 from diffusion_policy_ros.data.datasets import edit
 from diffusion_policy_ros.data.datasets.edit import (
@@ -127,7 +128,7 @@ def test_an_append_that_the_disk_refuses_is_undone(tmp_path, contract, monkeypat
 
 def test_an_append_that_is_interrupted_anywhere_loses_nothing(tmp_path, contract, monkeypatch,
                                                               named):
-    """At every step that changes a name or removes something."""
+    """Before and after every step that gives a folder a name or removes it."""
     steps = 0
 
     def fail_at(step):
@@ -137,15 +138,21 @@ def test_an_append_that_is_interrupted_anywhere_loses_nothing(tmp_path, contract
             def acted(*arguments, **options):
                 if next(count) == step:
                     raise KeyboardInterrupt
-                return act(*arguments, **options)
+                found = act(*arguments, **options)
+                if act is not replace and next(count) == step:
+                    raise KeyboardInterrupt
+                return found
             return acted
+        replace = os.replace
         for target, name in ((edit.Path, 'rename'), (edit.shutil, 'rmtree'), (os, 'replace')):
             monkeypatch.setattr(target, name, wrap(getattr(target, name)))
         return count
 
+    for name in 'ab':
+        named.write(tmp_path / 'kept' / name, contract, EPISODES[:1])
     for step in range(1000):
-        place = tmp_path / str(step)
-        first, second = (named.write(place / name, contract, EPISODES[:1]) for name in 'ab')
+        place = shutil.copytree(tmp_path / 'kept', tmp_path / str(step))
+        first, second = (place / name for name in 'ab')
         try:
             fail_at(step)
             append_datasets(first, [second])
@@ -154,10 +161,36 @@ def test_an_append_that_is_interrupted_anywhere_loses_nothing(tmp_path, contract
             steps += 1
         finally:
             monkeypatch.undo()
-        whole = first if first.exists() else first.with_name('a.before')
-        assert len(named.episodes_of(whole)) in (1, 2)
-        if first.with_name('a.before').exists():
-            with pytest.raises(DatasetError, match='a.before is what an interrupted run left. ('
-                               'a is whole: remove the other|Rename it to a, then append again)'):
-                append_datasets(first, [second])
-    assert steps > 8 and len(named.episodes_of(first)) == 2
+        count = len(named.episodes_of(first))
+        assert count in (1, 2)
+        left = {path.name for path in place.iterdir()}
+        # Where the removal of what was unfinished is itself interrupted, that stays.
+        assert left - {'a', 'b'} <= {'a.appended.part'}
+        if left == {'a', 'b'} and count == 1:
+            append_datasets(first, [second])
+    assert steps > 12 and len(named.episodes_of(first)) == 2
+
+
+@pytest.mark.parametrize('gone, said', [
+    (False, 'a has grown already .*: rm -r {}/a.before$'),
+    (True, 'a.before is all of a as it was .*: mv {0}/a.before {0}/a && rm -r {0}/a.appended$')])
+def test_what_a_killed_run_left_is_told_with_the_commands_that_put_it_right(
+        tmp_path, contract, named, gone, said):
+    first, second = (named.write(tmp_path / name, contract, EPISODES[:1]) for name in 'ab')
+    first.rename(tmp_path / 'a.before')
+    named.write(tmp_path / ('a.appended' if gone else 'a'), contract, EPISODES[:2])
+    with pytest.raises(DatasetError, match=said.format(tmp_path)) as caught:
+        append_datasets(first, [second])
+    os.system(str(caught.value).rsplit(': ', 1)[1])
+    append_datasets(first, [second])
+    assert len(named.episodes_of(first)) == (2 if gone else 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a', 'b']
+
+
+@pytest.mark.parametrize('name', ['a.appended', 'a.appended.part'])
+def test_what_a_killed_run_was_making_is_told_with_the_command_that_removes_it(
+        tmp_path, contract, named, name):
+    first, second = (named.write(tmp_path / name, contract, EPISODES[:1]) for name in 'ab')
+    (tmp_path / name).mkdir()
+    with pytest.raises(DatasetError, match=f'a is as before.*: rm -r {tmp_path / name}$'):
+        append_datasets(first, [second])

@@ -96,3 +96,19 @@ def test_a_number_that_is_not_finite_is_refused(tmp_path, contract, named):
         with pytest.raises(DatasetError, match="'action' holds a number that is not finite, in "
                            'row 1 of the episode'):
             writer.save_episode('t')
+
+
+def test_a_number_whose_square_is_not_finite_is_refused(tmp_path):
+    """Its deviation would be stored as infinity, which dpr check calls damage."""
+    features = {'x': {'dtype': 'float64', 'shape': [2], 'names': None}}
+    with LeRobotWriter(tmp_path / 'd', features=features, rate_hz=10) as writer:
+        for value in (1e150, -1e150, 0.0):
+            writer.add_frame({'x': np.array([0.0, value])})
+        writer.save_episode('t')
+        assert all(np.isfinite(value).all() for value in
+                   LeRobotReader(writer.folder).statistics()['x'].values())
+        for value in (1.0, -1e200):
+            writer.add_frame({'x': np.array([0.0, value])})
+        with pytest.raises(DatasetError, match="'x' holds a number beyond 1e.150, -1e.200, in row "
+                           '1 of the episode'):
+            writer.save_episode('t')

@@ -245,6 +245,8 @@ def test_the_frames_before_an_error_are_counted(tmp_path, monkeypatch):
     opened = av.open
 
     class Breaking:
+        error = av.error.InvalidDataError(1, 'broken')
+
         def __init__(self, path):
             self.container = opened(path)
             self.streams = self.container.streams
@@ -258,21 +260,39 @@ def test_the_frames_before_an_error_are_counted(tmp_path, monkeypatch):
         def demux(self, stream):
             packets = self.container.demux(stream)
             yield from (next(packets) for _ in range(8))
-            raise av.error.InvalidDataError(1, 'broken')
+            raise self.error
 
     monkeypatch.setattr(av, 'open', Breaking)
     assert len(frame_times(path)) == 8
+    Breaking.error = av.error.MemoryError(12, 'no memory')
+    with pytest.raises(MemoryError, match='cannot be read: .*no memory'):
+        frame_times(path)
 
 
-def test_a_machine_without_a_thread_for_the_colours_is_one_sentence(tmp_path, monkeypatch):
+@pytest.mark.parametrize('error', [
+    av.error.BlockingIOError(11, 'Resource temporarily unavailable'),
+    av.error.MemoryError(12, 'Cannot allocate memory')])
+def test_a_machine_without_a_thread_for_the_colours_is_one_sentence(tmp_path, monkeypatch, error):
+    """And not a damaged video."""
     class Frame:
         is_corrupt = False
 
         def to_ndarray(self, **_):
-            raise av.error.BlockingIOError(11, 'Resource temporarily unavailable')
+            raise error
 
     (tmp_path / 'v.mp4').touch()
-    monkeypatch.setattr('diffusion_policy_ros.data.datasets.video._decode_from',
+    monkeypatch.setattr('diffusion_policy_ros.data.datasets.video.decode_from',
                         lambda *_: iter([(0.0, Frame())]))
-    with pytest.raises(DatasetError, match='v.mp4 cannot be decoded: .*temporarily unavailable'):
+    said = f'v.mp4 cannot be decoded: .*{error.strerror}.* no memory or no threads left; the video'
+    with pytest.raises(MemoryError, match=said):
         next(read_frames(tmp_path / 'v.mp4', [0.0]))
+
+
+def test_a_machine_without_a_thread_for_the_decoder_is_told_so_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise av.error.BlockingIOError(11, 'Resource temporarily unavailable')
+    path = write(tmp_path / 'v.mp4', pictures(3))
+    monkeypatch.setattr(av, 'open', refuse)
+    for act in (frame_times, lambda path: next(read_frames(path, [0.0]))):
+        with pytest.raises(MemoryError, match='the video may be whole'):
+            act(path)

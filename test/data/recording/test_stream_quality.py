@@ -190,7 +190,7 @@ def test_faults_of_the_pre_roll_count_and_those_before_it_do_not():
     stream.quality.lost(stream.now_ns, 4)
     stream.send(1)
     stream.begin(pre_roll_ms=2000)
-    assert stream.quality.counts() == {'age': 2, 'gap': 1, 'dropped': 20}
+    assert stream.quality.counts() == {'age': 2, 'gap': 1, 'dropped': 4}
     assert 'dropped on /cam: the middleware lost 4 messages' in stream.said
     stream.end()
     stream.begin(pre_roll_ms=2000)
@@ -298,6 +298,23 @@ def test_delays_of_the_first_moments_are_not_taken_for_the_usual_ones():
     assert 'clock_skew' not in stream.quality.counts()
 
 
+@pytest.mark.parametrize('before', [0, 1])
+def test_another_delay_between_two_episodes_is_no_drift_of_the_second(before):
+    stream = Stream(max_age_ms=1000)
+    for _ in range(before):
+        stream.send(LEARNED, delay_ms=105)
+        stream.begin(pre_roll_ms=2000)
+        stream.send(LEARNED, delay_ms=105)
+        stream.end()
+    stream.send(LEARNED, delay_ms=105)
+    stream.wait(3000)  # the driver is started anew
+    stream.send(750)
+    stream.begin(pre_roll_ms=2000)
+    stream.send(LEARNED)
+    stream.end()
+    assert stream.said == []
+
+
 def test_single_late_messages_are_no_drift(stream):
     for _ in range(50):
         stream.send(9)
@@ -351,7 +368,10 @@ def test_missing_stamps_are_counted_as_dropped(stream):
                            'every 20 ms']
 
 
-def test_many_missing_stamps_are_counted_soon_and_before_the_end(stream):
+def test_many_missing_stamps_are_counted_soon_and_before_the_end():
+    stream = Stream(max_age_ms=1000)
+    stream.send(LEARNED)
+    stream.begin()
     stream.send(1, period_ms=31 * PERIOD_MS)
     stream.send(55)
     assert stream.quality.counts()['dropped'] == 30
@@ -359,6 +379,17 @@ def test_many_missing_stamps_are_counted_soon_and_before_the_end(stream):
     stream.send(3)
     stream.end()
     assert stream.quality.counts()['dropped'] == 40
+
+
+def test_what_is_missing_in_a_gap_is_told_as_a_gap_only(stream):
+    stream.send(1, period_ms=3 * PERIOD_MS)  # 2 are missing, and then comes a gap
+    stream.send(1)
+    stream.send(1, period_ms=1000)
+    stream.send(3)
+    stream.send(1, period_ms=2 * PERIOD_MS)
+    stream.send(10)
+    stream.end()
+    assert {**stream.quality.counts(), 'rate': 0} == {'gap': 1, 'dropped': 3, 'rate': 0}
 
 
 def test_who_still_catches_up_at_the_end_has_dropped_nothing(stream):
@@ -407,6 +438,46 @@ def test_commands_may_begin_late_end_early_and_come_when_they_like():
     assert stream.said == []
     stream.send(1)
     assert stream.quality.counts() == {'gap': 1}
+
+
+@pytest.mark.parametrize('pre_roll_ms', [0, 1000])
+def test_commands_that_never_come_are_a_gap_at_the_end(pre_roll_ms):
+    stream = Stream(is_command=True, is_image=False)
+    stream.send(100)
+    stream.wait(2000)
+    stream.begin(pre_roll_ms)
+    stream.wait(3000)
+    assert stream.said == []
+    stream.end()
+    assert stream.said == ['gap on /cam: not one message in the episode']
+    assert stream.quality.counts() == {'gap': 1}
+    stream.begin()
+    stream.send(1)
+    stream.end()
+    assert stream.said == []
+
+
+def test_commands_of_the_pre_roll_alone_are_commands():
+    stream = Stream(is_command=True, is_image=False)
+    stream.send(100)
+    stream.begin(pre_roll_ms=1000)
+    stream.wait(3000)
+    stream.end()
+    assert stream.said == []
+
+
+def test_those_who_publish_as_one_stream_are_named_once_in_each_episode(stream):
+    stream.quality.name_publishers(stream.now_ns, ('/driver',))
+    assert stream.said == []
+    for _ in range(2):
+        stream.quality.name_publishers(stream.now_ns, ('/a', '/b'))
+    assert stream.said == ['publishers on /cam: the messages of /a and /b are recorded as one '
+                           'stream']
+    assert stream.quality.counts() == {'publishers': 1}
+    stream.end()
+    stream.quality.name_publishers(stream.now_ns, ('/a', '/b'))
+    stream.begin()
+    assert stream.said == []
 
 
 def test_streams_dated_by_their_arrival_are_not_judged_by_their_headers():

@@ -144,3 +144,13 @@ def test_real_datasets_of_others(audits):
     assert sorted((f.level, f.check) for f in audit.findings) == [
         ('ERROR', 'videos'), ('NOTE', 'contract')]
     assert 'file-000.mp4 does not exist' in audit.findings[0].text
+
+
+def test_what_the_recorder_found_wrong_is_a_warning(copy, audits):
+    audits.write_record(copy, {'alarms': ['gap on /camera']}, {'alarms': ['gap', 'rate']},
+                        {'alarms': None, 'repaired': '9 messages'})
+    finding = audits.only(copy)
+    assert (finding.level, finding.check) == ('WARNING', 'recorder')
+    assert finding.text == '2 episodes with alarms: 0-1; 1 of a repaired bag: 2'
+    audits.write_record(copy, {'alarms': []}, {'alarms': None}, {})
+    assert not audits.found(copy)

@@ -14,7 +14,11 @@
 
 """What the audit of a dataset finds in its numbers, and in the statistics of them."""
 
+from types import SimpleNamespace
+
 from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
+from diffusion_policy_ros.evaluation.dataset.channels import ChannelStudy
+from diffusion_policy_ros.evaluation.dataset.outliers import OutlierCheck
 import numpy as np
 import pytest
 
@@ -72,6 +76,10 @@ def test_statistics_of_pictures_of_another_camera(copy, audits):
         stats[CAMERA]['mean'] = [[[0.9]], [[0.9]], [[0.9]]]
 
     audits.edit_json(copy / 'meta/stats.json', change)
+    finding = audits.only(copy)
+    assert (finding.level, finding.check) == ('NOTE', 'statistics')
+    assert 'the mean of the pictures is [0.9, 0.9, 0.9], they have [0.' in finding.text
+    audits.edit_json(copy / 'meta/stats.json', lambda stats: stats[CAMERA].pop('mean'))
     assert audits.found(copy) == [('WARNING', 'statistics')]
 
 
@@ -85,6 +93,40 @@ def test_a_constant_entry_and_a_constant_action(tmp_path, audits):
     recipe = audits.Recipe()
     recipe.action = [np.ones_like(action) for action in recipe.action]
     assert ('ERROR', 'constant') in audits.found(recipe.write(tmp_path / 'action'))
+
+
+def study(key, names, values):
+    """Study one episode of a column."""
+    found = ChannelStudy(key, names, len(values))
+    rows = SimpleNamespace(columns={key: np.array(values, np.float32)},
+                           episode=SimpleNamespace(index=0))
+    found.look(rows)
+    return found, rows
+
+
+@pytest.mark.parametrize('key, names, is_told', [
+    ('observation.state', ('position.x', 'position.z'), []),
+    ('observation.state', ('position.x', 'rotation.zx'), []),
+    ('observation.state', ('x', 'gripper'), [('WARNING', 'constant')]),
+    ('observation.environment_state', ('x', 'y'), []),
+    ('observation.environment_state', ('x',), [])])
+def test_an_entry_that_a_task_need_not_move_is_no_constant(key, names, is_told):
+    """As the height of what lies on a table; but a column of which nothing moves is told."""
+    moving = [[k, *[0.0] * (len(names) - 1)] for k in range(5)]
+    assert [(f.level, f.check) for f in study(key, names, moving)[0].findings()] == is_told
+    still = [[1.0] * len(names)] * 5
+    assert len(study(key, names, still)[0].findings()) == 1
+
+
+@pytest.mark.parametrize('key, name, is_told', [
+    ('observation.state', 'elbow', True), ('observation.state', 'position.z', False),
+    ('observation.environment_state', 'elbow', False)])
+def test_an_object_or_a_pose_at_rest_is_not_clipped(key, name, is_told):
+    values = [[min(k, 150)] for k in range(200)]
+    found, rows = study(key, (name,), values)
+    check = OutlierCheck(found)
+    check.look(rows)
+    assert [f.check for f in check.findings()] == ['clipped'] * is_told
 
 
 def test_an_outlier_with_its_place_and_the_jump_there(tmp_path, audits):

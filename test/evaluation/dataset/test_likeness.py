@@ -29,6 +29,13 @@ def test_equal_episodes(tmp_path, audits):
     assert f"`dpr edit '{tmp_path}/my d' --delete 2 --out NAME`" in finding.remedy
 
 
+def test_of_many_equal_episodes_some_are_named_and_all_counted(tmp_path, audits):
+    recipe = audits.Recipe(lengths=(60,) * 8)
+    recipe.state[4:], recipe.action[4:] = recipe.state[:4], recipe.action[:4]
+    assert audits.only(recipe.write(tmp_path / 'd')).text.endswith(
+        'another one: 0 = 4; 1 = 5; 2 = 6 and 1 more')
+
+
 def test_episodes_of_one_bag_and_moment(copy, audits):
     audits.write_record(copy, {'bag': 'a/b', 'start_ns': 5}, {'bag': 'a/b', 'start_ns': 6},
                         {'bag': 'other/b', 'start_ns': 5})

@@ -125,7 +125,8 @@ def test_cards_name_the_bag_and_how_it_went(dataset, tmp_path):
         {'bag': 'bags/episode_000003', 'piece': 1, 'success': False,
          'alarms': ['gap on /camera: 1 <s>', 'rate of /joint_states']},
         {'bag': 'bags/episode_000003', 'piece': 2, 'success': False, 'alarms': ['gap on /camera']},
-        {'bag': 'bags/long', 'cut': 7, 'piece': 1, 'success': True, 'alarms': []},
+        {'bag': 'bags/long', 'cut': 7, 'piece': 1, 'success': True, 'alarms': None,
+         'repaired': '9 messages'},
         {'bag': None, 'success': None}]
     (folder / 'meta/conversion.json').write_text(json.dumps(
         {'episode_list': [{'rows': 21, **entry} for entry in entries]}))
@@ -133,8 +134,10 @@ def test_cards_name_the_bag_and_how_it_went(dataset, tmp_path):
     words = [word for word in Page(text).words if word.startswith('bag ')]
     assert words == ['bag episode_000003, piece 1 of 2, failure, 2 alarms',
                      'bag episode_000003, piece 2 of 2, failure, 1 alarm',
-                     'bag long, cut 7, success']
-    assert 'title="gap on /camera: 1 &lt;s&gt;; rate of /joint_states"' in text
+                     'bag long, cut 7, success, repaired']
+    assert re.findall('<div class="alarm">(.*?)</div>', text) == [
+        'gap on /camera: 1 &lt;s&gt;', 'rate of /joint_states', 'gap on /camera',
+        'repaired: 9 messages']
     assert '1 success, 2 failure, 1 without a tag' in Page(text).words
 
 

@@ -14,9 +14,11 @@
 
 """What the audit of a dataset finds in its videos and pictures."""
 
+from itertools import count
 from types import SimpleNamespace
 
 import av
+from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
@@ -154,3 +156,23 @@ def test_depth_is_looked_at_in_its_own_unit(tmp_path, audits):
     finding = audits.only(tmp_path / 'd')
     assert (finding.level, finding.check) == ('WARNING', 'black')
     assert 'in 3 rows: episode 0 from row 10 on' in finding.text
+
+
+@pytest.mark.parametrize('options', [[], ['--count-only']])
+@pytest.mark.parametrize('after', [0, 1, 5])
+def test_a_machine_without_memory_or_threads_is_no_damage(copy, monkeypatch, capsys, options,
+                                                          after):
+    """Whichever video is opened when the machine has none left."""
+    opened, calls = av.open, count()
+
+    def refuse(*arguments, **named):
+        if next(calls) >= after:
+            raise av.error.BlockingIOError(11, 'Resource temporarily unavailable')
+        return opened(*arguments, **named)
+
+    monkeypatch.setattr(av, 'open', refuse)
+    assert main(['check', str(copy), *options]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1].startswith('dpr check: video ')
+    assert 'no memory or no threads left; the video may be whole' in printed.err
+    assert not printed.out
