@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 import pytest
 
 
+@pytest.mark.slow
 def test_the_bench_measures_each_way_and_writes_files(tmp_path, capsys):
     out = tmp_path / 'deep' / 'out'
     assert dpr.main(['bench', 'convert', '--gigabytes', '0.04', '0.02', '--out', str(out)]) == 0

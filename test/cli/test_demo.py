@@ -168,6 +168,7 @@ def test_another_robot_on_the_domain_is_refused(start, model, tmp_path):
     assert code == 1 and 'choose another one with --domain' in errors
 
 
+@pytest.mark.slow
 def test_a_robot_that_joins_while_an_episode_is_played_makes_it_fail(start, model, tmp_path):
     demo = start('--model', model, '--out', tmp_path / 'report')
     demo.read_until('commands/s')

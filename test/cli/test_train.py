@@ -88,7 +88,8 @@ def test_train_then_eval_reports_figures_with_intervals(dataset, tmp_path):
     assert figures['mean_score_95'][0] <= figures['mean_score'] <= figures['mean_score_95'][1]
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [
+    signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_leaves_a_run_that_resumes(dataset, tmp_path, number):
     command = [*DPR, 'train', str(dataset), '--out', str(tmp_path / 'model'), *SETTINGS]
     with subprocess.Popen([*command, '--set=steps=100000'], env=ENVIRONMENT, text=True,

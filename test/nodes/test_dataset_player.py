@@ -168,7 +168,8 @@ def test_original_stamps_come_with_their_clock(peer, dataset):
     assert times[0] <= wanted[0] and times[-1] >= wanted[-1]
 
 
-@pytest.mark.parametrize('simulated', [False, True])
+@pytest.mark.parametrize('simulated', [
+    False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_played_episode_recorded_and_converted_gives_the_same_numbers(
         peer, dataset, rows, tmp_path, simulated):
     contract = tmp_path / 'contract.yaml'

@@ -172,7 +172,8 @@ def test_a_clock_may_wait_for_the_policy_where_it_is_told_so(
     server.until_commands(5)
 
 
-@pytest.mark.parametrize('jump_s', [-300, 300])
+@pytest.mark.parametrize('jump_s', [
+    -300, pytest.param(300, marks=pytest.mark.slow)])
 def test_after_a_jump_of_the_clock_the_safety_node_follows_again(
         peer, model, make_robot, make_server_client, jump_s):
     server, _, state = _clocked(peer, model, make_robot, make_server_client)
@@ -199,6 +200,7 @@ def test_while_the_clock_stands_the_safety_node_brakes_and_holds(
     guard.until('FOLLOWING')
 
 
+@pytest.mark.slow
 def test_a_button_that_goes_away_leaves_the_emergency_stop_as_it_was(peer, server, model):
     _obey(peer, server)
     guard = _Guard(peer, server, model)

@@ -67,6 +67,7 @@ def _joined_by(message):
     return {record.settings['join'], record.blending['name']}
 
 
+@pytest.mark.slow
 def test_every_join_commands_and_can_be_chosen_while_commands_go_out(peer, server):
     assert server.set('num_candidates', 3).successful
     records = peer.hear(String, 'policy_server/plan_record', qos.EVENTS)

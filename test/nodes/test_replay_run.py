@@ -135,7 +135,8 @@ def test_a_run_that_was_changed_on_the_way_comes_out_the_same(
 
 @pytest.mark.parametrize('settings', [
     {}, pytest.param({'join': 'naive', 'inference_delay_ms': 120.0}, marks=pytest.mark.slow),
-    {'join': 'ensemble', 'replan': 'continuous', 'command_rate_hz': 20.0}],
+    pytest.param({'join': 'ensemble', 'replan': 'continuous', 'command_rate_hz': 20.0},
+                 marks=pytest.mark.slow)],
     ids=['default', 'naive', 'ensemble'])
 def test_a_recording_that_began_during_the_run_counts_what_it_can_know(
         peer, server, model, tmp_path, capsys, settings):
