@@ -173,7 +173,7 @@ def test_a_clock_may_wait_for_the_policy_where_it_is_told_so(
 
 
 @pytest.mark.parametrize('jump_s', [
-    -300, pytest.param(300, marks=pytest.mark.slow)])
+    -300, pytest.param(300, marks=pytest.mark.slow, id='300')])
 def test_after_a_jump_of_the_clock_the_safety_node_follows_again(
         peer, model, make_robot, make_server_client, jump_s):
     server, _, state = _clocked(peer, model, make_robot, make_server_client)
