@@ -14,7 +14,13 @@
 
 """What settings may be: names that configurations, networks, samplers and parameters share."""
 
-VISION_BACKBONES = ('resnet18', 'light_cnn')
+VISION_BACKBONES = ('resnet18', 'resnet34', 'light_cnn', 'vit')
+# Denoisers; the observation reaches them by FiLM, cross-attention, adaptive layer norms and
+# concatenation.
+DENOISERS = ('unet', 'transformer', 'dit', 'mlp')
+POOLINGS = ('spatial_softmax', 'average')
+FUSIONS = ('concatenate', 'transformer')
+NORMALIZATIONS = ('MEAN_STD', 'MIN_MAX', 'QUANTILES', 'QUANTILE10', 'IDENTITY')
 BETA_SCHEDULES = ('linear', 'scaled_linear', 'squaredcos_cap_v2')
 PREDICTION_TYPES = ('epsilon', 'sample', 'v_prediction', 'score')
 SPACINGS = ('trailing', 'linspace', 'leading', 'quadratic', 'lambda', 'karras')
@@ -25,6 +31,7 @@ SOLVERS = {
     'dpm_solver': 'dpm_solver:DPM_SOLVER',
     'unipc': 'unipc:UNIPC',
     'ddim': 'ddim:DDIM',
+    'ddim_unclipped': 'ddim:DDIM_UNCLIPPED',
     'euler': 'runge_kutta:EULER',
     'heun': 'runge_kutta:HEUN',
     'rk4': 'runge_kutta:RK4',

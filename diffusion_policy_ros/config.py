@@ -16,14 +16,18 @@
 
 from dataclasses import asdict, dataclass, field, fields, replace
 
+from diffusion_policy_ros import lerobot_config
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config_checks import check_policy_config, checked_features
+from diffusion_policy_ros.config_networks import (
+    DenoiserConfig, EncoderConfig, group_of_settings)
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.streams import ACTION_KEY, ENVIRONMENT_KEY, IMAGE_KEY_PREFIX
 
 FEATURE_FIELDS = ('input_features', 'output_features')
 # LeRobot refuses a config.json with fields that it does not know, so these are kept elsewhere.
-OWN_FIELDS = ('conditioning_dropout',)
+OWN_FIELDS = ('conditioning_dropout', 'denoiser', 'observation_encoder')
+GROUPS = {'denoiser': DenoiserConfig, 'observation_encoder': EncoderConfig}
 DEFAULT_NORMALIZATION = {'VISUAL': 'MEAN_STD', 'STATE': 'MIN_MAX', 'ENV': 'MIN_MAX',
                          'ACTION': 'MIN_MAX'}
 
@@ -43,11 +47,14 @@ class PolicyConfig:
     :ivar horizon: Rows of a chunk, counted from the first observed row; a multiple of
         ``2 ** len(down_dims)``.
     :ivar n_action_steps: Rows that may be executed, from the newest observation on.
-    :ivar vision_backbone: ``resnet18`` or ``light_cnn``.
+    :ivar vision_backbone: ``resnet18``, ``resnet34``, ``light_cnn`` or ``vit``.
+    :ivar resize_shape: (height, width) that every image is resized to before the crop, px, or
+        None.
     :ivar crop_shape: (height, width) cut from every image, px, or None.
     :ivar crop_is_random: Cut at random places while training; always the centre otherwise.
-    :ivar use_group_norm: GroupNorm in the backbone; the only kind there is here.
-    :ivar spatial_softmax_num_keypoints: Keypoints per camera; twice as many features.
+    :ivar use_group_norm: GroupNorm in a ResNet; otherwise BatchNorm.
+    :ivar spatial_softmax_num_keypoints: Keypoints per camera; twice as many features, with any
+        pooling.
     :ivar use_separate_rgb_encoder_per_camera: One encoder per camera instead of a shared one.
     :ivar down_dims: Channels of the U-Net's levels.
     :ivar kernel_size: Width of the U-Net's convolutions, odd, rows.
@@ -64,6 +71,8 @@ class PolicyConfig:
     :ivar clip_sample_range: To plus and minus this, in normalized units.
     :ivar conditioning_dropout: Share of the training windows whose observation is replaced by
         zeros, in [0, 1); above 0, samplers can be guided.
+    :ivar denoiser: ``DenoiserConfig``, or a mapping of its fields.
+    :ivar observation_encoder: ``EncoderConfig``, or a mapping of its fields.
     """
 
     input_features: dict
@@ -73,6 +82,7 @@ class PolicyConfig:
     horizon: int = 16
     n_action_steps: int = 8
     vision_backbone: str = 'resnet18'
+    resize_shape: tuple = None
     crop_shape: tuple = None
     crop_is_random: bool = True
     use_group_norm: bool = True
@@ -91,12 +101,16 @@ class PolicyConfig:
     clip_sample: bool = True
     clip_sample_range: float = 1.0
     conditioning_dropout: float = 0.0
+    denoiser: DenoiserConfig = DenoiserConfig()
+    observation_encoder: EncoderConfig = EncoderConfig()
 
     def __post_init__(self):
         """Make sequences tuples, then check every field, naming it in each error."""
         for name in FEATURE_FIELDS:
             object.__setattr__(self, name, checked_features(name, getattr(self, name)))
-        for name in ('down_dims', 'crop_shape'):
+        for name, cls in GROUPS.items():
+            object.__setattr__(self, name, group_of_settings(cls, name, getattr(self, name)))
+        for name in ('down_dims', 'resize_shape', 'crop_shape'):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         check_policy_config(self)
@@ -123,8 +137,14 @@ class PolicyConfig:
 
     @property
     def image_shape(self) -> tuple:
-        """Return (channels, height, width) of every camera, before the crop."""
+        """Return (channels, height, width) of every camera, before any resizing and crop."""
         return self.input_features[self.image_keys[0]]['shape']
+
+    @property
+    def encoded_shape(self) -> tuple:
+        """Return (channels, height, width) that the backbone sees."""
+        channels, *size = self.image_shape
+        return channels, *(self.crop_shape or self.resize_shape or size)
 
     @property
     def image_feature_dim(self) -> int:
@@ -132,10 +152,23 @@ class PolicyConfig:
         return 2 * self.spatial_softmax_num_keypoints * len(self.image_keys)
 
     @property
-    def global_cond_dim(self) -> int:
-        """Return the number of entries that condition the denoiser."""
+    def cond_row_dim(self) -> int:
+        """Return the number of entries of one observed row that condition the denoiser."""
+        encoder = self.observation_encoder
+        if encoder.fusion == 'transformer':
+            return encoder.fusion_dim
         vectors = sum(self.input_features[key]['shape'][0] for key in self.vector_keys)
-        return self.n_obs_steps * (vectors + self.image_feature_dim)
+        return (encoder.state_dims[-1] if encoder.state_dims else vectors) + self.image_feature_dim
+
+    @property
+    def global_cond_dim(self) -> int:
+        """Return the number of entries that condition the denoiser, of all rows in turn."""
+        return self.n_obs_steps * self.cond_row_dim
+
+    @property
+    def is_lerobot(self) -> bool:
+        """Tell whether LeRobot has these networks and rules."""
+        return not lerobot_config.refusals(self)
 
     def keys_of(self, feature_type) -> tuple:
         """Return the input keys of one feature type, in order."""
@@ -158,41 +191,32 @@ class PolicyConfig:
                    output_features={ACTION_KEY: action}, **changes)
 
     def to_lerobot_json(self) -> dict:
-        """
-        Return the content of LeRobot's ``config.json`` for this policy.
-
-        LeRobot is told to sample with all DDPM steps: its DDIM starts a short run below the
-        noisiest level.
-        """
-        known = {name: value for name, value in asdict(self).items() if name not in OWN_FIELDS}
-        return {'type': 'diffusion', **known, 'noise_scheduler_type': 'DDPM',
-                'num_inference_steps': None, 'pretrained_backbone_weights': None}
+        """Return the content of LeRobot's ``config.json``, see ``lerobot_config.to_json``."""
+        return lerobot_config.to_json(self, OWN_FIELDS)
 
     @classmethod
-    def from_lerobot_json(cls, raw):
+    def from_lerobot_json(cls, raw, inferred=None):
         """
         Read the content of a ``config.json``, LeRobot's or ours.
 
-        Fields about training and devices are ignored.
-
         :param raw: Parsed JSON document.
+        :param inferred: Fields that hold where the document is silent, by name; LeRobot's
+            defaults of its time hold for the others.
         :return: The checked configuration.
         :raises ConfigError: if it is no diffusion policy, or uses what does not exist here.
         """
-        if not isinstance(raw, dict) or raw.get('type') != 'diffusion':
-            got = raw.get('type') if isinstance(raw, dict) else type(raw).__name__
-            raise ConfigError(f'type is {shown(got)}; a policy with "type": "diffusion" is '
-                              'needed')
-        if raw.get('resize_shape') is not None:
-            raise ConfigError(f'resize_shape is {shown(raw["resize_shape"])}; images are resized '
-                              "by the contract's image size here, train with resize_shape null")
-        known = {f.name: raw[f.name] for f in fields(cls)
-                 if f.name in raw and f.name not in OWN_FIELDS}
-        return cls(**{**dict.fromkeys(FEATURE_FIELDS), **known})
+        said = lerobot_config.said_fields(raw, cls.lerobot_fields())
+        return cls(**{**lerobot_config.default_fields(raw, said), **(inferred or {}), **said})
+
+    @classmethod
+    def lerobot_fields(cls) -> tuple:
+        """Return the names of the fields that LeRobot knows."""
+        return tuple(f.name for f in fields(cls) if f.name not in OWN_FIELDS)
 
     def to_own_json(self) -> dict:
         """Return the fields that LeRobot does not know."""
-        return {name: getattr(self, name) for name in OWN_FIELDS}
+        known = asdict(self)
+        return {name: known[name] for name in OWN_FIELDS}
 
     def with_own_json(self, raw):
         """

@@ -15,16 +15,16 @@
 """What must hold for the configuration of a policy, field by field and between them."""
 
 from diffusion_policy_ros.checks import check_choice, is_count, is_number, shown
-from diffusion_policy_ros.choices import BETA_SCHEDULES, PREDICTION_TYPES, VISION_BACKBONES
+from diffusion_policy_ros.choices import (
+    BETA_SCHEDULES, NORMALIZATIONS, PREDICTION_TYPES, VISION_BACKBONES)
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.streams import ACTION_KEY, MAX_PIXELS
 
 FEATURE_TYPES = ('STATE', 'VISUAL', 'ENV', 'ACTION')
-NORMALIZATIONS = ('MEAN_STD', 'MIN_MAX', 'IDENTITY')
 # The last convolution block of the U-Net has eight groups whatever the others have, as LeRobot's.
 FINAL_GROUPS = 8
 CHOICES = {
-    'vision_backbone': VISION_BACKBONES, 'use_group_norm': (True,),
+    'vision_backbone': VISION_BACKBONES, 'use_group_norm': (True, False),
     'beta_schedule': BETA_SCHEDULES, 'prediction_type': PREDICTION_TYPES,
     'clip_sample': (True, False),
     'crop_is_random': (True, False), 'use_film_scale_modulation': (True, False),
@@ -49,8 +49,11 @@ def check_policy_config(config):
     """
     _check_values(config)
     _check_steps(config)
-    _check_unet(config)
-    _check_images(config)
+    if config.denoiser.type == 'unet':
+        _check_unet(config)
+    if config.image_keys:
+        _check_images(config)
+    _check_encoder(config)
     _check_normalization(config)
 
 
@@ -138,17 +141,33 @@ def _check_unet(config):
 
 
 def _check_images(config):
-    """Check that all cameras have one shape and that the crop fits it."""
+    """Check that all cameras have one shape, and how it becomes what the backbone sees."""
     shapes = {config.input_features[key]['shape'] for key in config.image_keys}
     if len(shapes) > 1:
         raise ConfigError(f'the cameras have the shapes {sorted(shapes)}; all need one shape, '
                           'set it in the contract')
-    crop = config.crop_shape
-    if crop is not None and shapes and (
-            not _are_counts(crop, MAX_PIXELS) or len(crop) != 2
-            or any(want > have for want, have in zip(crop, config.image_shape[1:]))):
+    resize, crop = config.resize_shape, config.crop_shape
+    if resize is not None and not _is_size(resize):
+        raise ConfigError(f'resize_shape is {shown(resize)}; it must be (height, width) in px')
+    size = resize or config.image_shape[1:]
+    if crop is not None and (not _is_size(crop)
+                             or any(want > have for want, have in zip(crop, size))):
         raise ConfigError(f'crop_shape is {shown(crop)}; it must be (height, width) in px within '
-                          f'{config.image_shape[1:]}')
+                          f'{size}')
+    patch = config.observation_encoder.vit_patch
+    if config.vision_backbone == 'vit' and any(px % patch for px in config.encoded_shape[1:]):
+        raise ConfigError(f'observation_encoder.vit_patch is {patch}; it must divide the height '
+                          f'and width of the images, {config.encoded_shape[1:]} px')
+
+
+def _check_encoder(config):
+    """Check what the encoder makes of images and vectors against what there is."""
+    if not config.use_group_norm and not config.vision_backbone.startswith('resnet'):
+        raise ConfigError(f'use_group_norm is false, but {config.vision_backbone} has no '
+                          'BatchNorm; set it to true, or take a ResNet')
+    if config.observation_encoder.state_dims and not config.vector_keys:
+        raise ConfigError('observation_encoder.state_dims is given, but the policy observes no '
+                          'vector; leave it out')
 
 
 def _check_normalization(config):
@@ -160,6 +179,11 @@ def _check_normalization(config):
     for feature_type in {feature['type'] for feature in features.values()}:
         check_choice(f'normalization_mapping[{feature_type!r}]',
                      config.normalization_mapping.get(feature_type), NORMALIZATIONS, ConfigError)
+
+
+def _is_size(values):
+    """Tell whether values are a height and a width, px."""
+    return _are_counts(values, MAX_PIXELS) and len(values) == 2
 
 
 def _are_counts(values, largest):

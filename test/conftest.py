@@ -201,9 +201,9 @@ def save_tiny_policy(tmp_path_factory):
         torch.set_num_threads(1)
         torch.manual_seed(0)
         contract = load_contract(contract)
-        config = PolicyConfig.from_contract(
-            contract, vision_backbone='light_cnn', down_dims=(16, 32),
-            diffusion_step_embed_dim=16, **changes)
+        config = PolicyConfig.from_contract(contract, **{
+            'vision_backbone': 'light_cnn', 'down_dims': (16, 32),
+            'diffusion_step_embed_dim': 16, **changes})
         statistics = {
             key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
                   'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}

@@ -62,7 +62,8 @@ ONLY_IN = {
     'ruckig': {'control'},
     'safetensors': {'policy', 'training'},
     'tensorboard': {'training'},
-    'matplotlib': {'evaluation', 'cli'},
+    'matplotlib': {'evaluation', 'cli', 'training'},
+    'wandb': {'training'},
 }
 NEVER = {'diffusers', 'lerobot', 'torchvision', 'pickle', 'dill', 'cloudpickle'}
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""scripts/setup.sh refuses a Python that cannot work, with the reason and the remedy."""
+"""The scripts refuse what cannot work, with the reason and the remedy, and do what they say."""
 
 import os
 from pathlib import Path
@@ -80,3 +80,24 @@ def test_scripts_keep_ros_on_this_machine(script):
 def test_continuous_integration_runs_every_test():
     text = (ROOT / '.ci' / 'run').read_text('utf-8')
     assert "scripts/test.sh\" -m ''" in text
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ([], 'usage:'), (['pusht_image'], 'usage:'), (['pusht_magic', 'zarr'], 'got pusht_magic'),
+    (['pusht_state', 'nowhere'], 'nowhere holds no zarr group')])
+def test_a_model_that_cannot_be_trained_is_refused_at_once(arguments, message, tmp_path):
+    done = subprocess.run(['bash', str(ROOT / 'scripts' / 'train_model.sh'), *arguments],
+                          cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_from_its_public_data_by_one_command(shared_data, tmp_path):
+    command = ['bash', str(ROOT / 'scripts' / 'train_model.sh'), 'pusht_state',
+               str(shared_data / 'pusht' / 'pusht_cchi_v7_replay.zarr'), str(tmp_path),
+               '--set', 'steps=1', '--set', 'validation_episodes=0',
+               '--set', 'policy.down_dims=[16, 32]']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / 'pusht_state' / 'config.json').is_file()

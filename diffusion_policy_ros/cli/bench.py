@@ -12,16 +12,18 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``dpr bench``: measure solvers, joins, or the control loop on this machine."""
+"""``dpr bench``: measure solvers, joins, and what runs on this machine."""
 
 from importlib import import_module
 
 # kind: what it does; ``cli/bench_<kind>.py`` does it.
 KINDS = {
     'solvers': 'compare all solvers with the converged solution, on a policy of yours',
+    'success': 'compare solvers by the simulated episodes that a policy solves with them',
     'joins': 'compare how plans follow each other, under inference delays in simulation',
     'loop': 'measure the ROS 2 control loop on this machine: punctuality, CPU time, memory',
-    'convert': 'measure the conversion of bags on this machine: speed and memory'}
+    'convert': 'measure the conversion of bags on this machine: speed and memory',
+    'train': 'measure the training on this machine, beside a plain loop and LeRobot'}
 
 
 def add_arguments(parser):

@@ -21,6 +21,7 @@ from pathlib import Path
 from diffusion_policy_ros.cli.eval import (
     add_run_arguments, check_range, check_run_arguments, read_run_arguments, sampler_changes,
     SIMULATIONS, write_figures)
+from diffusion_policy_ros.cli.out_folder import check_out_file
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.sampler_options import BY_NAME
 
@@ -50,6 +51,7 @@ def add_arguments(parser):
     parser.add_argument('--likelihood-steps', type=int, default=0,
                         help='parameter likelihood_steps; 0 calibrates the spread alone')
     add_run_arguments(parser)
+    parser.add_argument('--out', type=Path, help='JSON file for figures and every episode')
     parser.set_defaults(seed=200_000, candidates=8)
 
 
@@ -107,6 +109,8 @@ def _checked_episodes(args):
     from diffusion_policy_ros.evaluation.conformal import check_count
 
     check_run_arguments(args)
+    if args.out:
+        check_out_file(args.out)
     check_range('likelihood-steps', args.likelihood_steps, 0, 100)
     if args.cache and not args.dataset:
         raise ConfigError('--cache is for a dataset; name the --dataset too')

@@ -12,19 +12,20 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``dpr eval``: measure a checkpoint in simulation, with 95 % intervals."""
+"""``dpr eval``: measure a checkpoint in simulation, with 95 % intervals, and compare two."""
 
-from dataclasses import asdict
 import json
+import os
 from pathlib import Path
 
 from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
-from diffusion_policy_ros.cli.out_folder import check_out_file
+from diffusion_policy_ros.cli.out_folder import check_out_file, make_out_folder
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.sampler_options import BY_NAME, parse_change
 
 # name: (module, class, rows per episode at most)
 SIMULATIONS = {'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
+EPISODES, EPISODES_THROUGH_ROS = 500, 10
 
 
 def add_arguments(parser):
@@ -37,8 +38,36 @@ def add_arguments(parser):
     parser.add_argument('--sim', choices=sorted(SIMULATIONS), required=True,
                         help='simulated robot; the score of pusht is the largest share of the '
                              'goal that was covered, divided by the 0.95 that is success')
-    parser.add_argument('--episodes', type=int, default=500, help='number of episodes')
+    parser.add_argument('--contract', type=Path,
+                        help='contract of the robot (YAML), for a model that holds none, such as '
+                             "a folder of LeRobot's")
+    parser.add_argument('--episodes', type=int, help='number of episodes; default: '
+                        f'{EPISODES}, {EPISODES_THROUGH_ROS} with --through-ros')
+    parser.add_argument('--against', type=Path, metavar='MODEL|RESULT',
+                        help='compare with another checkpoint, run on the same seeds under the '
+                             'same arguments, or with the --out of an earlier run, which may have '
+                             'had others; dpr compare takes two such results')
+    parser.add_argument('--through-ros', action='store_true',
+                        help='run pusht_sim, policy_server and command_safety as nodes, in real '
+                             'time: half a minute for an episode that is not solved')
     add_run_arguments(parser)
+    parser.add_argument('--out', type=Path, metavar='FOLDER|FILE.json',
+                        help='folder for report.html, eval.json and videos of the best, median '
+                             'and worst episode; or a JSON file for figures and every episode')
+    _add_disturbances(parser.add_argument_group('disturbances, the same in every run of a seed'))
+    parser.epilog = ('Ctrl-C keeps the batches of episodes that were through; exit code 130. '
+                     'docs/evaluation.md explains intervals and comparisons.')
+
+
+def _add_disturbances(group):
+    """Declare what makes observations worse and plans later."""
+    group.add_argument('--noise-vectors', type=float, default=0.0, metavar='STD',
+                       help='noise of vectors, as a share of the range of each entry in the '
+                            'training data: 0.01 is 1 %% of it')
+    group.add_argument('--noise-images', type=float, default=0.0, metavar='STD',
+                       help='noise of pictures, in 8-bit units')
+    group.add_argument('--delay-jitter-ms', type=float, default=0.0, metavar='MS',
+                       help='up to so much is added to --delay-ms, evenly distributed')
 
 
 def add_run_arguments(parser):
@@ -49,6 +78,18 @@ def add_run_arguments(parser):
     """
     parser.add_argument('--seed', type=int, default=100_000,
                         help='seed of the first episode; the others count up from it')
+    add_sampler_arguments(parser)
+    _add_loop_arguments(parser.add_argument_group('the loop that commands the robot'))
+    parser.add_argument('--batch', type=int, default=50, help='episodes that advance together')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
+
+
+def add_sampler_arguments(parser):
+    """
+    Declare what changes the checkpoint's sampler.
+
+    :param parser: The subcommand's ``ArgumentParser``.
+    """
     parser.add_argument('--solver', choices=SOLVERS,
                         help="solver; default: the checkpoint's own")
     parser.add_argument('--steps', type=int,
@@ -57,10 +98,6 @@ def add_run_arguments(parser):
     parser.add_argument('--sampler', action='append', default=[], metavar='NAME=VALUE',
                         help='another option of the sampler, such as spacing=karras; can be given '
                              f'several times; names: {", ".join(BY_NAME)}')
-    _add_loop_arguments(parser.add_argument_group('the loop that commands the robot'))
-    parser.add_argument('--batch', type=int, default=50, help='episodes that advance together')
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
-    parser.add_argument('--out', type=Path, help='JSON file for figures and every episode')
 
 
 def _add_loop_arguments(group):
@@ -85,38 +122,37 @@ def _add_loop_arguments(group):
 
 def run(args) -> int:
     """
-    Evaluate and print one line.
+    Evaluate, and print a line for each model and one for the comparison.
 
     :param args: Parsed arguments.
-    :return: 0.
+    :return: 0, or 130 when it was stopped with Ctrl-C and what was through is kept.
     """
-    from importlib import import_module
+    from diffusion_policy_ros.cli.eval_run import run_eval
 
-    from diffusion_policy_ros.evaluation.evaluate import evaluate
-    from diffusion_policy_ros.policy.device import memory_guard
-    from diffusion_policy_ros.policy.policy import Policy
-    from tqdm import tqdm
-
+    if args.episodes is None:
+        args.episodes = EPISODES_THROUGH_ROS if args.through_ros else EPISODES
     check_range('episodes', args.episodes, 1, 10**6)
     check_run_arguments(args)
-    policy = Policy.load(args.model, args.device)
-    if policy.contract is None:
-        raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
-                          'what it sees; evaluate a checkpoint that dpr train wrote')
-    options, loop = read_run_arguments(args, policy)
-    module, name, max_steps = SIMULATIONS[args.sim]
-    seeds = range(args.seed, args.seed + args.episodes)
-    with memory_guard('lower --batch'), \
-            tqdm(total=args.episodes, desc=f'eval {args.sim}', unit='episode') as bar:
-        evaluation = evaluate(
-            policy, getattr(import_module(module), name), seeds, options=options, loop=loop,
-            max_steps=max_steps, batch_size=args.batch, progress=bar.update)
-    print(evaluation.sentence())
-    if args.out:
-        settings = {'model': str(args.model), 'sim': args.sim, 'first_seed': args.seed,
-                    **asdict(options), 'loop': asdict(loop)}
-        write_figures(args.out, {**settings, **evaluation.to_dict()})
-    return 0
+    check_range('noise-vectors', args.noise_vectors, 0, 1)
+    check_range('noise-images', args.noise_images, 0, 128)
+    check_range('delay-jitter-ms', args.delay_jitter_ms, 0, 10_000)
+    if args.through_ros and (args.noise_vectors or args.noise_images or args.delay_jitter_ms):
+        raise ConfigError('--noise-vectors, --noise-images and --delay-jitter-ms belong to the '
+                          'lock step; leave them out with --through-ros')
+    if args.out and is_file(args.out):
+        check_out_file(args.out)
+    elif args.out:
+        make_out_folder(args.out)
+    return run_eval(args)
+
+
+def is_file(out) -> bool:
+    """
+    Tell whether ``--out`` names a JSON file rather than a folder.
+
+    :param out: Its path.
+    """
+    return out.suffix == '.json' or os.path.isfile(out)
 
 
 def write_figures(path, figures):
@@ -144,8 +180,6 @@ def check_run_arguments(args):
     check_range('batch', args.batch, 1, 10**4)
     check_range('seed', args.seed, 0, 2**31 - 1)
     check_range('delay-ms', args.delay_ms, 0, 10_000)
-    if args.out:
-        check_out_file(args.out)
 
 
 def check_range(name, value, low, high):
@@ -188,7 +222,7 @@ def sampler_changes(args) -> dict:
     """
     Return the sampler's options that were asked for, each of them once.
 
-    :param args: Parsed arguments of ``add_run_arguments``.
+    :param args: Parsed arguments of ``add_sampler_arguments``.
     :return: Changes for ``Sampler.changed``.
     :raises ConfigError: if one is wrong, or asked for twice.
     """

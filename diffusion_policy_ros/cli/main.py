@@ -29,11 +29,18 @@ COMMANDS = {
     'info': ('show in one screen what a bag, a dataset or a checkpoint is', 'train'),
     'play': ('publish an episode of a dataset on ROS topics as if live', 'train'),
     'train': ('turn a demonstration dataset into a checkpoint', 'train'),
-    'eval': ('measure a checkpoint in simulation, with intervals', 'sim'),
+    'eval': ('measure a checkpoint in simulation, with intervals, or compare two', 'sim'),
+    'compare': ('tell which of two results of dpr eval is better, episode by episode', 'sim'),
+    'modes': ('draw many plans for one observation, and tell whether they are of two kinds',
+              'sim'),
     'calibrate': ('choose how unsure a policy may be before its robot is held', 'sim'),
     'bench': ('measure the control loop on this machine, or all solvers of a policy', 'sim'),
     'replay': ('compute again what a policy did in a bag, bit for bit, or compare it with a '
                'demonstration', 'train'),
+    'import-lerobot': ('turn a LeRobot DiffusionPolicy into a checkpoint for a robot', 'train'),
+    'export-lerobot': ('turn a checkpoint into a folder that LeRobot loads', 'train'),
+    'import-diffusion-policy': ("turn weights of Diffusion Policy's U-Net into a checkpoint for a "
+                                'robot', 'train'),
     'demo': ('watch a policy drive the simulated robot over ROS 2, with a report', 'sim'),
     'doctor': ('check what this machine has, and say how to repair what it lacks', 'ros'),
 }
@@ -109,7 +116,7 @@ def _run(argv):
 
 def _module(command):
     """Import the module of a subcommand."""
-    return importlib.import_module(f'diffusion_policy_ros.cli.{command}')
+    return importlib.import_module(f'diffusion_policy_ros.cli.{command.replace("-", "_")}')
 
 
 def _fail(command, text):

@@ -16,6 +16,7 @@
 
 import os
 import signal
+import time
 
 STDERR = 2
 
@@ -28,9 +29,17 @@ class StopRequest:
     be saved, and the first signal interrupts at once.
     """
 
-    def __init__(self):
-        """Start with no request."""
+    def __init__(self, *, is_quiet=False, passed_on_within_s=0.0):
+        """
+        Start with no request.
+
+        :param is_quiet: Say nothing about a request.
+        :param passed_on_within_s: Further signals within this time after the first are the same
+            one, which a launcher has passed on, s.
+        """
+        self._is_quiet, self._passed_on_within_s = is_quiet, passed_on_within_s
         self._requested = False
+        self._requested_s = 0.0
         self._is_heeded = False
         self._previous = {}
 
@@ -52,9 +61,14 @@ class StopRequest:
 
     def _handle(self, number, _frame):
         """Note the first request; obey the second."""
+        now_s = time.monotonic()
+        if self._requested and now_s - self._requested_s < self._passed_on_within_s:
+            return
         if self._requested or not self._is_heeded:
             raise KeyboardInterrupt
-        self._requested = True
+        self._requested, self._requested_s = True, now_s
+        if self._is_quiet:
+            return
         name = signal.Signals(number).name
         text = f'\nstopping after this step ({name}); again to stop at once\n'
         # Not print(): the signal may have come while the progress bar was writing to sys.stderr,

@@ -18,6 +18,12 @@ from pathlib import Path
 import shlex
 
 LARGEST_THREADS = 256
+PASSED_ON_WITHIN_S = 2.0
+EPILOG = """On several GPUs: torchrun --nproc-per-node 2 --no-python dpr train DATASET --out OUT.
+Each step then learns from batch_size * accumulation_steps * processes windows. OUT holds the last
+averaged weights, OUT.best the best ones: by the mean score of rollouts, where rollouts.sim is set,
+otherwise by the action error on held-out episodes. OUT.run/curves.png shows how it went. The
+settings are in train.yaml in each of them, for --config."""
 
 
 def add_arguments(parser):
@@ -26,15 +32,17 @@ def add_arguments(parser):
 
     :param parser: The subcommand's ``ArgumentParser``.
     """
+    parser.epilog = EPILOG
     parser.add_argument('dataset', type=Path, help='LeRobotDataset v3.0 folder, from dpr convert')
     parser.add_argument('--out', type=Path, required=True,
-                        help='checkpoint folder to write; OUT.run beside it keeps what a resume '
-                             'needs and the TensorBoard log')
+                        help='checkpoint folder to write; OUT.best beside it is the best one, and '
+                             'OUT.run keeps what a resume needs, TensorBoard log and curves')
     parser.add_argument('--config', type=Path,
                         help='training configuration (YAML); examples in config/train/')
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE',
                         dest='overrides',
-                        help='override one setting, e.g. steps=20000 or policy.horizon=16')
+                        help='override one setting, e.g. steps=20000, policy.horizon=16 or '
+                             'policy.denoiser.type=transformer')
     parser.add_argument('--resume', action='store_true',
                         help='go on from OUT.run, exactly where it stopped')
     parser.add_argument('--cache', type=Path, metavar='DIR',
@@ -55,27 +63,44 @@ def run(args) -> int:
     """
     import torch
 
-    from diffusion_policy_ros.cli.stopping import StopRequest
+    from diffusion_policy_ros.cli.train_rollouts import rollout_function
     from diffusion_policy_ros.errors import ConfigError
-    from diffusion_policy_ros.policy.device import choose_device
     from diffusion_policy_ros.training.config import load_train_config
-    from diffusion_policy_ros.training.loop import Interrupted
-    from diffusion_policy_ros.training.run import train
+    from diffusion_policy_ros.training.processes import joined_processes, OtherProcessFailed
 
     if not 0 <= args.threads <= LARGEST_THREADS:
         raise ConfigError(f'--threads is {args.threads}; it must be from 0 to {LARGEST_THREADS}')
     if args.threads:
         torch.set_num_threads(args.threads)
-    config = load_train_config(args.config, args.overrides)
-    with StopRequest() as stop:
+    try:
+        with joined_processes(args.device) as (processes, device):
+            config = load_train_config(args.config, args.overrides)
+            roll_out = rollout_function(config.rollouts)
+            return _train(args, config, roll_out, processes, device)
+    except OtherProcessFailed:  # it has told why
+        return 1
+
+
+def _train(args, config, roll_out, processes, device):
+    """Train in this process and return its exit code; the first one tells the result."""
+    from diffusion_policy_ros.cli.stopping import StopRequest
+    from diffusion_policy_ros.training.loop import Interrupted
+    from diffusion_policy_ros.training.run import train
+
+    # torchrun passes on the Ctrl-C that the terminal has sent to every process already.
+    with StopRequest(is_quiet=not processes.is_first,
+                     passed_on_within_s=PASSED_ON_WITHIN_S if processes.count > 1 else 0) as stop:
         try:
-            summary = train(args.dataset, args.out, config, device=choose_device(args.device),
-                            resume=args.resume, stop_requested=stop, cache_dir=args.cache)
+            summary = train(args.dataset, args.out, config, device=device, resume=args.resume,
+                            stop_requested=stop, cache_dir=args.cache, processes=processes,
+                            roll_out=roll_out)
         except Interrupted as interruption:
-            print(interruption)
+            if processes.is_first:
+                print(interruption)
             return 130
-    print(summary)
-    print(_next_steps(args.out.resolve()))
+    if processes.is_first:
+        print(summary)
+        print(_next_steps(args.out.resolve()))
     return 0
 
 

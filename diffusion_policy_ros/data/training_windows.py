@@ -73,14 +73,25 @@ class TrainingWindows:
             dtype, and ``action`` ``(B, horizon, action_dim)``.
         :raises IndexError: if a row does not exist.
         """
+        obs_rows, action_rows = self.row_numbers(indices)
+        return {key: array[action_rows if key == ACTION_KEY else obs_rows]
+                for key, array in self.arrays.items()}
+
+    def row_numbers(self, indices):
+        """
+        Return which rows the windows of some rows are cut from.
+
+        :param indices: As for ``gather``.
+        :return: int64 arrays: ``(B, n_obs_steps)`` of observations, ``(B, horizon)`` of actions.
+        :raises IndexError: if a row does not exist.
+        """
         indices = np.asarray(indices, dtype=np.int64)
         if indices.size and indices.min() < 0:
             raise IndexError(f'row {indices.min()} does not exist; rows count from 0')
         first, last = self._first[indices, None], self._last[indices, None]  # (B, 1)
         action_rows = np.clip(indices[:, None] + self._action_offsets, first, last)  # (B, horizon)
         obs_rows = np.clip(indices[:, None] + self._obs_offsets, first, last)  # (B, n_obs_steps)
-        return {key: array[action_rows if key == ACTION_KEY else obs_rows]
-                for key, array in self.arrays.items()}
+        return obs_rows, action_rows
 
 
 def _check(arrays, ends, n_obs_steps, horizon):

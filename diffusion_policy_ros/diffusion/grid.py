@@ -58,6 +58,20 @@ def inference_levels(process, sampler) -> tuple:
     return levels
 
 
+def has_levels(process, sampler) -> bool:
+    """
+    Tell whether a process has the noise levels that a sampler asks for.
+
+    :param process: Process of the training.
+    :param sampler: Sampler.
+    """
+    try:
+        inference_levels(process, sampler)
+    except ConfigError:
+        return False
+    return True
+
+
 def _noisy_levels(process, sampler, start):
     """Return the levels before clean data."""
     steps = sampler.num_inference_steps

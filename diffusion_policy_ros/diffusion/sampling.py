@@ -14,6 +14,7 @@
 
 """The one sampling loop, from noise to a chunk; any solver, ODE and SDE alike."""
 
+from functools import partial
 from typing import NamedTuple
 
 from diffusion_policy_ros.diffusion.grid import inference_levels
@@ -191,9 +192,9 @@ def integrate(denoiser, x, levels, process, sampler, *, generator=None,
         newest = denoiser(x_t, level)
         return newest
 
-    def draw():
-        return draw_noise(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-
+    # A denoiser that clips keeps what it predicted before; of others it is the same.
+    denoise.unclipped = lambda: getattr(denoiser, 'unclipped', newest)
+    draw = partial(draw_noise, x.shape, generator=generator, device=x.device, dtype=x.dtype)
     _check_start(x)
     is_complete, state = True, None
     try:

@@ -19,7 +19,7 @@ import time
 from types import SimpleNamespace
 
 from diffusion_policy_ros.data.topic_messages import build_topic, observed_parts
-from diffusion_policy_ros.evaluation.intervals import mean_interval, success_interval
+from diffusion_policy_ros.evaluation.intervals import bootstrap_interval, success_interval
 from diffusion_policy_ros.evaluation.rollout import roll_out, Rollout
 import numpy as np
 
@@ -42,11 +42,15 @@ class Evaluation:
     :ivar episodes: One ``EpisodeResult`` per episode.
     :ivar seconds: Wall time, s.
     :ivar traces: ``(commands, borders)`` of each episode, as ``Rollout`` keeps them.
+    :ivar seen: What ``look_at`` returned of each episode, as ``Rollout`` keeps it.
+    :ivar is_whole: Whether all episodes were run; Ctrl-C may have come before.
     """
 
     episodes: tuple
     seconds: float
     traces: tuple = ()
+    seen: tuple = ()
+    is_whole: bool = True
 
     @property
     def mean_score(self) -> float:
@@ -64,7 +68,7 @@ class Evaluation:
         return {
             'episodes': len(self.episodes),
             'mean_score': self.mean_score,
-            'mean_score_95': mean_interval([e.score for e in self.episodes]),
+            'mean_score_95': bootstrap_interval([e.score for e in self.episodes]),
             'success_rate': self.success_rate,
             'success_rate_95': success_interval(successes, len(self.episodes)),
             'seconds': self.seconds,
@@ -82,7 +86,8 @@ class Evaluation:
 
 
 def evaluate(policy, make_environment, seeds, *, options, loop, max_steps, batch_size=50,
-             watch=None, progress=lambda count: None):
+             watch=None, progress=lambda count: None, sensors=None, look_at=None,
+             keeps_finished=False):
     """
     Run seeded episodes in simulated time and collect what they reached.
 
@@ -95,20 +100,32 @@ def evaluate(policy, make_environment, seeds, *, options, loop, max_steps, batch
     :param batch_size: Episodes that advance together.
     :param watch: As for ``roll_out``.
     :param progress: Called with the number of newly finished episodes.
+    :param sensors: Called with a seed; returns what turns observations into messages, for
+        ``Rollout``. None for sensors without noise.
+    :param look_at: As for ``Rollout``.
+    :param keeps_finished: Ctrl-C ends the evaluation, whole batches of episodes are kept.
     :return: The ``Evaluation``.
     """
     started = time.monotonic()
     environments = [make_environment(policy.contract)
                     for _ in range(min(batch_size, len(seeds)))]
-    results, traces = [], []
-    for start in range(0, len(seeds), batch_size):
-        rollouts = [Rollout(environment, policy.config, seed, observation_messages, loop)
-                    for environment, seed in zip(environments, seeds[start:start + batch_size])]
-        finished = roll_out(policy, rollouts, options=options, max_steps=max_steps, watch=watch)
-        results += finished
-        traces += [(rollout.commands, rollout.borders) for rollout in rollouts]
-        progress(len(finished))
-    return Evaluation(tuple(results), time.monotonic() - started, tuple(traces))
+    results, traces, seen = [], [], []
+    try:
+        for start in range(0, len(seeds), batch_size):
+            batch = [Rollout(environment, policy.config, seed,
+                             sensors(seed) if sensors else observation_messages, loop, look_at)
+                     for environment, seed in zip(environments, seeds[start:start + batch_size])]
+            finished = roll_out(policy, batch, options=options, max_steps=max_steps, watch=watch)
+            results += finished
+            traces += [(rollout.commands, rollout.borders) for rollout in batch]
+            seen += [rollout.seen for rollout in batch]
+            progress(len(finished))
+    except KeyboardInterrupt:
+        # Of an unfinished batch those that are through were the easy ones.
+        if not keeps_finished or not results:
+            raise
+    return Evaluation(tuple(results), time.monotonic() - started, tuple(traces), tuple(seen),
+                      len(results) == len(seeds))
 
 
 def observation_messages(contract, observation, stamp_ns):

@@ -42,11 +42,18 @@ class LoopSettings:
     :ivar replan: ``ReplanSettings``.
     :ivar join: ``JoinSettings``.
     :ivar delay_ms: Simulated time from an observation to the arrival of its plan, ms, from 0.
+    :ivar jitter_ms: Up to this much is added to the delay of each plan, evenly distributed, ms.
     """
 
     replan: ReplanSettings
     join: JoinSettings = field(default_factory=JoinSettings)
     delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+
+    @property
+    def longest_delay_ms(self) -> float:
+        """Return how late a plan may come, ms."""
+        return self.delay_ms + self.jitter_ms
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,10 @@ class Rollout:
     :ivar generator: torch.Generator of the episode's start noise.
     :ivar commands: What was commanded at each step, float64 (action_dim,); None where nothing was.
     :ivar borders: Steps at which a new plan was first followed.
+    :ivar seen: What ``look_at`` returned, before the first step and after each.
     """
 
-    def __init__(self, environment, config, seed, as_messages, loop):
+    def __init__(self, environment, config, seed, as_messages, loop, look_at=None):
         """
         Reset the environment and show the first observation.
 
@@ -101,20 +109,22 @@ class Rollout:
         :param seed: Seed of the start and of the start noise.
         :param as_messages: ``(contract, observation, stamp_ns)`` to ``(topic, message)`` pairs.
         :param loop: ``LoopSettings``.
+        :param look_at: Called with the environment, for what is to be kept of its way.
         :raises ConfigError: if plans would take as long as they last.
         """
         self.seed = seed
-        self.commands, self.borders = [], []
+        self.commands, self.borders, self.seen = [], [], []
         self.generator = torch.Generator().manual_seed(seed)
         self._environment, self._config, self._as_messages = environment, config, as_messages
-        self._delay_ns = round(loop.delay_ms * 1e6)
-        check_delay(loop.delay_ms, config, environment.contract)
+        self._loop, self._look_at = loop, look_at
+        check_delay(loop.longest_delay_ms, config, environment.contract)
         self._windows = WindowBuilder(environment.contract, config.n_obs_steps)
         self._horizon = RecedingHorizon(environment.contract, loop.replan, loop.join,
                                         expected_delay_rows=self._rows_late())
         self._pending = None  # (time of arrival in ns, chunk) of the plan that is being computed
         environment.reset(seed)
         self._observe()
+        self._keep()
 
     @property
     def steps(self):
@@ -149,7 +159,7 @@ class Rollout:
         """
         tick_ns = self._tick_ns()
         chunk = TimedChunk(rows, tick_ns, self._environment.contract.rate_hz)
-        self._pending = tick_ns + self._delay_ns, chunk
+        self._pending = tick_ns + self._delay_ns(tick_ns), chunk
         self._arrive()
 
     def step(self):
@@ -162,6 +172,7 @@ class Rollout:
             self._environment.step(command)
         if not self.success and self._may_be_seen():
             self._observe()
+        self._keep()
 
     def result(self):
         """Return what the episode reached."""
@@ -175,9 +186,20 @@ class Rollout:
             self._horizon.accept(chunk, self._horizon.epoch, arrival_ns)
             self.borders.append(self.steps)
 
+    def _delay_ns(self, tick_ns):
+        """Return how late the plan of a tick arrives: the same in every run of the episode."""
+        late = np.random.default_rng((self.seed, tick_ns)).random() if self._loop.jitter_ms else 0
+        return round((self._loop.delay_ms + late * self._loop.jitter_ms) * 1e6)
+
     def _rows_late(self):
-        """Return the rows that are due before a plan arrives."""
-        return -(-self._delay_ns // self._environment.contract.period_ns)
+        """Return the rows that are due before a plan arrives, at the latest."""
+        longest_ns = round(self._loop.longest_delay_ms * 1e6)
+        return -(-longest_ns // self._environment.contract.period_ns)
+
+    def _keep(self):
+        """Keep what is to be known of the way."""
+        if self._look_at is not None:
+            self.seen.append(self._look_at(self._environment))
 
     def _may_be_seen(self):
         """Tell whether a window may hold this tick; others need not be rendered."""

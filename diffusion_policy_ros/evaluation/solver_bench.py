@@ -21,12 +21,12 @@ noise, as a distribution.
 """
 
 from dataclasses import dataclass, replace
-import time
 from typing import NamedTuple
 
-from diffusion_policy_ros.diffusion import draw_noise, inference_levels, Sampler, solve
+from diffusion_policy_ros.diffusion import (
+    draw_noise, has_levels, inference_levels, Sampler, solve)
 from diffusion_policy_ros.diffusion.solvers import load_solver
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.evaluation.chunk_timer import ChunkTimer
 from diffusion_policy_ros.evaluation.sample_distance import compare_samples
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
@@ -42,8 +42,6 @@ TOLERANCES = (0.3, 0.1, 0.03, 0.01)
 ABSOLUTE_SHARE = 0.2
 # How many windows samples are drawn for.
 DRAWN_WINDOWS = 2
-# A chunk is timed in turn with DDIM's, this many times, the more the shorter it is.
-TIMED_PAIRS, TIMED_CALLS = (3, 7), 50
 IN_MILLI = {'m': 'mm'}
 
 
@@ -119,7 +117,7 @@ def samplers_to_measure(policy, solvers, budgets, spacings) -> list:
                 found += [replace(first, num_inference_steps=steps, spacing=spacing)
                           for spacing in spacings]
     found = [sampler for sampler in dict.fromkeys(found)
-             if sampler.num_inference_steps > 1 and _has_levels(policy, sampler)]
+             if sampler.num_inference_steps > 1 and has_levels(policy.process, sampler)]
     adaptive = [name for name in solvers if load_solver(name).is_adaptive]
     return found + [replace(base, solver=name, order=None, num_inference_steps=1,
                             rtol=tolerance, atol=tolerance * ABSOLUTE_SHARE)
@@ -167,8 +165,9 @@ class SolverBench:
         compare = self._compare_draws if sampler.is_stochastic else self._compare_chunks
         calls, figures = compare(sampler)
         middle = int(np.argsort(calls)[len(calls) // 2])
-        return SolverRow(sampler, calls[middle], *self._time(sampler, calls[middle], middle),
-                         **figures)
+        timer = ChunkTimer(self._policy, self._cond[middle:middle + 1],
+                           self._noise[middle:middle + 1], self._generator)
+        return SolverRow(sampler, calls[middle], *timer.measure(sampler, calls[middle]), **figures)
 
     def _compare_chunks(self, sampler):
         """Return the calls of each window, and distances to the converged solution."""
@@ -223,30 +222,6 @@ class SolverBench:
                        num_inference_steps=steps, spacing='lambda', start_timestep=timestep,
                        eta=0.0, then=None)
 
-    def _time(self, sampler, calls, window):
-        """Return the median time of a chunk in ms and its ratio to DDIM's, in turn with it."""
-        ddim = replace(sampler, solver='ddim', order=None, num_inference_steps=calls)
-        if not _has_levels(self._policy, ddim):
-            ddim = replace(ddim, spacing='lambda')
-        self._seconds(replace(ddim, num_inference_steps=2), window)  # only warms up
-        pairs = [(self._seconds(sampler, window), self._seconds(ddim, window))
-                 for _ in range(int(np.clip(TIMED_CALLS // calls, *TIMED_PAIRS)))]
-        return (float(np.median([own for own, _ in pairs]) * 1e3),
-                float(np.median([own / other for own, other in pairs])))
-
-    def _seconds(self, sampler, window):
-        """Time the chunk of one window."""
-        self._wait()
-        start = time.perf_counter()
-        self._run(sampler, self._cond[window:window + 1], self._noise[window:window + 1])
-        self._wait()
-        return time.perf_counter() - start
-
-    def _wait(self):
-        """Let a GPU finish."""
-        if self._cond.is_cuda:
-            torch.cuda.synchronize(self._cond.device)
-
     def _run(self, sampler, global_cond, noise):
         """Sample and return the Solution."""
         return solve(self._policy.denoiser(global_cond, sampler), noise, self._policy.process,
@@ -278,15 +253,6 @@ def _spread(distances):
     """Summarize the distances of windows."""
     low, median, high = np.percentile(distances.cpu().numpy(), (25, 50, 75)).tolist()
     return Spread(median, low, high)
-
-
-def _has_levels(policy, sampler):
-    """Tell whether a policy's process has the levels that a sampler asks for."""
-    try:
-        inference_levels(policy.process, sampler)
-    except ConfigError:
-        return False
-    return True
 
 
 def _robot_unit(contract):

@@ -13,36 +13,10 @@
 # limitations under the License.
 """The denoiser: a one-dimensional U-Net over the rows of a chunk, conditioned by FiLM."""
 
-import math
-
 from diffusion_policy_ros.config_checks import FINAL_GROUPS
+from diffusion_policy_ros.networks.time_embedding import time_network
 import torch
 from torch import nn
-
-
-class SinusoidalEmbedding(nn.Module):
-    """Sines, then cosines, of a timestep (Vaswani et al. 2017, arXiv:1706.03762, section 3.5)."""
-
-    def __init__(self, dim):
-        """
-        Compute the frequencies.
-
-        :param dim: Entries of the embedding, even, at least 4.
-        """
-        super().__init__()
-        half = dim // 2
-        frequencies = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
-        self.register_buffer('frequencies', frequencies, persistent=False)
-
-    def forward(self, t):
-        """
-        Embed timesteps.
-
-        :param t: int64 or float (B,).
-        :return: float32 (B, dim).
-        """
-        angles = t[:, None] * self.frequencies  # (B, dim / 2)
-        return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 class ConvBlock(nn.Module):
@@ -141,9 +115,7 @@ class ConditionalUnet1d(nn.Module):
             return FilmResidualBlock(in_channels, out_channels, cond_dim, kernel_size=kernel_size,
                                      n_groups=n_groups, use_film_scale=use_film_scale)
 
-        self.diffusion_step_encoder = nn.Sequential(
-            SinusoidalEmbedding(step_embed_dim), nn.Linear(step_embed_dim, 4 * step_embed_dim),
-            nn.Mish(), nn.Linear(4 * step_embed_dim, step_embed_dim))
+        self.diffusion_step_encoder = time_network(step_embed_dim)
         dims = (action_dim,) + tuple(down_dims)
         top = dims[-1]
         self.down_modules = nn.ModuleList([

@@ -18,23 +18,25 @@ import hashlib
 import json
 import os
 from pathlib import Path
-import shutil
 from typing import Optional
 
+from diffusion_policy_ros import lerobot_config
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import parse_contract, RobotContract
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
 from diffusion_policy_ros.policy.checkpoint_files import (
-    read_bytes, read_json, read_tensors, REMEDY)
+    CONFIG, read_bytes, read_json, read_tensors, REMEDY, WEIGHTS)
+from diffusion_policy_ros.policy.checkpoint_folder import check_place, write_folder
+from diffusion_policy_ros.policy.lerobot_folder import (
+    read_lerobot_description, read_lerobot_tensors)
 from diffusion_policy_ros.policy.processors import (
     processor_documents, processor_tensors, read_statistics)
 from safetensors.torch import save
 import torch
 
-CONFIG, WEIGHTS, CONTRACT = 'config.json', 'model.safetensors', 'contract.yaml'
-EXTRAS = 'diffusion_policy_ros.json'
+CONTRACT, EXTRAS = 'contract.yaml', 'diffusion_policy_ros.json'
 FORMAT_VERSION = 1
 WEIGHT_DTYPES = {'float32': torch.float32, 'float16': torch.float16}
 
@@ -73,17 +75,36 @@ def write_checkpoint(folder, checkpoint, *, weights_dtype='float32'):
     check_place(folder)
     if checkpoint.contract is None:
         raise CheckpointError(f'{folder}: a checkpoint needs the robot contract of its training')
-    weights = _stored_weights(checkpoint.weights, weights_dtype)
-    fresh = folder.with_name(f'.{folder.name}.new')
-    try:
-        shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed
-        fresh.mkdir(parents=True)
-        _write_files(fresh, checkpoint, weights)
-        _put_in_place(fresh, folder)
-    except OSError as error:
-        raise CheckpointError(f'{folder} cannot be written: {error}') from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    config = checkpoint.config
+    content = {CONTRACT: checkpoint.contract.to_yaml().encode(),
+               **_tensor_files(checkpoint, weights_dtype)}
+    extras = {'format_version': FORMAT_VERSION, 'config': config.to_own_json(),
+              'sampler': asdict(checkpoint.sampler),
+              'sha256': {name: _sha256(data) for name, data in content.items()}}
+    documents = {CONFIG: config.to_lerobot_json(), EXTRAS: extras, **processor_documents(config)}
+    write_folder(folder, {**_as_bytes(documents), **content})
+
+
+def export_checkpoint(folder, checkpoint) -> dict:
+    """
+    Write the folder that LeRobot would have written for a policy, and no other file.
+
+    :param folder: Path; nothing may be there yet, or an empty folder.
+    :param checkpoint: Checkpoint; its contract stays behind.
+    :return: The scheduler that LeRobot is told to use, as ``lerobot_config.scheduler_fields``.
+    :raises CheckpointError: if LeRobot has no such policy, the path is taken, or the disk refuses.
+    """
+    folder, config = Path(folder).resolve(), checkpoint.config
+    reasons = lerobot_config.refusals(config)
+    if reasons:
+        raise CheckpointError(f'LeRobot has no such policy: {"; ".join(reasons)}')
+    check_place(folder)
+    if (folder / CONFIG).exists():
+        raise CheckpointError(f'{folder} holds a checkpoint already; choose another folder')
+    scheduler = lerobot_config.scheduler_fields(asdict(checkpoint.sampler), config)
+    documents = {CONFIG: {**config.to_lerobot_json(), **scheduler}, **processor_documents(config)}
+    write_folder(folder, {**_as_bytes(documents), **_tensor_files(checkpoint, 'float32')})
+    return scheduler
 
 
 def read_checkpoint(folder) -> Checkpoint:
@@ -96,8 +117,10 @@ def read_checkpoint(folder) -> Checkpoint:
     """
     folder = Path(folder)
     config, contract, sampler = read_description(folder)
-    weights = {name: tensor.float() for name, tensor in read_tensors(folder / WEIGHTS).items()}
-    return Checkpoint(config, read_statistics(folder, config), weights, contract, sampler)
+    weights, statistics = (read_tensors(folder / WEIGHTS), read_statistics(folder, config)) \
+        if _is_own(folder) else read_lerobot_tensors(folder, config)
+    weights = {name: tensor.float() for name, tensor in weights.items()}
+    return Checkpoint(config, statistics, weights, contract, sampler)
 
 
 def read_description(folder) -> tuple:
@@ -111,6 +134,9 @@ def read_description(folder) -> tuple:
     folder = Path(folder)
     if not os.path.isdir(folder):  # for any name; is_dir raises for one that is too long
         raise CheckpointError(f'{folder} is no folder; give the folder that holds {CONFIG}')
+    if not _is_own(folder):
+        config, sampler = read_lerobot_description(folder)
+        return config, None, sampler
     try:
         config = PolicyConfig.from_lerobot_json(read_json(folder / CONFIG))
     except ConfigError as error:
@@ -178,36 +204,21 @@ def _sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def check_place(folder):
-    """
-    Refuse to replace what is no checkpoint.
-
-    :param folder: pathlib.Path at which a checkpoint is to be written.
-    :raises CheckpointError: if something else is there.
-    """
-    try:
-        is_file = folder.exists() and not folder.is_dir()
-        is_foreign = folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).exists()
-    except OSError as error:
-        raise CheckpointError(f'{folder} cannot be written to ({error}); choose another folder'
-                              ) from error
-    if is_file:
-        raise CheckpointError(f'{folder} is a file; choose another folder')
-    if is_foreign:
-        raise CheckpointError(f'{folder} is not empty and no checkpoint (it has no {CONFIG}); '
-                              'choose another folder')
-
-
 def _stored_weights(weights, dtype):
     """Return weights as they are stored, refusing those that the dtype cannot hold."""
     if dtype not in WEIGHT_DTYPES:
         raise CheckpointError(f'weights_dtype is {dtype!r}; choose one of: '
                               f'{", ".join(WEIGHT_DTYPES)}')
-    stored = {name: tensor.detach().to('cpu', WEIGHT_DTYPES[dtype]).contiguous()
+    stored = {name: _stored(tensor.detach().cpu(), WEIGHT_DTYPES[dtype])
               for name, tensor in weights.items()}
     for name, tensor in stored.items():
         _check_finite(f'weights as {dtype}', name, tensor)
     return stored
+
+
+def _stored(tensor, dtype):
+    """Return a tensor as it is stored; counts, as BatchNorm has one, stay whole numbers."""
+    return (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
 
 
 def _check_finite(where, name, tensor):
@@ -217,53 +228,27 @@ def _check_finite(where, name, tensor):
                               'earlier checkpoint')
 
 
-def _write_files(folder, checkpoint, weights):
-    """Write every file of a checkpoint into a new folder."""
-    config = checkpoint.config
-    tensors = {WEIGHTS: weights, **processor_tensors(config, checkpoint.statistics)}
-    content = {CONTRACT: checkpoint.contract.to_yaml().encode(),
-               **{name: save(entries, metadata={'format': 'pt'})
-                  for name, entries in tensors.items()}}
-    extras = {'format_version': FORMAT_VERSION, 'config': config.to_own_json(),
-              'sampler': asdict(checkpoint.sampler),
-              'sha256': {name: _sha256(data) for name, data in content.items()}}
-    documents = {CONFIG: config.to_lerobot_json(), EXTRAS: extras, **processor_documents(config)}
-    for name, document in documents.items():
-        (folder / name).write_text(json.dumps(document, indent=2) + '\n', encoding='utf-8')
-    for name, data in content.items():
-        (folder / name).write_bytes(data)
+def _tensor_files(checkpoint, weights_dtype):
+    """Return the safetensors files of a checkpoint, name -> bytes."""
+    tensors = {WEIGHTS: _stored_weights(checkpoint.weights, weights_dtype),
+               **processor_tensors(checkpoint.config, checkpoint.statistics)}
+    return {name: save(entries, metadata={'format': 'pt'}) for name, entries in tensors.items()}
 
 
-def _put_in_place(fresh, folder):
-    """
-    Swap a finished folder in, and move over the files that it does not replace.
-
-    A kill between two renames leaves the old folder under a hidden name, where the next write
-    finds what is still to be moved.
-    """
-    old = folder.with_name(f'.{folder.name}.old')
-    if folder.exists():
-        _carry_over(old, folder)
-        folder.rename(old)
-    fresh.rename(folder)
-    _carry_over(old, folder)
+def _as_bytes(documents):
+    """Return JSON documents as the content of files."""
+    return {name: (json.dumps(document, indent=2) + '\n').encode()
+            for name, document in documents.items()}
 
 
-def _carry_over(old, folder):
-    """Move the files that a folder lacks from its predecessor, and remove that."""
-    if not old.exists():
-        return
-    for entry in old.iterdir():
-        if not (folder / entry.name).exists():
-            entry.rename(folder / entry.name)
-    shutil.rmtree(old)
+def _is_own(folder):
+    """Tell whether this package wrote a folder; LeRobot's have neither of these files."""
+    return (folder / EXTRAS).exists() or (folder / CONTRACT).exists()
 
 
 def _read_extras(folder, config):
-    """Read our own fields, contract and sampler; a folder of LeRobot's has none of them."""
+    """Read our own fields, contract and sampler."""
     path = folder / EXTRAS
-    if not path.exists() and not (folder / CONTRACT).exists():
-        return config, None, Sampler()
     extras = read_json(path)
     version = extras.get('format_version') if isinstance(extras, dict) else None
     if version != FORMAT_VERSION:

@@ -16,9 +16,10 @@
 import json
 
 from diffusion_policy_ros.errors import CheckpointError
-from safetensors import SafetensorError
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import load_file
 
+CONFIG, WEIGHTS = 'config.json', 'model.safetensors'
 REMEDY = 'copy the whole checkpoint folder again, or save it again from training'
 
 
@@ -60,8 +61,28 @@ def read_tensors(path):
     :return: Tensor name -> tensor on the CPU.
     :raises CheckpointError: if it is missing, cannot be read or is no safetensors file.
     """
+    return _read(path, lambda: load_file(path))
+
+
+def read_shapes(path):
+    """
+    Read the shapes in a safetensors file, without the numbers.
+
+    :param path: pathlib.Path.
+    :return: Tensor name -> shape.
+    :raises CheckpointError: as ``read_tensors``.
+    """
+    def read():
+        with safe_open(path, framework='pt') as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+
+    return _read(path, read)
+
+
+def _read(path, read):
+    """Read from a safetensors file, with one kind of error."""
     try:
-        return load_file(path)
+        return read()
     except FileNotFoundError as error:
         raise CheckpointError(f'{path} is missing; {REMEDY}') from error
     except (SafetensorError, OSError) as error:

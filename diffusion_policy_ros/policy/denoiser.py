@@ -41,6 +41,8 @@ class Denoiser:
     observation: ``x0_hat = free + w (conditioned - free)`` (Ho and Salimans 2022,
     arXiv:2207.12598, Eq. 6, whose w is 1 less). The same weights hold for every prediction type,
     because x0_hat is affine in all of them and they add up to 1.
+
+    :ivar unclipped: What was predicted last, before it was clipped.
     """
 
     def __init__(self, policy, global_cond, guidance_scale=1.0):
@@ -57,6 +59,7 @@ class Denoiser:
         self._cond = global_cond
         self._free = torch.zeros_like(global_cond) if guidance_scale != 1 else None
         self._scale = guidance_scale
+        self.unclipped = None
 
     def __call__(self, x_t, level):
         """
@@ -70,7 +73,7 @@ class Denoiser:
         if self._free is not None:
             free = predict_clean(self._policy, x_t, level, self._free)
             x0_hat = free + self._scale * (x0_hat - free)
-        config = self._policy.config
+        config, self.unclipped = self._policy.config, x0_hat
         if not config.clip_sample:
             return x0_hat
         # Clipping must not turn an overflow into a plausible action at the edge of the range.

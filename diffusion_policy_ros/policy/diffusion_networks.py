@@ -14,13 +14,22 @@
 
 """The trained parts of a policy."""
 
-from diffusion_policy_ros.networks.observation_encoder import RgbEncoder
+from diffusion_policy_ros.networks.dit import AdaptiveTransformer
+from diffusion_policy_ros.networks.fusion import FusionTransformer
+from diffusion_policy_ros.networks.mlp import ConcatenationMlp
+from diffusion_policy_ros.networks.rgb_encoder import RgbEncoder
+from diffusion_policy_ros.networks.state_mlp import state_mlp
+from diffusion_policy_ros.networks.transformer import ConditionalTransformer
 from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
 from torch import nn
 
 
 class DiffusionNetworks(nn.Module):
-    """The trained parts of a policy, under LeRobot's names."""
+    """
+    The trained parts of a policy, under LeRobot's names.
+
+    The denoiser is found under its type, as LeRobot's ``unet`` is.
+    """
 
     def __init__(self, config):
         """
@@ -30,14 +39,62 @@ class DiffusionNetworks(nn.Module):
         """
         super().__init__()
         if config.image_keys:
-            shape = (config.image_shape[0],) + (config.crop_shape or config.image_shape[1:])
-            separate = config.use_separate_rgb_encoder_per_camera
-            encoders = [RgbEncoder(config.vision_backbone, shape,
-                                   config.spatial_softmax_num_keypoints)
-                        for _ in (config.image_keys if separate else config.image_keys[:1])]
-            self.rgb_encoder = nn.ModuleList(encoders) if separate else encoders[0]
-        self.unet = ConditionalUnet1d(
-            config.action_dim, config.global_cond_dim, down_dims=config.down_dims,
-            kernel_size=config.kernel_size, n_groups=config.n_groups,
-            step_embed_dim=config.diffusion_step_embed_dim,
+            self.rgb_encoder = _build_rgb_encoder(config)
+        self.state_mlp, self.fusion = _build_joining(config)
+        self._denoiser_name = config.denoiser.type
+        self.replace_denoiser(_build_denoiser(config))
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """Return the denoiser."""
+        return getattr(self, self._denoiser_name)
+
+    def replace_denoiser(self, denoiser):
+        """
+        Put another module in the denoiser's place, such as a faster form of it.
+
+        :param denoiser: Module that is called alike.
+        """
+        setattr(self, self._denoiser_name, denoiser)
+
+
+def _build_rgb_encoder(config):
+    """Return the image encoder that all cameras share, or a list of one for each."""
+    separate = config.use_separate_rgb_encoder_per_camera
+    encoders = [RgbEncoder(
+        config.vision_backbone, config.encoded_shape, config.spatial_softmax_num_keypoints,
+        use_group_norm=config.use_group_norm, settings=config.observation_encoder)
+        for _ in (config.image_keys if separate else config.image_keys[:1])]
+    return nn.ModuleList(encoders) if separate else encoders[0]
+
+
+def _build_joining(config):
+    """Return the MLP of a row's vectors and the Transformer that fuses rows; None where unused."""
+    settings = config.observation_encoder
+    entries = sum(config.input_features[key]['shape'][0] for key in config.vector_keys)
+    mlp = fusion = None
+    if settings.state_dims:
+        mlp, entries = state_mlp(entries, settings.state_dims), settings.state_dims[-1]
+    if settings.fusion == 'transformer':
+        fusion = FusionTransformer(
+            config.n_obs_steps, entries, len(config.image_keys),
+            2 * config.spatial_softmax_num_keypoints, dim=settings.fusion_dim,
+            layers=settings.fusion_layers, heads=settings.fusion_heads)
+    return mlp, fusion
+
+
+def _build_denoiser(config):
+    """Return the denoiser of a configuration, with fresh weights."""
+    settings, shape = config.denoiser, (config.action_dim, config.global_cond_dim)
+    if settings.type == 'unet':
+        return ConditionalUnet1d(
+            *shape, down_dims=config.down_dims, kernel_size=config.kernel_size,
+            n_groups=config.n_groups, step_embed_dim=config.diffusion_step_embed_dim,
             use_film_scale=config.use_film_scale_modulation)
+    sizes = {'dim': settings.dim, 'layers': settings.layers, 'dropout': settings.dropout}
+    if settings.type == 'mlp':
+        return ConcatenationMlp(*shape, config.horizon, **sizes)
+    if settings.type == 'dit':
+        return AdaptiveTransformer(*shape, config.horizon, heads=settings.heads, **sizes)
+    return ConditionalTransformer(*shape, config.horizon, config.n_obs_steps,
+                                  heads=settings.heads, causal=settings.causal, **sizes)

@@ -18,17 +18,22 @@ import torch
 from torch import nn
 
 NEAR_CONSTANT = 1e-4
-# LeRobot's divisor where a range or deviation is exactly 0.
-ZERO_RANGE = 1e-8
-NEEDED = {'MIN_MAX': ('min', 'max'), 'MEAN_STD': ('mean', 'std'), 'IDENTITY': ()}
+# LeRobot's: what it divides by where a range is exactly 0, and adds to every deviation.
+EPS = 1e-8
+RANGES = {'MIN_MAX': ('min', 'max'), 'QUANTILES': ('q01', 'q99'), 'QUANTILE10': ('q10', 'q90')}
+NEEDED = {**RANGES, 'MEAN_STD': ('mean', 'std'), 'IDENTITY': ()}
+# Kept for whoever continues with the checkpoint, whatever the normalization needs.
+USUAL = ('min', 'max', 'mean', 'std')
 
 
 class Normalizer(nn.Module):
     """
     Shift and scale every feature.
 
-    ``MIN_MAX`` is ``2 (x - min) / (max - min) - 1``, ``MEAN_STD`` is ``(x - mean) / std`` and
-    ``IDENTITY`` changes nothing. The numbers are buffers outside the state dict.
+    ``MIN_MAX`` is ``2 (x - min) / (max - min) - 1``, ``QUANTILES`` and ``QUANTILE10`` are the same
+    between the quantiles of 1 and 99 and of 10 and 90 per cent, ``MEAN_STD`` is
+    ``(x - mean) / (std + 1e-8)`` and ``IDENTITY`` changes nothing: LeRobot's numbers, to the last
+    bit or two. They are buffers outside the state dict.
 
     :ivar statistics: Key -> statistic -> float32 tensor, (entries,) or (channels, 1, 1), as
         stored in a checkpoint.
@@ -50,10 +55,10 @@ class Normalizer(nn.Module):
             kept = _checked_statistics(key, feature['shape'], mode, statistics)
             self.statistics[key] = kept
             if mode != 'IDENTITY':
-                origin, unit, shift = _affine(mode, kept)
+                *numbers, shift = _affine(mode, kept)
                 index = len(self._affine)
-                self.register_buffer(f'origin_{index}', origin, persistent=False)
-                self.register_buffer(f'unit_{index}', unit, persistent=False)
+                for name, tensor in zip(('origin', 'divisor', 'unit'), numbers):
+                    self.register_buffer(f'{name}_{index}', tensor, persistent=False)
                 self._affine[key] = (index, shift)
 
     @classmethod
@@ -83,8 +88,8 @@ class Normalizer(nn.Module):
         """
         if key not in self._affine:
             return x
-        origin, unit, shift = self._numbers(key)
-        x = (x - origin) / unit
+        origin, divisor, _, shift = self._numbers(key)
+        x = (x - origin) / divisor
         return x + shift if shift else x
 
     def unnormalize(self, key, x):
@@ -96,23 +101,25 @@ class Normalizer(nn.Module):
         """
         if key not in self._affine:
             return x
-        origin, unit, shift = self._numbers(key)
+        origin, _, unit, shift = self._numbers(key)
         return (x - shift) * unit + origin
 
     def _numbers(self, key):
         """Return what ``_affine`` computed for a feature, on the present device."""
         index, shift = self._affine[key]
-        return getattr(self, f'origin_{index}'), getattr(self, f'unit_{index}'), shift
+        return *(getattr(self, f'{name}_{index}') for name in ('origin', 'divisor', 'unit')), shift
 
 
 def unit_image_statistics(channels):
     """
-    Return statistics that map pixel values in [0, 1] to [-1, 1] under either normalization.
+    Return statistics that map pixel values in [0, 1] to [-1, 1] under every normalization.
 
     :param channels: Channels of the image.
     :return: Statistic name -> float32 (channels, 1, 1).
     """
-    values = {'min': 0.0, 'max': 1.0, 'mean': 0.5, 'std': 0.5}
+    values = {'mean': 0.5, 'std': 0.5}
+    for low, high in RANGES.values():
+        values.update({low: 0.0, high: 1.0})
     return {name: torch.full((channels, 1, 1), value) for name, value in values.items()}
 
 
@@ -125,11 +132,12 @@ def _checked_statistics(key, shape, mode, statistics):
                           f'there are: {", ".join(given) or "none"}')
     wanted = shape if len(shape) == 1 else (shape[0], 1, 1)
     kept = {}
-    for name in ('min', 'max', 'mean', 'std'):
+    for name in dict.fromkeys((*USUAL, *NEEDED[mode])):
         if name in given:
             kept[name] = _as_statistic(f'statistics of {key!r}: {name}', given[name], wanted)
-    if 'min' in kept and 'max' in kept and (kept['min'] > kept['max']).any():
-        raise ConfigError(f'statistics of {key!r}: min exceeds max')
+    for low, high in RANGES.values():
+        if low in kept and high in kept and (kept[low] > kept[high]).any():
+            raise ConfigError(f'statistics of {key!r}: {low} exceeds {high}')
     if 'std' in kept and (kept['std'] < 0).any():
         raise ConfigError(f'statistics of {key!r}: std is below 0')
     return kept
@@ -146,25 +154,28 @@ def _as_statistic(where, values, shape):
 
 
 def _affine(mode, kept):
-    """Return origin, unit and shift of ``normalized = (x - origin) / unit + shift``."""
+    """
+    Return origin, divisor, unit and shift of an affine map and of its inverse.
+
+    ``normalized = (x - origin) / divisor + shift``, and back again ``x = (normalized - shift) *
+    unit + origin``.
+    """
     if mode == 'MEAN_STD':
-        return kept['mean'].clone(), _nonzero(kept['std']), 0.0
-    return kept['min'].clone(), _nonzero(kept['max'] - kept['min']) / 2, -1.0
-
-
-def _nonzero(width):
-    """Return a width that can be divided by."""
-    return torch.where(width == 0, ZERO_RANGE, width)
+        return kept['mean'].clone(), kept['std'] + EPS, kept['std'].clone(), 0.0
+    low, high = (kept[name] for name in RANGES[mode])
+    unit = torch.where(high == low, EPS, high - low) / 2
+    return low.clone(), unit, unit.clone(), -1.0
 
 
 def _without_tiny_widths(kept):
     """Widen the statistics of near-constant entries so that they are only shifted."""
     widened = dict(kept)
-    if 'min' in kept and 'max' in kept:
-        low, high = kept['min'].double(), kept['max'].double()
-        tiny, center = high - low < NEAR_CONSTANT, (low + high) / 2
-        widened['min'] = torch.where(tiny, center - 1, low).float()
-        widened['max'] = torch.where(tiny, center + 1, high).float()
+    for low_name, high_name in RANGES.values():
+        if low_name in kept and high_name in kept:
+            low, high = kept[low_name].double(), kept[high_name].double()
+            tiny, center = high - low < NEAR_CONSTANT, (low + high) / 2
+            widened[low_name] = torch.where(tiny, center - 1, low).float()
+            widened[high_name] = torch.where(tiny, center + 1, high).float()
     if 'std' in kept:
         widened['std'] = torch.where(kept['std'] < NEAR_CONSTANT, 1.0, kept['std'])
     return widened

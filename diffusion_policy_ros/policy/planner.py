@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from diffusion_policy_ros.checks import check_choice, is_count, is_number, shown
 from diffusion_policy_ros.choices import JOINS
 from diffusion_policy_ros.diffusion import (
-    draw_noise, inference_levels, Inpainted, promise_weights, refine, Sampler, solve)
+    draw_noise, has_levels, inference_levels, Inpainted, promise_weights, refine, Sampler, solve)
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
@@ -86,7 +86,7 @@ class PlanOptions:
             options = replace(self, sampler=self.sampler.changed(num_inference_steps=steps))
             sampler = options.warm_sampler(process.num_train_timesteps) if is_warm \
                 else options.sampler
-            if sampler.evaluations <= evaluations and _has_levels(process, sampler):
+            if sampler.evaluations <= evaluations and has_levels(process, sampler):
                 return options
         return self
 
@@ -100,15 +100,6 @@ class PlanOptions:
         return self.sampler.changed(
             start_timestep=float(round(level * (num_train_timesteps - 1))),
             num_inference_steps=max(round(level * self.sampler.num_inference_steps), 1))
-
-
-def _has_levels(process, sampler):
-    """Tell whether a process has noise levels for a sampler; some grids need more steps."""
-    try:
-        inference_levels(process, sampler)
-    except ConfigError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, eq=False)

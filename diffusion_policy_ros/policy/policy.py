@@ -13,12 +13,15 @@
 # limitations under the License.
 """The policy: from a window of observations to a chunk of actions in robot units."""
 
+from dataclasses import replace
+
 from diffusion_policy_ros.checks import is_count, shown
 from diffusion_policy_ros.diffusion import (
     check_start, DiscreteVp, draw_noise, refine_chunk, sample_chunk, Sampler)
-from diffusion_policy_ros.errors import CheckpointError, ConfigError
+from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.policy.assembly import assemble
 from diffusion_policy_ros.policy.checkpoint import (
-    check_unchanged, check_weights, Checkpoint, read_checkpoint, write_checkpoint)
+    check_unchanged, Checkpoint, read_checkpoint, write_checkpoint)
 from diffusion_policy_ros.policy.denoiser import check_guidance, Denoiser
 from diffusion_policy_ros.policy.device import choose_device
 from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
@@ -82,29 +85,23 @@ class Policy(nn.Module):
                    sampler=sampler)
 
     @classmethod
-    def load(cls, folder, device='cpu'):
+    def load(cls, folder, device='cpu', *, contract=None):
         """
         Read a policy from a checkpoint folder, ready to sample.
 
         :param folder: Path of the folder.
         :param device: Device to put it on, as for ``choose_device``.
+        :param contract: RobotContract for a folder that holds none, such as LeRobot's.
         :return: The policy.
         :raises CheckpointError: naming the file, what is wrong with it and the remedy.
         :raises ConfigError: if the device cannot be used here.
         """
         device = choose_device(str(device))
         checkpoint = read_checkpoint(folder)
-        try:
-            normalizer = Normalizer(checkpoint.config, checkpoint.statistics)
-            with torch.device('meta'):  # shapes only, so that absurd sizes cost no memory
-                networks = nn.ModuleDict({'diffusion': DiffusionNetworks(checkpoint.config)})
-            check_weights(networks.state_dict(), checkpoint.weights, folder)
-            policy = cls(checkpoint.config, normalizer, contract=checkpoint.contract,
-                         sampler=checkpoint.sampler)
-        except ConfigError as error:
-            raise CheckpointError(f'{folder}: the files do not fit each other: {error}') from error
+        if checkpoint.contract is None:
+            checkpoint = replace(checkpoint, contract=contract)
+        policy = assemble(cls, checkpoint, folder)
         check_unchanged(folder)
-        policy.load_state_dict(checkpoint.weights)
         return policy.to(device).eval()
 
     def save(self, folder, *, weights_dtype='float32'):
@@ -129,11 +126,12 @@ class Policy(nn.Module):
 
     def image_features(self, window, *, augment=False, generator=None):
         """
-        Encode the images of a window: crop, normalize, backbone, keypoints.
+        Encode the images of a window: resize, crop, normalize, backbone, pooling.
 
         :param window: Key -> (B, n_obs_steps, H, W, C), uint8 (depth: uint16 or float32).
-        :param augment: Crop at random places where the configuration says so; for training.
-        :param generator: torch.Generator on the CPU for those places.
+        :param augment: ``Augmentation`` of training images, beside crops at random places where
+            the configuration says so; True for those crops alone.
+        :param generator: torch.Generator on the CPU for places and changes.
         :return: float32 (B, n_obs_steps, image_feature_dim); None for a policy without cameras.
         :raises ConfigError: naming the key, what was got and what was wanted.
         """
@@ -176,7 +174,7 @@ class Policy(nn.Module):
         :param global_cond: From ``encode``, float32 (B, global_cond_dim).
         :return: float32 (B, horizon, action_dim).
         """
-        return self.diffusion.unet(x_t, t, global_cond)
+        return self.diffusion.denoiser(x_t, t, global_cond)
 
     def denoiser(self, global_cond, sampler=None):
         """

@@ -16,10 +16,13 @@
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.errors import CheckpointError
 from diffusion_policy_ros.policy.checkpoint_files import read_json, read_tensors, REMEDY
+from diffusion_policy_ros.policy.normalizer import EPS
 import torch
 
 PREPROCESSOR, POSTPROCESSOR = 'policy_preprocessor', 'policy_postprocessor'
 NORMALIZER, UNNORMALIZER = 'normalizer_processor', 'unnormalizer_processor'
+# Steps that change neither what the networks see nor what they command.
+HARMLESS_STEPS = ('rename_observations_processor', 'to_batch_processor', 'device_processor')
 # Name is <pipeline>_step_<place in the pipeline>_<processor>.safetensors.
 STATE_FILES = {PREPROCESSOR: f'{PREPROCESSOR}_step_3_{NORMALIZER}.safetensors',
                POSTPROCESSOR: f'{POSTPROCESSOR}_step_0_{UNNORMALIZER}.safetensors'}
@@ -58,6 +61,15 @@ def processor_tensors(config, statistics):
             for name in STATE_FILES}
 
 
+def has_processors(folder) -> bool:
+    """
+    Tell whether a checkpoint has processors.
+
+    :param folder: pathlib.Path of the checkpoint.
+    """
+    return any((folder / f'{name}.json').exists() for name in STATE_FILES)
+
+
 def read_statistics(folder, config):
     """
     Read the statistics of a policy from its processors.
@@ -82,7 +94,7 @@ def _step(registry_name, config):
 
 def _normalization_step(registry_name, config, state_file, features):
     """Write the step that normalizes, or undoes it."""
-    step = _step(registry_name, {'eps': 1e-8, 'features': features,
+    step = _step(registry_name, {'eps': EPS, 'features': features,
                                  'norm_map': config.normalization_mapping})
     return {**step, 'state_file': state_file}
 
@@ -90,15 +102,10 @@ def _normalization_step(registry_name, config, state_file, features):
 def _read_pipeline(folder, pipeline, registry_name, config):
     """Read the statistics that one pipeline's normalization step points to."""
     path = folder / f'{pipeline}.json'
-    document = read_json(path)
-    steps = document.get('steps') if isinstance(document, dict) else None
-    found = [step for step in steps if isinstance(step, dict)
-             and step.get('registry_name') == registry_name] if isinstance(steps, list) else []
-    if not found:
-        raise CheckpointError(f'{path} has no step {registry_name!r}: the normalization is '
-                              f'unknown; {REMEDY}')
-    _check_modes(path, found[0], config)
-    state_file = found[0].get('state_file')
+    step = _normalization_of(path, registry_name)
+    keys = config.output_features if registry_name == UNNORMALIZER else config.input_features
+    _check_settings(path, step, config, keys)
+    state_file = step.get('state_file')
     if not isinstance(state_file, str) or (folder / state_file).name != state_file:
         raise CheckpointError(f'{path}: state_file is {shown(state_file)}; it must name a file in '
                               f'the same folder; {REMEDY}')
@@ -109,14 +116,58 @@ def _read_pipeline(folder, pipeline, registry_name, config):
     return statistics
 
 
-def _check_modes(path, step, config):
+def _normalization_of(path, registry_name):
+    """Return the one normalization step of a pipeline, whose other steps must be harmless."""
+    document = read_json(path)
+    steps = document.get('steps') if isinstance(document, dict) else None
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise CheckpointError(f'{path}: steps is {shown(steps)}; it must be a list of steps; '
+                              f'{REMEDY}')
+    names = [step.get('registry_name') for step in steps]
+    for step, name in zip(steps, names):
+        if name != registry_name and name not in HARMLESS_STEPS:
+            raise CheckpointError(
+                f'{path}: the step {shown(name or step.get("class"))} is not known here, and the '
+                'policy may have learned from what it does; train without it, or delete it from a '
+                'copy of the folder where you know that it does nothing')
+    if names.count(registry_name) != 1:
+        many = 'no step' if registry_name not in names else f'{names.count(registry_name)} steps'
+        raise CheckpointError(f'{path} has {many} {registry_name!r}, not one: the normalization '
+                              f'is unknown; {REMEDY}')
+    return steps[names.index(registry_name)]
+
+
+def _check_settings(path, step, config, keys):
     """Refuse a pipeline that normalizes otherwise than config.json says."""
     settings = step.get('config')
     modes = settings.get('norm_map') if isinstance(settings, dict) else None
     if not isinstance(modes, dict):
         raise CheckpointError(f'{path}: the normalization step has no norm_map; {REMEDY}')
-    for feature_type, mode in config.normalization_mapping.items():
-        if modes.get(feature_type, mode) != mode:
+    features = {**config.input_features, **config.output_features}
+    for feature_type in {feature['type'] for feature in features.values()}:
+        mode = config.normalization_mapping[feature_type]
+        told = modes.get(feature_type, 'IDENTITY')
+        if told != mode:
+            raise CheckpointError(f'{path}: norm_map[{feature_type!r}] is {shown(told)}, '
+                                  f'config.json says {mode!r}; {REMEDY}')
+    if settings.get('eps', EPS) != EPS:
+        raise CheckpointError(f'{path}: eps is {shown(settings["eps"])}; only {EPS:g} can be used '
+                              'here')
+    _check_keys(path, settings, config, keys)
+
+
+def _check_keys(path, settings, config, keys):
+    """Refuse a pipeline that leaves out what config.json says is normalized."""
+    given, only = settings.get('features'), settings.get('normalize_observation_keys')
+    for key in keys:
+        feature = {**config.input_features, **config.output_features}[key]
+        if config.normalization_mapping[feature['type']] == 'IDENTITY':
+            continue
+        entry = given.get(key) if isinstance(given, dict) else None
+        told = entry.get('type') if isinstance(entry, dict) else None
+        left_out = isinstance(only, list) and key not in only and key in config.input_features
+        if told != feature['type'] or left_out:
             raise CheckpointError(
-                f'{path}: norm_map[{feature_type!r}] is {modes[feature_type]!r}, config.json says '
-                f'{mode!r}; {REMEDY}')
+                f'{path}: the normalization step leaves {key!r} as it is, or takes it for '
+                f'{shown(told)}, while config.json has it normalized as {feature["type"]}; '
+                f'{REMEDY}')

@@ -217,7 +217,7 @@ class InferenceWorker:
 
 def _trace_denoiser(policy):
     """
-    Record the U-Net's operations once, so that Python takes no part in a denoiser call.
+    Record the denoiser's operations once, so that Python takes no part in a denoiser call.
 
     The result stays the same bit for bit, for any number of candidates. Measured on two cores with
     16 calls of a 4.5 M U-Net, a plan takes 60 % of the time, and the thread that publishes
@@ -230,5 +230,5 @@ def _trace_denoiser(policy):
     with torch.inference_mode(), warnings.catch_warnings():
         # Newer versions of torch announce successors, which need a compiler on the robot.
         warnings.simplefilter('ignore')
-        policy.diffusion.unet = torch.jit.trace(
-            policy.diffusion.unet, example, check_trace=False)
+        policy.diffusion.replace_denoiser(torch.jit.trace(
+            policy.diffusion.denoiser, example, check_trace=False))

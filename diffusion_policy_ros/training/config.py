@@ -14,13 +14,15 @@
 
 """The settings of one training run: a frozen dataclass, read from YAML and the command line."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 from diffusion_policy_ros.checks import check_choice, shown, suggestion
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.networks.augmentation import Augmentation
+from diffusion_policy_ros.training.config_groups import EncoderPretraining, RolloutSettings
 from diffusion_policy_ros.yaml_text import parse_yaml
 import yaml
 
@@ -28,36 +30,25 @@ import yaml
 # Type of a field: the type of its value, and that in words.
 KINDS = {int: (int, 'a whole number'), float: (float, 'a number'), bool: (bool, 'true or false'),
          str: (str, 'a text'), Optional[str]: (str, 'a text'),
+         Union[bool, str]: ((bool, str), 'auto, true or false'),
          dict: (dict, 'a group of settings')}
+GROUPS = {'pretraining': EncoderPretraining, 'augmentation': Augmentation,
+          'rollouts': RolloutSettings}
 # Smallest and largest value of each number.
 PRETRAINING_RANGES = {
     'steps': (1, 10**9), 'batch_size': (1, 10**6), 'learning_rate': (1e-12, 100.0)}
+ROLLOUT_RANGES = {'every': (0, 10**9), 'episodes': (1, 10**6)}
 RANGES = {
     'steps': (1, 10**9), 'batch_size': (1, 10**6), 'learning_rate': (1e-12, 100.0),
+    'accumulation_steps': (1, 10**6),
     'warmup_steps': (0, 10**9), 'weight_decay': (0.0, 100.0), 'beta1': (0.0, 0.999999),
     'beta2': (0.0, 0.999999), 'gradient_clip_norm': (1e-12, 1e12), 'ema_power': (0.0, 10.0),
     'ema_max': (0.0, 1.0), 'validation_episodes': (0, 10**9), 'log_every': (1, 10**9),
     'validate_every': (1, 10**9), 'checkpoint_every': (1, 10**9), 'seed': (0, 2**31 - 1)}
-
-
-@dataclass(frozen=True)
-class EncoderPretraining:
-    """
-    First stage: the image encoder learns to see what an auxiliary stream tells.
-
-    :ivar target: Dataset key of the auxiliary stream, or None to train end to end at once.
-    :ivar steps: Optimizer steps of this stage.
-    :ivar batch_size: Frames per step.
-    :ivar learning_rate: Peak rate of AdamW.
-    :ivar freeze: Keep the encoder fixed afterwards and cache its features, which makes the
-        diffusion stage several times faster on a CPU.
-    """
-
-    target: Optional[str] = None
-    steps: int = 6000
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    freeze: bool = True
+CHOICES = {
+    'schedule': ('cosine', 'constant'), 'loss_weighting': ('simple', 'variational'),
+    'precision': ('auto', 'float32', 'bfloat16', 'float16'),
+    'data_on_device': ('auto', True, False), 'storage': ('float32', 'float16')}
 
 
 @dataclass(frozen=True)
@@ -67,11 +58,18 @@ class TrainConfig:
 
     :ivar policy: Overrides of ``PolicyConfig`` fields; features and shapes come from the dataset.
     :ivar pretraining: The encoder's first stage.
+    :ivar augmentation: How images are changed at random, beside ``policy.crop_shape``.
+    :ivar rollouts: Episodes in simulation while training.
     :ivar steps: Optimizer steps of the diffusion stage.
-    :ivar batch_size: Windows per step.
+    :ivar batch_size: Windows that a process computes at once. Each optimizer step learns from
+        ``batch_size * accumulation_steps * processes`` windows.
+    :ivar accumulation_steps: Such batches per optimizer step and process.
     :ivar learning_rate: Peak rate of AdamW, after the warm-up.
-    :ivar warmup_steps: Steps of linear warm-up before the cosine decay to zero.
-    :ivar weight_decay: Of AdamW.
+    :ivar schedule: After the warm-up, ``cosine`` lets the rate fall to zero along half a cosine,
+        ``constant`` keeps it.
+    :ivar warmup_steps: Steps of linear warm-up.
+    :ivar weight_decay: Of AdamW, for weights with two or more dimensions; biases and the scales
+        of normalizations are not decayed.
     :ivar beta1, beta2: Of AdamW.
     :ivar gradient_clip_norm: Largest norm of the gradient.
     :ivar ema_power, ema_max: Exponential moving average of the weights (see ``networks.ema``).
@@ -79,17 +77,30 @@ class TrainConfig:
         ``variational`` as the variational bound does (see ``diffusion.weighting``).
     :ivar validation_episodes: Episodes at the end of the dataset that are held out.
     :ivar log_every, validate_every, checkpoint_every: Intervals in steps.
-    :ivar precision: ``float32``, or ``bfloat16`` for mixed precision on CUDA; ``auto`` takes
-        bfloat16 where the GPU supports it.
+    :ivar precision: ``float32``, or ``bfloat16`` or ``float16`` for mixed precision, the latter
+        with a scaled loss; ``auto`` takes bfloat16 where a GPU supports it, otherwise float32.
+    :ivar gradient_checkpointing: Compute activations again instead of keeping them: less memory,
+        about a third more time.
+    :ivar compile: Compile the networks with ``torch.compile``.
+    :ivar data_on_device: Keep the whole dataset on the device; ``auto`` does on a GPU whose free
+        memory is more than twice as large.
+    :ivar encoder_weights: Safetensors file with weights of torchvision's or timm's ResNet, from
+        which the image encoder starts, or None.
+    :ivar freeze_encoder: Keep the image encoder as it starts, and cache its features.
+    :ivar wandb_project: Project of Weights & Biases to log to, or None.
     :ivar storage: ``float32`` or ``float16``: how the checkpoint stores weights.
     :ivar seed: Of initial weights, batches and noise.
     """
 
     policy: dict = field(default_factory=dict)
     pretraining: EncoderPretraining = EncoderPretraining()
+    augmentation: Augmentation = Augmentation()
+    rollouts: RolloutSettings = RolloutSettings()
     steps: int = 100_000
     batch_size: int = 64
+    accumulation_steps: int = 1
     learning_rate: float = 1e-4
+    schedule: str = 'cosine'
     warmup_steps: int = 500
     weight_decay: float = 1e-6
     beta1: float = 0.95
@@ -103,6 +114,12 @@ class TrainConfig:
     validate_every: int = 1000
     checkpoint_every: int = 1000
     precision: str = 'auto'
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    data_on_device: Union[bool, str] = 'auto'
+    encoder_weights: Optional[str] = None
+    freeze_encoder: bool = False
+    wandb_project: Optional[str] = None
     storage: str = 'float32'
     seed: int = 0
 
@@ -112,14 +129,26 @@ class TrainConfig:
             _check_known('policy', name, PolicyConfig.setting_names())
         _check_ranges(self, RANGES)
         _check_ranges(self.pretraining, PRETRAINING_RANGES, 'pretraining.')
-        for name, choices in (('loss_weighting', ('simple', 'variational')),
-                              ('precision', ('auto', 'float32', 'bfloat16')),
-                              ('storage', ('float32', 'float16'))):
+        _check_ranges(self.rollouts, ROLLOUT_RANGES, 'rollouts.')
+        for name, choices in CHOICES.items():
             check_choice(name, getattr(self, name), choices, ConfigError)
+        _check_rollouts(self.rollouts)
+        _check_frozen(self)
+
+    @property
+    def is_encoder_fixed(self) -> bool:
+        """Tell whether the main stage leaves the image encoder as it is."""
+        return self.freeze_encoder or (
+            self.pretraining.target is not None and self.pretraining.freeze)
 
     def to_yaml(self) -> str:
         """Return the settings as YAML that ``load_train_config`` reads back equal."""
         return yaml.safe_dump(asdict(self), sort_keys=False)
+
+    def to_portable_yaml(self) -> str:
+        """Return the settings as YAML without what only this machine has: paths of folders."""
+        path = self.encoder_weights
+        return replace(self, encoder_weights=path and Path(path).name).to_yaml()
 
 
 def load_train_config(path=None, overrides=()) -> TrainConfig:
@@ -135,8 +164,8 @@ def load_train_config(path=None, overrides=()) -> TrainConfig:
     raw = {} if path is None else _read(path)
     for text in overrides:
         _apply_override(raw, text)
-    pretraining = _build(EncoderPretraining, raw.pop('pretraining', {}), 'pretraining')
-    return _build(TrainConfig, {**raw, 'pretraining': pretraining}, 'training configuration')
+    groups = {name: _build(cls, raw.pop(name, {}), name) for name, cls in GROUPS.items()}
+    return _build(TrainConfig, {**raw, **groups}, 'training configuration')
 
 
 def _read(path):
@@ -206,3 +235,23 @@ def _check_ranges(config, ranges, prefix=''):
         if not low <= value <= high:
             raise ConfigError(f'{prefix}{name} is {shown(value)}; it must be from {low:g} to '
                               f'{high:g}')
+
+
+def _check_rollouts(rollouts):
+    """Refuse a simulation without an interval, and an interval without a simulation."""
+    if (rollouts.sim is None) != (rollouts.every == 0):
+        raise ConfigError(f'rollouts.sim is {shown(rollouts.sim)} and rollouts.every '
+                          f'{rollouts.every}; set both, such as pusht and 5000, or neither')
+
+
+def _check_frozen(config):
+    """Refuse settings that a frozen encoder would leave without effect."""
+    if config.freeze_encoder and config.encoder_weights is None:
+        raise ConfigError('freeze_encoder is true without encoder_weights, so that the encoder '
+                          'would stay random; name a file of weights, or let it train')
+    if config.freeze_encoder and config.pretraining.target is not None:
+        raise ConfigError('freeze_encoder keeps the encoder as it starts, and pretraining.target '
+                          'trains it; leave out one of them')
+    if config.freeze_encoder and config.augmentation != Augmentation():
+        raise ConfigError('augmentation changes images, but the features of a frozen encoder are '
+                          'computed once; leave out one of freeze_encoder and augmentation')

@@ -17,11 +17,17 @@
 from dataclasses import dataclass
 import math
 import time
-from typing import Callable
 
 from diffusion_policy_ros.errors import DiffusionPolicyError
-from diffusion_policy_ros.training.loss import warmup_cosine
-from diffusion_policy_ros.training.snapshot import load_snapshot, read_facts, save_snapshot
+from diffusion_policy_ros.training.bad_batch import BAD_BATCHES, save_bad_batch
+from diffusion_policy_ros.training.loss import SCHEDULES
+from diffusion_policy_ros.training.optimization import NotFinite, Optimization
+from diffusion_policy_ros.training.processes import Processes, without_averaging
+from diffusion_policy_ros.training.record import NoRecord, Record
+from diffusion_policy_ros.training.shares import Share, SharedDraws
+from diffusion_policy_ros.training.snapshot import (
+    default_states, load_snapshot, read_facts, save_snapshot)
+from diffusion_policy_ros.training.stage import StageLoss
 import torch
 from tqdm import tqdm
 
@@ -31,57 +37,47 @@ class Interrupted(DiffusionPolicyError):
 
 
 @dataclass
-class Stage:
-    """
-    What one stage optimizes; the loop supplies everything else.
+class _Work:
+    """What the loop holds while it runs a stage."""
 
-    :ivar name: Name in snapshots, logs and the progress bar.
-    :ivar steps: Optimizer steps.
-    :ivar modules: Every module a snapshot must hold, by name.
-    :ivar trained: The module whose parameters that require a gradient are optimized.
-    :ivar optimizer_options: Keyword arguments of AdamW, ``lr`` being the peak.
-    :ivar warmup_steps: Linear warm-up.
-    :ivar gradient_clip_norm: Largest gradient norm.
-    :ivar loss: ``(step, generator) -> scalar loss`` of one batch.
-    :ivar prepare: Called once before the first step, when a snapshot, if any, is loaded.
-    :ivar after_step: Called after each step with the steps done before it (moving averages).
-    :ivar validate: Returns named figures; called now and then and at the end.
-    :ivar publish: Writes what users take from the run, at each checkpoint.
-    """
-
-    name: str
-    steps: int
-    modules: dict
-    trained: torch.nn.Module
-    optimizer_options: dict
-    warmup_steps: int
-    gradient_clip_norm: float
-    loss: Callable
-    prepare: Callable = lambda: None
-    after_step: Callable = lambda step: None
-    validate: Callable = dict
-    publish: Callable = lambda: None
+    stage: object
+    optimization: Optimization
+    generator: torch.Generator
+    module: torch.nn.Module
+    rate: object
 
 
 class Loop:
     """
     Runs stages with logging, snapshots, exact resume and a clean stop.
 
-    :param folder: The run's folder: snapshots and TensorBoard events.
+    :ivar best: ``{'figure': name, 'value': number, 'step': number}`` of the best weights so far,
+        or None.
+
+    :param folder: The run's folder: snapshots, TensorBoard events and curves.
     :param config: The run's ``TrainConfig``.
     :param identity: JSON-able facts that a resumed run must share, kept in each snapshot.
     :param stop_requested: Called after each step; True ends the run with a snapshot.
     :param seconds_before: Training time spent by earlier sittings of this run, s.
+    :param device: Torch device.
+    :param processes: ``Processes`` that train together.
     """
 
-    def __init__(self, folder, config, *, identity, stop_requested, seconds_before=0.0):
-        """Open the TensorBoard log."""
-        from torch.utils.tensorboard import SummaryWriter
+    def __init__(self, folder, config, *, identity, stop_requested, seconds_before=0.0,
+                 device=None, processes=None):
+        """Open the logs, in the first process."""
         self.folder = folder
         self.config = config
+        self.best = None
+        self._device = device or torch.device('cpu')
+        self._processes = processes or Processes()
         self._identity = identity
         self._stop_requested = stop_requested
-        self._writer = SummaryWriter(folder / 'tensorboard')
+        facts = read_facts(folder)
+        self._record = NoRecord()
+        if self._processes.is_first:
+            last = facts and (facts['stage'], facts['step'])
+            self._record = Record(folder, config, last)
         self._started = time.monotonic() - seconds_before
 
     @property
@@ -94,83 +90,176 @@ class Loop:
         Run a stage to its end, going on from a snapshot of the same stage where there is one.
 
         :param stage: The stage.
-        :return: The figures of the last validation.
+        :return: The figures of the last validation and rollouts.
         :raises Interrupted: after writing a snapshot, when a stop was requested.
         :raises DiffusionPolicyError: when the loss or its gradient is no longer finite; the last
             snapshot stays.
         """
-        optimizer = torch.optim.AdamW(
-            [p for p in stage.trained.parameters() if p.requires_grad], **stage.optimizer_options)
-        generator = torch.Generator().manual_seed(self.config.seed)
-        step = self._resume(stage, optimizer, generator)
-        stage.prepare()
-        figures = {}
-        if step == stage.steps:  # killed, or out of room, between its snapshot and this
-            stage.publish()
-        with tqdm(total=stage.steps, initial=step, desc=stage.name, unit='step') as bar:
+        optimization = Optimization(
+            stage.trained, stage.optimizer_options, clip_norm=stage.gradient_clip_norm,
+            device=self._device, is_scaled=stage.is_scaled)
+        work = _Work(stage, optimization, torch.Generator().manual_seed(self.config.seed),
+                     StageLoss(stage), _Rate(stage))
+        step = self._resume(work)
+        try:
+            stage.prepare()
+            work.module = self._processes.wrap(work.module, self._device)
+            if step == stage.steps and self._processes.is_first:
+                stage.publish()  # killed, or out of room, between its snapshot and this
+            return self._steps(work, step)
+        finally:
+            stage.close()
+
+    def close(self):
+        """Close the logs."""
+        self._record.close()
+
+    def _steps(self, work, step):
+        """Do the steps that are left and return the last figures."""
+        stage, figures = work.stage, {}
+        with tqdm(total=stage.steps, initial=step, desc=stage.name, unit='step',
+                  disable=not self._processes.is_first) as bar:
             while step < stage.steps:
-                loss = self._step(stage, optimizer, generator, step)
+                loss = self._step(work, step)
                 step += 1
-                stop = self._stop_requested()
+                stop, = self._processes.any(self._stop_requested())
                 bar.update()
                 if step % self.config.log_every == 0:
-                    self._log(stage, step, {'loss': loss.item(),
-                                            'learning_rate': optimizer.param_groups[0]['lr']})
-                    bar.set_postfix(loss=f'{loss.item():.4f}')
+                    bar.set_postfix(loss=f'{self._log(work, step, loss):.4f}')
                 last = step == stage.steps
-                if last or step % self.config.validate_every == 0:
-                    figures = stage.validate()
-                    self._log(stage, step, figures)
+                if self._processes.is_first:
+                    figures.update(self._measure(stage, step, last))
                 if last or stop or step % self.config.checkpoint_every == 0:
-                    self._snapshot(stage, optimizer, generator, step)
+                    self._snapshot(work, step)
                 if stop and not last:
                     raise Interrupted(f'stopped at step {step} of {stage.steps} of stage '
                                       f'"{stage.name}"; run the same command with --resume')
         return figures
 
-    def close(self):
-        """Flush the TensorBoard log."""
-        self._writer.close()
-
-    def _step(self, stage, optimizer, generator, step):
-        """Do one optimizer step and return its loss."""
-        factor = warmup_cosine(step, warmup_steps=stage.warmup_steps, total_steps=stage.steps)
-        for group in optimizer.param_groups:
-            group['lr'] = factor * stage.optimizer_options['lr']
-        loss = stage.loss(step, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(
-            (p for group in optimizer.param_groups for p in group['params']),
-            stage.gradient_clip_norm)
-        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
-            raise DiffusionPolicyError(
-                f'the loss of stage "{stage.name}" is {loss.item():g} and its gradient\'s norm '
-                f'{norm.item():g} at step {step}; lower the learning rate, or check the dataset '
-                'for impossible values')
-        optimizer.step()
+    def _step(self, work, step):
+        """Do one optimizer step, share by share, and return its loss in this process."""
+        stage, each = work.stage, work.stage.accumulation_steps
+        work.optimization.start(SCHEDULES[stage.schedule](
+            step, warmup_steps=stage.warmup_steps, total_steps=stage.steps))
+        count = each * self._processes.count
+        if count == 1:
+            loss = work.module(step, work.generator, Share())
+            work.optimization.backward(loss)
+            total = loss.detach()
+        else:
+            total = self._add_shares(work, step, [
+                Share(self._processes.rank * each + number, count) for number in range(each)])
+        self._refuse(work, work.optimization.refused(step, total), step)
+        work.optimization.take()
         stage.after_step(step)
+        return total
+
+    def _add_shares(self, work, step, shares):
+        """Add the gradients of this process's shares and return the mean of their losses."""
+        state, losses = work.generator.get_state(), []
+        for share in shares:
+            work.generator.set_state(state)  # each share cuts its rows out of the same draws
+            if share is not shares[-1]:
+                with without_averaging(work.module):
+                    losses.append(self._add_share(work, step, share, len(shares)))
+            else:
+                losses.append(self._add_share(work, step, share, len(shares)))
+        return torch.stack(losses).mean()
+
+    def _add_share(self, work, step, share, each):
+        """Add the gradients of one share and return its loss."""
+        with SharedDraws(work.generator, share):
+            loss = work.module(step, work.generator, share)
+        work.optimization.backward(loss / each)
         return loss.detach()
 
-    def _resume(self, stage, optimizer, generator):
+    def _refuse(self, work, found, step):
+        """Raise if a step is not finite in any process, with the windows that it saw saved."""
+        if not self._processes.any(found is not None)[0]:
+            return
+        found = found or NotFinite(step, math.nan, math.nan)  # where only another process saw it
+        where = ''
+        if work.stage.windows_of is not None:
+            path = self.folder / BAD_BATCHES / f'{work.stage.name}-{found.step:08d}.safetensors'
+            if self._processes.is_first:
+                save_bad_batch(path, work.stage.windows_of(found.step))
+            where = (f'. Its windows are in {path}; look at them with: python -m '
+                     f'diffusion_policy_ros.training.bad_batch {path}')
+        self._processes.wait()
+        raise DiffusionPolicyError(
+            f'the loss of stage "{work.stage.name}" is {found.loss:g} and its gradient\'s norm '
+            f'{found.norm:g} at step {found.step}; lower the learning rate, or check the dataset '
+            f'for impossible values{where}')
+
+    def _measure(self, stage, step, last):
+        """Validate and roll out where it is time to, note the best, and return the figures."""
+        figures = {}
+        if last or step % self.config.validate_every == 0:
+            figures.update(stage.validate())
+        if stage.roll_out is not None and (last or step % stage.rollout_every == 0):
+            figures.update(stage.roll_out())
+        self._record.add(stage.name, step, figures)
+        name, sign = stage.best_by or (None, 1)
+        if name in figures and (
+                self.best is None or sign * figures[name] > sign * self.best['value']):
+            self.best = {'figure': name, 'value': figures[name], 'step': step}
+            stage.publish_best()
+        return figures
+
+    def _resume(self, work):
         """Load the stage's snapshot and return its step, or 0."""
         facts = read_facts(self.folder)
-        if facts is None or facts['stage'] != stage.name:
+        if facts is None or facts['stage'] != work.stage.name:
             return 0
-        load_snapshot(self.folder, modules=stage.modules, optimizer=optimizer,
-                      generator=generator)
+        load_snapshot(self.folder, modules=work.stage.modules,
+                      optimizer=work.optimization.optimizer, generator=work.generator,
+                      device=self._device, rank=self._processes.rank)
+        if work.optimization.scaler.is_enabled():
+            work.optimization.scaler.load_state_dict(facts['scaler'])
+        self.best = facts['best']
+        work.rate.step = facts['step']
         return facts['step']
 
-    def _snapshot(self, stage, optimizer, generator, step):
+    def _snapshot(self, work, step):
         """Write the snapshot and what the stage publishes."""
-        save_snapshot(self.folder, modules=stage.modules, optimizer=optimizer,
-                      generator=generator,
-                      facts={'stage': stage.name, 'step': step, 'seconds': self.seconds,
+        self._refuse(work, work.optimization.pending(), step - 1)
+        generators = [self._processes.gather(state) for state in default_states(self._device)]
+        if not self._processes.is_first:
+            return
+        save_snapshot(self.folder, modules=work.stage.modules,
+                      optimizer=work.optimization.optimizer, generator=work.generator,
+                      default_states=list(zip(*generators)),
+                      facts={'stage': work.stage.name, 'step': step, 'seconds': self.seconds,
+                             'scaler': work.optimization.scaler.state_dict(), 'best': self.best,
                              **self._identity})
-        stage.publish()
-        self._writer.flush()
+        work.stage.publish()
+        self._record.draw()
 
-    def _log(self, stage, step, figures):
-        """Write scalars under the stage's name."""
-        for name, value in figures.items():
-            self._writer.add_scalar(f'{stage.name}/{name}', value, step)
+    def _log(self, work, step, loss):
+        """Write down how the training goes and return the mean loss of the processes."""
+        mean = self._processes.mean(loss)
+        if work.optimization.is_overflowing:
+            self._refuse(work, NotFinite(step - 1, mean, math.inf), step - 1)
+        self._record.add(work.stage.name, step, {
+            'loss': mean, 'learning_rate': work.optimization.optimizer.param_groups[0]['lr'],
+            **work.rate.figures(step, self._processes.count)})
+        return mean
+
+
+class _Rate:
+    """How fast a stage learns, and what share of the time it waits for data."""
+
+    def __init__(self, stage):
+        """Begin to measure."""
+        self.step = 0
+        self._stage = stage
+        self._since_s, self._waited_s = time.perf_counter(), 0.0
+
+    def figures(self, step, processes):
+        """Return the figures since the last call, for a number of processes."""
+        now_s, waited_s = time.perf_counter(), self._stage.waited_s()
+        passed_s = now_s - self._since_s
+        windows = (step - self.step) * self._stage.windows_per_step * processes
+        share = (waited_s - self._waited_s) / passed_s
+        self.step, self._since_s, self._waited_s = step, now_s, waited_s
+        return {'windows_per_s': windows / passed_s, 'data_wait_share': share} if windows else {}

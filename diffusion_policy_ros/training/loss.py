@@ -96,3 +96,18 @@ def warmup_cosine(step, *, warmup_steps, total_steps):
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def warmup_constant(step, *, warmup_steps, total_steps):
+    """
+    Return the learning rate's factor: linear warm-up, then 1.
+
+    :param step: Optimizer step, from 0.
+    :param warmup_steps: Steps until the factor reaches 1.
+    :param total_steps: Not looked at.
+    :return: Factor in [0, 1].
+    """
+    return min(1.0, (step + 1) / max(1, warmup_steps))
+
+
+SCHEDULES = {'cosine': warmup_cosine, 'constant': warmup_constant}

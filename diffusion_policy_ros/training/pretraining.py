@@ -22,7 +22,7 @@ denoiser then starts from features that hold the scene's geometry.
 
 import math
 
-from diffusion_policy_ros.training.loop import Stage
+from diffusion_policy_ros.training.stage import Stage
 from diffusion_policy_ros.training.validation import evenly_chosen, mean_figures
 import numpy as np
 import torch
@@ -70,10 +70,11 @@ class PretrainingStage:
             gradient_clip_norm=self._config.gradient_clip_norm, loss=self._loss,
             validate=self._validate)
 
-    def _loss(self, _step, generator):
+    def _loss(self, _step, generator, _share):
         """Return the error of one random batch."""
         size = self._config.pretraining.batch_size
         chosen = torch.randint(len(self._rows), (size,), generator=generator).numpy()
+        self._policy.train()
         return self._error(self._rows[chosen])
 
     def _error(self, rows):
@@ -84,6 +85,7 @@ class PretrainingStage:
     @torch.no_grad()
     def _validate(self):
         """Return the root mean squared error on held-out frames, as a share of the half range."""
+        self._policy.eval()
         squared = mean_figures(lambda rows: {'validation_rmse': self._error(rows).item()},
                                self._held_out, self._config.pretraining.batch_size)
         return {name: math.sqrt(value) for name, value in squared.items()}
@@ -110,13 +112,14 @@ def frame_features(policy, frames, rows, device):
 @torch.no_grad()
 def cache_features(policy, frames, device):
     """
-    Encode every frame once, for a stage in which the encoder stays fixed.
+    Encode every frame once, for a stage in which the encoder stays fixed, in eval mode.
 
     :param policy: The policy whose image encoder is used.
     :param frames: ``{image key: uint8 array (rows, H, W, C)}``.
     :param device: Torch device.
     :return: float32 array (rows, image_feature_dim).
     """
+    policy.diffusion.rgb_encoder.eval()
     rows = np.arange(len(next(iter(frames.values()))))
     parts = [frame_features(policy, frames, rows[start:start + FRAMES_PER_PASS], device).cpu()
              for start in range(0, len(rows), FRAMES_PER_PASS)]

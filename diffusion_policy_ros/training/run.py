@@ -14,10 +14,11 @@
 
 """A whole training run: from a dataset folder to a checkpoint folder."""
 
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 import hashlib
 from pathlib import Path
 import shutil
+import warnings
 
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config import PolicyConfig
@@ -25,22 +26,27 @@ from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.statistics import vector_statistics
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, DatasetError
-from diffusion_policy_ros.policy.checkpoint import check_place
+from diffusion_policy_ros.policy.backbone_weights import load_backbone_weights
+from diffusion_policy_ros.policy.checkpoint_folder import check_place
 from diffusion_policy_ros.policy.device import memory_guard
+from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
 from diffusion_policy_ros.policy.policy import Policy
 from diffusion_policy_ros.streams import ACTION_KEY, IMAGE_KEY_PREFIX
-from diffusion_policy_ros.training import diffusion_stage, pretraining
+from diffusion_policy_ros.training.bad_batch import BAD_BATCHES
 from diffusion_policy_ros.training.loop import Loop
+from diffusion_policy_ros.training.processes import Processes
+from diffusion_policy_ros.training.record import check_wandb
 from diffusion_policy_ros.training.snapshot import FACTS, read_facts
+from diffusion_policy_ros.training.split import Split
+from diffusion_policy_ros.training.stages import SETTINGS, Stages
 from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 import torch
 
-SETTINGS = 'train.yaml'
-
 
 @memory_guard('lower batch_size, or policy.down_dims')
-def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir=None):
+def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir=None,
+          processes=None, roll_out=None):
     """
     Train a policy, or go on with a run that was stopped.
 
@@ -51,34 +57,73 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
     :param resume: Go on from ``<out>.run``.
     :param stop_requested: Called after each step; True stops the run with a snapshot.
     :param cache_dir: Folder for the decoded dataset; by default inside the dataset.
+    :param processes: ``Processes`` that train together, by default this one alone.
+    :param roll_out: ``policy -> {'rollout_score': ..., 'rollout_success': ...}`` of episodes in
+        simulation; needed where ``config.rollouts`` asks for them.
     :return: One sentence about the result.
     :raises DiffusionPolicyError: naming what does not fit.
     """
-    out = Path(out).resolve()
+    out, processes = Path(out).resolve(), processes or Processes()
     if not out.name:
         raise ConfigError(f'--out is {out}; name a folder that a checkpoint can be written to')
     run_folder = out.with_name(out.name + '.run')
     reader = LeRobotReader(dataset_dir)
     policy_config = _policy_config(reader, config)
-    facts = _prepare(out, run_folder, config.to_yaml(), resume)
-    with _kept_once_begun(run_folder, stop_requested) as stop_requested:
-        cache = build_cache(dataset_dir, cache_dir)
+    check_wandb(config.wandb_project)
+    facts = _begin(out, run_folder, config, resume, processes)
+    with _kept_once_begun(run_folder, stop_requested, processes) as stop_requested:
+        cache = _open_cache(dataset_dir, cache_dir, processes)
         identity = {'config': config.to_yaml(), 'dataset': _digest(cache)}
         _check_dataset(run_folder, facts, identity)
         torch.manual_seed(config.seed)
-        split = _Split(cache.episode_ends, config.validation_episodes)
-        policy = _build_policy(policy_config, reader, cache, split).to(device)
+        split = Split(cache.episode_ends, config.validation_episodes)
+        policy = _build_policy(policy_config, reader, cache, split)
+        if config.encoder_weights is not None and not facts:
+            load_backbone_weights(policy.diffusion.rgb_encoder, config.encoder_weights)
+        if processes.rank:  # equal weights, but each process drops activations of its own
+            torch.manual_seed(config.seed + processes.rank)
         loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
-                    seconds_before=facts.get('seconds', 0.0))
-        figures = _run_stages(policy, cache, split, config, loop, out, device,
-                              resumed_stage=facts.get('stage'))
+                    seconds_before=facts.get('seconds', 0.0), device=device, processes=processes)
+        stages = Stages(
+            policy.to(device), cache, split, config, loop, out=out, best=best_folder(out),
+            device=device, processes=processes, roll_out=roll_out if config.rollouts.sim else None)
+        figures = stages.run(resumed_stage=facts.get('stage'))
     found = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
+    best = loop.best and (f'; best, in {best_folder(out)}: {loop.best["figure"]} '
+                          f'{loop.best["value"]:.4g} after step {loop.best["step"]}')
     return (f'{out}: trained {config.steps} steps in {loop.seconds / 60:.1f} min on '
-            f'{split.train_episodes} episodes{"; " if found else ""}{found}')
+            f'{split.train_episodes} episodes{"; " if found else ""}{found}{best or ""}')
+
+
+def best_folder(out) -> Path:
+    """
+    Return the folder of the best weights of a run.
+
+    :param out: Checkpoint folder of the last ones.
+    """
+    return out.with_name(f'{out.name}.best')
+
+
+def _begin(out, run_folder, config, resume, processes):
+    """Let the first process prepare the folders; return the facts of the snapshot, or {}."""
+    if processes.is_first:
+        facts = _prepare(out, run_folder, config.to_yaml(), resume)
+    processes.wait()
+    if not processes.is_first:
+        facts = read_facts(run_folder) or {}
+    return facts
+
+
+def _open_cache(dataset_dir, cache_dir, processes):
+    """Let the first process build the cache, if need be; the others only open it."""
+    if processes.is_first:
+        cache = build_cache(dataset_dir, cache_dir)
+    processes.wait()
+    return cache if processes.is_first else build_cache(dataset_dir, cache_dir, progress=False)
 
 
 @contextmanager
-def _kept_once_begun(run_folder, stop_requested):
+def _kept_once_begun(run_folder, stop_requested, processes):
     """
     Remove the run's folder if the run ends before its first step: it would hold nothing of use.
 
@@ -94,25 +139,10 @@ def _kept_once_begun(run_folder, stop_requested):
     try:
         yield after_step
     except BaseException:  # Ctrl-C too
-        if not begun and not (run_folder / FACTS).exists():
+        is_useful = any((run_folder / name).exists() for name in (FACTS, BAD_BATCHES))
+        if processes.is_first and not begun and not is_useful:
             shutil.rmtree(run_folder, ignore_errors=True)
         raise
-
-
-class _Split:
-    """Which rows are trained on and which are held out: the last episodes."""
-
-    def __init__(self, episode_ends, validation_episodes):
-        """Cut the rows at an episode's end."""
-        self.train_episodes = len(episode_ends) - validation_episodes
-        if self.train_episodes < 1:
-            raise DatasetError(f'validation_episodes is {validation_episodes}, but the dataset '
-                               f'has only {len(episode_ends)} episodes; hold out fewer')
-        self.first_held_out = int(episode_ends[self.train_episodes - 1])
-
-    def rows(self, rows):
-        """Return ``(training rows, held-out rows)`` of an array of rows."""
-        return rows[rows < self.first_held_out], rows[rows >= self.first_held_out]
 
 
 def _digest(cache):
@@ -126,15 +156,18 @@ def _digest(cache):
 def _prepare(out, run_folder, settings, resume):
     """Check the folders, make the run's, and return the facts of its snapshot, or {}."""
     check_place(out)
+    check_place(best_folder(out))
     facts = read_facts(run_folder)
     if resume:
         _check_resumable(run_folder, settings, facts)
     elif facts is not None:
         raise ConfigError(f'{run_folder} holds a run that can be resumed; add --resume, or delete '
                           f'it and {out} to start anew')
-    elif out.exists() and any(out.iterdir()):
-        raise ConfigError(f'{out} holds a checkpoint, which a new run would replace; choose '
-                          'another --out, or delete that folder')
+    else:
+        for folder in (out, best_folder(out)):
+            if folder.exists() and any(folder.iterdir()):
+                raise ConfigError(f'{folder} holds a checkpoint, which a new run would replace; '
+                                  'choose another --out, or delete that folder')
     try:
         if not resume:
             _clear(run_folder)
@@ -211,7 +244,20 @@ def _policy_config(reader, config):
     if target is not None and (target not in usable or not policy_config.image_keys):
         raise ConfigError(f'pretraining.target is {target!r}; it needs a camera and one of the '
                           f'recorded vectors: {", ".join(usable)}')
+    for name in ('encoder_weights', 'freeze_encoder'):
+        if getattr(config, name) and not policy_config.image_keys:
+            raise ConfigError(f'{name} is {shown(getattr(config, name))}, but the contract has no '
+                              'camera for the policy; leave it out')
+    if config.encoder_weights is not None:
+        _check_encoder_weights(policy_config, config.encoder_weights)
     return policy_config
+
+
+def _check_encoder_weights(policy_config, path):
+    """Refuse weights that the encoder cannot start from."""
+    with torch.device('meta'), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # that nothing is copied
+        load_backbone_weights(DiffusionNetworks(policy_config).rgb_encoder, path)
 
 
 def _build_policy(policy_config, reader, cache, split):
@@ -222,36 +268,3 @@ def _build_policy(policy_config, reader, cache, split):
                   for key in vectors}
     return Policy.from_dataset(policy_config, {**reader.statistics(), **statistics},
                                reader.contract)
-
-
-def _run_stages(policy, cache, split, config, loop, out, device, *, resumed_stage):
-    """Run the stages that are still to do and return the figures of the last validation."""
-    try:
-        with closing(loop):
-            if config.pretraining.target and resumed_stage != diffusion_stage.STAGE:
-                _pretrain(policy, cache, split, config, loop, device)
-            return _train_diffusion(policy, cache, split, config, loop, out, device)
-    except OSError as error:
-        raise ConfigError(f'{loop.folder} cannot be written to ({error}); make room there and run '
-                          'the same command with --resume') from error
-
-
-def _pretrain(policy, cache, split, config, loop, device):
-    """Run the encoder's first stage."""
-    target = config.pretraining.target
-    frames = {key: cache.arrays[key] for key in policy.config.image_keys}
-    rows, held_out = split.rows(np.arange(len(cache.arrays[target])))
-    loop.run(pretraining.PretrainingStage(
-        policy, frames, cache.arrays[target], rows, held_out, config, device).stage())
-
-
-def _train_diffusion(policy, cache, split, config, loop, out, device):
-    """Run the main stage and write the checkpoint folder with the averaged weights."""
-    frozen = config.pretraining.target is not None and config.pretraining.freeze
-    stage = diffusion_stage.DiffusionStage(policy, cache, split, config, device, frozen=frozen)
-
-    def publish():
-        with stage.ema.applied():
-            policy.save(out, weights_dtype=config.storage)
-
-    return loop.run(stage.stage(publish))

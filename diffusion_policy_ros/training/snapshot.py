@@ -34,7 +34,17 @@ FACT_KINDS = {'stage': str, 'step': int, 'seconds': (int, float), 'config': str,
               'tensors': str}
 
 
-def save_snapshot(folder, *, modules, optimizer, generator, facts):
+def default_states(device) -> list:
+    """
+    Return the states of torch's own generators: the CPU's, and a GPU's where one trains.
+
+    :param device: Torch device of the training.
+    """
+    states = [torch.get_rng_state()]
+    return states + ([torch.cuda.get_rng_state(device)] if device.type == 'cuda' else [])
+
+
+def save_snapshot(folder, *, modules, optimizer, generator, default_states, facts):
     """
     Write a snapshot so that a kill at any moment leaves the old one or the new one.
 
@@ -42,6 +52,7 @@ def save_snapshot(folder, *, modules, optimizer, generator, facts):
     :param modules: ``{name: module}`` whose state dicts are kept.
     :param optimizer: A torch optimizer over a fixed order of parameters.
     :param generator: The CPU generator of batches and noise.
+    :param default_states: ``default_states`` of every process, in order.
     :param facts: JSON-able facts (``stage``, ``step``, the configuration).
     """
     folder = Path(folder)
@@ -52,7 +63,9 @@ def save_snapshot(folder, *, modules, optimizer, generator, facts):
         for key, value in moments.items():
             tensors[f'optimizer/{index}/{key}'] = torch.as_tensor(value).cpu().contiguous()
     tensors['generator'] = generator.get_state()
-    tensors['default_generator'] = torch.get_rng_state()
+    for rank, states in enumerate(default_states):
+        for index, state in enumerate(states):
+            tensors[f'default_generator/{rank}/{index}'] = state
     # Shared storage would be refused by safetensors; the facts carry the name of their tensors,
     # so that the pair is switched by one rename.
     tensors = {key: value.clone() for key, value in tensors.items()}
@@ -107,7 +120,7 @@ def read_facts(folder):
     return facts
 
 
-def load_snapshot(folder, *, modules, optimizer, generator):
+def load_snapshot(folder, *, modules, optimizer, generator, device, rank):
     """
     Put a snapshot back in place.
 
@@ -115,6 +128,8 @@ def load_snapshot(folder, *, modules, optimizer, generator):
     :param modules: The same modules as saved, any values.
     :param optimizer: The same optimizer as saved, freshly made.
     :param generator: CPU generator to set.
+    :param device: Torch device of the training.
+    :param rank: Which process this is.
     :raises CheckpointError: if the snapshot is damaged or of another network.
     """
     path = Path(folder) / read_facts(folder)['tensors']
@@ -124,7 +139,9 @@ def load_snapshot(folder, *, modules, optimizer, generator):
             module.load_state_dict(_under(tensors, f'{name}/'))
         _load_moments(optimizer, _under(tensors, 'optimizer/'))
         generator.set_state(tensors['generator'])
-        torch.set_rng_state(tensors['default_generator'])
+        torch.set_rng_state(tensors[f'default_generator/{rank}/0'])
+        if device.type == 'cuda':
+            torch.cuda.set_rng_state(tensors[f'default_generator/{rank}/1'], device)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise CheckpointError(f'cannot resume from {path}: {error}. It is damaged or belongs to '
                               'another network; delete the folder to start anew') from error
@@ -143,3 +160,7 @@ def _load_moments(optimizer, flat):
         index, name = key.split('/')
         state['state'].setdefault(int(index), {})[name] = value
     optimizer.load_state_dict(state)
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape:  # as the fused AdamW wants it: laid out alike
+                moments[name] = torch.empty_like(parameter).copy_(value)

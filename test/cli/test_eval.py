@@ -22,7 +22,7 @@ import sys
 from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
 from diffusion_policy_ros.cli import eval as dpr_eval
 from diffusion_policy_ros.cli.main import build_parser
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.errors import DatasetError, DiffusionPolicyError
 from diffusion_policy_ros.sampler_options import OPTIONS
 import pytest
 
@@ -39,7 +39,7 @@ def refusal(*arguments, **where):
     """Run a command line that is refused before a simulation starts; the reason."""
     pytest.importorskip('torch')
     pytest.importorskip('tqdm')
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(DiffusionPolicyError) as refused:
         dpr_eval.run(parsed(*arguments, **where))
     return str(refused.value)
 
@@ -73,13 +73,16 @@ def test_a_sampler_that_the_checkpoint_cannot_use_is_refused_in_its_words(save_t
 def evaluated(save_tiny_policy, tmp_path, monkeypatch):
     """Return a function from arguments to how plans are made and followed, and what is written."""
     pytest.importorskip('tqdm')
+    pytest.importorskip('gym_pusht')
     from diffusion_policy_ros.evaluation import evaluate as evaluation
     from diffusion_policy_ros.evaluation.rollout import EpisodeResult
     model, seen = save_tiny_policy(), {}
 
     def evaluate(policy, make_environment, seeds, **how):
         seen.update(how)
-        return evaluation.Evaluation((EpisodeResult(seeds[0], 0.5, False, 1),), 1.0)
+        looks = [(0.5, 0.4, 0.1, 0.1, 0.3, 0.3, 0.0)] * 2
+        return evaluation.Evaluation((EpisodeResult(seeds[0], 0.5, False, 1),), 1.0,
+                                     (([None], []),), (looks,))
 
     monkeypatch.setattr(evaluation, 'evaluate', evaluate)
 
@@ -88,6 +91,7 @@ def evaluated(save_tiny_policy, tmp_path, monkeypatch):
         assert dpr_eval.run(parsed(*arguments, '--out', str(report), model=model)) == 0
         return seen['options'], seen['loop'], json.loads(report.read_text())
 
+    run.model, run.seen = model, seen
     return run
 
 
@@ -132,12 +136,107 @@ def test_numbers_that_no_loop_can_have_are_refused_by_name(save_tiny_policy):
         assert f'{name} is {value}; it must be' in reason
 
 
-@pytest.mark.parametrize('out', ['x' * 300, f'{"x" * 300}/x.json', 'none/x.json', '.', 'x/x'])
-def test_an_unusable_out_is_refused_before_anything_is_loaded(out, tmp_path, monkeypatch):
+@pytest.mark.parametrize('out, reason', [
+    (f'{"x" * 300}/x.json', 'name a file in a folder that exists and can be written to'),
+    ('none/x.json', 'name a file in a folder'), ('folder.json', 'name a file in a folder'),
+    ('x' * 300, 'cannot be made'), ('x/x', 'cannot be made')])
+def test_an_unusable_out_is_refused_before_anything_is_loaded(out, reason, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'x').touch()
-    assert refusal('--out', out, model='none').startswith(
-        f'--out is {out}; name a file in a folder that exists and can be written to')
+    (tmp_path / 'folder.json').mkdir()
+    said = refusal('--out', out, model='none')
+    assert said.startswith(f'--out {out} ') or said.startswith(f'--out is {out};')
+    assert reason in said
+
+
+def test_disturbances_reach_the_sensors_and_the_loop(evaluated):
+    _, loop, report = evaluated('--noise-vectors', '0.05', '--noise-images', '3',
+                                '--delay-jitter-ms', '40')
+    assert loop.jitter_ms == 40 and report['loop']['jitter_ms'] == 40
+    assert (report['noise_vectors'], report['noise_images']) == (0.05, 3)
+    first, second = (evaluated.seen['sensors'](seed) for seed in (1, 2))
+    assert type(first).__name__ == 'NoisySensors' and first is not second
+    evaluated()
+    assert evaluated.seen['sensors'] is None
+
+
+@pytest.mark.parametrize('arguments, reason', [
+    (('--noise-vectors', '1.5'), '--noise-vectors is 1.5; it must be from 0 to 1'),
+    (('--noise-images', '-1'), '--noise-images is -1.0; it must be from 0 to 128'),
+    (('--delay-jitter-ms', 'nan'), '--delay-jitter-ms is nan'),
+    (('--episodes', '0'), '--episodes is 0'),
+    (('--through-ros', '--noise-images', '3'), 'belong to the lock step')])
+def test_impossible_disturbances_are_refused(arguments, reason):
+    assert reason in refusal(*arguments, model='none')
+
+
+def stored(path, scores, **settings):
+    """Write a result as ``dpr eval --out`` does, from seed 100000 on."""
+    path.write_text(json.dumps({**settings, 'results': [
+        {'seed': 100_000 + number, 'score': score, 'success': score >= 1, 'steps': 9}
+        for number, score in enumerate(scores)]}))
+    return str(path)
+
+
+def test_a_stored_result_is_compared_episode_by_episode(evaluated, tmp_path, capsys):
+    other = stored(tmp_path / 'other.json', [0.75, 1.0], sim='pusht')
+    _, _, report = evaluated('--episodes', '1', '--against', other)
+    assert report['comparison']['score']['difference'] == pytest.approx(-0.25)
+    assert report['comparison']['names'] == [str(evaluated.model), other]
+    said = capsys.readouterr().out
+    assert f'{evaluated.model}: 1 episodes: mean score 0.500' in said
+    assert '1 paired episodes: the episodes do not tell whether' in said
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_is_loaded(tmp_path):
+    other = stored(tmp_path / 'other.json', [0.75, 1.0], sim='pusht')
+    assert 'holds the seeds 100000 to 100001, but not 100002, which is to run' in refusal(
+        '--episodes', '3', '--against', other, model='none')
+    assert 'is of the simulation other, not of pusht' in refusal('--against', stored(
+        tmp_path / 'a.json', [1.0], sim='other'), model='none')
+    (tmp_path / 'none.json').write_text('{}')
+    with pytest.raises(DatasetError, match='is no result of dpr eval'):
+        dpr_eval.run(parsed('--against', str(tmp_path / 'none.json'), model='none'))
+    assert 'the model itself' in refusal('--against', str(tmp_path), model=tmp_path)
+
+
+def test_ctrl_c_in_the_second_model_keeps_the_first(evaluated, save_tiny_policy, monkeypatch,
+                                                    tmp_path, capsys):
+    from diffusion_policy_ros.evaluation import evaluate as evaluation
+    run, calls = evaluation.evaluate, []
+
+    def interrupted(*args, **how):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return run(*args, **how)
+
+    monkeypatch.setattr(evaluation, 'evaluate', interrupted)
+    out = tmp_path / 'first.json'
+    code = dpr_eval.run(parsed('--against', str(save_tiny_policy()), '--out', str(out),
+                               '--episodes', '1', model=evaluated.model))
+    assert code == 130 and json.loads(out.read_text())['episodes'] == 1
+    assert 'stopped: 1 of 2 episodes were through and are kept' in capsys.readouterr().out
+
+
+def test_a_folder_gets_report_figures_and_videos(save_tiny_policy, tmp_path, capsys, monkeypatch):
+    pytest.importorskip('gym_pusht')
+    pytest.importorskip('av')
+    monkeypatch.setitem(dpr_eval.SIMULATIONS, 'pusht',
+                        (*dpr_eval.SIMULATIONS['pusht'][:2], 20))
+    out = tmp_path / 'report'
+    assert dpr_eval.run(parsed('--episodes', '3', '--steps', '1', '--noise-vectors', '0.01',
+                               '--against', str(save_tiny_policy(num_inference_steps=2)),
+                               '--out', str(out), model=save_tiny_policy())) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        'best.mp4', 'eval.json', 'median.mp4', 'report.html', 'worst.mp4']
+    figures = json.loads((out / 'eval.json').read_text())
+    assert len(figures['curves']['seconds']) == 21 and figures['comparison']['seeds'] == [
+        100_000, 100_001, 100_002]
+    assert 'report.html' in capsys.readouterr().out
+    from diffusion_policy_ros.cli.main import main
+    assert main(['compare', str(out), str(out / 'eval.json')]) == 0
+    assert 'success +0.0 points' in capsys.readouterr().out
 
 
 def test_the_help_names_every_option_and_loads_no_torch():

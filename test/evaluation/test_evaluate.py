@@ -120,3 +120,20 @@ def test_messages_carry_the_observation_through_the_shared_path(echo):
     for key, value in observation.items():
         assert np.array_equal(window[key][0], value)
     assert set(ages.values()) == {0}
+
+
+def test_ctrl_c_keeps_whole_batches_where_that_is_wanted(echo, counter):
+    def interrupted(seed):
+        if seed == 4:
+            raise KeyboardInterrupt
+        return observation_messages
+
+    how = {'options': OPTIONS, 'loop': FOUR_ROWS, 'max_steps': 300, 'batch_size': 2,
+           'sensors': interrupted}
+    kept = evaluate(echo(), counter, range(1, 7), keeps_finished=True, **how)
+    assert [e.seed for e in kept.episodes] == [1, 2] and not kept.is_whole
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(echo(), counter, range(1, 7), **how)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(echo(), counter, range(4, 7), keeps_finished=True, **how)
+    assert evaluate(echo(), counter, range(1, 3), keeps_finished=True, **how).is_whole

@@ -14,7 +14,8 @@
 
 """Intervals agree with the exact binomial distribution and with simulation."""
 
-from diffusion_policy_ros.evaluation.intervals import mean_interval, success_interval
+from diffusion_policy_ros.evaluation.intervals import (
+    bootstrap_interval, mean_interval, success_interval)
 from hypothesis import given, strategies as st
 import numpy as np
 import pytest
@@ -77,3 +78,38 @@ def test_impossible_counts_are_refused(counts):
         success_interval(*counts)
     with pytest.raises(ValueError, match='no values'):
         mean_interval([])
+
+
+def test_the_bootstrap_covers_the_mean_of_crowded_scores_in_95_percent_of_trials():
+    random, mean = np.random.default_rng(2), 0.9
+    hits = [low <= mean <= high for low, high in (
+        bootstrap_interval(values, resamples=1000) for values in random.beta(4.5, 0.5, (500, 60)))]
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.03)
+
+
+def test_the_bootstrap_of_many_even_values_is_the_normal_interval():
+    values = np.random.default_rng(3).normal(0, 1, 2000)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(2000)
+    low, high = bootstrap_interval(values)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=2e-3)
+
+
+def test_the_bootstrap_leans_to_the_long_tail():
+    values = np.array([1.0] * 36 + [0.2, 0.4, 0.5, 0.7])
+    low, high = bootstrap_interval(values)
+    assert values.mean() - low > 1.4 * (high - values.mean())
+
+
+def test_the_bootstrap_agrees_with_scipy():
+    stats = pytest.importorskip('scipy.stats')
+    values = np.random.default_rng(4).beta(4.5, 0.5, 60)
+    theirs = stats.bootstrap((values,), np.mean, method='BCa').confidence_interval
+    assert bootstrap_interval(values) == pytest.approx(tuple(theirs), abs=3e-3)
+
+
+def test_the_bootstrap_repeats_and_knows_its_limits():
+    values = np.random.default_rng(5).random(20)
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert bootstrap_interval([0.3, 0.3]) == (0.3, 0.3)
+    with pytest.raises(ValueError, match='no values'):
+        bootstrap_interval([])

@@ -259,3 +259,29 @@ def test_a_solved_episode_ends_at_once_and_the_others_go_on(clock, counter):
     results = roll_out(policy, rollouts, options=PlanOptions(SAMPLER), max_steps=40)
     assert [(result.success, result.steps) for result in results] == [(True, 7), (True, 10)]
     assert max(robots[0].rendered) <= 6
+
+
+def test_jitter_delays_each_plan_anew_and_the_same_in_every_run(counter, clock):
+    def borders(jitter_ms, seed):
+        robot, policy = counter(clock().contract, goal=1e9), clock()
+        loop = LoopSettings(ReplanSettings(4), delay_ms=0.0, jitter_ms=jitter_ms)
+        rollout = Rollout(robot, policy.config, seed, observation_messages, loop)
+        roll_out(policy, [rollout], options=PlanOptions(SAMPLER), max_steps=60)
+        return rollout.borders
+
+    assert borders(0.0, 1) == list(range(0, 60, 4))
+    late = borders(390.0, 1)
+    assert late == borders(390.0, 1) != borders(390.0, 2)
+    gaps = np.diff(late)
+    assert len(set(gaps)) > 2 and gaps.min() >= 1 and gaps.max() <= 8
+    with pytest.raises(ConfigError, match='a delay of 1500 ms'):
+        borders(1500.0, 1)
+
+
+def test_what_is_looked_at_is_kept_from_the_start_to_the_end(counter, clock):
+    policy = clock()
+    robot = counter(policy.contract, goal=1e9)
+    rollout = Rollout(robot, policy.config, 1, observation_messages,
+                      LoopSettings(ReplanSettings(4)), lambda seen: seen.steps)
+    roll_out(policy, [rollout], options=PlanOptions(SAMPLER), max_steps=5)
+    assert rollout.seen == [0, 1, 2, 3, 4, 5]

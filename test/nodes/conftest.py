@@ -139,8 +139,8 @@ class Peer:
         """End everything."""
         for node in list(self._started):
             self.stop(node)
+        self.executor.shutdown()  # before what it may still wait for is gone
         self.node.destroy_node()
-        self.executor.shutdown()
 
 
 @pytest.fixture

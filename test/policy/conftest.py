@@ -14,6 +14,7 @@
 """A small image policy for the Push-T robot, and windows for it."""
 
 from pathlib import Path
+import sys
 
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import load_contract
@@ -23,6 +24,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+sys.path.append(str(Path(__file__).parent))  # for lerobot_cases and lerobot_side
 
 CAMERA, STATE = 'observation.images.camera', 'observation.state'
 ROBOTS = Path(__file__).resolve().parents[2] / 'config' / 'robots'

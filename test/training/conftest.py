@@ -64,6 +64,12 @@ def write_dataset(folder, episodes=3, rows=12, seed=0):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def without_curves(monkeypatch):
+    """Leave the picture of the curves out: drawing it takes longer than a small training."""
+    monkeypatch.setattr('diffusion_policy_ros.training.record.draw_curves', lambda *_: None)
+
+
 @pytest.fixture(scope='session')
 def dataset(tmp_path_factory):
     """Give the folder of a small written dataset."""

@@ -33,6 +33,9 @@ def test_yaml_round_trip_gives_an_equal_configuration(tmp_path):
     config = load_train_config(None, ['pretraining.target=observation.environment_state',
                                       'policy.horizon=8', 'learning_rate=3e-4',
                                       'policy.conditioning_dropout=0.1',
+                                      'policy.denoiser.type=transformer', 'schedule=constant',
+                                      'augmentation.hue=0.1', 'rollouts.sim=pusht',
+                                      'rollouts.every=5', 'data_on_device=false',
                                       'loss_weighting=variational'])
     path = tmp_path / 'train.yaml'
     path.write_text(config.to_yaml())
@@ -67,7 +70,20 @@ def test_scientific_notation_is_a_number():
     ('batch_size=many', "batch_size is 'many'"),
     ('learning_rate=-1', 'learning_rate is -1.0; it must be from'),
     ('learning_rate=.nan', 'learning_rate is nan'),
-    ('precision=half', 'choose one of: auto, float32, bfloat16'),
+    ('precision=half', 'choose one of: auto, float32, bfloat16, float16'),
+    ('schedule=linear', "schedule is 'linear'; choose one of: cosine, constant"),
+    ('accumulation_steps=0', 'accumulation_steps is 0'),
+    ('data_on_device=maybe', "data_on_device is 'maybe'; choose one of: auto, True, False"),
+    ('data_on_device=1', 'data_on_device is 1; it must be auto, true or false'),
+    ('compile=yes please', 'compile is .*; it must be true or false'),
+    ('augmentation.hue=2', 'augmentation.hue is 2'),
+    ('augmentation.blur=2', "augmentation: unknown key 'blur'; known"),
+    ('augmentation=3', 'augmentation must be a mapping, got int'),
+    ('rollouts.every=100', 'rollouts.sim is None and rollouts.every 100; set both'),
+    ('rollouts.sim=pusht', "rollouts.sim is 'pusht' and rollouts.every 0; set both"),
+    ('rollouts.episodes=0', 'rollouts.episodes is 0'),
+    ('wandb_project=3', 'wandb_project is 3; it must be a text'),
+    ('freeze_encoder=true', 'freeze_encoder is true without encoder_weights'),
     ('loss_weighting=snr', "loss_weighting is 'snr'; choose one of: simple, variational"),
     ('pretraining.freeze=1', 'freeze is 1; it must be true or false'),
     ('steps', 'not of the form key=value'),
@@ -117,3 +133,11 @@ def test_an_empty_file_gives_the_defaults(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match='nowhere.yaml'):
         load_train_config(tmp_path / 'nowhere.yaml')
+
+
+@pytest.mark.parametrize('more, message', [
+    ('pretraining.target=observation.pose', 'pretraining.target trains it'),
+    ('augmentation.shift_px=4', 'augmentation changes images')])
+def test_settings_that_a_frozen_encoder_leaves_without_effect_are_refused(more, message):
+    with pytest.raises(ConfigError, match=message):
+        load_train_config(None, ['freeze_encoder=true', 'encoder_weights=a.safetensors', more])

@@ -16,7 +16,8 @@
 
 from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.training.config import TrainConfig
-from diffusion_policy_ros.training.loop import Loop, Stage
+from diffusion_policy_ros.training.loop import Loop
+from diffusion_policy_ros.training.stage import Stage
 import pytest
 import torch
 
@@ -26,7 +27,7 @@ def run(folder, loss, weight):
     trained = torch.nn.Module()
     trained.weight = torch.nn.Parameter(torch.tensor([weight]))
 
-    def loss_of(step, _generator):
+    def loss_of(step, _generator, _share):
         return loss(trained.weight) if step > 1 else (0 * trained.weight).sum()
 
     loop = Loop(folder, TrainConfig(checkpoint_every=1),

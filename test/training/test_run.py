@@ -221,7 +221,7 @@ def test_a_run_killed_before_it_published_its_last_step_publishes_when_resumed(
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    config = small_config('steps=2')
+    config = small_config('steps=2', 'validation_episodes=0')
     run(dataset, tmp_path / 'whole', config)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Policy, 'save', killed)
@@ -248,7 +248,8 @@ def test_a_disk_that_fills_while_saving_keeps_the_last_snapshot(
         with pytest.raises(CheckpointError, match='No space left .* same command with --resume'):
             run(dataset, tmp_path / 'model', config)
     kept = {path.name for path in (tmp_path / 'model.run').iterdir()}
-    assert kept == {'diffusion-00000004.safetensors', 'snapshot.json', 'tensorboard', 'train.yaml'}
+    assert kept == {'diffusion-00000004.safetensors', 'snapshot.json', 'tensorboard', 'train.yaml',
+                    'history.jsonl'}
     run(dataset, tmp_path / 'model', config, resume=True)
     assert_equal_weights(tmp_path / 'whole', tmp_path / 'model')
 

@@ -1,0 +1,149 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``dpr bench success``: what a solver and its denoiser calls are worth in simulated episodes."""
+
+from pathlib import Path
+
+from diffusion_policy_ros.choices import SOLVERS
+from diffusion_policy_ros.cli.eval import check_range, SIMULATIONS
+from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.errors import ConfigError
+
+FIXED_STEP_SOLVERS = tuple(name for name in SOLVERS if name != 'adaptive')
+MEASURED_SOLVERS = ('ddim', 'dpm_solver++', 'sde_dpm_solver++', 'heun')
+BUDGETS = (2, 3, 5, 10, 16)
+
+
+def add_arguments(parser):
+    """
+    Declare the arguments.
+
+    :param parser: The parser of this kind of bench.
+    """
+    parser.add_argument('model', type=Path, help='checkpoint folder')
+    parser.add_argument('--sim', choices=sorted(SIMULATIONS), default='pusht',
+                        help='simulated robot')
+    parser.add_argument('--solvers', nargs='+', choices=FIXED_STEP_SOLVERS, metavar='NAME',
+                        default=MEASURED_SOLVERS,
+                        help=f'one or more of: {", ".join(FIXED_STEP_SOLVERS)}, each with all of '
+                             'its orders from 2 on; DDPM with every level of the training comes '
+                             'first, the others are compared with it')
+    parser.add_argument('--evaluations', nargs='+', type=int, default=BUDGETS, metavar='COUNT',
+                        help='denoiser calls that a chunk may cost')
+    parser.add_argument('--episodes', type=int, default=200,
+                        help='episodes of each sampler, the same ones')
+    parser.add_argument('--seed', type=int, default=100_000, help='seed of the first episode')
+    parser.add_argument('--batch', type=int, default=50, help='episodes that advance together')
+    parser.add_argument('--resume', action='store_true',
+                        help='go on with a bench that was stopped, in the same --out')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
+    parser.add_argument('--out', type=Path, default=Path('success_bench'), metavar='DIR',
+                        help='folder for success.json, success.md and success.png, which are '
+                             'replaced where they exist')
+
+
+def run(args) -> int:
+    """
+    Measure, print a table and write files; after every row, so that Ctrl-C loses one row at most.
+
+    :param args: Parsed arguments.
+    :return: 0, or 130 when it was stopped with Ctrl-C.
+    """
+    from diffusion_policy_ros.evaluation.success_bench import samplers_to_compare, SuccessBench
+    from diffusion_policy_ros.evaluation.success_bench_report import read_bench
+    from diffusion_policy_ros.policy.checkpoint import weights_digest
+    from diffusion_policy_ros.policy.policy import Policy
+
+    _check(args)
+    policy = Policy.load(args.model, args.device)
+    if policy.contract is None:
+        raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
+                          'what it sees; bench a checkpoint that dpr train wrote')
+    samplers = samplers_to_compare(policy, args.solvers, args.evaluations)
+    identity = {'weights': weights_digest(args.model), 'sim': args.sim,
+                'episodes': args.episodes, 'seed': args.seed}
+    rows = read_bench(args.out, identity) if args.resume else []
+    make_out_folder(args.out)
+    bench = SuccessBench(*_parts(args, policy), rows[0] if rows else None)
+    measured = [row.sampler for row in rows]
+    return _measure(args, bench, [sampler for sampler in samplers if sampler not in measured],
+                    rows, identity)
+
+
+def _check(args):
+    """Refuse numbers that no bench can have."""
+    check_range('episodes', args.episodes, 2, 10**6)
+    check_range('seed', args.seed, 0, 2**31 - 1)
+    check_range('batch', args.batch, 1, 10**4)
+    for count in args.evaluations:
+        check_range('evaluations', count, 2, 1000)
+
+
+def _parts(args, policy):
+    """Return what runs episodes under a sampler, and what times its chunks."""
+    from importlib import import_module
+
+    from diffusion_policy_ros.control.replan import ReplanSettings
+    from diffusion_policy_ros.diffusion import draw_noise
+    from diffusion_policy_ros.evaluation.bench_windows import simulated_windows
+    from diffusion_policy_ros.evaluation.chunk_timer import ChunkTimer
+    from diffusion_policy_ros.evaluation.evaluate import evaluate
+    from diffusion_policy_ros.evaluation.rollout import LoopSettings
+    from diffusion_policy_ros.policy.planner import PlanOptions
+    import torch
+
+    module, name, max_steps = SIMULATIONS[args.sim]
+    make_environment, config = getattr(import_module(module), name), policy.config
+    seeds = range(args.seed, args.seed + args.episodes)
+    loop = LoopSettings(ReplanSettings(config.n_action_steps))
+
+    def episodes(sampler, progress):
+        return evaluate(policy, make_environment, seeds, options=PlanOptions(sampler), loop=loop,
+                        max_steps=max_steps, batch_size=args.batch, progress=progress)
+
+    generator = torch.Generator().manual_seed(args.seed)
+    with torch.inference_mode():
+        cond = policy.encode(simulated_windows(policy, make_environment, 1, args.seed))
+    noise = draw_noise((1, config.horizon, config.action_dim), generator=generator,
+                       device=policy.device)
+    return episodes, ChunkTimer(policy, cond, noise, generator)
+
+
+def _measure(args, bench, samplers, rows, identity):
+    """Measure until the end or Ctrl-C; return the exit code."""
+    from diffusion_policy_ros.evaluation.success_bench_report import cells, COLUMNS, write_bench
+    from diffusion_policy_ros.machine import machine_facts, package_versions
+    from diffusion_policy_ros.policy.device import memory_guard
+    from tqdm import tqdm
+    import torch
+
+    facts = {'model': args.model, 'weights': identity['weights'][:12], 'sim': args.sim,
+             'episodes': f'{args.episodes} of each row, from seed {args.seed}',
+             'threads': torch.get_num_threads(), **machine_facts(), **package_versions()}
+    widths = [max(len(name), 12) for name in COLUMNS]
+    print('  '.join(map(str.ljust, COLUMNS, widths)))
+    for row in rows:
+        print('  '.join(map(str.ljust, cells(row), widths)))
+    with memory_guard('lower --batch'), \
+            tqdm(total=len(samplers) * args.episodes, desc='success', unit='episode') as bar:
+        for sampler in samplers:
+            try:
+                rows.append(bench.measure(sampler, bar.update))
+            except KeyboardInterrupt:
+                return 130
+            tqdm.write('  '.join(map(str.ljust, cells(rows[-1]), widths)))
+            write_bench(args.out, rows, identity, facts)
+    print(f'written: {args.out}/success.json, success.md, success.png')
+    return 0

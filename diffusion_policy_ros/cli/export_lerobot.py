@@ -1,0 +1,53 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``dpr export-lerobot``: a checkpoint becomes a folder that LeRobot loads."""
+
+from pathlib import Path
+
+DESCRIPTION = """
+Write the folder that LeRobot 0.6 would have written for a policy, and no other file. Refused where
+LeRobot has no network or rule for it, naming the setting.
+"""
+
+
+def add_arguments(parser):
+    """
+    Declare the arguments.
+
+    :param parser: The subcommand's ``ArgumentParser``.
+    """
+    parser.description = DESCRIPTION
+    parser.add_argument('model', type=Path, help='checkpoint folder')
+    parser.add_argument('out', type=Path, help='folder to write; nothing may be there yet')
+
+
+def run(args) -> int:
+    """
+    Export and print one line.
+
+    :param args: Parsed arguments.
+    :return: 0.
+    """
+    from diffusion_policy_ros.policy.checkpoint import (
+        check_unchanged, export_checkpoint, read_checkpoint)
+    from diffusion_policy_ros.policy.checkpoint_folder import check_place
+
+    check_place(args.out)
+    check_unchanged(args.model)
+    scheduler = export_checkpoint(args.out, read_checkpoint(args.model))
+    steps = scheduler['num_inference_steps'] or 'all'
+    print(f'{args.out}: LeRobot will sample with {scheduler["noise_scheduler_type"]} and {steps} '
+          'steps')
+    return 0

@@ -1,0 +1,61 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Episodes in simulation while ``dpr train`` runs."""
+
+from importlib import import_module
+
+from diffusion_policy_ros.cli.eval import SIMULATIONS
+from diffusion_policy_ros.control.replan import ReplanSettings
+from diffusion_policy_ros.errors import ConfigError
+
+# Far from the seeds of dpr eval, which measures what was chosen by these.
+FIRST_SEED = 900_000
+BATCH = 50
+
+
+def rollout_function(settings):
+    """
+    Return what measures a policy under training, or None where no rollouts are asked for.
+
+    :param settings: ``RolloutSettings``.
+    :return: ``policy -> {'rollout_score': mean score, 'rollout_success': share of successes}``,
+        over the same seeds each time, as ``dpr eval`` measures without options.
+    :raises ConfigError: if there is no such simulation, or it cannot be imported here.
+    """
+    if settings.sim is None:
+        return None
+    if settings.sim not in SIMULATIONS:
+        raise ConfigError(f'rollouts.sim is {settings.sim!r}; choose one of: '
+                          f'{", ".join(SIMULATIONS)}')
+    module, name, max_steps = SIMULATIONS[settings.sim]
+    try:
+        make_environment = getattr(import_module(module), name)
+    except ImportError as error:
+        raise ConfigError(f'rollouts.sim is {settings.sim!r}, which cannot be imported here '
+                          f'({error}); install it with: pip install "diffusion_policy_ros[sim]"'
+                          ) from error
+
+    def roll_out(policy):
+        from diffusion_policy_ros.evaluation.evaluate import evaluate
+        from diffusion_policy_ros.evaluation.rollout import LoopSettings
+        from diffusion_policy_ros.policy.planner import PlanOptions
+
+        result = evaluate(
+            policy, make_environment, range(FIRST_SEED, FIRST_SEED + settings.episodes),
+            options=PlanOptions(policy.sampler), max_steps=max_steps, batch_size=BATCH,
+            loop=LoopSettings(ReplanSettings(policy.config.n_action_steps, 'executed')))
+        return {'rollout_score': result.mean_score, 'rollout_success': result.success_rate}
+
+    return roll_out

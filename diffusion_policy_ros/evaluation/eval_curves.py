@@ -1,0 +1,69 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How far episodes had come after so much time."""
+
+from dataclasses import dataclass
+
+from diffusion_policy_ros.evaluation.intervals import mean_interval, success_interval
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Curves:
+    """
+    Share of solved episodes and mean score over time, with 95 % bands.
+
+    :ivar seconds: Time since the start, s, float64 (n,).
+    :ivar success: Share solved by then, and its Wilson interval, float64 (n, 3).
+    :ivar score: Mean of the best score so far, and its normal interval, float64 (n, 3).
+    """
+
+    seconds: np.ndarray
+    success: np.ndarray
+    score: np.ndarray
+
+    def to_dict(self) -> dict:
+        """Return all numbers, ready for JSON."""
+        return {'seconds': self.seconds.round(6).tolist(),
+                'success': self.success.round(6).tolist(), 'score': self.score.round(6).tolist()}
+
+
+def curves(results, courses, *, rate_hz, max_steps) -> Curves:
+    """
+    Count solved episodes and average scores at every step.
+
+    An episode ends when it is solved, and keeps its score from then on.
+
+    :param results: ``EpisodeResult`` objects.
+    :param courses: Best score so far of each episode, before the first step and after each.
+    :param rate_hz: Steps per second, Hz.
+    :param max_steps: Steps of an episode at most.
+    :return: ``Curves`` of ``max_steps + 1`` instants.
+    """
+    reached = np.stack([_filled(course, max_steps + 1) for course in courses])
+    end = np.array([r.steps if r.success else np.inf for r in results])
+    success, score = [], []
+    for step in range(max_steps + 1):
+        solved = int(np.sum(end <= step))
+        success.append((solved / len(results), *success_interval(solved, len(results))))
+        now = reached[:, step]
+        score.append((now.mean(), *mean_interval(now)))
+    return Curves(np.arange(max_steps + 1) / rate_hz, np.array(success), np.array(score))
+
+
+def _filled(course, count):
+    """Return a course of a certain length; its last score stays."""
+    course = np.asarray(course, dtype=np.float64)[:count]
+    return np.concatenate([course, np.full(count - len(course), course[-1])])

@@ -1,0 +1,78 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Pictures of sampled chunks: over the Push-T table, or entry by entry for any robot."""
+
+from diffusion_policy_ros.sim.pusht import METRES_PER_PIXEL
+from diffusion_policy_ros.sim.pusht_picture import TABLE_PX
+from matplotlib.figure import Figure
+import numpy as np
+
+DPI = 120
+COLOURS = ('#2b6cb0', '#dd7a1d')
+COLUMNS, MOST_ENTRIES = 4, 28
+
+
+def draw_table(path, sim, chunks, is_left, title) -> None:
+    """
+    Draw chunks over the table that they are answers to.
+
+    :param path: PNG file to write.
+    :param sim: ``PushT``.
+    :param chunks: float64 (K, rows, 2), m.
+    :param is_left: Which of them pass on the left, bool (K,).
+    :param title: One sentence.
+    """
+    figure = Figure(figsize=(6.4, 6.8), layout='constrained')
+    axes = figure.subplots()
+    axes.imshow(sim.picture(TABLE_PX))
+    for chunk, left in zip(chunks / METRES_PER_PIXEL, is_left):
+        axes.plot(*chunk.T, color=COLOURS[int(not left)], alpha=0.35, linewidth=1)
+    axes.set(xlim=(0, TABLE_PX), ylim=(TABLE_PX, 0))
+    axes.axis('off')
+    figure.suptitle(title, fontsize=9, wrap=True)
+    figure.savefig(path, dpi=DPI)
+
+
+def draw_entries(path, chunks, split, names, *, rate_hz, title, recorded) -> None:
+    """
+    Draw every entry of the chunks over time, and the chunks on their two principal axes.
+
+    :param path: PNG file to write.
+    :param chunks: float64 (K, rows, entries), robot units.
+    :param split: ``Split`` of them.
+    :param names: Names of the entries.
+    :param rate_hz: Rows per second, Hz.
+    :param title: One sentence.
+    :param recorded: What was done in the recording, (rows, entries), drawn in black.
+    """
+    names = names[:MOST_ENTRIES]
+    rows = -(-(len(names) + 1) // COLUMNS)
+    figure = Figure(figsize=(3.0 * COLUMNS, 2.3 * rows + 0.5), layout='constrained')
+    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    colours = np.array(COLOURS)[split.labels if split.is_two else np.zeros_like(split.labels)]
+    panels[0].scatter(*split.plane.T, c=colours, s=8)
+    panels[0].set_title(f'two principal axes, {split.explained:.0%} of the variance', fontsize=8)
+    seconds = np.arange(chunks.shape[1]) / rate_hz
+    for entry, (name, axes) in enumerate(zip(names, panels[1:])):
+        for chunk, colour in zip(chunks, colours):
+            axes.plot(seconds, chunk[:, entry], color=colour, alpha=0.35, linewidth=0.8)
+        axes.plot(seconds, recorded[:, entry], color='black', linewidth=1.2)
+        axes.set_title(name, fontsize=8)
+    for axes in panels:
+        axes.tick_params(labelsize=7)
+    for axes in panels[len(names) + 1:]:
+        axes.set_visible(False)
+    figure.suptitle(title, fontsize=9, wrap=True)
+    figure.savefig(path, dpi=DPI)

@@ -1,0 +1,80 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The node ``eval_observer``: conducts and measures the episodes of ``dpr eval --through-ros``.
+
+As ``demo_observer``, with ``command_safety`` between the policy server and the robot: configures
+and activates it first, and tells after each episode what it did, as the event ``guard``.
+"""
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.conductor import conduct, tell
+from diffusion_policy_ros.nodes.demo_observer import DemoObserver, START_UP_S
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+
+
+class EvalObserver(DemoObserver):
+    """Plays episodes under ``command_safety``."""
+
+    def __init__(self, **node_options):
+        """
+        Subscribe to robot, policy and safety node.
+
+        :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
+        """
+        super().__init__(**node_options)
+        self._facts, self._said = {}, []
+        self._guard = self.create_client(ChangeState, 'command_safety/change_state')
+        self.listen(DiagnosticStatus, 'command_safety/status', self._on_guard, qos.STATUS)
+
+    def conduct(self):
+        """
+        Activate the safety node, then play all episodes.
+
+        :raises DiffusionPolicyError: if a node does not do its part.
+        """
+        self.until(self._guard.service_is_ready, 'the start of command_safety', START_UP_S)
+        for name in ('CONFIGURE', 'ACTIVATE'):
+            request = ChangeState.Request()
+            request.transition.id = getattr(Transition, f'TRANSITION_{name}')
+            if not self.ask(self._guard, request, f'{name.lower()} of command_safety').success:
+                raise DiffusionPolicyError(f'command_safety refused to {name.lower()}; it says: '
+                                           f'{self._said[-1:] or "nothing"}')
+        super().conduct()
+
+    def _play(self, number):
+        """Play an episode, and tell what the safety node said and counted meanwhile."""
+        self._said.clear()
+        super()._play(number)
+        tell('guard', episode=number, said=self._said, facts=self._facts)
+
+    def _on_guard(self, message, info):
+        """Keep what the safety node counts, and why it held the robot."""
+        del info
+        self._facts = {pair.key: pair.value for pair in message.values}
+        self._said.append(message.message)
+
+
+def main(args=None) -> int:
+    """
+    Conduct the evaluation.
+
+    :param args: Command line arguments for ROS.
+    :return: Exit code: 0 when all episodes were played, 1 when something was in the way.
+    """
+    return conduct(EvalObserver, args)

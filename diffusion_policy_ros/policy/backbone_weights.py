@@ -1,0 +1,108 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Weights that were trained elsewhere, such as ImageNet's, as the start of an image encoder."""
+
+from pathlib import Path
+
+from diffusion_policy_ros.checks import first_of
+from diffusion_policy_ros.errors import CheckpointError
+from diffusion_policy_ros.networks.resnet import BasicBlock
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+import torch
+from torch import nn
+
+PICKLES = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.pickle', '.tar')
+# Where torchvision and timm have what a backbone here holds under these numbers.
+PUBLIC_NAMES = {'0': 'conv1', '1': 'bn1', '4': 'layer1', '5': 'layer2', '6': 'layer3',
+                '7': 'layer4'}
+CLASSIFIER = 'fc.'
+COUNTER = 'num_batches_tracked'  # older files of torchvision have none, and nothing reads it
+STATISTICS = ('running_mean', 'running_var', COUNTER)
+REMEDY = 'give a safetensors file of torchvision or timm of the ResNet in policy.vision_backbone'
+
+
+def load_backbone_weights(encoder, path):
+    """
+    Start the backbone of an image encoder from a file with torchvision's and timm's names.
+
+    :param encoder: RgbEncoder with a ResNet, or a ModuleList of them, which all start alike.
+    :param path: Path of a safetensors file; its classifier is ignored.
+    :return: A sentence on what was taken from the file.
+    :raises CheckpointError: if the backbone is no ResNet, the file cannot be read, or a tensor is
+        missing, unknown, misshapen or not finite.
+    """
+    backbones = [one.backbone for one in
+                 (encoder if isinstance(encoder, nn.ModuleList) else [encoder])]
+    if not any(isinstance(module, BasicBlock) for module in backbones[0].modules()):
+        raise CheckpointError(f'{path} holds weights of a ResNet; set policy.vision_backbone to '
+                              'resnet18 or resnet34, or leave the weights out')
+    wanted = {_public_name(name): tensor for name, tensor in backbones[0].state_dict().items()}
+    has_statistics = isinstance(backbones[0][1], nn.BatchNorm2d)
+    given = {name: tensor for name, tensor in _read(path).items()
+             if not name.startswith(CLASSIFIER)
+             and (has_statistics or name.rpartition('.')[2] not in STATISTICS)}
+    _check(path, wanted, given)
+    for backbone in backbones:
+        backbone.load_state_dict({name: given.get(_public_name(name), present)
+                                  for name, present in backbone.state_dict().items()})
+    taken = f'the image backbone starts from {len(given)} tensors of {path}'
+    return taken if has_statistics else (
+        f'{taken}; GroupNorm takes only the weights and biases of its norms, not their running '
+        'statistics')
+
+
+def _public_name(name):
+    """Return torchvision's name of a backbone's tensor."""
+    number, _, rest = name.partition('.')
+    return f'{PUBLIC_NAMES[number]}.{rest}'
+
+
+def _read(path):
+    """Return the tensors of a safetensors file, refusing pickles by their names."""
+    path = Path(path)
+    if path.suffix in PICKLES:
+        raise CheckpointError(
+            f'{path} is a pickle, which can run any code when it is read; convert it where you '
+            'trust it: python -c "import torch, safetensors.torch as s; '
+            f"s.save_file(torch.load('{path.name}', weights_only=True), "
+            f"'{path.stem}.safetensors')\"")
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f'{path} is missing; {REMEDY}') from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f'{path} is no intact safetensors file ({error}); {REMEDY}'
+                              ) from error
+
+
+def _check(path, wanted, given):
+    """Refuse a file whose tensors are not those of the backbone."""
+    missing = [name for name in wanted if name not in given and not name.endswith(COUNTER)]
+    if missing:
+        raise CheckpointError(f'{path} lacks {first_of(missing)}; {REMEDY}')
+    unknown = [name for name in given if name not in wanted]
+    if unknown:
+        raise CheckpointError(f'{path} has the unknown {first_of(unknown)}; {REMEDY}')
+    for name, tensor in given.items():
+        shape = tuple(wanted[name].shape)
+        if tuple(tensor.shape) != shape:
+            raise CheckpointError(f'{path}: {name} has shape {tuple(tensor.shape)}, wanted '
+                                  f'{shape}; {REMEDY}')
+        if name.endswith(COUNTER):
+            continue
+        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+            raise CheckpointError(f'{path}: {name} ({str(tensor.dtype)[6:]}) must hold finite '
+                                  f'floating-point numbers; {REMEDY}')

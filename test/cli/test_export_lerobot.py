@@ -1,0 +1,62 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``dpr export-lerobot``; that LeRobot loads the result is shown in test_lerobot_policies.py."""
+
+import json
+from pathlib import Path
+
+from diffusion_policy_ros.cli.main import main
+import pytest
+
+torch = pytest.importorskip('torch')
+from diffusion_policy_ros.policy import Policy  # noqa: E402,I100
+
+FILES = {'config.json', 'model.safetensors', 'policy_preprocessor.json',
+         'policy_postprocessor.json',
+         'policy_preprocessor_step_3_normalizer_processor.safetensors',
+         'policy_postprocessor_step_0_unnormalizer_processor.safetensors'}
+
+
+def test_exactly_the_files_of_lerobot_are_written_and_hold_the_same_policy(
+        save_tiny_policy, tmp_path, capsys):
+    ours, out = save_tiny_policy(vision_backbone='resnet18'), tmp_path / 'out'
+    assert main(['export-lerobot', str(ours), str(out)]) == 0
+    assert 'LeRobot will sample with DDPM and all steps' in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == FILES
+    assert json.loads((out / 'config.json').read_text())['type'] == 'diffusion'
+    first, second = Policy.load(ours), Policy.load(out)
+    assert first.config == second.config
+    assert all(torch.equal(tensor, second.state_dict()[name])
+               for name, tensor in first.state_dict().items())
+    assert main(['export-lerobot', str(ours), str(out)]) == 1
+    assert 'holds a checkpoint already; choose another folder' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('changes, field', [
+    ({'vision_backbone': 'light_cnn'}, 'vision_backbone is light_cnn'),
+    ({'prediction_type': 'v_prediction'}, 'prediction_type is v_prediction'),
+    ({'denoiser': {'type': 'mlp', 'dim': 16, 'layers': 1, 'heads': 1}}, 'denoiser.type is mlp'),
+    ({'observation_encoder': {'pooling': 'average'}}, 'pooling is average'),
+    ({'observation_encoder': {'state_dims': [8]}}, 'state_dims is given'),
+    ({'resize_shape': (64, 64), 'crop_shape': (60, 30)}, 'crop_shape is (60, 30), which is no')])
+def test_what_lerobot_has_no_network_for_is_refused_by_name(
+        save_tiny_policy, tmp_path, capsys, changes, field):
+    ours = save_tiny_policy(**{'vision_backbone': 'resnet18', **changes})
+    assert main(['export-lerobot', str(ours), str(tmp_path / 'out')]) == 1
+    assert f'LeRobot has no such policy: {field}' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+    raw = json.loads((Path(ours) / 'config.json').read_text())
+    assert raw['type'] == 'diffusion_policy_ros'  # so that LeRobot refuses it too
+    assert Policy.load(ours).config.to_lerobot_json() == raw or 'resize_shape' in changes

@@ -1,0 +1,65 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Stored results are read back, and refused where they are none."""
+
+import json
+
+from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.evaluation.eval_result import (
+    check_same, check_seeds, is_result, load_result)
+from diffusion_policy_ros.evaluation.rollout import EpisodeResult
+import pytest
+
+GOOD = {'seed': 3, 'score': 0.5, 'success': False, 'steps': 7}
+
+
+def written(path, *entries, **settings):
+    """Write a result."""
+    path.write_text(json.dumps({**settings, 'results': entries}))
+    return path
+
+
+def test_a_file_and_a_folder_are_read(tmp_path):
+    file = written(tmp_path / 'eval.json', GOOD, sim='pusht', mean_score=0.5)
+    for path in (file, tmp_path):
+        assert is_result(path)
+        found = load_result(path)
+        assert found.name == str(path) and found.settings['mean_score'] == 0.5
+        assert found.episodes == (EpisodeResult(3, 0.5, False, 7),)
+
+
+def test_a_checkpoint_with_a_result_beside_it_is_a_checkpoint(tmp_path):
+    written(tmp_path / 'eval.json', GOOD)
+    (tmp_path / 'config.json').touch()
+    assert not is_result(tmp_path) and is_result(tmp_path / 'eval.json')
+    assert not is_result(tmp_path / 'none') and not is_result('x' * 300)
+
+
+@pytest.mark.parametrize('text', [
+    'x', '[]', '{}', '{"results": []}', '{"results": [3]}', '{"results": [{"seed": 1}]}',
+    json.dumps({'results': [{**GOOD, 'score': 'much'}]})])
+def test_what_is_no_result_is_refused_by_name(text, tmp_path):
+    (tmp_path / 'x.json').write_text(text)
+    with pytest.raises(DatasetError, match='x.json is no result of dpr eval'):
+        load_result(tmp_path / 'x.json')
+
+
+def test_results_of_other_tasks_and_seeds_are_refused(tmp_path):
+    stored = load_result(written(tmp_path / 'a.json', GOOD, {**GOOD, 'seed': 5}, sim='pusht'))
+    check_seeds(stored, 'pusht', [5, 3])
+    with pytest.raises(DatasetError, match='holds the seeds 3 to 5, but not 4, which is to run'):
+        check_seeds(stored, 'pusht', [3, 4, 5])
+    with pytest.raises(DatasetError, match='of the simulation pusht, not of arm'):
+        check_same(stored, 'arm')
