@@ -145,9 +145,10 @@ def describe_checkpoint(path) -> dict:
         'policy': f'{raw.get("type")}: {config.vision_backbone} encoder, FiLM U-Net '
                   f'{"-".join(map(str, config.down_dims))}, predicts {config.prediction_type}',
         **weights,
-        'inputs': [f'{key} {feature["shape"]}' for key, feature in raw['input_features'].items()],
-        'outputs': [f'{key} {feature["shape"]}'
-                    for key, feature in raw['output_features'].items()],
+        'inputs': [f'{key} {list(feature["shape"])}'
+                   for key, feature in config.input_features.items()],
+        'outputs': [f'{key} {list(feature["shape"])}'
+                    for key, feature in config.output_features.items()],
         'window': f'{config.n_obs_steps} observations in, {config.horizon} rows out, '
                   f'{config.n_action_steps} executed',
         'sampler': ', '.join(f'{name} {value}' for name, value in asdict(sampler).items()

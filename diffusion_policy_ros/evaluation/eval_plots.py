@@ -59,6 +59,9 @@ def plot_scores(named) -> bytes:
     axes = figure.subplots()
     axes.hist([[result.score for result in results] for results in named.values()], bins=BINS,
               color=COLOURS[:len(named)], label=list(named))
+    # Scores crowd at 1; the few elsewhere are to be seen as well.
+    axes.set_yscale('symlog')
+    axes.yaxis.set_major_formatter('{x:g}')
     axes.set(xlabel='score (1 is best)', ylabel='episodes', xlim=(0, 1))
     axes.legend(fontsize=8, frameon=False, loc='upper left')
     _tidy(axes)

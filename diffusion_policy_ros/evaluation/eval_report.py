@@ -115,7 +115,10 @@ def report_html(measured, videos, other, comparison, facts) -> str:
     shown = {measured.name: measured}
     if isinstance(other, Measured):
         shown[other.name] = other
-    results = {each.name: each.episodes for each in (measured, other) if each is not None}
+    results = {measured.name: measured.episodes}
+    if comparison is not None:
+        seeds = set(comparison.seeds)
+        results[other.name] = [each for each in other.episodes if each.seed in seeds]
     parts = [
         _head(measured), _comparison(comparison),
         _plot('Over time', 'Share of the episodes that were solved by then, and mean of the best '

@@ -100,8 +100,7 @@ def evaluate(policy, make_environment, seeds, *, options, loop, max_steps, batch
     :param batch_size: Episodes that advance together.
     :param watch: As for ``roll_out``.
     :param progress: Called with the number of newly finished episodes.
-    :param sensors: Called with a seed; returns what turns observations into messages, for
-        ``Rollout``. None for sensors without noise.
+    :param sensors: Seed to what turns observations into messages; None for no noise.
     :param look_at: As for ``Rollout``.
     :param keeps_finished: Ctrl-C ends the evaluation, whole batches of episodes are kept.
     :return: The ``Evaluation``.

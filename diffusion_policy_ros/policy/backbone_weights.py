@@ -19,6 +19,7 @@ from pathlib import Path
 from diffusion_policy_ros.checks import first_of
 from diffusion_policy_ros.errors import CheckpointError
 from diffusion_policy_ros.networks.resnet import BasicBlock
+from diffusion_policy_ros.policy.normalizer import unit_image_statistics
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 import torch
@@ -31,7 +32,15 @@ PUBLIC_NAMES = {'0': 'conv1', '1': 'bn1', '4': 'layer1', '5': 'layer2', '6': 'la
 CLASSIFIER = 'fc.'
 COUNTER = 'num_batches_tracked'  # older files of torchvision have none, and nothing reads it
 STATISTICS = ('running_mean', 'running_var', COUNTER)
+# Of ImageNet's pictures in [0, 1], as torchvision and timm normalize them for their weights.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 REMEDY = 'give a safetensors file of torchvision or timm of the ResNet in policy.vision_backbone'
+
+
+def imagenet_statistics() -> dict:
+    """Return statistics of colour pictures in [0, 1] that suit weights from ImageNet."""
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (IMAGENET_MEAN, IMAGENET_STD))
+    return {**unit_image_statistics(3), 'mean': mean, 'std': std}
 
 
 def load_backbone_weights(encoder, path):

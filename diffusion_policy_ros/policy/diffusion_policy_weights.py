@@ -31,7 +31,7 @@ from torch import nn
 
 PAGE = 'docs/diffusion_policy_weights.md'
 PICKLED = ('.ckpt', '.pt', '.pth', '.pkl')
-# How every pickled file begins: a zip archive, or the pickle protocol.
+# How each of these begins: a zip archive, or the number of a protocol.
 PICKLES = (b'PK\x03\x04', b'\x80')
 UNET, ENCODER, NORMALIZER = 'model.', 'obs_encoder.obs_nets.', 'normalizer.params_dict.'
 WITHOUT_USE = re.compile(r'(.*\.)?_dummy_variable$|mask_generator\.')
@@ -58,8 +58,10 @@ def read_weights(path, contract, observed, changes):
     """
     parts = _parted(_averaged(_read(path)), path)
     images = {name: key for name, key in observed.items() if name in parts.encoders}
-    tensors = unet_tensors(parts.unet)
-    for place, (name, key) in enumerate(images.items()):
+    tensors, order = unet_tensors(parts.unet), _keys(contract)
+    # Encoders are told apart by the place of their camera in the contract.
+    for place, name in enumerate(sorted(images, key=lambda name: order.index(images[name])
+                                        if images[name] in order else -1)):
         tensors.update(rgb_encoder(parts.encoders[name], place, len(images) > 1, path))
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     config = _config(path, contract, observed, changes, shapes)
@@ -82,12 +84,17 @@ def default_observed(path, contract) -> dict:
     """
     normalizer = _parted(_averaged(_read(path)), path).normalizer
     names = sorted({name.split('.')[0] for name in normalizer} - {ACTION_KEY})
-    keys = list(dict.fromkeys(stream.key for stream in contract.policy_observations))
+    keys = _keys(contract)
     if len(names) == len(keys) == 1:
         return {names[0]: keys[0]}
     raise ConfigError(f'{path} has the observations {", ".join(names) or "none"}; say with --obs '
                       'NAME=KEY which key of the contract each of them is, in the order of '
                       f'shape_meta.obs of its training; the contract has: {", ".join(keys)}')
+
+
+def _keys(contract):
+    """Return the keys that a policy sees, in order."""
+    return list(dict.fromkeys(stream.key for stream in contract.policy_observations))
 
 
 class _Parts:
@@ -161,7 +168,7 @@ def _parted(tensors, path):
 
 def _config(path, contract, observed, changes, shapes):
     """Return the configuration that weights, contract and user agree on."""
-    keys = list(dict.fromkeys(stream.key for stream in contract.policy_observations))
+    keys = _keys(contract)
     if sorted(observed.values()) != sorted(keys):
         raise ConfigError(f'--obs names {", ".join(observed.values())}; the contract of '
                           f'{contract.robot!r} has exactly: {", ".join(keys)}')

@@ -64,7 +64,7 @@ class Policy(nn.Module):
         self.diffusion = DiffusionNetworks(config)
 
     @classmethod
-    def from_dataset(cls, config, statistics, contract, *, sampler=None):
+    def from_dataset(cls, config, statistics, contract, *, sampler=None, image_statistics=None):
         """
         Build an untrained policy for a dataset.
 
@@ -74,13 +74,15 @@ class Policy(nn.Module):
         :param statistics: Key -> ``min``, ``max``, ``mean``, ``std`` in robot units.
         :param contract: RobotContract of the dataset.
         :param sampler: Default Sampler; ``Sampler()`` when None.
+        :param image_statistics: Of 8-bit images as numbers in [0, 1], instead of that mapping.
         :return: The policy.
         :raises ConfigError: if a statistic is missing or the parts do not fit.
         """
         statistics = dict(statistics)
         for key in config.image_keys:
             if window_layout(config, contract)[key][1] == torch.uint8:
-                statistics[key] = unit_image_statistics(config.image_shape[0])
+                statistics[key] = image_statistics or unit_image_statistics(
+                    config.image_shape[0])
         return cls(config, Normalizer.from_dataset(config, statistics), contract=contract,
                    sampler=sampler)
 

@@ -126,11 +126,12 @@ class Loop:
                 bar.update()
                 if step % self.config.log_every == 0:
                     bar.set_postfix(loss=f'{self._log(work, step, loss):.4f}')
-                last = step == stage.steps
+                last, stepped_s = step == stage.steps, time.perf_counter()
                 if self._processes.is_first:
                     figures.update(self._measure(stage, step, last))
                 if last or stop or step % self.config.checkpoint_every == 0:
                     self._snapshot(work, step)
+                work.rate.leave_out(time.perf_counter() - stepped_s)
                 if stop and not last:
                     raise Interrupted(f'stopped at step {step} of {stage.steps} of stage '
                                       f'"{stage.name}"; run the same command with --resume')
@@ -216,7 +217,7 @@ class Loop:
                       device=self._device, rank=self._processes.rank)
         if work.optimization.scaler.is_enabled():
             work.optimization.scaler.load_state_dict(facts['scaler'])
-        self.best = facts['best']
+        self.best = facts.get('best')
         work.rate.step = facts['step']
         return facts['step']
 
@@ -254,6 +255,10 @@ class _Rate:
         self.step = 0
         self._stage = stage
         self._since_s, self._waited_s = time.perf_counter(), 0.0
+
+    def leave_out(self, seconds):
+        """Leave out time in which nothing was learnt."""
+        self._since_s += seconds
 
     def figures(self, step, processes):
         """Return the figures since the last call, for a number of processes."""

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 import hashlib
 from pathlib import Path
 import shutil
+import sys
 import warnings
 
 from diffusion_policy_ros.checks import shown
@@ -26,7 +27,8 @@ from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.statistics import vector_statistics
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, DatasetError
-from diffusion_policy_ros.policy.backbone_weights import load_backbone_weights
+from diffusion_policy_ros.policy.backbone_weights import (
+    imagenet_statistics, load_backbone_weights)
 from diffusion_policy_ros.policy.checkpoint_folder import check_place
 from diffusion_policy_ros.policy.device import memory_guard
 from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
@@ -42,6 +44,7 @@ from diffusion_policy_ros.training.stages import SETTINGS, Stages
 from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 import torch
+from tqdm import tqdm
 
 
 @memory_guard('lower batch_size, or policy.down_dims')
@@ -77,9 +80,11 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
         _check_dataset(run_folder, facts, identity)
         torch.manual_seed(config.seed)
         split = Split(cache.episode_ends, config.validation_episodes)
-        policy = _build_policy(policy_config, reader, cache, split)
+        policy = _build_policy(policy_config, reader, cache, split, config)
         if config.encoder_weights is not None and not facts:
-            load_backbone_weights(policy.diffusion.rgb_encoder, config.encoder_weights)
+            said = load_backbone_weights(policy.diffusion.rgb_encoder, config.encoder_weights)
+            if processes.is_first:
+                tqdm.write(said, file=sys.stderr)
         if processes.rank:  # equal weights, but each process drops activations of its own
             torch.manual_seed(config.seed + processes.rank)
         loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
@@ -260,11 +265,12 @@ def _check_encoder_weights(policy_config, path):
         load_backbone_weights(DiffusionNetworks(policy_config).rgb_encoder, path)
 
 
-def _build_policy(policy_config, reader, cache, split):
+def _build_policy(policy_config, reader, cache, split, config):
     """Build an untrained policy for the dataset, normalized by its training episodes."""
     vectors = [key for key in (*policy_config.input_features, ACTION_KEY)
                if key not in policy_config.image_keys]
     statistics = {key: vector_statistics(cache.arrays[key][:split.first_held_out])
                   for key in vectors}
-    return Policy.from_dataset(policy_config, {**reader.statistics(), **statistics},
-                               reader.contract)
+    return Policy.from_dataset(
+        policy_config, {**reader.statistics(), **statistics}, reader.contract,
+        image_statistics=imagenet_statistics() if config.encoder_weights else None)

@@ -245,10 +245,13 @@ def test_another_robot_than_a_checkpoint_was_trained_on_is_refused_in_the_server
 @pytest.mark.parametrize('part, change, reason', [
     ('observations', lambda entries: entries.pop(0), "the policy sees 'observation.images.cam"),
     ('actions', lambda entries: entries[0]['joints'].append('z'), 'the policy commands 2')])
-def test_a_checkpoint_without_a_contract_is_compared_by_its_shapes(fit, part, change, reason):
+def test_a_checkpoint_without_a_contract_is_compared_by_its_shapes(
+        fit, save_tiny_policy, part, change, reason):
+    from diffusion_policy_ros.policy.checkpoint import export_checkpoint, read_checkpoint
+
     def forget(folder):
-        (folder / 'contract.yaml').unlink()
-        (folder / 'diffusion_policy_ros.json').unlink()
+        shutil.rmtree(folder)
+        export_checkpoint(folder, read_checkpoint(save_tiny_policy(vision_backbone='resnet18')))
     assert fit(lambda raw: change(raw[part]), forget)[0].startswith(reason)
 
 

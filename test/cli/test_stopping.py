@@ -17,6 +17,7 @@
 import os
 import signal
 
+from diffusion_policy_ros.cli import stopping
 from diffusion_policy_ros.cli.stopping import StopRequest
 import pytest
 
@@ -39,6 +40,20 @@ def test_afterwards_the_first_signal_is_noted_and_the_second_interrupts(number, 
             assert stop()
             assert 'stopping after this step' in capfd.readouterr().err
             os.kill(os.getpid(), number)
+
+
+def test_a_signal_that_a_launcher_passes_on_is_no_second_one(capfd, monkeypatch):
+    now_s = [10.0]
+    monkeypatch.setattr(stopping.time, 'monotonic', lambda: now_s[0])
+    with pytest.raises(KeyboardInterrupt):
+        with StopRequest(is_quiet=True, passed_on_within_s=2.0) as stop:
+            assert not stop()
+            os.kill(os.getpid(), signal.SIGINT)
+            now_s[0] = 11.9
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop() and not capfd.readouterr().err
+            now_s[0] = 12.1
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_the_former_handlers_come_back():

@@ -13,9 +13,13 @@
 # limitations under the License.
 """Tests of the weights that a backbone starts from."""
 
+from functools import lru_cache
+
 from diffusion_policy_ros.errors import CheckpointError
 from diffusion_policy_ros.networks.rgb_encoder import RgbEncoder
-from diffusion_policy_ros.policy.backbone_weights import load_backbone_weights
+from diffusion_policy_ros.policy import Policy
+from diffusion_policy_ros.policy.backbone_weights import (
+    imagenet_statistics, load_backbone_weights)
 import pytest
 from safetensors.torch import save_file
 import torch
@@ -25,6 +29,7 @@ from torch.nn import functional
 DEPTHS = {'resnet18': (2, 2, 2, 2), 'resnet34': (3, 4, 6, 3)}
 
 
+@lru_cache
 def public_weights(name='resnet18'):
     """Write down the tensors of a ResNet under torchvision's names, from the paper's table."""
     generator, tensors = torch.Generator().manual_seed(0), {}
@@ -90,6 +95,18 @@ def encoder(backbone='resnet18', **options):
     return RgbEncoder(backbone, (3, 32, 64), 4, **options)
 
 
+def shapes_only(backbone='resnet18'):
+    """Return an encoder without values, for what is refused before any is written."""
+    with torch.device('meta'):
+        return encoder(backbone)
+
+
+@lru_cache
+def refusing_encoder():
+    """Return an encoder that no test may change."""
+    return encoder(use_group_norm=False)
+
+
 @pytest.mark.parametrize('name', DEPTHS)
 def test_backbone_with_batch_norm_becomes_the_network_of_the_file(tmp_path, name):
     tensors = public_weights(name)
@@ -142,7 +159,7 @@ def test_a_file_without_counters_or_in_half_precision_will_do(tmp_path):
 def test_tensors_that_do_not_fit_are_refused_and_nothing_changes(tmp_path, change, message):
     tensors = {name: tensor for name, tensor in {**public_weights(), **change}.items()
                if tensor is not None}
-    network = encoder(use_group_norm=False)
+    network = refusing_encoder()
     kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(CheckpointError, match=message):
         load_backbone_weights(network, written(tmp_path, tensors))
@@ -151,13 +168,24 @@ def test_tensors_that_do_not_fit_are_refused_and_nothing_changes(tmp_path, chang
 
 def test_weights_of_a_deeper_network_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r'has the unknown layer1\.2\..* more; give'):
-        load_backbone_weights(encoder(), written(tmp_path, public_weights('resnet34')))
+        load_backbone_weights(shapes_only(), written(tmp_path, public_weights('resnet34')))
+
+
+@pytest.mark.parametrize('mode', ['MEAN_STD', 'MIN_MAX'])
+def test_a_policy_may_see_pictures_as_the_weights_of_imagenet_do(make_policy, contract, mode):
+    config = make_policy(normalization_mapping={
+        'VISUAL': mode, 'STATE': 'IDENTITY', 'ACTION': 'IDENTITY'}).config
+    policy = Policy.from_dataset(config, {}, contract, image_statistics=imagenet_statistics())
+    picture = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1) + 0.05
+    expected = torch.tensor([0.05 / 0.229, 0.05 / 0.224, 0.05 / 0.225]).view(3, 1, 1)
+    torch.testing.assert_close(policy.normalizer.normalize('observation.images.camera', picture),
+                               expected if mode == 'MEAN_STD' else 2 * picture - 1)
 
 
 @pytest.mark.parametrize('backbone', ['light_cnn', 'vit'])
 def test_other_backbones_take_none(tmp_path, backbone):
     with pytest.raises(CheckpointError, match='set policy.vision_backbone to resnet18 or'):
-        load_backbone_weights(encoder(backbone), tmp_path / 'weights.safetensors')
+        load_backbone_weights(shapes_only(backbone), tmp_path / 'weights.safetensors')
 
 
 @pytest.mark.parametrize('name', ['resnet18-f37072fd.pth', 'model.pt', 'pytorch_model.bin'])
@@ -165,7 +193,7 @@ def test_pickles_are_refused_by_name_with_the_way_to_convert_them(tmp_path, name
     (tmp_path / name).write_bytes(b'')
     with pytest.raises(CheckpointError, match=rf'{name} is a pickle, .*convert it where you trust '
                        r'it: .*weights_only=True'):
-        load_backbone_weights(encoder(), tmp_path / name)
+        load_backbone_weights(shapes_only(), tmp_path / name)
 
 
 @pytest.mark.parametrize('content, message', [
@@ -176,6 +204,6 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
-        load_backbone_weights(encoder(), path)
+        load_backbone_weights(shapes_only(), path)
     with pytest.raises(CheckpointError, match='no intact safetensors file'):
-        load_backbone_weights(encoder(), tmp_path)
+        load_backbone_weights(shapes_only(), tmp_path)

@@ -117,6 +117,28 @@ def test_another_order_is_another_network(write, contract):
     assert not torch.equal(first[name], second[name])
 
 
+def test_each_camera_keeps_its_encoder_whatever_the_order(whole, tmp_path):
+    start, end = (CONTRACT.index(f'  - {{key: observation.{key}') for key in ('images', 'env'))
+    camera = CONTRACT[start:end]
+    second = CONTRACT.replace(camera, camera + camera.replace('camera', 'arm'))
+    second = second.replace('arm, topic: image', 'arm, topic: arm')
+    tensors = dict(whole)
+    for name, tensor in whole.items():
+        if name.startswith('obs_encoder.'):
+            shift = float(name.endswith('nets.3.bias'))
+            tensors[name.replace('.camera.', '.arm.')] = tensor + shift
+        elif name.endswith('cond_encoder.1.weight'):  # two rows of 16 more features
+            tensors[name] = torch.cat([tensor, torch.zeros(len(tensor), 32)], dim=1)
+        elif '.camera.' in name:
+            tensors[name.replace('.camera.', '.arm.')] = tensor.clone()
+    save_file(tensors, tmp_path / 'two.safetensors')
+    observed = {'arm': 'observation.images.arm', **OBSERVED}
+    found = read_weights(tmp_path / 'two.safetensors', parse_contract(second), observed, CHANGES)
+    for place, name in enumerate(('camera', 'arm')):  # as in the contract
+        assert torch.equal(found.weights[f'diffusion.rgb_encoder.{place}.out.bias'],
+                           tensors[f'obs_encoder.obs_nets.{name}.nets.3.bias'])
+
+
 def test_averaged_weights_are_preferred(write, contract, whole):
     def both(tensors):
         wrong = {f'model.{name}': tensor + 1 for name, tensor in tensors.items()}

@@ -122,6 +122,7 @@ def test_cheaper_ways_to_compute_lead_to_nearly_the_same(
     assert difference(tmp_path / 'plain', tmp_path / 'other') <= (0 if exact else 5e-5)
 
 
+@pytest.mark.slow
 def test_networks_are_compiled_and_their_trial_leaves_no_trace(
         dataset, tmp_path, small_config, monkeypatch):
     settings = ('steps=2', 'policy.use_group_norm=false', 'policy.vision_backbone=resnet18')
@@ -142,15 +143,14 @@ def test_networks_are_compiled_and_their_trial_leaves_no_trace(
 
 def test_a_missing_compiler_is_told_and_the_run_goes_on(
         dataset, tmp_path, small_config, monkeypatch, capfd):
-    def fails(self):
-        raise AssertionError('not called')
+    def fails(*_):
+        raise RuntimeError('no compiler')
 
-    def compile_(self):
-        self._compiled_call_impl = fails
-
-    monkeypatch.setattr(torch.nn.Module, 'compile', compile_)
+    monkeypatch.setattr(torch.nn.Module, 'compile', lambda self: setattr(
+        self, '_compiled_call_impl', fails))
     run(dataset, tmp_path / 'model', small_config('steps=1', 'compile=true'))
-    assert 'torch.compile cannot compile the networks here' in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert 'torch.compile cannot compile the networks here' in told and 'no compiler' in told
 
 
 def test_the_constant_schedule_keeps_the_rate(dataset, tmp_path, small_config):
@@ -251,11 +251,16 @@ def resnet_weights(path, seed=0):
                for name, value in resnet18(3).state_dict().items()}, path)
 
 
-def test_a_frozen_encoder_starts_from_a_file_and_stays(dataset, tmp_path, small_config):
+def test_a_frozen_encoder_starts_from_a_file_and_stays(
+        dataset, tmp_path, small_config, capsys):
     resnet_weights(tmp_path / 'resnet.safetensors', seed=5)
     config = small_config('steps=2', f'encoder_weights={tmp_path}/resnet.safetensors',
                           'freeze_encoder=true', 'policy.vision_backbone=resnet18')
     run(dataset, tmp_path / 'model', config)
+    assert 'GroupNorm takes only the weights and biases of its norms' in capsys.readouterr().err
+    mean = Policy.load(tmp_path / 'model').normalizer.statistics[
+        'observation.images.camera']['mean'].flatten().tolist()
+    assert mean == pytest.approx([0.485, 0.456, 0.406])  # as ImageNet's weights want it
     given, found = load_file(tmp_path / 'resnet.safetensors'), weights(tmp_path / 'model')
     torch.testing.assert_close(
         found['diffusion.rgb_encoder.backbone.0.weight'], given['conv1.weight'], rtol=0, atol=0)

@@ -1,0 +1,123 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``dpr bench train`` times real loops over the same windows, pair by pair."""
+
+import importlib.util
+import json
+from pathlib import Path
+import re
+import sys
+
+from diffusion_policy_ros.cli import bench_train
+from diffusion_policy_ros.cli.bench_train_loops import (
+    lerobot_python, LeRobotLoop, Pace, PlainLoop)
+from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.errors import DiffusionPolicyError
+import pytest
+
+SETTINGS = [f'--set={text}' for text in (
+    'batch_size=4', 'policy.vision_backbone=light_cnn', 'policy.down_dims=[16,32]',
+    'policy.horizon=8', 'policy.n_action_steps=4', 'policy.num_train_timesteps=20')]
+
+
+@pytest.fixture(scope='session')
+def dataset(tmp_path_factory):
+    """Write the small dataset of the training tests."""
+    path = Path(__file__).parents[1] / 'training' / 'conftest.py'
+    spec = importlib.util.spec_from_file_location('training_conftest', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.write_dataset(tmp_path_factory.mktemp('bench') / 'dataset')
+
+
+@pytest.fixture(autouse=True)
+def without_curves(monkeypatch):
+    """Leave the picture of the curves out: drawing it takes longer than a small training."""
+    monkeypatch.setattr('diffusion_policy_ros.training.record.draw_curves', lambda *_: None)
+
+
+def bench(dataset, out, *more):
+    """Run the bench on the CPU."""
+    return main(['bench', 'train', str(dataset), '--out', str(out), '--device=cpu', '--steps=2',
+                 '--workers=0', '--lerobot-python=none', *SETTINGS, *more])
+
+
+def test_both_loops_are_timed_and_compared_pair_by_pair(dataset, tmp_path, capsys):
+    assert bench(dataset, tmp_path / 'out', '--pairs=2') == 0
+    printed = capsys.readouterr().out
+    document = json.loads((tmp_path / 'out' / 'train.json').read_text())
+    assert len(document['pairs']) == 2
+    for number, pair in enumerate(document['pairs'], 1):
+        ours, plain = (Pace(**pair[name]) for name in ('dpr train', 'plain DataLoader loop'))
+        assert ours.windows_per_s > 0 and 0 <= ours.wait_share < 1 and 0 < plain.wait_share < 1
+        ratio = ours.windows_per_s / plain.windows_per_s
+        assert f'pair {number}: dpr train' in printed and f'ratio {ratio:.2f}' in printed
+    report = (tmp_path / 'out' / 'train.md').read_text()
+    assert 'times as fast' in report and 'batch_size: 4' in report
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['train.json', 'train.md']
+
+
+def test_the_plain_loop_lets_the_networks_learn(dataset, tmp_path, monkeypatch):
+    seen = []
+    measure = PlainLoop.measure
+
+    def watched(loop, steps):
+        before = [p.detach().clone() for p in loop._policy.parameters()]
+        pace = measure(loop, steps)
+        seen.append([(p - q).abs().max().item()
+                     for p, q in zip(loop._policy.parameters(), before)])
+        return pace
+
+    monkeypatch.setattr(PlainLoop, 'measure', watched)
+    assert bench(dataset, tmp_path / 'out', '--pairs=1', '--steps=9') == 0  # more than an epoch
+    assert len(seen) == 2 and all(min(changes) > 0 for changes in seen)
+
+
+@pytest.mark.parametrize('more, said', [
+    (['--steps=0'], '--steps is 0'), (['--pairs=0'], '--pairs is 0'),
+    (['--set=accumulation_steps=2'], 'leave out .* accumulation_steps'),
+    (['--set=batch_size=100'], 'batch_size is 100, and the dataset has 36 windows'),
+    (['--lerobot-python=python'], 'LeRobot has no such networks')])
+def test_what_cannot_be_compared_is_refused(dataset, tmp_path, capsys, more, said):
+    assert bench(dataset, tmp_path / 'out', *more) == 1
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_lerobot_is_looked_for_here_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr('diffusion_policy_ros.cli.bench_train_loops.find_spec', lambda _: None)
+    assert lerobot_python(None) is None and lerobot_python('none') is None
+    monkeypatch.setattr('diffusion_policy_ros.cli.bench_train_loops.find_spec', lambda _: 'spec')
+    assert lerobot_python(None) == sys.executable and lerobot_python('/x/python') == '/x/python'
+
+
+def test_a_lerobot_that_fails_is_told(tmp_path, capfd):
+    (tmp_path / 'python').write_text('#!/bin/sh\necho no lerobot here >&2; exit 3\n')
+    (tmp_path / 'python').chmod(0o755)
+    loop = LeRobotLoop(str(tmp_path / 'python'), policy='p', dataset='d', device='cpu',
+                       batch_size=2, workers=0, threads=1)
+    with pytest.raises(DiffusionPolicyError, match='leave it out with --lerobot-python none'):
+        loop.measure(1)
+    assert 'no lerobot here' in capfd.readouterr().err
+
+
+def test_medians_and_spans_are_told():
+    told = bench_train._told([
+        {'dpr train': Pace(100.0, 0.0), 'lerobot': Pace(20.0, 0.5)},
+        {'dpr train': Pace(120.0, 0.1), 'lerobot': Pace(60.0, 0.4)},
+        {'dpr train': Pace(90.0, 0.2), 'lerobot': Pace(30.0, 0.3)}])
+    assert told == [
+        'dpr train: 100 windows/s, waiting 10.0 % of the time',
+        'lerobot: 30 windows/s, waiting 40.0 % of the time; dpr train is 3.00 times as fast '
+        '(2.00 to 5.00)']
