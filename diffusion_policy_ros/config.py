@@ -16,12 +16,11 @@
 
 from dataclasses import asdict, dataclass, field, fields, replace
 
-from diffusion_policy_ros import lerobot_config
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config_checks import check_policy_config, checked_features
-from diffusion_policy_ros.config_networks import (
-    DenoiserConfig, EncoderConfig, group_of_settings)
+from diffusion_policy_ros.config_networks import DenoiserConfig, EncoderConfig
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.settings import from_mapping
 from diffusion_policy_ros.streams import ACTION_KEY, ENVIRONMENT_KEY, IMAGE_KEY_PREFIX
 
 FEATURE_FIELDS = ('input_features', 'output_features')
@@ -42,7 +41,7 @@ class PolicyConfig:
 
     :ivar input_features: Observation key -> feature, in the order the network sees them.
     :ivar output_features: ``{'action': feature}``.
-    :ivar normalization_mapping: Feature type -> ``MEAN_STD``, ``MIN_MAX`` or ``IDENTITY``.
+    :ivar normalization_mapping: Feature type -> one of ``choices.NORMALIZATIONS``.
     :ivar n_obs_steps: Observed rows, the newest included.
     :ivar horizon: Rows of a chunk, counted from the first observed row; a multiple of
         ``2 ** len(down_dims)``.
@@ -68,7 +67,8 @@ class PolicyConfig:
     :ivar prediction_type: What the network predicts: ``epsilon``, ``sample``, ``v_prediction``
         or ``score``.
     :ivar clip_sample: Clip every predicted clean chunk.
-    :ivar clip_sample_range: To plus and minus this, in normalized units.
+    :ivar clip_sample_range: To plus and minus this, in normalized units; in a new policy at least
+        as far as the demonstrated actions reach.
     :ivar conditioning_dropout: Share of the training windows whose observation is replaced by
         zeros, in [0, 1); above 0, samplers can be guided.
     :ivar denoiser: ``DenoiserConfig``, or a mapping of its fields.
@@ -109,7 +109,7 @@ class PolicyConfig:
         for name in FEATURE_FIELDS:
             object.__setattr__(self, name, checked_features(name, getattr(self, name)))
         for name, cls in GROUPS.items():
-            object.__setattr__(self, name, group_of_settings(cls, name, getattr(self, name)))
+            object.__setattr__(self, name, from_mapping(cls, name, getattr(self, name)))
         for name in ('down_dims', 'resize_shape', 'crop_shape'):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -136,6 +136,11 @@ class PolicyConfig:
         return self.keys_of('STATE') + self.keys_of('ENV')
 
     @property
+    def row_keys(self) -> tuple:
+        """Return all keys in the order of an observed row: states, cameras, environment."""
+        return self.keys_of('STATE') + self.image_keys + self.keys_of('ENV')
+
+    @property
     def image_shape(self) -> tuple:
         """Return (channels, height, width) of every camera, before any resizing and crop."""
         return self.input_features[self.image_keys[0]]['shape']
@@ -149,7 +154,12 @@ class PolicyConfig:
     @property
     def image_feature_dim(self) -> int:
         """Return the number of image features of one row, over all cameras."""
-        return 2 * self.spatial_softmax_num_keypoints * len(self.image_keys)
+        return sum(map(self.feature_dim, self.image_keys))
+
+    @property
+    def vector_dim(self) -> int:
+        """Return the number of entries of the joined vectors of one row, as they are observed."""
+        return sum(map(self.feature_dim, self.vector_keys))
 
     @property
     def cond_row_dim(self) -> int:
@@ -157,18 +167,17 @@ class PolicyConfig:
         encoder = self.observation_encoder
         if encoder.fusion == 'transformer':
             return encoder.fusion_dim
-        vectors = sum(self.input_features[key]['shape'][0] for key in self.vector_keys)
-        return (encoder.state_dims[-1] if encoder.state_dims else vectors) + self.image_feature_dim
+        vectors = encoder.state_dims[-1] if encoder.state_dims else self.vector_dim
+        return vectors + self.image_feature_dim
 
     @property
     def global_cond_dim(self) -> int:
         """Return the number of entries that condition the denoiser, of all rows in turn."""
         return self.n_obs_steps * self.cond_row_dim
 
-    @property
-    def is_lerobot(self) -> bool:
-        """Tell whether LeRobot has these networks and rules."""
-        return not lerobot_config.refusals(self)
+    def feature_dim(self, key) -> int:
+        """Return the number of entries that one observation has in a row, before any fusion."""
+        return entries_of(self.input_features[key], self.spatial_softmax_num_keypoints)
 
     def keys_of(self, feature_type) -> tuple:
         """Return the input keys of one feature type, in order."""
@@ -190,29 +199,6 @@ class PolicyConfig:
         return cls(input_features={key: _feature(contract, key) for key in keys},
                    output_features={ACTION_KEY: action}, **changes)
 
-    def to_lerobot_json(self) -> dict:
-        """Return the content of LeRobot's ``config.json``, see ``lerobot_config.to_json``."""
-        return lerobot_config.to_json(self, OWN_FIELDS)
-
-    @classmethod
-    def from_lerobot_json(cls, raw, inferred=None):
-        """
-        Read the content of a ``config.json``, LeRobot's or ours.
-
-        :param raw: Parsed JSON document.
-        :param inferred: Fields that hold where the document is silent, by name; LeRobot's
-            defaults of its time hold for the others.
-        :return: The checked configuration.
-        :raises ConfigError: if it is no diffusion policy, or uses what does not exist here.
-        """
-        said = lerobot_config.said_fields(raw, cls.lerobot_fields())
-        return cls(**{**lerobot_config.default_fields(raw, said), **(inferred or {}), **said})
-
-    @classmethod
-    def lerobot_fields(cls) -> tuple:
-        """Return the names of the fields that LeRobot knows."""
-        return tuple(f.name for f in fields(cls) if f.name not in OWN_FIELDS)
-
     def to_own_json(self) -> dict:
         """Return the fields that LeRobot does not know."""
         known = asdict(self)
@@ -230,6 +216,16 @@ class PolicyConfig:
             raise ConfigError(f'config is {shown(raw)}; it must map fields among '
                               f'{", ".join(OWN_FIELDS)} to values')
         return replace(self, **raw)
+
+
+def entries_of(feature, num_keypoints) -> int:
+    """
+    Return the number of entries that one observation has in a row.
+
+    :param feature: As in ``PolicyConfig.input_features``.
+    :param num_keypoints: ``spatial_softmax_num_keypoints``.
+    """
+    return 2 * num_keypoints if feature['type'] == 'VISUAL' else feature['shape'][0]
 
 
 def _feature(contract, key):

@@ -14,9 +14,9 @@
 
 """The networks that a policy can have besides LeRobot's own: denoisers and ways to observe."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from diffusion_policy_ros.checks import check_choice, is_count, is_number, shown, suggestion
+from diffusion_policy_ros.checks import check_choice, is_count, is_number, shown
 from diffusion_policy_ros.choices import DENOISERS, FUSIONS, POOLINGS
 from diffusion_policy_ros.errors import ConfigError
 
@@ -110,26 +110,6 @@ class EncoderConfig:
                 is_count(width, most=LARGEST_WIDTH) for width in self.state_dims):
             raise ConfigError(f'observation_encoder.state_dims is {shown(self.state_dims)}; it '
                               f'must be a list of whole numbers from 1 to {LARGEST_WIDTH}')
-
-
-def group_of_settings(cls, where, value):
-    """
-    Return a group of settings as its class.
-
-    :param cls: ``DenoiserConfig`` or ``EncoderConfig``.
-    :param where: Name of the field, for error messages.
-    :param value: The class itself, or a mapping of its fields, from anywhere.
-    :raises ConfigError: if it is neither, or a field is unknown or cannot work.
-    """
-    if isinstance(value, cls):
-        return value
-    if not isinstance(value, dict):
-        raise ConfigError(f'{where} is {shown(value)}; it must be a group of settings')
-    known = [f.name for f in fields(cls)]
-    for name in value:
-        if name not in known:
-            raise ConfigError(f'{where}: unknown key {shown(name)}; {suggestion(name, known)}')
-    return cls(**value)
 
 
 def _check_counts(group, where, largest):

@@ -9,6 +9,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 usage="usage: bash scripts/train_model.sh pusht_image|pusht_state|pusht_transformer ZARR [FOLDER]"
 [ $# -ge 2 ] || { echo "$usage" >&2; exit 2; }
 name=$1 zarr=$2 folder=${3:-trained_models}
+case $folder in
+    -*) echo "$usage; FOLDER comes before the arguments of dpr train, got $folder" >&2; exit 2 ;;
+esac
 shift $(($# < 3 ? $# : 3))
 case $name in
     pusht_image) robot=pusht mapping=pusht_zarr ;;
@@ -22,15 +25,21 @@ fi
 [ -x "$root/.venv/bin/dpr" ] || bash "$root/scripts/setup.sh"
 export PATH="$root/.venv/bin:$PATH"
 
+bags=$folder/$robot.bags dataset=$folder/$robot.dataset source=$folder/$robot.source
 mkdir -p "$folder"
-if [ ! -e "$folder/$robot.done" ]; then
-    rm -rf "$folder/$robot.bags" "$folder/$robot.dataset"
-    dpr convert "$zarr" --mapping "$root/config/import/$mapping.yaml" \
-        --contract "$root/config/robots/$robot.yaml" --to bags --out "$folder/$robot.bags"
-    dpr convert "$folder/$robot.bags" --out "$folder/$robot.dataset"
-    touch "$folder/$robot.done"
+if [ -e "$source" ] && [ "$(cat "$source")" != "$(realpath "$zarr")" ]; then
+    echo "$bags is made from $(cat "$source"), not from $zarr; name another FOLDER" >&2
+    exit 2
 fi
+realpath "$zarr" > "$source"
+if [ ! -e "$bags" ]; then
+    rm -rf "$bags.part"
+    dpr convert "$zarr" --mapping "$root/config/import/$mapping.yaml" \
+        --contract "$root/config/robots/$robot.yaml" --to bags --out "$bags.part"
+    mv "$bags.part" "$bags"
+fi
+[ -e "$dataset" ] || dpr convert "$bags" --out "$dataset"
 resume=()
 [ ! -e "$folder/$name.run/snapshot.json" ] || resume=(--resume)
-exec dpr train "$folder/$robot.dataset" --config "$root/config/train/$name.yaml" \
+exec dpr train "$dataset" --config "$root/config/train/$name.yaml" \
     --out "$folder/$name" "${resume[@]}" "$@"

@@ -16,10 +16,10 @@
 from pathlib import Path
 
 from diffusion_policy_ros.config import PolicyConfig
-from diffusion_policy_ros.config_networks import (
-    DenoiserConfig, EncoderConfig, group_of_settings)
+from diffusion_policy_ros.config_networks import DenoiserConfig, EncoderConfig
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.settings import from_mapping
 import pytest
 
 ROBOTS = Path(__file__).resolve().parents[1] / 'config' / 'robots'
@@ -46,7 +46,7 @@ def test_own_json_keeps_every_group(changes):
     (DenoiserConfig, {'layers': 0}, 'denoiser.layers is 0; .* from 1 to 1000'),
     (DenoiserConfig, {'layers': 10**9}, 'denoiser.layers is 1000000000'),
     (DenoiserConfig, {'heads': True}, 'denoiser.heads is True'),
-    (DenoiserConfig, {'dropout': 1}, 'denoiser.dropout is 1; .* from 0 to below 1'),
+    (DenoiserConfig, {'dropout': 1}, 'denoiser.dropout is 1.0; .* from 0 to below 1'),
     (DenoiserConfig, {'dropout': float('nan')}, 'denoiser.dropout is nan'),
     (DenoiserConfig, {'causal': 'yes'}, "denoiser.causal is 'yes'"),
     (DenoiserConfig, 'transformer', "denoiser is 'transformer'; it must be a group of settings"),
@@ -60,7 +60,7 @@ def test_own_json_keeps_every_group(changes):
 def test_settings_that_cannot_work_are_refused_by_name(cls, changes, message):
     where = 'denoiser' if cls is DenoiserConfig else 'observation_encoder'
     with pytest.raises(ConfigError, match=message):
-        group_of_settings(cls, where, changes)
+        from_mapping(cls, where, changes)
 
 
 def test_state_layers_need_a_state():
@@ -82,16 +82,6 @@ def test_the_entries_of_a_row_follow_from_how_it_is_encoded():
 def test_only_a_unet_limits_the_horizon():
     for kind in ('transformer', 'dit', 'mlp'):
         assert pusht_config(denoiser={'type': kind}, horizon=13, n_action_steps=6).horizon == 13
-
-
-@pytest.mark.parametrize('changes, is_lerobot', (
-    ({}, True), ({'vision_backbone': 'resnet34', 'use_group_norm': False}, True),
-    ({'conditioning_dropout': 0.1}, True), ({'vision_backbone': 'light_cnn'}, False),
-    ({'denoiser': {'type': 'dit'}}, False), ({'observation_encoder': {'state_dims': [8]}}, False),
-    ({'observation_encoder': {'pooling': 'average'}}, False),
-    ({'observation_encoder': {'fusion': 'transformer'}}, False)))
-def test_it_is_known_what_lerobot_has_networks_for(changes, is_lerobot):
-    assert pusht_config(**changes).is_lerobot is is_lerobot
 
 
 def test_the_backbone_sees_what_resizing_and_cropping_leave():

@@ -84,12 +84,25 @@ def test_continuous_integration_runs_every_test():
 
 @pytest.mark.parametrize('arguments, message', [
     ([], 'usage:'), (['pusht_image'], 'usage:'), (['pusht_magic', 'zarr'], 'got pusht_magic'),
-    (['pusht_state', 'nowhere'], 'nowhere holds no zarr group')])
+    (['pusht_state', 'nowhere'], 'nowhere holds no zarr group'),
+    (['pusht_state', 'nowhere', '--set', 'steps=3'], 'FOLDER comes before')])
 def test_a_model_that_cannot_be_trained_is_refused_at_once(arguments, message, tmp_path):
     done = subprocess.run(['bash', str(ROOT / 'scripts' / 'train_model.sh'), *arguments],
                           cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and message in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_bags_of_another_source_are_not_trained_on(tmp_path):
+    zarr, folder = tmp_path / 'z.zarr', tmp_path / 'models'
+    zarr.mkdir()
+    (zarr / '.zgroup').touch()
+    folder.mkdir()
+    (folder / 'pusht_state.source').write_text('elsewhere.zarr')
+    done = subprocess.run(
+        ['bash', str(ROOT / 'scripts' / 'train_model.sh'), 'pusht_state', str(zarr), str(folder)],
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and 'is made from elsewhere.zarr, not from' in done.stderr
 
 
 @pytest.mark.slow

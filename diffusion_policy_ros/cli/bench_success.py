@@ -19,6 +19,7 @@ from pathlib import Path
 from diffusion_policy_ros.choices import SOLVERS
 from diffusion_policy_ros.cli.eval import check_range, SIMULATIONS
 from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
 from diffusion_policy_ros.errors import ConfigError
 
 FIXED_STEP_SOLVERS = tuple(name for name in SOLVERS if name != 'adaptive')
@@ -49,6 +50,7 @@ def add_arguments(parser):
     parser.add_argument('--resume', action='store_true',
                         help='go on with a bench that was stopped, in the same --out')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
+    add_threads_argument(parser)
     parser.add_argument('--out', type=Path, default=Path('success_bench'), metavar='DIR',
                         help='folder for success.json, success.md and success.png, which are '
                              'replaced where they exist')
@@ -63,23 +65,49 @@ def run(args) -> int:
     """
     from diffusion_policy_ros.evaluation.success_bench import samplers_to_compare, SuccessBench
     from diffusion_policy_ros.evaluation.success_bench_report import read_bench
-    from diffusion_policy_ros.policy.checkpoint import weights_digest
     from diffusion_policy_ros.policy.policy import Policy
 
     _check(args)
+    use_threads(args.threads)
     policy = Policy.load(args.model, args.device)
     if policy.contract is None:
         raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
                           'what it sees; bench a checkpoint that dpr train wrote')
     samplers = samplers_to_compare(policy, args.solvers, args.evaluations)
-    identity = {'weights': weights_digest(args.model), 'sim': args.sim,
-                'episodes': args.episodes, 'seed': args.seed}
+    _tell_left_out(args, samplers)
+    identity = _identity(args, policy)
     rows = read_bench(args.out, identity) if args.resume else []
     make_out_folder(args.out)
     bench = SuccessBench(*_parts(args, policy), rows[0] if rows else None)
     measured = [row.sampler for row in rows]
     return _measure(args, bench, [sampler for sampler in samplers if sampler not in measured],
                     rows, identity)
+
+
+def _identity(args, policy):
+    """Return what a bench that goes on must share: what was measured, how, and where."""
+    from diffusion_policy_ros.machine import machine_facts
+    from diffusion_policy_ros.policy.checkpoint import weights_digest
+    import torch
+
+    device = policy.device
+    processor = torch.cuda.get_device_name(device) if device.type == 'cuda' else (
+        machine_facts()['processor'])
+    return {'weights': weights_digest(args.model), 'sim': args.sim, 'episodes': args.episodes,
+            'seed': args.seed, 'batch': args.batch, 'device': f'{device.type}, {processor}',
+            'threads': torch.get_num_threads()}
+
+
+def _tell_left_out(args, samplers):
+    """Say which solvers and numbers of calls the model has no levels for."""
+    solvers = {sampler.solver for sampler in samplers[1:]}
+    left_out = [name for name in args.solvers if name not in solvers]
+    calls = {sampler.evaluations for sampler in samplers[1:]}
+    largest = max(calls, default=0)
+    left_out += [f'{count} evaluations' for count in args.evaluations if count > largest]
+    if left_out:
+        print(f'left out, as the noise levels of {args.model} do not allow them: '
+              f'{", ".join(left_out)}')
 
 
 def _check(args):
@@ -127,11 +155,11 @@ def _measure(args, bench, samplers, rows, identity):
     from diffusion_policy_ros.machine import machine_facts, package_versions
     from diffusion_policy_ros.policy.device import memory_guard
     from tqdm import tqdm
-    import torch
 
     facts = {'model': args.model, 'weights': identity['weights'][:12], 'sim': args.sim,
              'episodes': f'{args.episodes} of each row, from seed {args.seed}',
-             'threads': torch.get_num_threads(), **machine_facts(), **package_versions()}
+             'batch': f'{args.batch} episodes advance together', 'device': identity['device'],
+             'threads': identity['threads'], **machine_facts(), **package_versions()}
     widths = [max(len(name), 12) for name in COLUMNS]
     print('  '.join(map(str.ljust, COLUMNS, widths)))
     for row in rows:

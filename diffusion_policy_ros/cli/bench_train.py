@@ -14,11 +14,12 @@
 
 """``dpr bench train``: how fast policies are trained here, beside a plain loop and LeRobot's."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 import json
 from pathlib import Path
 from statistics import median
 import tempfile
+import time
 
 from diffusion_policy_ros.cli.bench_train_loops import (
     LEROBOT, lerobot_python, LeRobotLoop, measure_ours, OURS, PLAIN, PlainLoop)
@@ -33,8 +34,11 @@ EXPLAINED = (
     'device, moving average included. The plain loop has the same networks and the same decoded '
     'arrays, one window per item of a DataLoader with worker processes, AdamW, and no moving '
     "average. LeRobot's loop reads the dataset with its own LeRobotDataset and DataLoader, and "
-    'trains its DiffusionPolicy of the same architecture. Waiting: share of the time in which the '
-    'step waited for its batch. Windows: per second.')
+    'trains its DiffusionPolicy of the same architecture; it decodes videos in each step, while '
+    'for the others all of the dataset is decoded before the clock starts ("cache"). All loops '
+    'compute in the same precision: float32 unless a setting says otherwise, although "dpr '
+    'train" takes bfloat16 by itself on a GPU. Waiting: share of the time in which the step '
+    'waited for its batch. Windows: per second.')
 DESCRIPTION = f"""
 Time the training of a policy on a dataset of yours. {EXPLAINED} LeRobot's loop takes part where
 this Python can import lerobot, or with --lerobot-python. Exit code: 0 measured, 1 it failed
@@ -85,20 +89,40 @@ def run(args) -> int:
     check_range('threads', args.threads, 0, LARGEST_THREADS)
     if args.threads:
         torch.set_num_threads(args.threads)
-    config = load_train_config(args.config, args.overrides)
-    if config.pretraining.target or config.freeze_encoder or config.accumulation_steps > 1:
-        raise ConfigError('the other loops train end to end, a batch per step; leave out '
-                          'pretraining.target, freeze_encoder and accumulation_steps')
+    config = _settings(load_train_config(args.config, args.overrides))
     device = choose_device(args.device)
     make_out_folder(args.out)
     with tempfile.TemporaryDirectory(prefix='dpr_bench_', dir=args.out) as name, \
             memory_guard('lower batch_size'):
+        cache_s = _build_cache(args)
         pairs = _measure(args, config, device, Path(name))
     told = _told(pairs)
     print(*told, sep='\n')
-    _write(args, config, device, pairs, told)
+    _write(args, config, device, pairs, told, cache_s)
     print(f'{args.out}: train.json, train.md')
     return 0
+
+
+def _settings(config):
+    """Return the settings with a precision that all loops have, or refuse what they lack."""
+    if config.precision == 'auto':
+        config = replace(config, precision='float32')
+    if config.pretraining.target or config.freeze_encoder or config.accumulation_steps > 1:
+        raise ConfigError('the other loops train end to end, a batch per step; leave out '
+                          'pretraining.target, freeze_encoder and accumulation_steps')
+    if config.precision == 'float16':
+        raise ConfigError('the other loops have no scaled loss, which precision float16 needs; '
+                          'choose float32 or bfloat16')
+    return config
+
+
+def _build_cache(args):
+    """Decode the dataset, unless that was done before, and return how long it took, s."""
+    from diffusion_policy_ros.data.cache import build_cache
+
+    started_s = time.perf_counter()
+    build_cache(args.dataset, args.cache)
+    return time.perf_counter() - started_s
 
 
 def _measure(args, config, device, folder):
@@ -129,6 +153,7 @@ def _other_loops(args, config, device, folder):
     """Return the loops to compare with, by name, and what ends them."""
     from diffusion_policy_ros.data.cache import build_cache
     from diffusion_policy_ros.data.training_windows import TrainingWindows
+    from diffusion_policy_ros.policy import lerobot_config
     from diffusion_policy_ros.policy.policy import Policy
     from diffusion_policy_ros.streams import ACTION_KEY
 
@@ -144,11 +169,12 @@ def _other_loops(args, config, device, folder):
     python = lerobot_python(args.lerobot_python)
     if python is None:
         return others, lambda: None
-    if not policy.config.is_lerobot:
+    if lerobot_config.refusals(policy.config):
         raise ConfigError('LeRobot has no such networks; leave it out with --lerobot-python none')
     others[LEROBOT] = LeRobotLoop(
         python, policy=folder / 'first', dataset=args.dataset, device=device,
-        batch_size=config.batch_size, workers=args.workers, threads=args.threads)
+        batch_size=config.batch_size, workers=args.workers, threads=args.threads,
+        precision=config.precision)
     return others, others[LEROBOT].close
 
 
@@ -167,13 +193,14 @@ def _told(pairs):
     return lines
 
 
-def _write(args, config, device, pairs, told):
+def _write(args, config, device, pairs, told, cache_s):
     """Write the files of the report."""
     from diffusion_policy_ros.machine import machine_facts, package_versions
 
     facts = {**machine_facts(), **package_versions(), 'device': str(device),
              'dataset': args.dataset.name, 'steps': args.steps, 'workers': args.workers,
-             'threads': args.threads or 'as torch chose'}
+             'threads': args.threads or 'as torch chose', 'precision': config.precision,
+             'cache': f'{cache_s:.1f} s to decode the dataset, or to find it decoded'}
     document = {'facts': facts, 'settings': asdict(config), 'pairs': [
         {name: asdict(pace) for name, pace in pair.items()} for pair in pairs]}
     (args.out / 'train.json').write_text(json.dumps(document, indent=1))

@@ -107,7 +107,9 @@ class PlainLoop:
 
     def _step(self):
         """Do one step and return how long it waited for data, s."""
+        from diffusion_policy_ros.networks.augmentation import Augmentation
         from diffusion_policy_ros.streams import ACTION_KEY
+        from diffusion_policy_ros.training.acceleration import autocast
         from diffusion_policy_ros.training.loss import diffusion_loss, draw_noise_and_levels
         import torch
 
@@ -123,8 +125,9 @@ class PlainLoop:
         noise, timesteps = draw_noise_and_levels(
             actions.shape, policy.config.num_train_timesteps, generator=None,
             device=self._device)
-        loss = diffusion_loss(policy, actions, policy.encode(batch, augment=True), noise=noise,
-                              timesteps=timesteps)
+        with autocast(self._device, self._config.precision):
+            cond = policy.encode(batch, augmentation=Augmentation())
+            loss = diffusion_loss(policy, actions, cond, noise=noise, timesteps=timesteps)
         self._optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), self._config.gradient_clip_norm)
@@ -136,7 +139,8 @@ class PlainLoop:
 class LeRobotLoop:
     """LeRobot's ``DiffusionPolicy`` with the same architecture, in a process of its own."""
 
-    def __init__(self, python, *, policy, dataset, device, batch_size, workers, threads):
+    def __init__(self, python, *, policy, dataset, device, batch_size, workers, threads,
+                 precision):
         """
         Start the process.
 
@@ -147,13 +151,14 @@ class LeRobotLoop:
         :param batch_size: Windows per step.
         :param workers: Processes that read the dataset.
         :param threads: CPU threads of torch; 0 leaves the choice to it.
+        :param precision: ``float32`` or ``bfloat16``.
         """
         script = Path(__file__).parents[1] / LEROBOT_SCRIPT
         self._batch_size = batch_size
         self._process = subprocess.Popen(
             [python, str(script), '--policy', str(policy), '--dataset', str(dataset),
              '--device', str(device), '--batch-size', str(batch_size), '--workers', str(workers),
-             '--threads', str(threads)],
+             '--threads', str(threads), '--precision', precision],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def measure(self, steps) -> Pace:

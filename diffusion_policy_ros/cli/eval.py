@@ -20,7 +20,9 @@ from pathlib import Path
 
 from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
 from diffusion_policy_ros.cli.out_folder import check_out_file, make_out_folder
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
+from diffusion_policy_ros.data.files import replacing
+from diffusion_policy_ros.errors import ConfigError, DatasetError
 from diffusion_policy_ros.sampler_options import BY_NAME, parse_change
 
 # name: (module, class, rows per episode at most)
@@ -51,6 +53,7 @@ def add_arguments(parser):
                         help='run pusht_sim, policy_server and command_safety as nodes, in real '
                              'time: half a minute for an episode that is not solved')
     add_run_arguments(parser)
+    add_threads_argument(parser)
     parser.add_argument('--out', type=Path, metavar='FOLDER|FILE.json',
                         help='folder for report.html, eval.json and videos of the best, median '
                              'and worst episode; or a JSON file for figures and every episode')
@@ -133,6 +136,7 @@ def run(args) -> int:
         args.episodes = EPISODES_THROUGH_ROS if args.through_ros else EPISODES
     check_range('episodes', args.episodes, 1, 10**6)
     check_run_arguments(args)
+    use_threads(args.threads)
     check_range('noise-vectors', args.noise_vectors, 0, 1)
     check_range('noise-images', args.noise_images, 0, 128)
     check_range('delay-jitter-ms', args.delay_jitter_ms, 0, 10_000)
@@ -140,7 +144,7 @@ def run(args) -> int:
         raise ConfigError('--noise-vectors, --noise-images and --delay-jitter-ms belong to the '
                           'lock step; leave them out with --through-ros')
     if args.out and is_file(args.out):
-        check_out_file(args.out)
+        _check_result_file(args.out)
     elif args.out:
         make_out_folder(args.out)
     return run_eval(args)
@@ -155,6 +159,19 @@ def is_file(out) -> bool:
     return out.suffix == '.json' or os.path.isfile(out)
 
 
+def _check_result_file(path):
+    """Refuse to replace what is no result of an earlier run."""
+    from diffusion_policy_ros.evaluation.eval_result import load_result
+
+    check_out_file(path)
+    if path.exists():
+        try:
+            load_result(path)
+        except DatasetError as error:
+            raise ConfigError(f'--out is {path}, a file that is no result of dpr eval, which '
+                              'would be replaced; choose another name') from error
+
+
 def write_figures(path, figures):
     """
     Write the file of ``--out``.
@@ -164,7 +181,8 @@ def write_figures(path, figures):
     :raises ConfigError: if it cannot be written.
     """
     try:
-        path.write_text(json.dumps(figures, indent=1))
+        with replacing(path) as part:
+            part.write_text(json.dumps(figures, indent=1), encoding='utf-8')
     except OSError as error:
         raise ConfigError(f'--out {path} cannot be written: {error}') from error
 

@@ -77,7 +77,9 @@ def _parameters(args, model, options, loop):
     replan, join = loop.replan, loop.join
     sampler = {name if name in ('solver', 'num_inference_steps') else f'sampler.{name}': value
                for name, value in sampler_changes(args).items()}
+    given = {'contract': args.contract and args.contract.resolve(), 'num_threads': args.threads}
     return {
+        **{name: value for name, value in given.items() if value is not None},
         'model': Path(model).resolve(), 'command_prefix': PREFIX, 'device': args.device,
         'execute_horizon': replan.execute_horizon, 'replan': replan.trigger, 'join': join.name,
         'blend_rows': join.blend_rows, 'warm_start_level': options.warm_start_level,

@@ -16,6 +16,7 @@
 
 from pathlib import Path
 
+from diffusion_policy_ros.cli.pairs import parse_pairs
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.yaml_text import parse_yaml
 
@@ -61,7 +62,7 @@ def run(args) -> int:
     from diffusion_policy_ros.policy.checkpoint_folder import check_place
     from diffusion_policy_ros.policy.diffusion_policy_weights import (
         default_observed, read_weights)
-    from diffusion_policy_ros.policy.lerobot_import import parse_pairs
+    from diffusion_policy_ros.policy.network_words import network_words
     from diffusion_policy_ros.policy.policy import Policy
 
     contract, observed = load_contract(args.contract), parse_pairs('--obs', args.obs)
@@ -72,10 +73,10 @@ def run(args) -> int:
     policy = assemble(Policy, checkpoint, args.weights)
     policy.save(args.out)
     config = policy.config
-    print(f'{args.out}: U-Net {"-".join(map(str, config.down_dims))}, {config.n_obs_steps} '
-          f'observed rows, horizon {config.horizon}, {config.n_action_steps} rows to execute, '
-          f'{config.num_train_timesteps} noise levels ({config.beta_schedule}), predicts '
-          f'{config.prediction_type}; check these against the training')
+    print(f'{args.out}: {network_words(config)}, {config.n_obs_steps} observed rows, horizon '
+          f'{config.horizon}, {config.n_action_steps} rows to execute, '
+          f'{config.num_train_timesteps} noise levels ({config.beta_schedule}); check these '
+          'against the training')
     return 0
 
 

@@ -16,6 +16,8 @@
 
 from pathlib import Path
 
+from diffusion_policy_ros.cli.pairs import parse_pairs
+
 DESCRIPTION = """
 Turn a folder of a LeRobot DiffusionPolicy, of any version, into a checkpoint for a robot: weights,
 statistics and sampler are LeRobot's, topics and names are the contract's. The contract's rate must
@@ -52,9 +54,10 @@ def run(args) -> int:
     from diffusion_policy_ros.contract import load_contract
     from diffusion_policy_ros.errors import ConfigError
     from diffusion_policy_ros.policy.assembly import assemble
+    from diffusion_policy_ros.policy.checkpoint_files import WEIGHTS
     from diffusion_policy_ros.policy.checkpoint import read_checkpoint
     from diffusion_policy_ros.policy.checkpoint_folder import check_place
-    from diffusion_policy_ros.policy.lerobot_import import parse_pairs, with_contract
+    from diffusion_policy_ros.policy.lerobot_import import with_contract
     from diffusion_policy_ros.policy.policy import Policy
 
     contract, renames = load_contract(args.contract), parse_pairs('--rename', args.rename)
@@ -63,7 +66,8 @@ def run(args) -> int:
     if checkpoint.contract is not None:
         raise ConfigError(f'{args.folder} is a checkpoint of this package already; use it as it '
                           'is')
-    policy = assemble(Policy, with_contract(checkpoint, contract, renames), args.folder)
+    policy = assemble(Policy, with_contract(checkpoint, contract, renames),
+                      args.folder / WEIGHTS)
     policy.save(args.out)
     print(f'{args.out}: {", ".join(policy.config.input_features)} -> '
           f'{", ".join(contract.action_names)}, solver {policy.sampler.solver} with '

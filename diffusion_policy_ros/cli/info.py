@@ -137,13 +137,13 @@ def describe_checkpoint(path) -> dict:
     from dataclasses import asdict
 
     from diffusion_policy_ros.policy.checkpoint import read_description
+    from diffusion_policy_ros.policy.network_words import network_words
     config, contract, sampler = read_description(path)
     raw = json.loads((path / 'config.json').read_text(encoding='utf-8'))
     weights = _weights(path / 'model.safetensors')
     facts = {
         'kind': 'checkpoint', 'path': str(path), 'size_bytes': size_of(path),
-        'policy': f'{raw.get("type")}: {config.vision_backbone} encoder, FiLM U-Net '
-                  f'{"-".join(map(str, config.down_dims))}, predicts {config.prediction_type}',
+        'policy': f'{raw.get("type")}: {network_words(config)}',
         **weights,
         'inputs': [f'{key} {list(feature["shape"])}'
                    for key, feature in config.input_features.items()],

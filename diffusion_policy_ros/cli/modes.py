@@ -19,6 +19,7 @@ from pathlib import Path
 from diffusion_policy_ros.cli.eval import (
     add_sampler_arguments, check_range, sampler_changes, write_figures)
 from diffusion_policy_ros.cli.out_folder import check_out_file
+from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
 from diffusion_policy_ros.errors import ConfigError
 
 
@@ -40,6 +41,7 @@ def add_arguments(parser):
     parser.add_argument('--seed', type=int, default=0, help='seed of the noise')
     add_sampler_arguments(parser)
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 ...')
+    add_threads_argument(parser)
     parser.add_argument('--out', type=Path, default=Path('modes.png'), metavar='FILE.png',
                         help='picture of the chunks')
     parser.add_argument('--json', type=Path, metavar='FILE', help='file for figures and chunks')
@@ -56,6 +58,7 @@ def run(args) -> int:
     from diffusion_policy_ros.policy.policy import Policy
 
     _check(args)
+    use_threads(args.threads)
     policy = Policy.load(args.model, args.device)
     sampler = policy.sampler.changed(**sampler_changes(args))
     policy.check_sampler(sampler)
@@ -83,6 +86,8 @@ def _check(args):
         check_out_file(out)
     if args.out.suffix != '.png':
         raise ConfigError(f'--out is {args.out}; the picture is a PNG, name a file FILE.png')
+    if args.json and args.json.suffix != '.json':
+        raise ConfigError(f'--json is {args.json}; name a file FILE.json')
 
 
 def _sampled(args, policy, sampler, window):

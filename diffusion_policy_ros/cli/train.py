@@ -44,7 +44,8 @@ def add_arguments(parser):
                         help='override one setting, e.g. steps=20000, policy.horizon=16 or '
                              'policy.denoiser.type=transformer')
     parser.add_argument('--resume', action='store_true',
-                        help='go on from OUT.run, exactly where it stopped')
+                        help='go on from OUT.run, exactly where it stopped, with as many '
+                             'processes and on the same type of device')
     parser.add_argument('--cache', type=Path, metavar='DIR',
                         help='folder for the decoded dataset, where the dataset itself cannot be '
                              'written to; default: .cache in the dataset')

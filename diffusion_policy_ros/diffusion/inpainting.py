@@ -15,6 +15,7 @@
 
 import math
 
+from diffusion_policy_ros.diffusion.prediction import ask_both
 import torch
 
 
@@ -73,4 +74,15 @@ class Inpainted:
         :param level: Level.
         :return: Corrected x0_hat, shaped like ``x_t``.
         """
-        return torch.lerp(self._denoiser(x_t, level), self._known, self._weights)
+        return self.both(x_t, level)[0]
+
+    def both(self, x_t, level):
+        """
+        Predict, and correct what was not clipped alike.
+
+        :param x_t: As for a call.
+        :param level: As for a call.
+        :return: Corrected x0_hat, and the same of the unclipped one, each shaped like ``x_t``.
+        """
+        return tuple(torch.lerp(x0_hat, self._known, self._weights)
+                     for x0_hat in ask_both(self._denoiser, x_t, level))

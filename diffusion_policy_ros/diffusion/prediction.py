@@ -19,6 +19,22 @@ from diffusion_policy_ros.choices import PREDICTION_TYPES
 from diffusion_policy_ros.errors import ConfigError
 
 
+def ask_both(denoiser, x_t, level):
+    """
+    Ask a denoiser for the clean chunk, and for what that was before it was clipped.
+
+    :param denoiser: Callable ``(x_t, level) -> x0_hat``; one that clips has a method ``both``
+        that returns the two, of any other they are the same.
+    :param x_t: Noisy chunk, float (B, horizon, action_dim), normalized units.
+    :param level: Level.
+    :return: ``(x0_hat, unclipped)``, each shaped like ``x_t``.
+    """
+    if hasattr(denoiser, 'both'):
+        return denoiser.both(x_t, level)
+    x0_hat = denoiser(x_t, level)
+    return x0_hat, x0_hat
+
+
 def clean_from_prediction(output, x_t, alpha, sigma, prediction_type):
     """
     Return the clean chunk that a network's output stands for.

@@ -18,6 +18,7 @@ from functools import partial
 from typing import NamedTuple
 
 from diffusion_policy_ros.diffusion.grid import inference_levels
+from diffusion_policy_ros.diffusion.prediction import ask_both
 from diffusion_policy_ros.diffusion.solvers import Interval, load_solver
 from diffusion_policy_ros.errors import ConfigError, SamplingError
 import torch
@@ -49,6 +50,32 @@ class _Late(Exception):
     """Ends a step from within: there is no time for another evaluation."""
 
 
+class _Evaluations:
+    """
+    The denoiser as solvers see it.
+
+    :ivar count: Calls.
+    :ivar newest: Clean chunk of the last one.
+    """
+
+    def __init__(self, denoiser, is_late):
+        """Wrap a denoiser; ``is_late`` as for ``integrate``."""
+        self._denoiser, self._is_late = denoiser, is_late
+        self.count, self.newest = 0, None
+
+    def __call__(self, x_t, level):
+        """Return the clean chunk, or end the step where time is up."""
+        return self.both(x_t, level)[0]
+
+    def both(self, x_t, level):
+        """Return the clean chunk, and what it was before it was clipped."""
+        if self._is_late is not None and self.count and self._is_late():
+            raise _Late
+        self.count += 1
+        self.newest, unclipped = ask_both(self._denoiser, x_t, level)
+        return self.newest, unclipped
+
+
 def draw_noise(shape, *, generator=None, device=None, dtype=torch.float32):
     """
     Draw standard normal noise, on the generator's own device so that a seed means one result.
@@ -67,7 +94,8 @@ def sample_chunk(denoiser, noise, process, sampler, *, generator=None):
     """
     Run a sampler from noise to a clean chunk.
 
-    :param denoiser: Callable ``(x_t, level) -> x0_hat``, already clipped where that is wanted.
+    :param denoiser: Callable ``(x_t, level) -> x0_hat``, already clipped where that is wanted;
+        see ``prediction.ask_both``.
         For the adaptive solver the level's fields are tensors (B, 1, 1).
     :param noise: Standard normal, float (B, horizon, action_dim).
     :param process: Process of the training.
@@ -182,27 +210,16 @@ def integrate(denoiser, x, levels, process, sampler, *, generator=None,
     :return: Solution.
     :raises SamplingError: as ``sample_chunk``.
     """
-    calls, newest = [], None
-
-    def denoise(x_t, level):
-        nonlocal newest
-        if is_late is not None and calls and is_late():
-            raise _Late
-        calls.append(level)
-        newest = denoiser(x_t, level)
-        return newest
-
-    # A denoiser that clips keeps what it predicted before; of others it is the same.
-    denoise.unclipped = lambda: getattr(denoiser, 'unclipped', newest)
+    denoise = _Evaluations(denoiser, is_late)
     draw = partial(draw_noise, x.shape, generator=generator, device=x.device, dtype=x.dtype)
     _check_start(x)
     is_complete, state = True, None
     try:
         x, state = _take_steps(denoise, x, levels, process, sampler, draw)
     except _Late:
-        is_complete, x = False, newest
+        is_complete, x = False, denoise.newest
     _check_finite(x, 'the result')
-    return Solution(x, len(calls), getattr(state, 'error', None), is_complete)
+    return Solution(x, denoise.count, getattr(state, 'error', None), is_complete)
 
 
 def _take_steps(denoise, x, levels, process, sampler, draw):

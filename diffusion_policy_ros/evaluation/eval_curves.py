@@ -16,7 +16,7 @@
 
 from dataclasses import dataclass
 
-from diffusion_policy_ros.evaluation.intervals import mean_interval, success_interval
+from diffusion_policy_ros.evaluation.intervals import bootstrap_intervals, success_interval
 import numpy as np
 
 
@@ -27,7 +27,8 @@ class Curves:
 
     :ivar seconds: Time since the start, s, float64 (n,).
     :ivar success: Share solved by then, and its Wilson interval, float64 (n, 3).
-    :ivar score: Mean of the best score so far, and its normal interval, float64 (n, 3).
+    :ivar score: Mean of the best score so far, and its bootstrap interval, float64 (n, 3); the
+        last one is that of the mean score.
     """
 
     seconds: np.ndarray
@@ -54,13 +55,12 @@ def curves(results, courses, *, rate_hz, max_steps) -> Curves:
     """
     reached = np.stack([_filled(course, max_steps + 1) for course in courses])
     end = np.array([r.steps if r.success else np.inf for r in results])
-    success, score = [], []
+    success = []
     for step in range(max_steps + 1):
         solved = int(np.sum(end <= step))
         success.append((solved / len(results), *success_interval(solved, len(results))))
-        now = reached[:, step]
-        score.append((now.mean(), *mean_interval(now)))
-    return Curves(np.arange(max_steps + 1) / rate_hz, np.array(success), np.array(score))
+    score = np.column_stack([reached.mean(axis=0), bootstrap_intervals(reached)])
+    return Curves(np.arange(max_steps + 1) / rate_hz, np.array(success), score)
 
 
 def _filled(course, count):

@@ -20,12 +20,14 @@ from html import escape
 import json
 from pathlib import PurePath
 
+from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation.dataset.cards import image_tag
 from diffusion_policy_ros.evaluation.dataset.report import STYLE
 from diffusion_policy_ros.evaluation.demo_video import write_video
 from diffusion_policy_ros.evaluation.eval_plots import plot_curves, plot_scores
 from diffusion_policy_ros.evaluation.eval_result import RESULT
+from diffusion_policy_ros.settings import flattened
 
 PAGE = 'report.html'
 OWN_STYLE = STYLE + """
@@ -87,17 +89,20 @@ def write_folder(folder, measured, other=None, comparison=None, facts=None) -> N
     :raises ConfigError: if something cannot be written.
     """
     try:
+        figures = {**measured.to_dict(), 'curves': measured.curves.to_dict()}
+        if comparison is not None:
+            figures['comparison'] = comparison.to_dict()
+        # The figures first: they took longest, and drawing may be interrupted.
+        with replacing(folder / RESULT) as part:
+            part.write_text(json.dumps(figures, indent=1), encoding='utf-8')
         videos = {}
         for name, record in measured.records.items():
             path = folder / f'{name}.mp4'
             write_video(path, [record], PurePath(measured.name).name)
             videos[name] = (path.name, path.read_bytes(), record)
-        figures = {**measured.to_dict(), 'curves': measured.curves.to_dict()}
-        if comparison is not None:
-            figures['comparison'] = comparison.to_dict()
-        (folder / RESULT).write_text(json.dumps(figures, indent=1), encoding='utf-8')
-        (folder / PAGE).write_text(
-            report_html(measured, videos, other, comparison, facts or {}), encoding='utf-8')
+        with replacing(folder / PAGE) as part:
+            part.write_text(report_html(measured, videos, other, comparison, facts or {}),
+                            encoding='utf-8')
     except OSError as error:
         raise ConfigError(f'--out {folder} cannot be written: {error}') from error
 
@@ -126,7 +131,7 @@ def report_html(measured, videos, other, comparison, facts) -> str:
               plot_curves({name: each.curves for name, each in shown.items()})),
         _plot('Scores', 'How many episodes reached which score.', plot_scores(results)),
         _videos(videos), _live(measured), _episodes(results),
-        '<h2>Settings</h2>' + _table(('setting', 'value'), _flat(measured.settings).items()),
+        '<h2>Settings</h2>' + _table(('setting', 'value'), flattened(measured.settings).items()),
         '<h2>Machine and software</h2>' + _table(('name', 'value'), facts.items())]
     return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>'
             f'{escape(measured.name)}</title><style>{OWN_STYLE}</style></head><body><main>'
@@ -229,14 +234,3 @@ def _interval(value, interval, factor, digits):
     low, high = interval
     return (f'{factor * value:.{digits}f} ({factor * low:.{digits}f} to '
             f'{factor * high:.{digits}f})')
-
-
-def _flat(settings, prefix=''):
-    """Return nested settings as one level."""
-    found = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            found.update(_flat(value, f'{prefix}{name}.'))
-        else:
-            found[prefix + name] = value
-    return found

@@ -15,15 +15,20 @@
 """What ``dpr eval`` leaves behind, and reading it back for a comparison."""
 
 from dataclasses import dataclass
+from functools import partial
 import json
 import os
 from pathlib import Path
 
+from diffusion_policy_ros.checks import is_count, is_number, shown
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.rollout import EpisodeResult
 
 RESULT = 'eval.json'
-FIELDS = {'seed': int, 'score': (int, float), 'success': bool, 'steps': int}
+# Field of an episode: whether a value of it can be true.
+FIELDS = {'seed': partial(is_count, least=0), 'success': lambda value: isinstance(value, bool),
+          'score': lambda value: is_number(value) and 0 <= value <= 1,
+          'steps': partial(is_count, least=0)}
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,10 @@ def load_result(path) -> StoredResult:
     file = path / RESULT if path.is_dir() else path
     try:
         figures = json.loads(file.read_text(encoding='utf-8'))
-        episodes = tuple(_episode(entry) for entry in figures.pop('results'))
-        if not episodes:
-            raise ValueError('no episode in it')
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        episodes = tuple(read_episode(entry) for entry in figures.pop('results'))
+        if len({episode.seed for episode in episodes}) < max(len(episodes), 1):
+            raise ValueError('a seed is in it twice' if episodes else 'no episode in it')
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DatasetError(f'{file} is no result of dpr eval ({type(error).__name__}: {error}); '
                            'name the file or the folder of an earlier --out') from error
     return StoredResult(str(path), figures, episodes)
@@ -80,7 +85,7 @@ def check_same(stored, sim) -> None:
     :raises DatasetError: naming both.
     """
     its = stored.settings.get('sim', sim)
-    if its != sim:
+    if sim is not None and its != sim:
         raise DatasetError(f'{stored.name} is of the simulation {its}, not of {sim}; compare what '
                            'ran in the same one')
 
@@ -103,9 +108,14 @@ def check_seeds(stored, sim, seeds) -> None:
             f'{missing[0]}, which is to run; choose --seed and --episodes within them')
 
 
-def _episode(entry):
-    """Read one episode."""
-    for name, kind in FIELDS.items():
-        if not isinstance(entry[name], kind):
-            raise ValueError(f'{name} is {entry[name]!r}')
+def read_episode(entry) -> EpisodeResult:
+    """
+    Read one episode, as ``dataclasses.asdict`` writes it.
+
+    :param entry: Mapping from JSON, or whatever else was found there.
+    :raises ValueError: if a value cannot be true; LookupError or TypeError where there is none.
+    """
+    for name, is_possible in FIELDS.items():
+        if not is_possible(entry[name]):
+            raise ValueError(f'{name} is {shown(entry[name])}')
     return EpisodeResult(**{name: entry[name] for name in FIELDS})

@@ -22,6 +22,7 @@ import numpy as np
 Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 RESAMPLES = 10_000
 CHUNK = 1000  # resamples that are in memory at a time
+ROUNDING = 1e-12  # relative; by so much equal means of resamples may differ
 
 
 def success_interval(successes, episodes):
@@ -84,24 +85,50 @@ def bootstrap_interval(values, *, resamples=RESAMPLES, seed=0):
     :return: ``(low, high)``; both equal the value where all are the same.
     :raises ValueError: if there is no value.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.size == 0:
-        raise ValueError('the mean of no values has no interval')
-    mean, normal = float(values.mean()), NormalDist()
-    centred = values - mean
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    random, means = np.random.default_rng(seed), []
-    for start in range(0, resamples, CHUNK):
-        chosen = random.integers(0, values.size, (min(CHUNK, resamples - start), values.size))
-        means.append(values[chosen].mean(axis=1))
-    means = np.sort(np.concatenate(means))
-    below = (np.sum(means < mean) + 0.5 * np.sum(means == mean)) / resamples
-    bias = normal.inv_cdf(float(np.clip(below, 1 / resamples, 1 - 1 / resamples)))
-    acceleration = np.sum(centred**3) / (6 * np.sum(centred**2)**1.5)
-    shares = []
-    for z in (-Z95, Z95):
-        moved = bias + z
-        shares.append(normal.cdf(float(bias + moved / (1 - acceleration * moved))))
-    low, high = np.quantile(means, shares).tolist()
+    columns = np.asarray(values, dtype=np.float64)[:, None]
+    low, high = bootstrap_intervals(columns, resamples=resamples, seed=seed)[0].tolist()
     return low, high
+
+
+def bootstrap_intervals(columns, *, resamples=RESAMPLES, seed=0):
+    """
+    Return the interval of ``bootstrap_interval`` for several columns, from the same resamples.
+
+    :param columns: Numbers, float (episodes, columns).
+    :param resamples: As for ``bootstrap_interval``.
+    :param seed: As for ``bootstrap_interval``.
+    :return: float64 (columns, 2): low and high.
+    :raises ValueError: if there is no episode.
+    """
+    columns = np.asarray(columns, dtype=np.float64)
+    if not len(columns):
+        raise ValueError('the mean of no values has no interval')
+    means = _resampled_means(columns, resamples, seed)
+    return np.array([_bias_corrected(values, np.sort(resampled))
+                     for values, resampled in zip(columns.T, means.T)])
+
+
+def _resampled_means(columns, resamples, seed):
+    """Return the means of resampled episodes, (resamples, columns)."""
+    count, random, means = len(columns), np.random.default_rng(seed), []
+    for start in range(0, resamples, CHUNK):
+        size = min(CHUNK, resamples - start)
+        chosen = random.integers(0, count, (size, count)) + count * np.arange(size)[:, None]
+        drawn = np.bincount(chosen.ravel(), minlength=size * count).reshape(size, count)
+        means.append(drawn @ columns / count)
+    return np.concatenate(means)
+
+
+def _bias_corrected(values, means):
+    """Return the BCa interval of a mean from its sorted resampled means."""
+    if np.ptp(values) == 0:
+        return values[0], values[0]
+    mean, normal, centred = values.mean(), NormalDist(), values - values.mean()
+    tie = ROUNDING * np.abs(values).max()
+    low, high = np.searchsorted(means, (mean - tie, mean + tie))
+    below = (low + high) / 2 / len(means)
+    bias = normal.inv_cdf(float(np.clip(below, 1 / len(means), 1 - 1 / len(means))))
+    acceleration = np.sum(centred**3) / (6 * np.sum(centred**2)**1.5)
+    moved = (bias - Z95, bias + Z95)
+    return np.quantile(means, [normal.cdf(float(bias + z / (1 - acceleration * z)))
+                               for z in moved])

@@ -19,8 +19,8 @@ import json
 from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.evaluation.eval_result import read_episode
 from diffusion_policy_ros.evaluation.evaluate import Evaluation
-from diffusion_policy_ros.evaluation.rollout import EpisodeResult
 from diffusion_policy_ros.evaluation.success_bench import compared, SuccessRow
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
@@ -91,19 +91,21 @@ def read_bench(folder, identity) -> list:
     path = folder / JSON
     try:
         document = json.loads(path.read_text(encoding='utf-8'))
-        rows = [SuccessRow(Sampler(**row['sampler']), row['time_ms'], row['time_ratio'],
-                           Evaluation(tuple(EpisodeResult(**e) for e in row['results']),
-                                      row['seconds']))
+        rows = [SuccessRow(Sampler(**row['sampler']), *map(float, (row['time_ms'],
+                                                                   row['time_ratio'])),
+                           Evaluation(tuple(map(read_episode, row['results'])),
+                                      float(row['seconds'])))
                 for row in document['rows']]
-        found = document['identity']
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = dict(document['identity'])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f'{path} holds no bench to go on with ({error}); leave out --resume'
                           ) from error
     different = [key for key in identity if found.get(key) != identity[key]]
     if different:
         key = different[0]
-        raise ConfigError(f'{path} was measured with {key} {found.get(key)}, not {identity[key]}; '
-                          'go on with the same arguments, or choose another --out')
+        raise ConfigError(f'{path} was measured with {key} {found.get(key, "not told")}, not '
+                          f'{identity[key]}; go on with the same arguments, or choose another '
+                          '--out')
     return rows[:1] + [compared(row, rows[0]) for row in rows[1:]]
 
 

@@ -55,10 +55,12 @@ def build_loop(args):
         dataset, batch_size=args.batch_size, shuffle=True, num_workers=args.workers,
         pin_memory=args.device.startswith('cuda'), drop_last=True,
         prefetch_factor=2 if args.workers else None)
-    return _steps(torch, policy, preprocessor, optimizer, loader)
+    precision = torch.autocast(args.device.split(':')[0], getattr(torch, args.precision),
+                               enabled=args.precision != 'float32')
+    return _steps(torch, policy, preprocessor, optimizer, loader, precision)
 
 
-def _steps(torch, policy, preprocessor, optimizer, loader):
+def _steps(torch, policy, preprocessor, optimizer, loader, precision):
     """Train for ever, yielding how long each step waited for its batch."""
     policy.train()
     while True:
@@ -69,7 +71,9 @@ def _steps(torch, policy, preprocessor, optimizer, loader):
             if batch is None:
                 break
             waited_s = time.perf_counter() - asked_s
-            loss, _ = policy.forward(preprocessor(batch))
+            batch = preprocessor(batch)
+            with precision:
+                loss, _ = policy.forward(batch)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 10.0)
             optimizer.step()
@@ -81,7 +85,7 @@ def _steps(torch, policy, preprocessor, optimizer, loader):
 def main():
     """Measure steps as often as asked."""
     parser = argparse.ArgumentParser()
-    for name in ('--policy', '--dataset', '--device'):
+    for name in ('--policy', '--dataset', '--device', '--precision'):
         parser.add_argument(name, required=True)
     for name in ('--batch-size', '--workers', '--threads'):
         parser.add_argument(name, type=int, required=True)

@@ -11,11 +11,25 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""The Transformer encoder that the image backbone and the fusion share."""
+"""What the Transformers share: how weights begin, and layers of self-attention."""
 
-from diffusion_policy_ros.networks.transformer import init_weights
 from torch import nn
 from torch.nn import functional
+
+WEIGHT_STD = 0.02  # of weights and positions at the start, as in GPT-2
+
+
+def init_weights(module):
+    """
+    Draw the weights of one module of a Transformer; for ``Module.apply``.
+
+    :param module: Any; only linear layers and attentions are changed.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=WEIGHT_STD)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.MultiheadAttention):
+        nn.init.normal_(module.in_proj_weight, std=WEIGHT_STD)
 
 
 def transformer_encoder(dim, layers, heads):

@@ -14,8 +14,8 @@
 
 """The denoiser that observations modulate: a diffusion Transformer with adaptive layer norms."""
 
+from diffusion_policy_ros.networks.attention import init_weights, WEIGHT_STD
 from diffusion_policy_ros.networks.time_embedding import time_network
-from diffusion_policy_ros.networks.transformer import init_weights, WEIGHT_STD
 import torch
 from torch import nn
 
@@ -25,7 +25,7 @@ def _modulated(x, shift, scale):
     return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
 
 
-class AdaptiveBlock(nn.Module):
+class DiTBlock(nn.Module):
     """
     Attention and two linear layers, whose norms and outputs the condition shifts and scales.
 
@@ -63,7 +63,7 @@ class AdaptiveBlock(nn.Module):
         return x + feed_gate[:, None] * self.feed(_modulated(self.norm(x), feed_shift, feed_scale))
 
 
-class AdaptiveTransformer(nn.Module):
+class DiffusionTransformer(nn.Module):
     """Diffusion transformer (Peebles and Xie 2023, arXiv:2212.09748) over the rows of a chunk."""
 
     def __init__(self, action_dim, global_cond_dim, horizon, *, dim=256, layers=8,
@@ -85,7 +85,7 @@ class AdaptiveTransformer(nn.Module):
         self.noisy = nn.Linear(action_dim, dim)
         self.positions = nn.Parameter(WEIGHT_STD * torch.randn(horizon, dim))
         self.blocks = nn.ModuleList(
-            [AdaptiveBlock(dim, heads, dropout) for _ in range(layers)])
+            [DiTBlock(dim, heads, dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(dim, elementwise_affine=False)
         self.modulation = nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, action_dim)

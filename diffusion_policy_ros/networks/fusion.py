@@ -13,8 +13,7 @@
 # limitations under the License.
 """A Transformer over cameras, vectors and observed rows."""
 
-from diffusion_policy_ros.networks.attention import transformer_encoder
-from diffusion_policy_ros.networks.transformer import WEIGHT_STD
+from diffusion_policy_ros.networks.attention import transformer_encoder, WEIGHT_STD
 import torch
 from torch import nn
 

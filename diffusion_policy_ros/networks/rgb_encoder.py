@@ -13,7 +13,6 @@
 # limitations under the License.
 """From images, colour or depth, to features."""
 
-from diffusion_policy_ros.config_networks import EncoderConfig
 from diffusion_policy_ros.networks.light_cnn import light_cnn
 from diffusion_policy_ros.networks.resnet import group_norm, resnet18, resnet34
 from diffusion_policy_ros.networks.spatial_softmax import SpatialSoftmax
@@ -28,7 +27,7 @@ class RgbEncoder(nn.Module):
     """Images to features: backbone, pooling, one linear layer; tensor names are LeRobot's."""
 
     def __init__(self, backbone, image_shape, num_keypoints, *, use_group_norm=True,
-                 settings=EncoderConfig()):
+                 pooling='spatial_softmax', vit_sizes=None):
         """
         Build the encoder for one image size.
 
@@ -36,17 +35,18 @@ class RgbEncoder(nn.Module):
         :param image_shape: (channels, height, width) after any resizing and crop, px.
         :param num_keypoints: Half the number of features; keypoints of a spatial softmax.
         :param use_group_norm: GroupNorm in a ResNet instead of BatchNorm.
-        :param settings: EncoderConfig: pooling, and sizes of a ViT.
+        :param pooling: Of a convolutional backbone, of ``choices.POOLINGS``.
+        :param vit_sizes: Keyword arguments of ``VisionTransformer``; its defaults when None.
         """
         super().__init__()
         # Pictures arrive with their channels last; the weights follow, or each call reorders them.
-        self.backbone = _build_backbone(backbone, image_shape, use_group_norm, settings).to(
+        self.backbone = _build_backbone(backbone, image_shape, use_group_norm, vit_sizes).to(
             memory_format=torch.channels_last)
         shape = _output_shape(self.backbone, image_shape)
         features = 2 * num_keypoints
         if len(shape) == 1:
             self.pool, pooled = nn.Identity(), shape[0]
-        elif settings.pooling == 'average':
+        elif pooling == 'average':
             self.pool, pooled = nn.AdaptiveAvgPool2d(1), shape[0]
         else:
             self.pool, pooled = SpatialSoftmax(shape, num_keypoints), features
@@ -71,12 +71,10 @@ class RgbEncoder(nn.Module):
         return super().train(mode and any(p.requires_grad for p in self.parameters()))
 
 
-def _build_backbone(name, image_shape, use_group_norm, settings):
+def _build_backbone(name, image_shape, use_group_norm, vit_sizes):
     """Return a backbone by its name."""
     if name == 'vit':
-        return VisionTransformer(
-            image_shape, patch=settings.vit_patch, dim=settings.vit_dim,
-            layers=settings.vit_layers, heads=settings.vit_heads)
+        return VisionTransformer(image_shape, **(vit_sizes or {}))
     if name == 'light_cnn':
         return light_cnn(image_shape[0])
     return RESNETS[name](image_shape[0], group_norm if use_group_norm else nn.BatchNorm2d)

@@ -49,4 +49,6 @@ class SpatialSoftmax(nn.Module):
         :return: float (B, num_keypoints, 2): x to the right, y down, both in [-1, 1].
         """
         attention = self.nets(features).flatten(2).softmax(dim=-1)  # (B, K, height * width)
-        return attention @ self.pos_grid
+        # Mixed precision would round positions to 1/256 of half the picture.
+        with torch.autocast(features.device.type, enabled=False):
+            return attention.to(self.pos_grid.dtype) @ self.pos_grid

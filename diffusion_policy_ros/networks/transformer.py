@@ -14,25 +14,11 @@
 
 """The denoiser that attends to the observations: a Transformer decoder with cross-attention."""
 
+from diffusion_policy_ros.networks.attention import init_weights, WEIGHT_STD
 from diffusion_policy_ros.networks.time_embedding import time_network
 import torch
 from torch import nn
 from torch.nn import functional
-
-WEIGHT_STD = 0.02  # of weights and positions at the start, as in GPT-2
-
-
-def init_weights(module):
-    """
-    Draw the weights of one module of a Transformer; for ``Module.apply``.
-
-    :param module: Any; only linear layers and attentions are changed.
-    """
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=WEIGHT_STD)
-        nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.MultiheadAttention):
-        nn.init.normal_(module.in_proj_weight, std=WEIGHT_STD)
 
 
 def causal_masks(horizon, n_obs_steps):
@@ -102,6 +88,8 @@ class ConditionalTransformer(nn.Module):
         time = self.time(t).expand(x_t.shape[0], -1)[:, None]  # (B, 1, dim)
         rows = self.observed(global_cond.unflatten(1, (self.n_obs_steps, -1)))
         condition = torch.cat([time, rows], dim=1) + self.condition_positions
+        # Told nothing of the mask, torch would look into it, which waits for the device.
         x = self.decoder(self.noisy(x_t) + self.positions, self.condition_encoder(condition),
-                         self.own_mask, self.memory_mask)
+                         self.own_mask, self.memory_mask,
+                         tgt_is_causal=self.own_mask is not None)
         return self.out(x)

@@ -13,8 +13,7 @@
 # limitations under the License.
 """A small Vision Transformer (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
 
-from diffusion_policy_ros.networks.attention import transformer_encoder
-from diffusion_policy_ros.networks.transformer import WEIGHT_STD
+from diffusion_policy_ros.networks.attention import transformer_encoder, WEIGHT_STD
 import torch
 from torch import nn
 
@@ -22,7 +21,7 @@ from torch import nn
 class VisionTransformer(nn.Module):
     """Images to the class token's features: patches, learned positions, pre-norm layers."""
 
-    def __init__(self, image_shape, *, patch, dim, layers, heads):
+    def __init__(self, image_shape, *, patch=8, dim=192, layers=4, heads=3):
         """
         Build the network for one image size.
 

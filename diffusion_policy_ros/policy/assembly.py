@@ -16,30 +16,25 @@
 
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.policy.checkpoint import check_weights
-from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
 from diffusion_policy_ros.policy.normalizer import Normalizer
-import torch
-from torch import nn
 
 
-def assemble(policy_class, checkpoint, source):
+def assemble(policy_class, checkpoint, path):
     """
     Build the policy of a checkpoint.
 
     :param policy_class: ``Policy``.
     :param checkpoint: Checkpoint.
-    :param source: Where it came from, for messages.
+    :param path: File that its weights came from, for messages.
     :return: The policy, on the CPU.
     :raises CheckpointError: if the parts do not fit each other.
     """
     try:
         normalizer = Normalizer(checkpoint.config, checkpoint.statistics)
-        with torch.device('meta'):  # shapes only, so that absurd sizes cost no memory
-            networks = nn.ModuleDict({'diffusion': DiffusionNetworks(checkpoint.config)})
-        check_weights(networks.state_dict(), checkpoint.weights, source)
+        check_weights(checkpoint.config, checkpoint.weights, path)
         policy = policy_class(checkpoint.config, normalizer, contract=checkpoint.contract,
                               sampler=checkpoint.sampler)
     except ConfigError as error:
-        raise CheckpointError(f'{source}: the files do not fit each other: {error}') from error
+        raise CheckpointError(f'{path} and what belongs to it do not fit: {error}') from error
     policy.load_state_dict(checkpoint.weights)
     return policy

@@ -19,13 +19,11 @@ from pathlib import Path
 from diffusion_policy_ros.checks import first_of
 from diffusion_policy_ros.errors import CheckpointError
 from diffusion_policy_ros.networks.resnet import BasicBlock
+from diffusion_policy_ros.policy.checkpoint_files import read_foreign_tensors
 from diffusion_policy_ros.policy.normalizer import unit_image_statistics
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 import torch
 from torch import nn
 
-PICKLED = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.tar')
 # Where torchvision and timm have what a backbone here holds under these numbers.
 PUBLIC_NAMES = {'0': 'conv1', '1': 'bn1', '4': 'layer1', '5': 'layer2', '6': 'layer3',
                 '7': 'layer4'}
@@ -34,7 +32,8 @@ COUNTER = 'num_batches_tracked'  # older files of torchvision have none, and not
 STATISTICS = ('running_mean', 'running_var', COUNTER)
 # Of ImageNet's pictures in [0, 1], as torchvision and timm normalize them for their weights.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-REMEDY = 'give a safetensors file of torchvision or timm of the ResNet in policy.vision_backbone'
+REMEDY = ('give a safetensors file of torchvision or timm of the ResNet in '
+          'policy.vision_backbone; docs/training.md tells where one is')
 
 
 def imagenet_statistics() -> dict:
@@ -60,7 +59,7 @@ def load_backbone_weights(encoder, path):
                               'resnet18 or resnet34, or leave the weights out')
     wanted = {_public_name(name): tensor for name, tensor in backbones[0].state_dict().items()}
     has_statistics = isinstance(backbones[0][1], nn.BatchNorm2d)
-    given = {name: tensor for name, tensor in _read(path).items()
+    given = {name: tensor for name, tensor in read_foreign_tensors(Path(path), REMEDY).items()
              if not name.startswith(CLASSIFIER)
              and (has_statistics or name.rpartition('.')[2] not in STATISTICS)}
     _check(path, wanted, given)
@@ -77,23 +76,6 @@ def _public_name(name):
     """Return torchvision's name of a backbone's tensor."""
     number, _, rest = name.partition('.')
     return f'{PUBLIC_NAMES[number]}.{rest}'
-
-
-def _read(path):
-    """Return the tensors of a safetensors file, refusing what is pickled by its name."""
-    path = Path(path)
-    if path.suffix in PICKLED:
-        raise CheckpointError(
-            f'{path} is pickled: reading it would run whatever code is in it; take the '
-            'safetensors file that timm publishes of the same network, or convert this one where '
-            'you trust it, as docs/training.md shows')
-    try:
-        return load_file(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(f'{path} is missing; {REMEDY}') from error
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f'{path} is no intact safetensors file ({error}); {REMEDY}'
-                              ) from error
 
 
 def _check(path, wanted, given):

@@ -20,24 +20,27 @@ import os
 from pathlib import Path
 from typing import Optional
 
-from diffusion_policy_ros import lerobot_config
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import parse_contract, RobotContract
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
+from diffusion_policy_ros.policy import lerobot_config
 from diffusion_policy_ros.policy.checkpoint_files import (
     CONFIG, read_bytes, read_json, read_tensors, REMEDY, WEIGHTS)
 from diffusion_policy_ros.policy.checkpoint_folder import check_place, write_folder
+from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
 from diffusion_policy_ros.policy.lerobot_folder import (
     read_lerobot_description, read_lerobot_tensors)
 from diffusion_policy_ros.policy.processors import (
     processor_documents, processor_tensors, read_statistics)
 from safetensors.torch import save
 import torch
+from torch import nn
 
 CONTRACT, EXTRAS = 'contract.yaml', 'diffusion_policy_ros.json'
 FORMAT_VERSION = 1
+OTHER_WEIGHTS = f'it is not the file that belongs to {CONFIG}; {REMEDY}'
 WEIGHT_DTYPES = {'float32': torch.float32, 'float16': torch.float16}
 
 
@@ -81,7 +84,8 @@ def write_checkpoint(folder, checkpoint, *, weights_dtype='float32'):
     extras = {'format_version': FORMAT_VERSION, 'config': config.to_own_json(),
               'sampler': asdict(checkpoint.sampler),
               'sha256': {name: _sha256(data) for name, data in content.items()}}
-    documents = {CONFIG: config.to_lerobot_json(), EXTRAS: extras, **processor_documents(config)}
+    documents = {CONFIG: lerobot_config.to_json(config), EXTRAS: extras,
+                 **processor_documents(config)}
     write_folder(folder, {**_as_bytes(documents), **content})
 
 
@@ -102,7 +106,8 @@ def export_checkpoint(folder, checkpoint) -> dict:
     if (folder / CONFIG).exists():
         raise CheckpointError(f'{folder} holds a checkpoint already; choose another folder')
     scheduler = lerobot_config.scheduler_fields(asdict(checkpoint.sampler), config)
-    documents = {CONFIG: {**config.to_lerobot_json(), **scheduler}, **processor_documents(config)}
+    documents = {CONFIG: {**lerobot_config.to_json(config), **scheduler},
+                 **processor_documents(config)}
     write_folder(folder, {**_as_bytes(documents), **_tensor_files(checkpoint, 'float32')})
     return scheduler
 
@@ -138,32 +143,34 @@ def read_description(folder) -> tuple:
         config, sampler = read_lerobot_description(folder)
         return config, None, sampler
     try:
-        config = PolicyConfig.from_lerobot_json(read_json(folder / CONFIG))
+        config = lerobot_config.from_json(read_json(folder / CONFIG))
     except ConfigError as error:
         raise CheckpointError(f'{folder / CONFIG}: {error}') from error
     return _read_extras(folder, config)
 
 
-def check_weights(wanted, weights, folder):
+def check_weights(config, weights, path, remedy=OTHER_WEIGHTS):
     """
-    Check that a checkpoint's weights are those of a configuration, all of them and no others.
+    Check that weights are those of a configuration, all of them and no others.
 
-    :param wanted: Tensor name -> tensor of the wanted shape, whose values are not looked at.
+    :param config: PolicyConfig.
     :param weights: Tensor name -> tensor.
-    :param folder: Where they came from, for error messages.
+    :param path: File that they came from, for error messages.
+    :param remedy: What to do where they are not.
     :raises CheckpointError: if a name is missing or unknown, a shape differs, or a weight is not
         finite.
     """
-    path = Path(folder) / WEIGHTS
+    with torch.device('meta'):  # shapes only, so that absurd sizes cost no memory
+        wanted = nn.ModuleDict({'diffusion': DiffusionNetworks(config)}).state_dict()
     for word, names in (('lacks', wanted.keys() - weights.keys()),
                         ('has the unknown tensor', weights.keys() - wanted.keys())):
         if names:
-            raise CheckpointError(f'{path} {word} {min(names)!r} (and {len(names) - 1} more), so '
-                                  f'it does not fit {CONFIG}; {REMEDY}')
+            raise CheckpointError(f'{path} {word} {min(names)!r} (and {len(names) - 1} more); '
+                                  f'{remedy}')
     for name, tensor in weights.items():
         if tensor.shape != wanted[name].shape:
-            raise CheckpointError(f'{path}: {name!r} has shape {tuple(tensor.shape)}, {CONFIG} '
-                                  f'wants {tuple(wanted[name].shape)}; {REMEDY}')
+            raise CheckpointError(f'{path}: {name!r} has shape {tuple(tensor.shape)}, the '
+                                  f'configuration wants {tuple(wanted[name].shape)}; {remedy}')
         _check_finite(path, name, tensor)
 
 

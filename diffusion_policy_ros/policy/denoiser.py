@@ -41,8 +41,6 @@ class Denoiser:
     observation: ``x0_hat = free + w (conditioned - free)`` (Ho and Salimans 2022,
     arXiv:2207.12598, Eq. 6, whose w is 1 less). The same weights hold for every prediction type,
     because x0_hat is affine in all of them and they add up to 1.
-
-    :ivar unclipped: What was predicted last, before it was clipped.
     """
 
     def __init__(self, policy, global_cond, guidance_scale=1.0):
@@ -59,7 +57,6 @@ class Denoiser:
         self._cond = global_cond
         self._free = torch.zeros_like(global_cond) if guidance_scale != 1 else None
         self._scale = guidance_scale
-        self.unclipped = None
 
     def __call__(self, x_t, level):
         """
@@ -69,16 +66,26 @@ class Denoiser:
         :param level: Level; fields may be tensors (B, 1, 1).
         :return: x0_hat, shaped like ``x_t``.
         """
+        return self.both(x_t, level)[0]
+
+    def both(self, x_t, level):
+        """
+        Predict, for a solver that takes the noise direction from what was not clipped.
+
+        :param x_t: As for a call.
+        :param level: As for a call.
+        :return: x0_hat and what it was before it was clipped, each shaped like ``x_t``.
+        """
         x0_hat = predict_clean(self._policy, x_t, level, self._cond)
         if self._free is not None:
             free = predict_clean(self._policy, x_t, level, self._free)
             x0_hat = free + self._scale * (x0_hat - free)
-        config, self.unclipped = self._policy.config, x0_hat
+        config = self._policy.config
         if not config.clip_sample:
-            return x0_hat
+            return x0_hat, x0_hat
         # Clipping must not turn an overflow into a plausible action at the edge of the range.
         limit = config.clip_sample_range
-        return torch.where(x0_hat.isfinite(), x0_hat.clamp(-limit, limit), torch.nan)
+        return torch.where(x0_hat.isfinite(), x0_hat.clamp(-limit, limit), torch.nan), x0_hat
 
 
 def predict_clean(policy, x_t, level, global_cond):

@@ -14,7 +14,7 @@
 
 """The trained parts of a policy."""
 
-from diffusion_policy_ros.networks.dit import AdaptiveTransformer
+from diffusion_policy_ros.networks.dit import DiffusionTransformer
 from diffusion_policy_ros.networks.fusion import FusionTransformer
 from diffusion_policy_ros.networks.mlp import ConcatenationMlp
 from diffusion_policy_ros.networks.rgb_encoder import RgbEncoder
@@ -22,6 +22,10 @@ from diffusion_policy_ros.networks.state_mlp import state_mlp
 from diffusion_policy_ros.networks.transformer import ConditionalTransformer
 from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
 from torch import nn
+
+
+# Where a checkpoint has the tensors of the denoiser and of the image encoder.
+UNET, ENCODER = 'diffusion.unet.', 'diffusion.rgb_encoder.'
 
 
 class DiffusionNetworks(nn.Module):
@@ -60,25 +64,26 @@ class DiffusionNetworks(nn.Module):
 
 def _build_rgb_encoder(config):
     """Return the image encoder that all cameras share, or a list of one for each."""
-    separate = config.use_separate_rgb_encoder_per_camera
+    settings, separate = config.observation_encoder, config.use_separate_rgb_encoder_per_camera
     encoders = [RgbEncoder(
         config.vision_backbone, config.encoded_shape, config.spatial_softmax_num_keypoints,
-        use_group_norm=config.use_group_norm, settings=config.observation_encoder)
+        use_group_norm=config.use_group_norm, pooling=settings.pooling, vit_sizes={
+            'patch': settings.vit_patch, 'dim': settings.vit_dim, 'layers': settings.vit_layers,
+            'heads': settings.vit_heads})
         for _ in (config.image_keys if separate else config.image_keys[:1])]
     return nn.ModuleList(encoders) if separate else encoders[0]
 
 
 def _build_joining(config):
     """Return the MLP of a row's vectors and the Transformer that fuses rows; None where unused."""
-    settings = config.observation_encoder
-    entries = sum(config.input_features[key]['shape'][0] for key in config.vector_keys)
+    settings, entries = config.observation_encoder, config.vector_dim
     mlp = fusion = None
     if settings.state_dims:
         mlp, entries = state_mlp(entries, settings.state_dims), settings.state_dims[-1]
     if settings.fusion == 'transformer':
         fusion = FusionTransformer(
             config.n_obs_steps, entries, len(config.image_keys),
-            2 * config.spatial_softmax_num_keypoints, dim=settings.fusion_dim,
+            config.image_feature_dim // max(len(config.image_keys), 1), dim=settings.fusion_dim,
             layers=settings.fusion_layers, heads=settings.fusion_heads)
     return mlp, fusion
 
@@ -95,6 +100,6 @@ def _build_denoiser(config):
     if settings.type == 'mlp':
         return ConcatenationMlp(*shape, config.horizon, **sizes)
     if settings.type == 'dit':
-        return AdaptiveTransformer(*shape, config.horizon, heads=settings.heads, **sizes)
+        return DiffusionTransformer(*shape, config.horizon, heads=settings.heads, **sizes)
     return ConditionalTransformer(*shape, config.horizon, config.n_obs_steps,
                                   heads=settings.heads, causal=settings.causal, **sizes)

@@ -15,9 +15,9 @@
 """The parts of Diffusion Policy's state dict, under the names and in the order they have here."""
 
 from diffusion_policy_ros.errors import CheckpointError
+from diffusion_policy_ros.policy.diffusion_networks import ENCODER, UNET
 import torch
 
-UNET, ENCODER = 'diffusion.unet.', 'diffusion.rgb_encoder.'
 # Parts of tensor names there and here.
 UNET_NAMES = (('.blocks.0.block.', '.conv1.block.'), ('.blocks.1.block.', '.conv2.block.'),
               ('.2.conv.', '.2.'))
@@ -79,11 +79,10 @@ def reordered_condition(tensors, config, keys, path) -> dict:
     :return: Name -> tensor.
     :raises CheckpointError: if the condition is not of these observations.
     """
-    sizes = {key: 2 * config.spatial_softmax_num_keypoints if key in config.image_keys
-             else config.input_features[key]['shape'][0] for key in keys}
+    sizes = {key: config.feature_dim(key) for key in keys}
     starts = dict(zip(keys, torch.tensor([0, *sizes.values()]).cumsum(0).tolist()))
-    ours = config.keys_of('STATE') + config.image_keys + config.keys_of('ENV')
-    row = torch.cat([torch.arange(starts[key], starts[key] + sizes[key]) for key in ours])
+    row = torch.cat([torch.arange(starts[key], starts[key] + sizes[key])
+                     for key in config.row_keys])
     time = config.diffusion_step_embed_dim
     columns = torch.cat([torch.arange(time), *(
         time + step * len(row) + row for step in range(config.n_obs_steps))])

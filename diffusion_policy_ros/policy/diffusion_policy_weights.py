@@ -19,21 +19,18 @@ import re
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
-from diffusion_policy_ros.policy.checkpoint import Checkpoint
-from diffusion_policy_ros.policy.checkpoint_files import read_tensors
-from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
+from diffusion_policy_ros.policy.checkpoint import check_weights, Checkpoint
+from diffusion_policy_ros.policy.checkpoint_files import read_foreign_tensors
+from diffusion_policy_ros.policy.diffusion_networks import UNET
 from diffusion_policy_ros.policy.diffusion_policy_parts import (
     reordered_condition, rgb_encoder, statistics_of, unet_tensors)
 from diffusion_policy_ros.policy.inferred_config import inferred_fields
 from diffusion_policy_ros.streams import ACTION_KEY
-import torch
-from torch import nn
 
 PAGE = 'docs/diffusion_policy_weights.md'
-PICKLED = ('.ckpt', '.pt', '.pth', '.pkl')
-# How each of these begins: a zip archive, or the number of a protocol.
-PICKLES = (b'PK\x03\x04', b'\x80')
-UNET, ENCODER, NORMALIZER = 'model.', 'obs_encoder.obs_nets.', 'normalizer.params_dict.'
+REMEDY = f'{PAGE} tells how to turn a checkpoint into safetensors safely'
+THEIR_UNET, THEIR_ENCODER = 'model.', 'obs_encoder.obs_nets.'
+NORMALIZER = 'normalizer.params_dict.'
 WITHOUT_USE = re.compile(r'(.*\.)?_dummy_variable$|mask_generator\.')
 # What cannot be imported, by the names that give it away.
 FOREIGN = {
@@ -56,7 +53,7 @@ def read_weights(path, contract, observed, changes):
     :raises CheckpointError: if the file is no such state dict.
     :raises ConfigError: if it does not fit the contract.
     """
-    parts = _parted(_averaged(_read(path)), path)
+    parts = _parted(_averaged(read_foreign_tensors(path, REMEDY)), path)
     images = {name: key for name, key in observed.items() if name in parts.encoders}
     tensors, order = unet_tensors(parts.unet), _keys(contract)
     # Encoders are told apart by the place of their camera in the contract.
@@ -69,7 +66,8 @@ def read_weights(path, contract, observed, changes):
                   for name, key in {**observed, ACTION_KEY: ACTION_KEY}.items()}
     _check_cameras(path, config, images, parts.encoders)
     tensors = reordered_condition(tensors, config, [observed[name] for name in observed], path)
-    _check_shapes(path, config, tensors)
+    check_weights(config, tensors, path, 'check crop_shape, n_obs_steps and the sizes of the '
+                  'contract, and give with --set what differs from its training')
     return Checkpoint(config, statistics, tensors, contract, Sampler())
 
 
@@ -82,7 +80,7 @@ def default_observed(path, contract) -> dict:
     :return: As ``observed`` of ``read_weights``.
     :raises ConfigError: if there are several.
     """
-    normalizer = _parted(_averaged(_read(path)), path).normalizer
+    normalizer = _parted(_averaged(read_foreign_tensors(path, REMEDY)), path).normalizer
     names = sorted({name.split('.')[0] for name in normalizer} - {ACTION_KEY})
     keys = _keys(contract)
     if len(names) == len(keys) == 1:
@@ -111,32 +109,10 @@ class _Parts:
         self.unet, self.encoders, self.normalizer = {}, {}, {}
 
 
-def _read(path):
-    """Read the tensors, and never what is pickled."""
-    if path.suffix in PICKLED or _is_pickle(_beginning(path)):
-        raise CheckpointError(f'{path} is pickled: reading it would run whatever code is in it. '
-                              f'{PAGE} tells how to turn it into safetensors safely')
-    return read_tensors(path)
-
-
-def _beginning(path):
-    """Return the first nine bytes of a file; one that cannot be read is named elsewhere."""
-    try:
-        with open(path, 'rb') as file:
-            return file.read(9)
-    except OSError:
-        return b''
-
-
-def _is_pickle(beginning):
-    """Tell by the first bytes; those of safetensors are a length, of any bytes, and {."""
-    return beginning.startswith(PICKLES) and beginning[8:] != b'{'
-
-
 def _averaged(tensors):
     """Return the averaged weights where a file holds several state dicts."""
     for prefix in ('ema_model.', 'model.'):
-        if any(name.startswith(prefix + UNET) for name in tensors):
+        if any(name.startswith(prefix + THEIR_UNET) for name in tensors):
             return {name[len(prefix):]: tensor for name, tensor in tensors.items()
                     if name.startswith(prefix)}
     return tensors
@@ -150,10 +126,10 @@ def _parted(tensors, path):
         if foreign:
             raise CheckpointError(f'{path} holds {foreign} ({name!r}), which cannot be imported; '
                                   f'{PAGE} lists what can')
-        if name.startswith(UNET):
-            parts.unet[name[len(UNET):]] = tensor
-        elif name.startswith(ENCODER):
-            observation, _, rest = name[len(ENCODER):].partition('.')
+        if name.startswith(THEIR_UNET):
+            parts.unet[name[len(THEIR_UNET):]] = tensor
+        elif name.startswith(THEIR_ENCODER):
+            observation, _, rest = name[len(THEIR_ENCODER):].partition('.')
             parts.encoders.setdefault(observation, {})[rest] = tensor
         elif name.startswith(NORMALIZER):
             parts.normalizer[name[len(NORMALIZER):]] = tensor
@@ -172,7 +148,7 @@ def _config(path, contract, observed, changes, shapes):
     if sorted(observed.values()) != sorted(keys):
         raise ConfigError(f'--obs names {", ".join(observed.values())}; the contract of '
                           f'{contract.robot!r} has exactly: {", ".join(keys)}')
-    entries = shapes.get('diffusion.unet.final_conv.1.bias', (0,))[0]
+    entries = shapes.get(f'{UNET}final_conv.1.bias', (0,))[0]
     if entries != len(contract.action_names):
         raise ConfigError(
             f'{path}: a row of its chunks has {entries} entries, an action of {contract.robot!r} '
@@ -189,16 +165,3 @@ def _check_cameras(path, config, images, encoders):
         raise ConfigError(f'{path} has image encoders of {", ".join(encoders) or "nothing"}, the '
                           f'contract the cameras {", ".join(config.image_keys) or "none"}; name '
                           'each camera with --obs NAME=KEY')
-
-
-def _check_shapes(path, config, tensors):
-    """Refuse weights of other sizes than the settings."""
-    with torch.device('meta'):
-        wanted = nn.ModuleDict({'diffusion': DiffusionNetworks(config)}).state_dict()
-    for name, tensor in wanted.items():
-        found = tuple(tensors[name].shape) if name in tensors else None
-        if found != tuple(tensor.shape):
-            raise ConfigError(
-                f'{path}: {name!r} has the shape {found}, these settings want '
-                f'{tuple(tensor.shape)}; check crop_shape, n_obs_steps and the sizes of the '
-                'contract, and give with --set what differs from its training')

@@ -14,44 +14,65 @@
 
 """From a checked window to the condition of the denoiser."""
 
-from diffusion_policy_ros.networks.augmentation import Augmentation
 from diffusion_policy_ros.networks.crop import center_crop, random_crop, resized
-from diffusion_policy_ros.networks.observation_encoder import join_features
 import torch
 from torch import nn
 
 PIXEL_MAX = 255.0
-ONLY_CROP = Augmentation()
 
 
-def encode_images(policy, tensors, *, augment, generator):
+def encode_images(policy, tensors, *, augmentation, generator):
     """
     Encode the images of a window: resize, crop, normalize, backbone, pooling.
 
     :param policy: The ``Policy``.
     :param tensors: Key -> (B, n_obs_steps, H, W, C), checked, on the policy's device.
-    :param augment: ``Augmentation`` of training images, which are also cropped at random places
-        where the configuration says so; True for these crops alone, False for neither.
-    :param generator: torch.Generator on the CPU for those places and changes.
+    :param augmentation: As for ``prepared_images``.
+    :param generator: As for ``prepared_images``.
     :return: float32 (B, n_obs_steps, image_feature_dim); None for a policy without cameras.
     """
-    config, keys = policy.config, policy.config.image_keys
-    if not keys:
+    return encode_prepared(policy, prepared_images(
+        policy, tensors, augmentation=augmentation, generator=generator))
+
+
+def prepared_images(policy, tensors, *, augmentation, generator) -> list:
+    """
+    Resize, augment, crop and normalize the images of a window: all that is random about them.
+
+    :param policy: The ``Policy``.
+    :param tensors: As for ``encode_images``.
+    :param augmentation: ``Augmentation`` of training images, which are also cropped at random
+        places where the configuration says so; None for the images as they are.
+    :param generator: torch.Generator on the CPU for those places and changes.
+    :return: Of every camera float32 (B * n_obs_steps, channels, height, width).
+    """
+    return [_normalized_pictures(policy, key, _prepared(
+        policy.config, tensors[key], augmentation, generator)) for key in policy.config.image_keys]
+
+
+def encode_prepared(policy, pictures):
+    """
+    Encode images: backbone and pooling.
+
+    :param policy: The ``Policy``.
+    :param pictures: From ``prepared_images``.
+    :return: As ``encode_images``.
+    """
+    if not pictures:
         return None
-    augmentation = ONLY_CROP if augment is True else augment or None
-    pictures = [_normalized_pictures(policy, key, _prepared(
-        config, tensors[key], augmentation, generator)) for key in keys]
     encoder = policy.diffusion.rgb_encoder
     if isinstance(encoder, nn.ModuleList):
         features = [one(picture) for one, picture in zip(encoder, pictures)]
     else:
-        features = encoder(torch.cat(pictures)).chunk(len(keys))
-    return torch.cat(features, dim=-1).unflatten(0, (-1, config.n_obs_steps))
+        features = encoder(torch.cat(pictures)).chunk(len(pictures))
+    return torch.cat(features, dim=-1).unflatten(0, (-1, policy.config.n_obs_steps))
 
 
 def join_observations(policy, image_features, tensors):
     """
     Join image features with the normalized vectors of a window.
+
+    Without fusion a row holds what LeRobot's does, in its order: states, cameras, environment.
 
     :param policy: The ``Policy``.
     :param image_features: From ``encode_images``; None without cameras.
@@ -65,7 +86,8 @@ def join_observations(policy, image_features, tensors):
     if networks.state_mlp is not None:
         states, environment = [networks.state_mlp(torch.cat(states + environment, dim=-1))], []
     if networks.fusion is None:
-        return join_features(states, image_features, environment)
+        cameras = [] if image_features is None else [image_features]
+        return torch.cat([*states, *cameras, *environment], dim=-1).flatten(1)
     vectors = torch.cat(states + environment, dim=-1) if states or environment else None
     return networks.fusion(vectors, image_features).flatten(1)
 

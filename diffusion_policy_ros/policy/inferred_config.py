@@ -15,9 +15,10 @@
 """What the shapes of weights say of a policy, where its configuration is silent or wrong."""
 
 from diffusion_policy_ros.checks import shown
+from diffusion_policy_ros.config import entries_of
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.policy.diffusion_networks import ENCODER, UNET
 
-UNET, ENCODER = 'diffusion.unet.', 'diffusion.rgb_encoder.'
 # Blocks of the first layer of each ResNet, by which they are told apart.
 RESNETS = {2: 'resnet18', 3: 'resnet34'}
 
@@ -83,8 +84,8 @@ def _observed_rows(shapes, fields):
     if not weight or len(weight) != 2 or not isinstance(features, dict) or not embedding:
         return None
     try:
-        row = sum(2 * fields['spatial_softmax_num_keypoints'] if feature['type'] == 'VISUAL'
-                  else feature['shape'][0] for feature in features.values())
+        row = sum(entries_of(feature, fields.get('spatial_softmax_num_keypoints'))
+                  for feature in features.values())
         rows, rest = divmod(weight[1] - embedding, row)
     except (KeyError, TypeError, IndexError, ZeroDivisionError):
         return None  # a feature that is malformed is refused by name elsewhere

@@ -14,10 +14,9 @@
 
 """Reading a folder that LeRobot wrote, of any time."""
 
-from diffusion_policy_ros import lerobot_config
-from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.diffusion import check_start, DiscreteVp, Sampler
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
+from diffusion_policy_ros.policy import lerobot_config
 from diffusion_policy_ros.policy.checkpoint_files import (
     CONFIG, read_json, read_shapes, read_tensors, REMEDY, WEIGHTS)
 from diffusion_policy_ros.policy.inferred_config import inferred_fields
@@ -44,9 +43,9 @@ def read_lerobot_description(folder) -> tuple:
             raise ConfigError('the policy is one of this package, whose other files are missing; '
                               f'{REMEDY}')
         raw = _without_unseen(raw)
-        said = lerobot_config.said_fields(raw, PolicyConfig.lerobot_fields())
+        said = lerobot_config.said_fields(raw)
         shapes = _named(read_shapes(folder / WEIGHTS), folder / WEIGHTS)
-        config = PolicyConfig.from_lerobot_json(raw, inferred_fields(shapes, said))
+        config = lerobot_config.from_json(raw, inferred_fields(shapes, said))
         return config, _sampler(raw, config)
     except ConfigError as error:
         raise CheckpointError(f'{folder / CONFIG}: {error}') from error

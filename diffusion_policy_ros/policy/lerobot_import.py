@@ -16,7 +16,7 @@
 
 from dataclasses import replace
 
-from diffusion_policy_ros.checks import shown, suggestion
+from diffusion_policy_ros.checks import suggestion
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.policy.window_check import window_layout
 
@@ -52,23 +52,3 @@ def with_contract(checkpoint, contract, renames):
                           'these shapes') from error
     statistics = {names.get(key, key): known for key, known in checkpoint.statistics.items()}
     return replace(checkpoint, config=renamed, contract=contract, statistics=statistics)
-
-
-def parse_pairs(option, texts) -> dict:
-    """
-    Read ``KEY=KEY`` arguments.
-
-    :param option: Name of the option, for messages.
-    :param texts: What was given.
-    :return: Left side -> right side, in order.
-    :raises ConfigError: if one is not of this form, or given twice.
-    """
-    pairs = {}
-    for text in texts:
-        left, equals, right = text.partition('=')
-        if not equals or not left or not right:
-            raise ConfigError(f'{option} {shown(text)} is not of the form KEY=KEY')
-        if left in pairs:
-            raise ConfigError(f'{option} {text}: {left} is given twice; leave one out')
-        pairs[left] = right
-    return pairs

@@ -13,11 +13,15 @@
 # limitations under the License.
 """Between robot units and the numbers near [-1, 1] that networks see."""
 
+import math
+
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.streams import ACTION_KEY
 import torch
 from torch import nn
 
 NEAR_CONSTANT = 1e-4
+ROUNDING = 1e-4  # by which the largest demonstrated action may miss 1 in float32
 # LeRobot's: what it divides by where a range is exactly 0, and adds to every deviation.
 EPS = 1e-8
 RANGES = {'MIN_MAX': ('min', 'max'), 'QUANTILES': ('q01', 'q99'), 'QUANTILE10': ('q10', 'q90')}
@@ -70,14 +74,20 @@ class Normalizer(nn.Module):
         that sensor noise is not blown up to full size. The stored statistics say so themselves:
         range 2, or deviation 1.
 
+        Sampled chunks that ``clip_sample`` cuts never reach what lies outside. A policy of LeRobot
+        is taken as it is; a new one must reach all that was demonstrated.
+
         :param config: PolicyConfig.
         :param statistics: Key -> ``min``, ``max``, ``mean``, ``std``, ... in robot units.
         :return: The normalizer.
-        :raises ConfigError: if a statistic is missing, malformed or not finite.
+        :raises ConfigError: if a statistic is missing, malformed or not finite, or clipping would
+            cut demonstrated actions.
         """
-        normalizer = cls(config, statistics)
-        return cls(config, {key: _without_tiny_widths(kept)
-                            for key, kept in normalizer.statistics.items()})
+        measured = cls(config, statistics).statistics
+        normalizer = cls(config, {key: _without_tiny_widths(kept)
+                                  for key, kept in measured.items()})
+        _check_clipping(config, normalizer, measured[ACTION_KEY])
+        return normalizer
 
     def normalize(self, key, x):
         """
@@ -165,6 +175,23 @@ def _affine(mode, kept):
     low, high = (kept[name] for name in RANGES[mode])
     unit = torch.where(high == low, EPS, high - low) / 2
     return low.clone(), unit, unit.clone(), -1.0
+
+
+def _check_clipping(config, normalizer, measured):
+    """Refuse to cut actions that were demonstrated, where their range is known."""
+    limit = config.clip_sample_range
+    if not config.clip_sample or not {'min', 'max'} <= measured.keys():
+        return
+    reach = torch.maximum(*(normalizer.normalize(ACTION_KEY, measured[name]).abs()
+                            for name in ('min', 'max')))
+    if (reach > limit * (1 + ROUNDING)).any():
+        most, mode = float(reach.max()), config.normalization_mapping['ACTION']
+        raise ConfigError(
+            f'clip_sample would cut demonstrated actions: under {mode}, entry '
+            f'{int(reach.argmax())} of them reaches {most:.2f} in normalized units, and '
+            f'clip_sample_range is {limit:g}; set policy.clip_sample_range='
+            f'{math.ceil(100 * most) / 100:g} or policy.clip_sample=false, or normalize ACTION by '
+            'MIN_MAX')
 
 
 def _without_tiny_widths(kept):

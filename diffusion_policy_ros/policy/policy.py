@@ -14,6 +14,7 @@
 """The policy: from a window of observations to a chunk of actions in robot units."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from diffusion_policy_ros.checks import is_count, shown
 from diffusion_policy_ros.diffusion import (
@@ -22,6 +23,7 @@ from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.policy.assembly import assemble
 from diffusion_policy_ros.policy.checkpoint import (
     check_unchanged, Checkpoint, read_checkpoint, write_checkpoint)
+from diffusion_policy_ros.policy.checkpoint_files import WEIGHTS
 from diffusion_policy_ros.policy.denoiser import check_guidance, Denoiser
 from diffusion_policy_ros.policy.device import choose_device
 from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
@@ -102,7 +104,7 @@ class Policy(nn.Module):
         checkpoint = read_checkpoint(folder)
         if checkpoint.contract is None:
             checkpoint = replace(checkpoint, contract=contract)
-        policy = assemble(cls, checkpoint, folder)
+        policy = assemble(cls, checkpoint, Path(folder) / WEIGHTS)
         check_unchanged(folder)
         return policy.to(device).eval()
 
@@ -126,19 +128,19 @@ class Policy(nn.Module):
         """Return the device of the weights."""
         return next(self.parameters()).device
 
-    def image_features(self, window, *, augment=False, generator=None):
+    def image_features(self, window, *, augmentation=None, generator=None):
         """
         Encode the images of a window: resize, crop, normalize, backbone, pooling.
 
         :param window: Key -> (B, n_obs_steps, H, W, C), uint8 (depth: uint16 or float32).
-        :param augment: ``Augmentation`` of training images, beside crops at random places where
-            the configuration says so; True for those crops alone.
+        :param augmentation: ``Augmentation`` of training images, beside crops at random places
+            where the configuration says so; None for the images as they are.
         :param generator: torch.Generator on the CPU for places and changes.
         :return: float32 (B, n_obs_steps, image_feature_dim); None for a policy without cameras.
         :raises ConfigError: naming the key, what was got and what was wanted.
         """
         tensors = self._checked(window, self.config.image_keys)
-        return encode_images(self, tensors, augment=augment, generator=generator)
+        return encode_images(self, tensors, augmentation=augmentation, generator=generator)
 
     def global_cond(self, image_features, window):
         """
@@ -153,18 +155,18 @@ class Policy(nn.Module):
         return join_observations(
             self, image_features, self._checked(window, self.config.vector_keys))
 
-    def encode(self, window, *, augment=False, generator=None):
+    def encode(self, window, *, augmentation=None, generator=None):
         """
         Turn a window into the condition of the denoiser.
 
         :param window: Key -> (B, n_obs_steps, ...) as for ``sample``.
-        :param augment: As for ``image_features``.
+        :param augmentation: As for ``image_features``.
         :param generator: As for ``image_features``.
         :return: float32 (B, global_cond_dim).
         :raises ConfigError: naming the key, what was got and what was wanted.
         """
         tensors = self._checked(window, self._layout)
-        features = encode_images(self, tensors, augment=augment, generator=generator)
+        features = encode_images(self, tensors, augmentation=augmentation, generator=generator)
         return join_observations(self, features, tensors)
 
     def denoise(self, x_t, t, global_cond):

@@ -12,12 +12,28 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Less memory by computing activations again, and compiled networks."""
+"""Lower precision, less memory by computing activations again, and compiled networks."""
 
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+
+def autocast(device, precision):
+    """
+    Within a ``with`` block, compute in a precision.
+
+    :param device: Torch device.
+    :param precision: ``float32``, ``bfloat16``, ``float16``, or ``auto``, which is bfloat16 where
+        a GPU has it.
+    :return: Context manager.
+    """
+    if precision == 'auto':
+        is_fast = device.type == 'cuda' and torch.cuda.is_bf16_supported()
+        precision = 'bfloat16' if is_fast else 'float32'
+    return torch.autocast(device.type, getattr(torch, precision), enabled=precision != 'float32')
 
 
 def checkpoint_blocks(networks) -> int:

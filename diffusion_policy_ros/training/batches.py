@@ -14,6 +14,7 @@
 
 """Batches of training windows, cut on the device or ahead of time by a thread."""
 
+from functools import lru_cache
 import queue
 import threading
 import time
@@ -32,7 +33,7 @@ class Batches:
     """
     Cuts windows and brings them to the device; the same ones wherever they are cut.
 
-    :ivar waited_s: Time that ``take`` kept its caller waiting so far, s.
+    :ivar waited_s: Time that ``next`` kept its caller waiting so far, s.
     """
 
     def __init__(self, windows, device, *, on_device='auto'):
@@ -55,7 +56,7 @@ class Batches:
         self._is_ahead = not on_device and (device.type == 'cuda' or pictures)
         self._tensors = {key: torch.tensor(array, device=device) for key, array
                          in windows.arrays.items()} if on_device else None
-        self._thread = None
+        self._thread, self._made = None, iter(())
 
     @property
     def is_on_device(self) -> bool:
@@ -76,22 +77,23 @@ class Batches:
         return {key: _indexed(tensor, rows[key == ACTION_KEY])
                 for key, tensor in self._tensors.items()}
 
-    def take(self, turn, plan):
+    def start(self, plan) -> None:
         """
-        Return the batch of a turn; where a thread works ahead, it goes on with the next turns.
+        Begin with the batches of a plan; where a thread works ahead, it begins now.
 
-        :param turn: Anything that names it.
-        :param plan: Called with nothing: iterator of ``(turn, indices)`` from this turn on.
-        :return: As ``at``.
+        :param plan: Iterator of int64 arrays (B,), the rows of one batch after the other.
         """
-        started = time.perf_counter()
+        self.close()
         if self._is_ahead:
-            if self._thread is None or not self._thread.is_next(turn):
-                self.close()
-                self._thread = _Ahead(self._host, plan())
-            batch = self._moved(self._thread.get())
+            self._thread = _Ahead(self._host, plan)
+            self._made = map(self._moved, self._thread)
         else:
-            batch = self.at(next(plan())[1])
+            self._made = map(self.at, plan)
+
+    def next(self):
+        """Return the next batch of the plan, as ``at``."""
+        started = time.perf_counter()
+        batch = next(self._made)
         self.waited_s += time.perf_counter() - started
         return batch
 
@@ -119,23 +121,19 @@ class _Ahead:
 
     def __init__(self, make, plan):
         """Start."""
-        self._turns = queue.Queue(AHEAD)
-        self._held = None
+        self._made = queue.Queue(AHEAD)
         self._is_ended = threading.Event()
         self._thread = threading.Thread(
             target=self._work, args=(make, plan), name='batches', daemon=True)
         self._thread.start()
 
-    def is_next(self, turn):
-        """Tell whether this is the turn of the next batch, waiting until that is made."""
-        if self._held is None:
-            self._held = self._turns.get()
-        return self._held[0] == turn or isinstance(self._held[1], BaseException)
+    def __iter__(self):
+        """Return this."""
+        return self
 
-    def get(self):
+    def __next__(self):
         """Return the next batch; an error of the thread is raised here."""
-        batch = self._held[1] if self._held is not None else self._turns.get()[1]
-        self._held = None
+        batch = self._made.get()
         if isinstance(batch, BaseException):
             raise batch
         return batch
@@ -145,19 +143,20 @@ class _Ahead:
         self._is_ended.set()
         while self._thread.is_alive():
             try:
-                self._turns.get(timeout=0.01)
+                self._made.get(timeout=0.01)
             except queue.Empty:
                 pass
 
     def _work(self, make, plan):
         """Make one batch after the other; the queue's length holds it back."""
         try:
-            for turn, indices in plan:
+            for indices in plan:
                 if self._is_ended.is_set():
                     return
-                self._turns.put((turn, make(indices)))
+                self._made.put(make(indices))
+            self._made.put(StopIteration())
         except BaseException as error:
-            self._turns.put((None, error))
+            self._made.put(error)
 
 
 def _indexed(tensor, rows):
@@ -166,3 +165,27 @@ def _indexed(tensor, rows):
     if same_width is None:
         return tensor[rows]
     return tensor.view(same_width)[rows].view(tensor.dtype)
+
+
+def epoch_slice(rows, step, batch_size, seed):
+    """
+    Return the rows of one step: each epoch is one shuffle, so no row is drawn twice in it.
+
+    The result depends on the step alone, which makes a resumed run equal to an unbroken one.
+
+    :param rows: int64 array of rows to draw from.
+    :param step: Optimizer step, from 0.
+    :param batch_size: Rows per step.
+    :param seed: Of the shuffles.
+    :return: int64 array (batch_size,), or all rows, shuffled, where there are fewer.
+    """
+    per_epoch = max(1, len(rows) // batch_size)
+    epoch, place = divmod(step, per_epoch)
+    return rows[_shuffle(len(rows), epoch, seed)[place * batch_size:(place + 1) * batch_size]]
+
+
+@lru_cache(4)
+def _shuffle(count, epoch, seed):
+    """Return the order of an epoch, an int64 array (count,)."""
+    generator = torch.Generator().manual_seed((seed << 32) + epoch)
+    return torch.randperm(count, generator=generator).numpy()

@@ -14,24 +14,20 @@
 
 """The settings of one training run: a frozen dataclass, read from YAML and the command line."""
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Optional, Union
 
-from diffusion_policy_ros.checks import check_choice, shown, suggestion
+from diffusion_policy_ros.checks import check_choice, shown
 from diffusion_policy_ros.config import PolicyConfig
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.networks.augmentation import Augmentation
+from diffusion_policy_ros.settings import checked_settings, from_mapping
 from diffusion_policy_ros.training.config_groups import EncoderPretraining, RolloutSettings
 from diffusion_policy_ros.yaml_text import parse_yaml
 import yaml
 
-
-# Type of a field: the type of its value, and that in words.
-KINDS = {int: (int, 'a whole number'), float: (float, 'a number'), bool: (bool, 'true or false'),
-         str: (str, 'a text'), Optional[str]: (str, 'a text'),
-         Union[bool, str]: ((bool, str), 'auto, true or false'),
-         dict: (dict, 'a group of settings')}
+SETTINGS = 'train.yaml'
 GROUPS = {'pretraining': EncoderPretraining, 'augmentation': Augmentation,
           'rollouts': RolloutSettings}
 # Smallest and largest value of each number.
@@ -58,7 +54,8 @@ class TrainConfig:
 
     :ivar policy: Overrides of ``PolicyConfig`` fields; features and shapes come from the dataset.
     :ivar pretraining: The encoder's first stage.
-    :ivar augmentation: How images are changed at random, beside ``policy.crop_shape``.
+    :ivar augmentation: How the main stage changes images at random, beside
+        ``policy.crop_shape``.
     :ivar rollouts: Episodes in simulation while training.
     :ivar steps: Optimizer steps of the diffusion stage.
     :ivar batch_size: Windows that a process computes at once. Each optimizer step learns from
@@ -80,7 +77,7 @@ class TrainConfig:
     :ivar precision: ``float32``, or ``bfloat16`` or ``float16`` for mixed precision, the latter
         with a scaled loss; ``auto`` takes bfloat16 where a GPU supports it, otherwise float32.
     :ivar gradient_checkpointing: Compute activations again instead of keeping them: less memory,
-        about a third more time.
+        more time.
     :ivar compile: Compile the networks with ``torch.compile``.
     :ivar data_on_device: Keep the whole dataset on the device; ``auto`` does on a GPU whose free
         memory is more than twice as large.
@@ -124,9 +121,11 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self):
-        """Check ranges and choices."""
-        for name in self.policy:
-            _check_known('policy', name, PolicyConfig.setting_names())
+        """Build the groups, then check ranges and choices."""
+        object.__setattr__(self, 'policy', checked_settings(
+            PolicyConfig, 'policy', self.policy, PolicyConfig.setting_names()))
+        for name, cls in GROUPS.items():
+            object.__setattr__(self, name, from_mapping(cls, name, getattr(self, name)))
         _check_ranges(self, RANGES)
         _check_ranges(self.pretraining, PRETRAINING_RANGES, 'pretraining.')
         _check_ranges(self.rollouts, ROLLOUT_RANGES, 'rollouts.')
@@ -150,6 +149,18 @@ class TrainConfig:
         path = self.encoder_weights
         return replace(self, encoder_weights=path and Path(path).name).to_yaml()
 
+    def save(self, folder) -> None:
+        """
+        Put the settings beside weights, for whoever wants to train alike.
+
+        :param folder: pathlib.Path of a checkpoint folder.
+        :raises CheckpointError: if it cannot be written to.
+        """
+        try:
+            (folder / SETTINGS).write_text(self.to_portable_yaml(), encoding='utf-8')
+        except OSError as error:
+            raise CheckpointError(f'{folder / SETTINGS} cannot be written: {error}') from error
+
 
 def load_train_config(path=None, overrides=()) -> TrainConfig:
     """
@@ -164,8 +175,7 @@ def load_train_config(path=None, overrides=()) -> TrainConfig:
     raw = {} if path is None else _read(path)
     for text in overrides:
         _apply_override(raw, text)
-    groups = {name: _build(cls, raw.pop(name, {}), name) for name, cls in GROUPS.items()}
-    return _build(TrainConfig, {**raw, **groups}, 'training configuration')
+    return from_mapping(TrainConfig, '', raw)
 
 
 def _read(path):
@@ -194,40 +204,6 @@ def _apply_override(raw, text):
     raw[name] = parse_yaml(value, f'override {text!r}', ConfigError)
 
 
-def _build(cls, raw, where):
-    """Build a dataclass from a mapping, refusing unknown keys and wrong types."""
-    if not isinstance(raw, dict):
-        raise ConfigError(f'{where} must be a mapping, got {type(raw).__name__}')
-    known = {f.name: f for f in fields(cls)}
-    checked = {}
-    for name, value in raw.items():
-        _check_known(where, name, known)
-        checked[name] = _converted(where, known[name], value)
-    return cls(**checked)
-
-
-def _check_known(where, name, known):
-    """Refuse a key that does not exist, suggesting the nearest one."""
-    if name not in known:
-        raise ConfigError(f'{where}: unknown key {shown(name)}; {suggestion(name, known)}')
-
-
-def _converted(where, spec, value):
-    """Accept whole numbers for floats and refuse any other type change (1e-4 is a YAML text)."""
-    wanted = spec.type
-    if wanted is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except ValueError:
-            pass  # the refusal below names the value
-    if wanted is Optional[str] and value is None or wanted not in KINDS:
-        return value
-    kind, words = KINDS[wanted]
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f'{where}: {spec.name} is {shown(value)}; it must be {words}')
-    return value
-
-
 def _check_ranges(config, ranges, prefix=''):
     """Refuse numbers outside their range; NaN is outside any."""
     for name, (low, high) in ranges.items():
@@ -252,6 +228,7 @@ def _check_frozen(config):
     if config.freeze_encoder and config.pretraining.target is not None:
         raise ConfigError('freeze_encoder keeps the encoder as it starts, and pretraining.target '
                           'trains it; leave out one of them')
-    if config.freeze_encoder and config.augmentation != Augmentation():
+    if config.is_encoder_fixed and config.augmentation != Augmentation():
         raise ConfigError('augmentation changes images, but the features of a frozen encoder are '
-                          'computed once; leave out one of freeze_encoder and augmentation')
+                          'computed once; leave out augmentation, or set freeze_encoder and '
+                          'pretraining.freeze to false')

@@ -15,23 +15,24 @@
 """The main stage: the denoiser, and the encoder unless it is fixed, under the diffusion loss."""
 
 from contextlib import nullcontext
-from functools import lru_cache
 import sys
 
 from diffusion_policy_ros.data.training_windows import TrainingWindows
-from diffusion_policy_ros.diffusion import variational_weights
+from diffusion_policy_ros.diffusion import draw_noise, variational_weights
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.networks.ema import Ema
+from diffusion_policy_ros.policy.encoding import encode_prepared, prepared_images
 from diffusion_policy_ros.streams import ACTION_KEY
-from diffusion_policy_ros.training.acceleration import checkpoint_blocks, Compiled
-from diffusion_policy_ros.training.batches import Batches
+from diffusion_policy_ros.training.acceleration import (
+    autocast, checkpoint_blocks, Compiled)
+from diffusion_policy_ros.training.batches import Batches, epoch_slice
 from diffusion_policy_ros.training.loss import (
-    diffusion_loss, draw_noise_and_levels, drop_conditions)
+    diffusion_loss, draw_dropped, draw_noise_and_levels, drop_conditions)
 from diffusion_policy_ros.training.pretraining import cache_features
-from diffusion_policy_ros.training.processes import Processes
-from diffusion_policy_ros.training.shares import Share
+from diffusion_policy_ros.training.shares import own_shares, SharedDraws
 from diffusion_policy_ros.training.stage import Stage
 from diffusion_policy_ros.training.validation import evenly_chosen, mean_figures
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -41,7 +42,7 @@ VALIDATION_WINDOWS = 512
 BEST_ROLLOUT, BEST_HELD_OUT = ('rollout_score', 1), ('validation_action_mse', -1)
 
 
-class DiffusionStage:
+class DiffusionStage(Stage):
     """
     Draws windows, computes the loss, keeps the moving average and validates it.
 
@@ -50,60 +51,55 @@ class DiffusionStage:
     :param split: Tells training rows from held-out rows.
     :param config: The run's ``TrainConfig``.
     :param device: Torch device.
-    :param frozen: Keep the image encoder fixed and read its features from a cache.
+    :param out: Checkpoint folder of the last averaged weights.
+    :param best: Checkpoint folder of the best ones.
     :param processes: ``Processes`` that train together.
-    :param roll_out: ``policy -> figures`` of episodes in simulation, or None.
+    :param roll_out: ``policy -> figures`` of episodes in simulation; needed where
+        ``config.rollouts`` asks for them.
     """
 
-    def __init__(self, policy, cache, split, config, device, *, frozen, processes=None,
-                 roll_out=None):
+    name = STAGE
+
+    def __init__(self, policy, cache, split, config, device, *, out, best, processes, roll_out):
         """Set up the moving average, the loss weights and the autocast precision."""
         self.policy = policy
         self.ema = Ema(policy.diffusion, power=config.ema_power, max_decay=config.ema_max)
-        self._cache = cache
-        self._split = split
-        self._config = config
-        self._device = device
-        self._frozen = frozen
-        self._processes = processes or Processes()
-        self._shares = config.accumulation_steps * self._processes.count
+        self._cache, self._split = cache, split
+        self._config, self._device = config, device
+        self._out, self._best = out, best
+        self._own_shares = own_shares(processes, config.accumulation_steps)
+        self._is_first = processes.is_first
         self._roll_out = roll_out
         self._weights = _loss_weights(policy, config.loss_weighting, device)
-        self._precision = low_precision(config.precision, device)
         self._batches = self._compiled = None
-        if frozen:
+        if config.is_encoder_fixed:
             policy.diffusion.rgb_encoder.requires_grad_(False)
+        self._tell_loop(config)
 
-    def stage(self, publish, publish_best):
-        """
-        Describe the stage for the loop.
+    def _tell_loop(self, config):
+        """Set what the loop needs to know."""
+        self.modules = {'policy': self.policy.diffusion, 'ema': self.ema}
+        self.trained = self.policy.diffusion
+        self.optimizer_options = {'lr': config.learning_rate, 'weight_decay': config.weight_decay,
+                                  'betas': (config.beta1, config.beta2)}
+        for name in ('steps', 'warmup_steps', 'gradient_clip_norm', 'schedule',
+                     'accumulation_steps'):
+            setattr(self, name, getattr(config, name))
+        self.is_scaled = config.precision == 'float16'
+        self.rollout_every = config.rollouts.every
+        self.best_by = BEST_ROLLOUT if self.rollout_every else BEST_HELD_OUT
+        self.windows_per_step = config.batch_size * config.accumulation_steps
 
-        :param publish: Called at each checkpoint, to write the policy folder.
-        :param publish_best: Called when the averaged weights are the best so far.
-        :return: The ``Stage``.
-        """
-        config = self._config
-        return Stage(
-            name=STAGE, steps=config.steps,
-            modules={'policy': self.policy.diffusion, 'ema': self.ema},
-            trained=self.policy.diffusion,
-            optimizer_options={'lr': config.learning_rate, 'weight_decay': config.weight_decay,
-                               'betas': (config.beta1, config.beta2)},
-            warmup_steps=config.warmup_steps, gradient_clip_norm=config.gradient_clip_norm,
-            schedule=config.schedule, accumulation_steps=config.accumulation_steps,
-            is_scaled=self._precision == torch.float16, prepare=self._prepare, loss=self._loss,
-            after_step=self.ema.update, validate=self._validate,
-            roll_out=self._roll_out and self._score, rollout_every=config.rollouts.every,
-            windows_of=self._windows_of, publish=publish, publish_best=publish_best,
-            best_by=BEST_ROLLOUT if self._roll_out else BEST_HELD_OUT,
-            waited_s=lambda: self._batches.waited_s, close=self._close,
-            windows_per_step=config.batch_size * config.accumulation_steps)
+    @property
+    def waited_s(self) -> float:
+        """Return the time spent waiting for data so far, s."""
+        return self._batches.waited_s
 
-    def _prepare(self):
+    def prepare(self, step):
         """Cut the windows; features of a fixed encoder can be cached now that it is loaded."""
         config = self.policy.config
         arrays = {key: self._cache.arrays[key] for key in (*config.input_features, ACTION_KEY)}
-        if self._frozen:
+        if self._config.is_encoder_fixed:
             frames = {key: arrays.pop(key) for key in config.image_keys}
             self.policy.eval()
             arrays[FEATURES] = cache_features(self.policy, frames, self._device)
@@ -112,14 +108,17 @@ class DiffusionStage:
             horizon=config.horizon)
         self._rows, held_out = self._split.rows(self._windows.rows())
         self._held_out = evenly_chosen(held_out, VALIDATION_WINDOWS)
-        if self._shares > 1 and len(self._rows) < self._config.batch_size * self._shares:
+        windows = self._config.batch_size * self._own_shares[0].count
+        if self._own_shares[0].count > 1 and len(self._rows) < windows:
             raise ConfigError(
-                f'a step learns from {self._config.batch_size * self._shares} windows (batch_size '
-                '* accumulation_steps * processes), and the training episodes have only '
-                f'{len(self._rows)}; lower one of them')
+                f'a step learns from {windows} windows (batch_size * accumulation_steps * '
+                f'processes), and the training episodes have only {len(self._rows)}; lower one '
+                'of them')
         self._batches = Batches(
             self._windows, self._device, on_device=self._config.data_on_device)
         self._accelerate()
+        self._batches.start(share.of(self._rows_of(number))
+                            for number in range(step, self.steps) for share in self._own_shares)
 
     def _accelerate(self):
         """Checkpoint and compile the networks, as far as that was asked for."""
@@ -127,7 +126,7 @@ class DiffusionStage:
             checkpoint_blocks(self.policy.diffusion)
         if self._config.compile:
             self._compiled = Compiled(self.policy.diffusion, self._try)
-            if self._compiled.problem and self._processes.is_first:
+            if self._compiled.problem and self._is_first:
                 tqdm.write('torch.compile cannot compile the networks here; they are trained as '
                            f'they are ({self._compiled.problem})', file=sys.stderr)
 
@@ -136,108 +135,125 @@ class DiffusionStage:
         buffers = [(buffer, buffer.clone()) for buffer in self.policy.diffusion.buffers()]
         with torch.random.fork_rng([self._device] if self._device.type == 'cuda' else []):
             self.policy.train()
-            rows = self._plan(0, Share(0, self._shares))
-            self._batch_loss(self._batches.at(next(rows)[1]), torch.Generator().manual_seed(0),
-                             training=True).backward()
+            share = self._own_shares[0]
+            batch = self._batches.at(share.of(self._rows_of(0)))
+            self._training_loss(batch, torch.Generator().manual_seed(0), share).backward()
         self.policy.diffusion.zero_grad(set_to_none=True)
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)
 
-    def _loss(self, step, generator, share):
+    def loss(self, step, generator, share):
         """Return the loss of one share of a step, drawn without replacement in each epoch."""
         self.policy.train()
-        batch = self._batches.take((step, share), lambda: self._plan(step, share))
-        return self._batch_loss(batch, generator, training=True)
+        return self._training_loss(self._batches.next(), generator, share)
 
-    def _plan(self, step, share):
-        """Yield ``(step, share)`` and the rows of this process, from some share on."""
-        each, first = self._config.accumulation_steps, share.index
-        start = first - first % each
-        for number in range(step, self._config.steps):
-            rows = self._rows_of(number)
-            for index in range(first, start + each):
-                turn = Share(index, share.count)
-                yield (number, turn), turn.of(rows)
-            first = start
+    def after_step(self, step):
+        """Update the moving average."""
+        self.ema.update(step)
 
     def _rows_of(self, step):
         """Return the rows that all shares of a step learn from."""
         return epoch_slice(
-            self._rows, step, self._config.batch_size * self._shares, self._config.seed)
+            self._rows, step, self._config.batch_size * self._own_shares[0].count,
+            self._config.seed)
 
-    def _windows_of(self, step):
+    def windows_of(self, step):
         """Return all that a step learns from, with the numbers of the rows in the dataset."""
         rows = self._rows_of(step)
         return {'rows': rows, **self._windows.gather(rows)}
 
-    def _batch_loss(self, batch, generator, *, training=False):
-        """Normalize, encode, add noise, compare; in training augment and drop observations."""
-        actions = self.policy.normalizer.normalize(ACTION_KEY, batch[ACTION_KEY])
-        noise, timesteps = draw_noise_and_levels(
-            actions.shape, self.policy.config.num_train_timesteps, generator=generator,
-            device=self._device)
-        with torch.autocast(self._device.type, self._precision,
-                            enabled=self._precision is not None):
-            cond = self._condition(batch, augment=training and self._config.augmentation,
-                                   generator=generator)
-            if training:
-                cond = drop_conditions(cond, self.policy.config.conditioning_dropout,
-                                       generator=generator)
-            return diffusion_loss(self.policy, actions, cond, noise=noise, timesteps=timesteps,
-                                  weights=self._weights)
+    def _training_loss(self, batch, generator, share):
+        """Draw all that is random, then compute: a compiler sees no draws."""
+        count = len(batch[ACTION_KEY])
+        with SharedDraws(generator, share):
+            noise, levels = self._noise_and_levels(count, generator)
+            pictures = self._pictures(batch, augmentation=self._config.augmentation,
+                                      generator=generator)
+            dropped = draw_dropped(count, self.policy.config.conditioning_dropout,
+                                   generator=generator, device=self._device)
+        with autocast(self._device, self._config.precision):
+            cond = drop_conditions(self._condition(batch, pictures), dropped)
+            return self._loss_of(batch, cond, noise, levels)
 
-    def _condition(self, batch, *, augment=False, generator=None):
+    def _noise_and_levels(self, count, generator):
+        """Draw the noise and the noise level of some chunks."""
+        config = self.policy.config
+        return draw_noise_and_levels(
+            (count, config.horizon, config.action_dim), config.num_train_timesteps,
+            generator=generator, device=self._device)
+
+    def _pictures(self, batch, *, augmentation=None, generator=None):
+        """Return images as the encoder wants them; nothing where its features are cached."""
+        if FEATURES in batch:
+            return []
+        return prepared_images(self.policy, batch, augmentation=augmentation, generator=generator)
+
+    def _condition(self, batch, pictures):
         """Encode the observations, from cached features where the encoder is fixed."""
-        if FEATURES not in batch:
-            return self.policy.encode(batch, augment=augment, generator=generator)
-        return self.policy.global_cond(batch[FEATURES], batch)
+        features = batch[FEATURES] if FEATURES in batch else encode_prepared(
+            self.policy, pictures)
+        return self.policy.global_cond(features, batch)
+
+    def _loss_of(self, batch, cond, noise, levels):
+        """Normalize the actions, add noise, and compare."""
+        actions = self.policy.normalizer.normalize(ACTION_KEY, batch[ACTION_KEY])
+        return diffusion_loss(self.policy, actions, cond, noise=noise, timesteps=levels,
+                              weights=self._weights)
 
     @torch.no_grad()
-    def _validate(self):
+    def validate(self):
         """Return loss and action error (robot units) of the averaged weights, held out."""
-        generator = torch.Generator().manual_seed(0)
+        generator, count = torch.Generator().manual_seed(0), len(self._held_out)
         self.policy.eval()
+        # Drawn for all rows at once, so that the batch size changes no figure.
+        noise, levels = self._noise_and_levels(count, generator)
+        start = draw_noise(noise.shape, generator=generator, device=self._device)
         with self.ema.applied(), self._as_they_are():
-            return mean_figures(lambda rows: self._figures(rows, generator), self._held_out,
-                                self._config.batch_size)
+            return mean_figures(
+                lambda part: self._figures(
+                    self._held_out[part], noise[part], levels[part], start[part]),
+                np.arange(count), self._config.batch_size)
 
-    def _figures(self, rows, generator):
+    def _figures(self, rows, noise, levels, start):
         """Return the validation figures of one batch."""
         batch = self._batches.at(rows)
-        loss = self._batch_loss(batch, generator)
-        chunk = self.policy.sample_from(self._condition(batch), generator=generator)
+        cond = self._condition(batch, self._pictures(batch))
+        with autocast(self._device, self._config.precision):
+            loss = self._loss_of(batch, cond, noise, levels)
+        chunk = self.policy.sample_from(cond, noise=start)
         error = (self.policy.executable(chunk)
                  - self.policy.executable(batch[ACTION_KEY])).square().mean()
         return {'validation_loss': loss.item(), 'validation_action_mse': error.item()}
 
-    def _score(self):
+    def roll_out(self):
         """Return the figures of episodes in simulation under the averaged weights."""
         self.policy.eval()
         with self.ema.applied(), self._as_they_are():
             return self._roll_out(self.policy)
 
+    def publish(self):
+        """Write the checkpoint folder of the last weights."""
+        self._save(self._out)
+
+    def publish_best(self):
+        """Write the checkpoint folder of the best weights."""
+        self._save(self._best)
+
+    def _save(self, folder):
+        """Write a checkpoint folder with averaged weights, and the settings beside them."""
+        with self.ema.applied():
+            self.policy.save(folder, weights_dtype=self._config.storage)
+        self._config.save(folder)
+
     def _as_they_are(self):
         """Within a ``with`` block, run the networks without a compiler."""
         return nullcontext() if self._compiled is None else self._compiled.paused()
 
-    def _close(self):
+    def close(self):
         """End the thread that cuts windows."""
         if self._batches is not None:
             self._batches.close()
-
-
-def low_precision(precision, device):
-    """
-    Return the type that mixed precision computes in, or None for float32.
-
-    :param precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-    :param device: Torch device.
-    """
-    if precision == 'auto':
-        is_fast = device.type == 'cuda' and torch.cuda.is_bf16_supported()
-        precision = 'bfloat16' if is_fast else 'float32'
-    return None if precision == 'float32' else getattr(torch, precision)
 
 
 def _loss_weights(policy, loss_weighting, device):
@@ -246,27 +262,3 @@ def _loss_weights(policy, loss_weighting, device):
         return None
     weights = variational_weights(policy.process, policy.config.prediction_type)
     return weights.to(device, torch.float32)
-
-
-def epoch_slice(rows, step, batch_size, seed):
-    """
-    Return the rows of one step: each epoch is one shuffle, so no row is drawn twice in it.
-
-    The result depends on the step alone, which makes a resumed run equal to an unbroken one.
-
-    :param rows: int64 array of rows to draw from.
-    :param step: Optimizer step, from 0.
-    :param batch_size: Rows per step.
-    :param seed: Of the shuffles.
-    :return: int64 array (batch_size,), or all rows, shuffled, where there are fewer.
-    """
-    per_epoch = max(1, len(rows) // batch_size)
-    epoch, place = divmod(step, per_epoch)
-    return rows[_shuffle(len(rows), epoch, seed)[place * batch_size:(place + 1) * batch_size]]
-
-
-@lru_cache(4)
-def _shuffle(count, epoch, seed):
-    """Return the order of an epoch, an int64 array (count,)."""
-    generator = torch.Generator().manual_seed((seed << 32) + epoch)
-    return torch.randperm(count, generator=generator).numpy()

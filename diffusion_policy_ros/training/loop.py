@@ -14,6 +14,7 @@
 
 """One optimizer loop that every training stage runs through."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 import math
 import time
@@ -24,7 +25,7 @@ from diffusion_policy_ros.training.loss import SCHEDULES
 from diffusion_policy_ros.training.optimization import NotFinite, Optimization
 from diffusion_policy_ros.training.processes import Processes, without_averaging
 from diffusion_policy_ros.training.record import NoRecord, Record
-from diffusion_policy_ros.training.shares import Share, SharedDraws
+from diffusion_policy_ros.training.shares import own_shares
 from diffusion_policy_ros.training.snapshot import (
     default_states, load_snapshot, read_facts, save_snapshot)
 from diffusion_policy_ros.training.stage import StageLoss
@@ -44,7 +45,6 @@ class _Work:
     optimization: Optimization
     generator: torch.Generator
     module: torch.nn.Module
-    rate: object
 
 
 class Loop:
@@ -99,10 +99,10 @@ class Loop:
             stage.trained, stage.optimizer_options, clip_norm=stage.gradient_clip_norm,
             device=self._device, is_scaled=stage.is_scaled)
         work = _Work(stage, optimization, torch.Generator().manual_seed(self.config.seed),
-                     StageLoss(stage), _Rate(stage))
+                     StageLoss(stage))
         step = self._resume(work)
         try:
-            stage.prepare()
+            stage.prepare(step)
             work.module = self._processes.wrap(work.module, self._device)
             if step == stage.steps and self._processes.is_first:
                 stage.publish()  # killed, or out of room, between its snapshot and this
@@ -116,7 +116,7 @@ class Loop:
 
     def _steps(self, work, step):
         """Do the steps that are left and return the last figures."""
-        stage, figures = work.stage, {}
+        stage, figures, rate = work.stage, {}, _Rate(work.stage, step)
         with tqdm(total=stage.steps, initial=step, desc=stage.name, unit='step',
                   disable=not self._processes.is_first) as bar:
             while step < stage.steps:
@@ -125,13 +125,13 @@ class Loop:
                 stop, = self._processes.any(self._stop_requested())
                 bar.update()
                 if step % self.config.log_every == 0:
-                    bar.set_postfix(loss=f'{self._log(work, step, loss):.4f}')
+                    bar.set_postfix(loss=f'{self._log(work, rate, step, loss):.4f}')
                 last, stepped_s = step == stage.steps, time.perf_counter()
                 if self._processes.is_first:
                     figures.update(self._measure(stage, step, last))
                 if last or stop or step % self.config.checkpoint_every == 0:
                     self._snapshot(work, step)
-                work.rate.leave_out(time.perf_counter() - stepped_s)
+                rate.leave_out(time.perf_counter() - stepped_s)
                 if stop and not last:
                     raise Interrupted(f'stopped at step {step} of {stage.steps} of stage '
                                       f'"{stage.name}"; run the same command with --resume')
@@ -139,51 +139,37 @@ class Loop:
 
     def _step(self, work, step):
         """Do one optimizer step, share by share, and return its loss in this process."""
-        stage, each = work.stage, work.stage.accumulation_steps
-        work.optimization.start(SCHEDULES[stage.schedule](
+        stage, optimization = work.stage, work.optimization
+        optimization.start(SCHEDULES[stage.schedule](
             step, warmup_steps=stage.warmup_steps, total_steps=stage.steps))
-        count = each * self._processes.count
-        if count == 1:
-            loss = work.module(step, work.generator, Share())
-            work.optimization.backward(loss)
-            total = loss.detach()
-        else:
-            total = self._add_shares(work, step, [
-                Share(self._processes.rank * each + number, count) for number in range(each)])
-        self._refuse(work, work.optimization.refused(step, total), step)
-        work.optimization.take()
+        loss = self._add_shares(work, step)
+        self._refuse(work, optimization.refused(step, loss, optimization.clip()), step)
+        optimization.take()
         stage.after_step(step)
-        return total
+        return loss
 
-    def _add_shares(self, work, step, shares):
+    def _add_shares(self, work, step):
         """Add the gradients of this process's shares and return the mean of their losses."""
+        shares = own_shares(self._processes, work.stage.accumulation_steps)
         state, losses = work.generator.get_state(), []
         for share in shares:
             work.generator.set_state(state)  # each share cuts its rows out of the same draws
-            if share is not shares[-1]:
-                with without_averaging(work.module):
-                    losses.append(self._add_share(work, step, share, len(shares)))
-            else:
-                losses.append(self._add_share(work, step, share, len(shares)))
+            with nullcontext() if share is shares[-1] else without_averaging(work.module):
+                loss = work.module(step, work.generator, share)
+                work.optimization.backward(loss / len(shares))
+            losses.append(loss.detach())
         return torch.stack(losses).mean()
-
-    def _add_share(self, work, step, share, each):
-        """Add the gradients of one share and return its loss."""
-        with SharedDraws(work.generator, share):
-            loss = work.module(step, work.generator, share)
-        work.optimization.backward(loss / each)
-        return loss.detach()
 
     def _refuse(self, work, found, step):
         """Raise if a step is not finite in any process, with the windows that it saw saved."""
         if not self._processes.any(found is not None)[0]:
             return
         found = found or NotFinite(step, math.nan, math.nan)  # where only another process saw it
-        where = ''
-        if work.stage.windows_of is not None:
+        where, windows = '', work.stage.windows_of(found.step)
+        if windows:
             path = self.folder / BAD_BATCHES / f'{work.stage.name}-{found.step:08d}.safetensors'
             if self._processes.is_first:
-                save_bad_batch(path, work.stage.windows_of(found.step))
+                save_bad_batch(path, windows)
             where = (f'. Its windows are in {path}; look at them with: python -m '
                      f'diffusion_policy_ros.training.bad_batch {path}')
         self._processes.wait()
@@ -193,19 +179,23 @@ class Loop:
             f'for impossible values{where}')
 
     def _measure(self, stage, step, last):
-        """Validate and roll out where it is time to, note the best, and return the figures."""
+        """Validate and roll out where it is time to, and return the figures."""
         figures = {}
         if last or step % self.config.validate_every == 0:
             figures.update(stage.validate())
-        if stage.roll_out is not None and (last or step % stage.rollout_every == 0):
+        if stage.rollout_every and (last or step % stage.rollout_every == 0):
             figures.update(stage.roll_out())
         self._record.add(stage.name, step, figures)
-        name, sign = stage.best_by or (None, 1)
+        self._keep_best(stage, step, figures)
+        return figures
+
+    def _keep_best(self, stage, step, figures):
+        """Publish the weights if no others had a better figure."""
+        name, sign = stage.best_by
         if name in figures and (
                 self.best is None or sign * figures[name] > sign * self.best['value']):
             self.best = {'figure': name, 'value': figures[name], 'step': step}
             stage.publish_best()
-        return figures
 
     def _resume(self, work):
         """Load the stage's snapshot and return its step, or 0."""
@@ -218,7 +208,6 @@ class Loop:
         if work.optimization.scaler.is_enabled():
             work.optimization.scaler.load_state_dict(facts['scaler'])
         self.best = facts.get('best')
-        work.rate.step = facts['step']
         return facts['step']
 
     def _snapshot(self, work, step):
@@ -236,25 +225,25 @@ class Loop:
         work.stage.publish()
         self._record.draw()
 
-    def _log(self, work, step, loss):
+    def _log(self, work, rate, step, loss):
         """Write down how the training goes and return the mean loss of the processes."""
         mean = self._processes.mean(loss)
         if work.optimization.is_overflowing:
             self._refuse(work, NotFinite(step - 1, mean, math.inf), step - 1)
         self._record.add(work.stage.name, step, {
             'loss': mean, 'learning_rate': work.optimization.optimizer.param_groups[0]['lr'],
-            **work.rate.figures(step, self._processes.count)})
+            **rate.figures(step, self._processes.count)})
         return mean
 
 
 class _Rate:
     """How fast a stage learns, and what share of the time it waits for data."""
 
-    def __init__(self, stage):
-        """Begin to measure."""
-        self.step = 0
+    def __init__(self, stage, step):
+        """Begin to measure at a step."""
+        self.step = step
         self._stage = stage
-        self._since_s, self._waited_s = time.perf_counter(), 0.0
+        self._since_s, self._waited_s = time.perf_counter(), stage.waited_s
 
     def leave_out(self, seconds):
         """Leave out time in which nothing was learnt."""
@@ -262,7 +251,7 @@ class _Rate:
 
     def figures(self, step, processes):
         """Return the figures since the last call, for a number of processes."""
-        now_s, waited_s = time.perf_counter(), self._stage.waited_s()
+        now_s, waited_s = time.perf_counter(), self._stage.waited_s
         passed_s = now_s - self._since_s
         windows = (step - self.step) * self._stage.windows_per_step * processes
         share = (waited_s - self._waited_s) / passed_s

@@ -64,23 +64,35 @@ def draw_noise_and_levels(shape, num_train_timesteps, *, generator, device):
     return noise, timesteps.to(device, non_blocking=True)
 
 
-def drop_conditions(global_cond, probability, *, generator):
+def draw_dropped(count, probability, *, generator, device):
     """
-    Replace the observations of some windows by zeros, each as a whole.
+    Draw which windows lose their observation, each as a whole.
 
     So that one network learns the chunks of an observation and those of any, which guidance
     needs (Ho and Salimans 2022, arXiv:2207.12598, algorithm 1). Drawn on the CPU, so that a run
     gives the same batches on every device.
 
-    :param global_cond: Encoded observations, float (B, D).
+    :param count: Windows.
     :param probability: Of each to be dropped, in [0, 1).
     :param generator: CPU generator that advances by this draw, unless the probability is 0.
-    :return: Shaped like ``global_cond``.
+    :param device: Where the result is needed.
+    :return: bool (count, 1); None where the probability is 0.
     """
     if probability == 0:
-        return global_cond
-    dropped = torch.rand(len(global_cond), 1, generator=generator) < probability
-    return global_cond.masked_fill(dropped.to(global_cond.device, non_blocking=True), 0)
+        return None
+    dropped = torch.rand(count, 1, generator=generator) < probability
+    return dropped.to(device, non_blocking=True)
+
+
+def drop_conditions(global_cond, dropped):
+    """
+    Replace the observations of some windows by zeros.
+
+    :param global_cond: Encoded observations, float (B, D).
+    :param dropped: From ``draw_dropped``.
+    :return: Shaped like ``global_cond``.
+    """
+    return global_cond if dropped is None else global_cond.masked_fill(dropped, 0)
 
 
 def warmup_cosine(step, *, warmup_steps, total_steps):

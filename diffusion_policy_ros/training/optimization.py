@@ -81,16 +81,20 @@ class Optimization:
         """
         self.scaler.scale(loss).backward()
 
-    def refused(self, step, loss):
+    def clip(self):
+        """Undo the scale of the gradients, then clip them; return the norm that they had."""
+        self.scaler.unscale_(self.optimizer)
+        return torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
+
+    def refused(self, step, loss, norm):
         """
-        Clip the gradients, and tell which step is to be refused, if any.
+        Tell which step is to be refused, if any.
 
         :param step: Number of this step, from 0.
         :param loss: Its loss, a scalar without gradient.
+        :param norm: From ``clip``.
         :return: ``NotFinite`` of this step, or on a GPU of the one before; None if all is well.
         """
-        self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
         # float16 overflows now and then: its scaler skips such steps and lowers the scale.
         seen = loss if self.scaler.is_enabled() else torch.stack([loss, norm.to(loss.device)])
         if not self._is_deferred:

@@ -22,6 +22,7 @@ denoiser then starts from features that hold the scene's geometry.
 
 import math
 
+from diffusion_policy_ros.training.shares import SharedDraws
 from diffusion_policy_ros.training.stage import Stage
 from diffusion_policy_ros.training.validation import evenly_chosen, mean_figures
 import numpy as np
@@ -34,7 +35,7 @@ VALIDATION_FRAMES = 1024
 FRAMES_PER_PASS = 256
 
 
-class PretrainingStage:
+class PretrainingStage(Stage):
     """
     Regress an auxiliary vector from single frames.
 
@@ -47,35 +48,33 @@ class PretrainingStage:
     :param device: Torch device.
     """
 
+    name = STAGE
+
     def __init__(self, policy, frames, targets, rows, held_out, config, device):
         """Scale the targets and add the regression's own last layer."""
+        settings = config.pretraining
         self._policy = policy
         self._frames = frames
         self._rows = rows
         self._held_out = evenly_chosen(held_out, VALIDATION_FRAMES)
-        self._config = config
+        self._batch_size = settings.batch_size
         self._device = device
         self._targets = _scaled(targets, rows)
         self._head = nn.Linear(policy.config.image_feature_dim, targets.shape[1]).to(device)
+        self.trained = nn.ModuleDict({'encoder': policy.diffusion.rgb_encoder,
+                                      'head': self._head})
+        self.modules = {'trained': self.trained}
+        self.steps = settings.steps
+        self.optimizer_options = {'lr': settings.learning_rate, 'weight_decay': 1e-4}
+        self.warmup_steps = min(200, settings.steps // 10)
+        self.gradient_clip_norm = config.gradient_clip_norm
 
-    def stage(self):
-        """Describe the stage for the loop."""
-        settings = self._config.pretraining
-        trained = nn.ModuleDict({'encoder': self._policy.diffusion.rgb_encoder,
-                                 'head': self._head})
-        return Stage(
-            name=STAGE, steps=settings.steps, modules={'trained': trained}, trained=trained,
-            optimizer_options={'lr': settings.learning_rate, 'weight_decay': 1e-4},
-            warmup_steps=min(200, settings.steps // 10),
-            gradient_clip_norm=self._config.gradient_clip_norm, loss=self._loss,
-            validate=self._validate)
-
-    def _loss(self, _step, generator, _share):
+    def loss(self, step, generator, share):
         """Return the error of one random batch."""
-        size = self._config.pretraining.batch_size
-        chosen = torch.randint(len(self._rows), (size,), generator=generator).numpy()
+        with SharedDraws(generator, share):
+            chosen = torch.randint(len(self._rows), (self._batch_size,), generator=generator)
         self._policy.train()
-        return self._error(self._rows[chosen])
+        return self._error(self._rows[chosen.numpy()])
 
     def _error(self, rows):
         """Return the mean squared error on some rows, in units of each entry's half range."""
@@ -83,11 +82,11 @@ class PretrainingStage:
         return functional.mse_loss(self._head(features), self._targets[rows].to(self._device))
 
     @torch.no_grad()
-    def _validate(self):
+    def validate(self):
         """Return the root mean squared error on held-out frames, as a share of the half range."""
         self._policy.eval()
         squared = mean_figures(lambda rows: {'validation_rmse': self._error(rows).item()},
-                               self._held_out, self._config.pretraining.batch_size)
+                               self._held_out, self._batch_size)
         return {name: math.sqrt(value) for name, value in squared.items()}
 
 

@@ -26,10 +26,9 @@ from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.statistics import vector_statistics
-from diffusion_policy_ros.errors import CheckpointError, ConfigError, DatasetError
+from diffusion_policy_ros.errors import ConfigError, DatasetError
 from diffusion_policy_ros.policy.backbone_weights import (
     imagenet_statistics, load_backbone_weights)
-from diffusion_policy_ros.policy.checkpoint_folder import check_place
 from diffusion_policy_ros.policy.device import memory_guard
 from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
 from diffusion_policy_ros.policy.policy import Policy
@@ -38,10 +37,11 @@ from diffusion_policy_ros.training.bad_batch import BAD_BATCHES
 from diffusion_policy_ros.training.loop import Loop
 from diffusion_policy_ros.training.processes import Processes
 from diffusion_policy_ros.training.record import check_wandb
+from diffusion_policy_ros.training.run_folder import (
+    best_folder, check_alike, check_dataset, prepare_folder, run_folder_of)
 from diffusion_policy_ros.training.snapshot import FACTS, read_facts
 from diffusion_policy_ros.training.split import Split
-from diffusion_policy_ros.training.stages import SETTINGS, Stages
-from diffusion_policy_ros.yaml_text import parse_yaml
+from diffusion_policy_ros.training.stages import Stages
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -67,24 +67,18 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
     :raises DiffusionPolicyError: naming what does not fit.
     """
     out, processes = Path(out).resolve(), processes or Processes()
-    if not out.name:
-        raise ConfigError(f'--out is {out}; name a folder that a checkpoint can be written to')
-    run_folder = out.with_name(out.name + '.run')
+    run_folder = run_folder_of(out)
     reader = LeRobotReader(dataset_dir)
     policy_config = _policy_config(reader, config)
     check_wandb(config.wandb_project)
-    facts = _begin(out, run_folder, config, resume, processes)
+    facts = _begin(out, run_folder, config, resume, processes, device)
     with _kept_once_begun(run_folder, stop_requested, processes) as stop_requested:
         cache = _open_cache(dataset_dir, cache_dir, processes)
         identity = {'config': config.to_yaml(), 'dataset': _digest(cache)}
-        _check_dataset(run_folder, facts, identity)
-        torch.manual_seed(config.seed)
+        check_dataset(run_folder, facts, identity)
         split = Split(cache.episode_ends, config.validation_episodes)
-        policy = _build_policy(policy_config, reader, cache, split, config)
-        if config.encoder_weights is not None and not facts:
-            _take_encoder_weights(policy, config.encoder_weights, processes)
-        if processes.rank:  # equal weights, but each process drops activations of its own
-            torch.manual_seed(config.seed + processes.rank)
+        policy = _build_policy(policy_config, reader, cache, split, config, processes,
+                               is_new=not facts)
         loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
                     seconds_before=facts.get('seconds', 0.0), device=device, processes=processes)
         stages = Stages(
@@ -92,10 +86,10 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
             device=device, processes=processes, roll_out=roll_out if config.rollouts.sim else None)
         figures = stages.run(resumed_stage=facts.get('stage'))
     return (f'{out}: trained {config.steps} steps in {loop.seconds / 60:.1f} min on '
-            f'{split.train_episodes} episodes{_found(figures, loop.best, best_folder(out))}')
+            f'{split.train_episodes} episodes{_result(figures, loop.best, best_folder(out))}')
 
 
-def _found(figures, best, folder):
+def _result(figures, best, folder):
     """Write the last figures of a run and its best one, as the rest of a sentence."""
     said = [', '.join(f'{name} {value:.4g}' for name, value in figures.items())] if figures else []
     if best:
@@ -104,29 +98,15 @@ def _found(figures, best, folder):
     return ''.join(f'; {text}' for text in said)
 
 
-def _take_encoder_weights(policy, path, processes):
-    """Start the image encoder from public weights, and tell once what was taken."""
-    said = load_backbone_weights(policy.diffusion.rgb_encoder, path)
-    if processes.is_first:
-        tqdm.write(said, file=sys.stderr)
-
-
-def best_folder(out) -> Path:
-    """
-    Return the folder of the best weights of a run.
-
-    :param out: Checkpoint folder of the last ones.
-    """
-    return out.with_name(f'{out.name}.best')
-
-
-def _begin(out, run_folder, config, resume, processes):
+def _begin(out, run_folder, config, resume, processes, device):
     """Let the first process prepare the folders; return the facts of the snapshot, or {}."""
     if processes.is_first:
-        facts = _prepare(out, run_folder, config.to_yaml(), resume)
+        facts = prepare_folder(out, run_folder, config.to_yaml(), resume)
     processes.wait()
     if not processes.is_first:
         facts = read_facts(run_folder) or {}
+    if facts:
+        check_alike(run_folder, processes, device)
     return facts
 
 
@@ -169,85 +149,6 @@ def _digest(cache):
     return digest.hexdigest()
 
 
-def _prepare(out, run_folder, settings, resume):
-    """Check the folders, make the run's, and return the facts of its snapshot, or {}."""
-    check_place(out)
-    check_place(best_folder(out))
-    facts = read_facts(run_folder)
-    if resume:
-        _check_resumable(run_folder, settings, facts)
-    elif facts is not None:
-        raise ConfigError(f'{run_folder} holds a run that can be resumed; add --resume, or delete '
-                          f'it and {out} to start anew')
-    else:
-        for folder in (out, best_folder(out)):
-            if folder.exists() and any(folder.iterdir()):
-                raise ConfigError(f'{folder} holds a checkpoint, which a new run would replace; '
-                                  'choose another --out, or delete that folder')
-    try:
-        if not resume:
-            _clear(run_folder)
-        run_folder.mkdir(parents=True, exist_ok=True)
-        (run_folder / SETTINGS).write_text(settings)
-    except OSError as error:
-        raise ConfigError(f'{run_folder} cannot be written to ({error}); choose another --out'
-                          ) from error
-    return facts or {}
-
-
-def _check_resumable(run_folder, settings, facts):
-    """Refuse to resume what is not there, or with other settings."""
-    if facts is None:
-        raise ConfigError(f'{run_folder} holds no snapshot to resume from; leave out --resume')
-    where = f'{run_folder / FACTS}: config'
-    old = parse_yaml(facts['config'], where, CheckpointError)
-    if not isinstance(old, dict):
-        raise CheckpointError(f'{where} is {shown(old)}, which are no settings; delete the folder '
-                              'to start anew')
-    differences = _differences(_flat(old), _flat(parse_yaml(settings, SETTINGS, ConfigError)))
-    if differences:
-        raise ConfigError(f'the settings differ from those of the run in {run_folder} '
-                          f'({", ".join(differences)}); resume with the same --config and --set '
-                          'as it was started with')
-
-
-def _differences(old, new):
-    """Return ``key: old -> new`` for each setting that differs."""
-    return [f'{key}: {_value(old, key)} -> {_value(new, key)}' for key in {**old, **new}
-            if key not in old or key not in new or old[key] != new[key]]
-
-
-def _value(settings, key):
-    """Return a setting as a user would write it, shortened where it is long."""
-    return shown(settings[key]) if key in settings else 'default'
-
-
-def _flat(settings, prefix=''):
-    """Return the settings of a nested mapping under their dotted names."""
-    flat = {}
-    for name, value in settings.items():
-        key = f'{prefix}{name}'
-        flat.update(_flat(value, f'{key}.') if isinstance(value, dict) else {key: value})
-    return flat
-
-
-def _check_dataset(run_folder, facts, identity):
-    """Refuse to resume with another dataset."""
-    if facts and facts['dataset'] != identity['dataset']:
-        raise ConfigError(f'the dataset differs from that of the run in {run_folder}; resume '
-                          'with the dataset that it was started with')
-
-
-def _clear(run_folder):
-    """Remove what a run left that ended before its first snapshot, and nothing else."""
-    if not run_folder.exists():
-        return
-    if any(run_folder.iterdir()) and not (run_folder / SETTINGS).is_file():
-        raise ConfigError(f'{run_folder} holds something else than a training run; choose '
-                          'another --out')
-    shutil.rmtree(run_folder)
-
-
 def _policy_config(reader, config):
     """Return the policy's configuration, checked against the dataset before that is decoded."""
     if reader.contract is None:
@@ -276,12 +177,20 @@ def _check_encoder_weights(policy_config, path):
         load_backbone_weights(DiffusionNetworks(policy_config).rgb_encoder, path)
 
 
-def _build_policy(policy_config, reader, cache, split, config):
-    """Build an untrained policy for the dataset, normalized by its training episodes."""
+def _build_policy(policy_config, reader, cache, split, config, processes, *, is_new):
+    """Build the policy to train, normalized by the training episodes; equal in all processes."""
+    torch.manual_seed(config.seed)
     vectors = [key for key in (*policy_config.input_features, ACTION_KEY)
                if key not in policy_config.image_keys]
     statistics = {key: vector_statistics(cache.arrays[key][:split.first_held_out])
                   for key in vectors}
-    return Policy.from_dataset(
+    policy = Policy.from_dataset(
         policy_config, {**reader.statistics(), **statistics}, reader.contract,
         image_statistics=imagenet_statistics() if config.encoder_weights else None)
+    if config.encoder_weights is not None and is_new:
+        said = load_backbone_weights(policy.diffusion.rgb_encoder, config.encoder_weights)
+        if processes.is_first:
+            tqdm.write(said, file=sys.stderr)
+    if processes.rank:  # from here on each process drops activations of its own
+        torch.manual_seed(config.seed + processes.rank)
+    return policy

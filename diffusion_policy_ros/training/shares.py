@@ -51,6 +51,17 @@ class Share:
         return items[self.index * size:(self.index + 1) * size]
 
 
+def own_shares(processes, each) -> list:
+    """
+    Return the shares that this process computes, in order.
+
+    :param processes: ``Processes``.
+    :param each: How many each of them computes.
+    """
+    return [Share(processes.rank * each + number, processes.count * each)
+            for number in range(each)]
+
+
 class SharedDraws(TorchFunctionMode):
     """
     Within its ``with`` block, draws of one generator are made for all shares and cut.

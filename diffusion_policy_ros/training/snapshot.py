@@ -24,7 +24,7 @@ import os
 from pathlib import Path
 
 from diffusion_policy_ros.errors import CheckpointError
-from safetensors import SafetensorError
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import load_file, save_file
 import torch
 
@@ -120,6 +120,27 @@ def read_facts(folder):
     return facts
 
 
+def trained_by(folder):
+    """
+    Tell what wrote the snapshot in a folder.
+
+    :param folder: The run's folder.
+    :return: How many processes, and the type of their device.
+    :raises CheckpointError: if the snapshot is damaged.
+    """
+    path = Path(folder) / read_facts(folder)['tensors']
+    try:
+        with safe_open(path, framework='pt') as tensors:
+            states = [name.split('/')[1:] for name in tensors.keys()
+                      if name.startswith('default_generator/')]
+    except (OSError, SafetensorError) as error:
+        raise _not_resumable(path, error) from error
+    if not states:
+        raise _not_resumable(path, 'it has no states of generators')
+    ranks, indices = map(set, zip(*states))
+    return len(ranks), 'cuda' if len(indices) > 1 else 'cpu'
+
+
 def load_snapshot(folder, *, modules, optimizer, generator, device, rank):
     """
     Put a snapshot back in place.
@@ -143,8 +164,13 @@ def load_snapshot(folder, *, modules, optimizer, generator, device, rank):
         if device.type == 'cuda':
             torch.cuda.set_rng_state(tensors[f'default_generator/{rank}/1'], device)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise CheckpointError(f'cannot resume from {path}: {error}. It is damaged or belongs to '
-                              'another network; delete the folder to start anew') from error
+        raise _not_resumable(path, error) from error
+
+
+def _not_resumable(path, reason):
+    """Return the error of a snapshot that cannot be loaded."""
+    return CheckpointError(f'cannot resume from {path}: {reason}. It is damaged or belongs to '
+                           'another network; delete the folder to start anew')
 
 
 def _under(tensors, prefix):

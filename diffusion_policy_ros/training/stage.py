@@ -14,13 +14,9 @@
 
 """What a stage of a training gives to the loop."""
 
-from dataclasses import dataclass
-from typing import Callable, Optional
-
 import torch
 
 
-@dataclass
 class Stage:
     """
     What one stage optimizes; the loop supplies everything else.
@@ -32,47 +28,73 @@ class Stage:
     :ivar optimizer_options: Keyword arguments of AdamW, ``lr`` being the peak.
     :ivar warmup_steps: Linear warm-up.
     :ivar gradient_clip_norm: Largest gradient norm.
-    :ivar loss: ``(step, generator, share) -> scalar loss`` of a ``Share`` of a step's windows.
     :ivar schedule: Of the learning rate, a key of ``SCHEDULES``.
     :ivar accumulation_steps: Shares that each process computes one after the other.
     :ivar is_scaled: Whether the loss is scaled, for float16.
-    :ivar prepare: Called once before the first step, when a snapshot, if any, is loaded.
-    :ivar after_step: Called after each step with the steps done before it (moving averages).
-    :ivar validate: Returns named figures; called now and then and at the end.
-    :ivar roll_out: Returns named figures of episodes in simulation, or None for no rollouts.
-    :ivar rollout_every: Interval of ``roll_out`` in steps; it is called at the end too.
-    :ivar windows_of: All that a step learns from, ``step -> {name: array}``, to look at.
-    :ivar publish: Writes what users take from the run, at each checkpoint.
-    :ivar publish_best: Does so for the best weights so far.
-    :ivar best_by: ``(figure, sign)`` that tells which are best: the largest figure times sign.
-    :ivar waited_s: Returns the time spent waiting for data so far, s.
+    :ivar rollout_every: Interval of ``roll_out`` in steps; 0 for no rollouts.
+    :ivar best_by: ``(figure, sign)`` that tells which weights are best: those with the largest
+        figure times sign.
     :ivar windows_per_step: Windows of one step in one process, for the speed in the log.
-    :ivar close: Called at the end, however the stage ends.
+    :ivar waited_s: Time spent waiting for data so far, s.
     """
 
-    name: str
-    steps: int
-    modules: dict
-    trained: torch.nn.Module
-    optimizer_options: dict
-    warmup_steps: int
-    gradient_clip_norm: float
-    loss: Callable
-    schedule: str = 'cosine'
-    accumulation_steps: int = 1
-    is_scaled: bool = False
-    prepare: Callable = lambda: None
-    after_step: Callable = lambda step: None
-    validate: Callable = dict
-    roll_out: Optional[Callable] = None
-    rollout_every: int = 0
-    windows_of: Optional[Callable] = None
-    publish: Callable = lambda: None
-    publish_best: Callable = lambda: None
-    best_by: Optional[tuple] = None
-    waited_s: Callable = lambda: 0.0
-    windows_per_step: int = 0
-    close: Callable = lambda: None
+    schedule = 'cosine'
+    accumulation_steps = 1
+    is_scaled = False
+    rollout_every = 0
+    best_by = (None, 1)
+    windows_per_step = 0
+    waited_s = 0.0
+
+    def prepare(self, step) -> None:
+        """
+        Get ready, now that a snapshot, if any, is loaded.
+
+        :param step: That the stage goes on from.
+        """
+
+    def loss(self, step, generator, share):
+        """
+        Compute the loss of a part of a step; these come in order, step by step.
+
+        :param step: Optimizer step, from 0.
+        :param generator: CPU generator of the draws.
+        :param share: ``Share`` of the step's windows.
+        :return: Scalar.
+        """
+        raise NotImplementedError
+
+    def after_step(self, step) -> None:
+        """
+        Do what follows a step, such as a moving average.
+
+        :param step: Steps done before it.
+        """
+
+    def validate(self) -> dict:
+        """Return named figures, now and then and at the end."""
+        return {}
+
+    def roll_out(self) -> dict:
+        """Return named figures of episodes in simulation; at the end, too."""
+        return {}
+
+    def windows_of(self, step) -> dict:
+        """
+        Return all that a step learns from, to look at: name -> array.
+
+        :param step: Its number.
+        """
+        return {}
+
+    def publish(self) -> None:
+        """Write what users take from the run, at each checkpoint."""
+
+    def publish_best(self) -> None:
+        """Do so for the best weights so far."""
+
+    def close(self) -> None:
+        """Clean up, however the stage ended."""
 
 
 class StageLoss(torch.nn.Module):
@@ -85,14 +107,8 @@ class StageLoss(torch.nn.Module):
         :param stage: ``Stage``.
         """
         super().__init__()
-        self.trained, self._loss = stage.trained, stage.loss
+        self.trained, self._stage = stage.trained, stage
 
     def forward(self, step, generator, share):
-        """
-        Compute the loss of one share.
-
-        :param step: Optimizer step, from 0.
-        :param generator: CPU generator of the draws.
-        :param share: ``Share``.
-        """
-        return self._loss(step, generator, share)
+        """Compute the loss of one share, as ``Stage.loss``."""
+        return self._stage.loss(step, generator, share)

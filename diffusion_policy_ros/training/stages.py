@@ -16,11 +16,9 @@
 
 from contextlib import closing
 
-from diffusion_policy_ros.errors import CheckpointError, ConfigError
+from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.training import diffusion_stage, pretraining
 import numpy as np
-
-SETTINGS = 'train.yaml'
 
 
 class Stages:
@@ -69,26 +67,10 @@ class Stages:
         frames = {key: self._cache.arrays[key] for key in self._policy.config.image_keys}
         rows, held_out = self._split.rows(np.arange(len(target)))
         self._loop.run(pretraining.PretrainingStage(
-            self._policy, frames, target, rows, held_out, self._config, self._device).stage())
+            self._policy, frames, target, rows, held_out, self._config, self._device))
 
     def _train_diffusion(self):
-        """Run the main stage, which writes the checkpoint folders with averaged weights."""
-        stage = diffusion_stage.DiffusionStage(
-            self._policy, self._cache, self._split, self._config, self._device,
-            frozen=self._config.is_encoder_fixed, processes=self._processes,
-            roll_out=self._roll_out)
-
-        def publish(folder):
-            with stage.ema.applied():
-                self._policy.save(folder, weights_dtype=self._config.storage)
-            self._write_settings(folder)
-
-        return self._loop.run(stage.stage(
-            lambda: publish(self._out), lambda: publish(self._best)))
-
-    def _write_settings(self, folder):
-        """Put the settings beside the weights, for whoever wants to train alike."""
-        try:
-            (folder / SETTINGS).write_text(self._config.to_portable_yaml(), encoding='utf-8')
-        except OSError as error:
-            raise CheckpointError(f'{folder / SETTINGS} cannot be written: {error}') from error
+        """Run the main stage."""
+        return self._loop.run(diffusion_stage.DiffusionStage(
+            self._policy, self._cache, self._split, self._config, self._device, out=self._out,
+            best=self._best, processes=self._processes, roll_out=self._roll_out))

@@ -25,6 +25,8 @@ from diffusion_policy_ros.cli.bench_train_loops import (
     lerobot_python, LeRobotLoop, Pace, PlainLoop)
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.policy import Policy
+from diffusion_policy_ros.training.config import load_train_config
 import pytest
 
 SETTINGS = [f'--set={text}' for text in (
@@ -66,6 +68,7 @@ def test_both_loops_are_timed_and_compared_pair_by_pair(dataset, tmp_path, capsy
         assert f'pair {number}: dpr train' in printed and f'ratio {ratio:.2f}' in printed
     report = (tmp_path / 'out' / 'train.md').read_text()
     assert 'times as fast' in report and 'batch_size: 4' in report
+    assert 'precision: float32' in report and re.search(r'- cache: \d+\.\d s to decode', report)
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['train.json', 'train.md']
 
 
@@ -85,7 +88,38 @@ def test_the_plain_loop_lets_the_networks_learn(dataset, tmp_path, monkeypatch):
     assert len(seen) == 2 and all(min(changes) > 0 for changes in seen)
 
 
+def test_all_loops_compute_in_float32_unless_a_setting_says_otherwise():
+    assert bench_train._settings(load_train_config()).precision == 'float32'
+    config = load_train_config(None, ['precision=bfloat16'])
+    assert bench_train._settings(config).precision == 'bfloat16'
+
+
+@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+def test_the_plain_loop_computes_in_the_same_precision(
+        dataset, tmp_path, monkeypatch, precision):
+    seen = {True: set(), False: set()}  # within the plain loop, and in ours
+    step, denoise, plain = PlainLoop._step, Policy.denoise, []
+
+    def plain_step(loop):
+        plain.append(loop)
+        try:
+            return step(loop)
+        finally:
+            plain.pop()
+
+    def watched(policy, *args):
+        found = denoise(policy, *args)
+        seen[bool(plain)].add(str(found.dtype))
+        return found
+
+    monkeypatch.setattr(PlainLoop, '_step', plain_step)
+    monkeypatch.setattr(Policy, 'denoise', watched)
+    assert bench(dataset, tmp_path / 'out', '--pairs=1', f'--set=precision={precision}') == 0
+    assert seen == {True: {f'torch.{precision}'}, False: {f'torch.{precision}'}}
+
+
 @pytest.mark.parametrize('more, said', [
+    (['--set=precision=float16'], 'choose float32 or bfloat16'),
     (['--steps=0'], '--steps is 0'), (['--pairs=0'], '--pairs is 0'),
     (['--set=accumulation_steps=2'], 'leave out .* accumulation_steps'),
     (['--set=batch_size=100'], 'batch_size is 100, and the dataset has 36 windows'),
@@ -106,7 +140,7 @@ def test_a_lerobot_that_fails_is_told(tmp_path, capfd):
     (tmp_path / 'python').write_text('#!/bin/sh\necho no lerobot here >&2; exit 3\n')
     (tmp_path / 'python').chmod(0o755)
     loop = LeRobotLoop(str(tmp_path / 'python'), policy='p', dataset='d', device='cpu',
-                       batch_size=2, workers=0, threads=1)
+                       batch_size=2, workers=0, threads=1, precision='float32')
     with pytest.raises(DiffusionPolicyError, match='leave it out with --lerobot-python none'):
         loop.measure(1)
     assert 'no lerobot here' in capfd.readouterr().err

@@ -136,6 +136,13 @@ def test_numbers_that_no_loop_can_have_are_refused_by_name(save_tiny_policy):
         assert f'{name} is {value}; it must be' in reason
 
 
+def test_a_file_that_is_no_result_is_not_replaced(tmp_path):
+    other = tmp_path / 'config.json'
+    other.write_text('{"type": "diffusion"}')
+    assert 'a file that is no result of dpr eval' in refusal('--out', str(other), model='none')
+    assert other.read_text() == '{"type": "diffusion"}'
+
+
 @pytest.mark.parametrize('out, reason', [
     (f'{"x" * 300}/x.json', 'name a file in a folder that exists and can be written to'),
     ('none/x.json', 'name a file in a folder'), ('folder.json', 'name a file in a folder'),

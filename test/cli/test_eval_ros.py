@@ -19,6 +19,7 @@ import json
 from diffusion_policy_ros.cli import eval as dpr_eval
 from diffusion_policy_ros.cli import eval_ros
 from diffusion_policy_ros.cli.main import build_parser
+from diffusion_policy_ros.share import share_path
 import numpy as np
 import pytest
 
@@ -64,10 +65,13 @@ def test_what_is_asked_for_reaches_the_nodes_and_ctrl_c_keeps_what_is_through(
 
     monkeypatch.setattr(eval_ros, '_episodes', episodes)
     out, model = tmp_path / 'live.json', save_tiny_policy()
-    assert run(model, '--steps', 3, '--solver', 'heun', '--sampler', 'temperature=0.5',
-               '--join', 'rtc', '--delay-ms', 20, '--execute-horizon', 4, '--out', out) == 130
+    contract = share_path('config', 'robots', 'pusht.yaml')
+    assert run(model, '--contract', contract, '--threads', 2, '--steps', 3, '--solver', 'heun',
+               '--sampler', 'temperature=0.5', '--join', 'rtc', '--delay-ms', 20,
+               '--execute-horizon', 4, '--out', out) == 130
     assert (seen['num_inference_steps'], seen['solver']) == (3, 'heun')
     assert (seen['sampler.temperature'], seen['join']) == (0.5, 'rtc')
+    assert (seen['contract'], seen['num_threads']) == (contract.resolve(), 2)
     assert (seen['inference_delay_ms'], seen['execute_horizon']) == (20.0, 4)
     assert (seen['seconds'], list(seen['seeds'])) == (3.0, list(range(100_000, 100_010)))
     figures = json.loads(out.read_text())

@@ -21,7 +21,7 @@ from diffusion_policy_ros.cli.main import main
 import pytest
 
 torch = pytest.importorskip('torch')
-from diffusion_policy_ros.policy import Policy  # noqa: E402,I100
+from diffusion_policy_ros.policy import lerobot_config, Policy  # noqa: E402,I100
 
 FILES = {'config.json', 'model.safetensors', 'policy_preprocessor.json',
          'policy_postprocessor.json',
@@ -60,5 +60,5 @@ def test_what_lerobot_has_no_network_for_is_refused_by_name(
     assert not (tmp_path / 'out').exists()
     raw = json.loads((Path(ours) / 'config.json').read_text())
     assert raw['type'] == 'diffusion_policy_ros'  # so that LeRobot refuses it too
-    again = json.loads(json.dumps(Policy.load(ours).config.to_lerobot_json()))
+    again = json.loads(json.dumps(lerobot_config.to_json(Policy.load(ours).config)))
     assert again == raw

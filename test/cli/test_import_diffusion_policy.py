@@ -100,7 +100,8 @@ def arguments(weights, contract, out, *more):
 def test_the_policy_answers_as_it_did_elsewhere(weights, contract, tmp_path, capsys):
     observed = ('--obs', 'agent=observation.state', '--obs', 'block=observation.environment_state')
     assert main(arguments(weights, contract, tmp_path / 'out', *observed)) == 0
-    assert 'check these against the training' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert 'check these against the training' in said and 'out: FiLM U-Net ' in said
     policy = Policy.load(tmp_path / 'out')
     policy.sampler = Sampler('ddpm', 100, spacing='linspace')
     inputs, expected = expected_of(VECTORS / 'expected.npz')

@@ -211,6 +211,8 @@ def test_a_checkpoint(capsys):
     weights = load_file(model / 'model.safetensors')
     assert found['weights'] == sum(tensor.size for tensor in weights.values())
     assert found['stored as'] == 'F16'
+    assert found['policy'] == ('diffusion: light_cnn and spatial softmax, FiLM U-Net '
+                               '64-128-256, predicts epsilon')
     assert found['window'] == '2 observations in, 16 rows out, 8 executed'
     assert found['inputs'] == ['observation.images.camera [3, 96, 96]', 'observation.state [2]']
     assert 'dpm_solver++' in found['sampler'] and 'num_inference_steps 10' in found['sampler']
@@ -219,6 +221,20 @@ def test_a_checkpoint(capsys):
     assert len(out.splitlines()) < 40  # a screen
     for value in found['model card'].values():
         assert len(value) > 700 or ' '.join(value.split()) in ' '.join(out.split())
+
+
+def test_a_checkpoint_of_a_transformer_without_cameras(tmp_path, capsys):
+    pytest.importorskip('torch')
+    from diffusion_policy_ros.config import PolicyConfig
+    from diffusion_policy_ros.policy import Policy
+    document = parse_contract(CONTRACT).to_dict()
+    document['observations'] = document['observations'][1:]
+    robot, numbers = parse_contract(json.dumps(document)), {'min': [0.0] * 2, 'max': [1.0] * 2}
+    Policy.from_dataset(PolicyConfig.from_contract(
+        robot, denoiser={'type': 'transformer', 'dim': 16, 'layers': 2}),
+        {'observation.state': numbers, 'action': numbers}, robot).save(tmp_path / 'model')
+    assert facts(tmp_path / 'model', capsys)['policy'] == \
+        'diffusion_policy_ros: causal Transformer of 2 layers of 16, predicts epsilon'
 
 
 def test_a_checkpoint_whose_weights_are_cut_off(tmp_path, capsys):

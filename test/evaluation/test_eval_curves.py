@@ -15,7 +15,7 @@
 """Curves count what is solved by each instant."""
 
 from diffusion_policy_ros.evaluation.eval_curves import curves
-from diffusion_policy_ros.evaluation.intervals import success_interval
+from diffusion_policy_ros.evaluation.intervals import bootstrap_interval, success_interval
 from diffusion_policy_ros.evaluation.rollout import EpisodeResult
 import numpy as np
 import pytest
@@ -34,4 +34,6 @@ def test_an_episode_counts_from_the_step_at_which_it_was_solved():
                               [1, 0.5, 1])])
     assert (found.score[:, 1] <= found.score[:, 0]).all()
     assert (found.score[:, 2] >= found.score[:, 0]).all()
+    scores = [result.score for result in results]
+    assert tuple(found.score[-1, 1:]) == pytest.approx(bootstrap_interval(scores))
     assert set(found.to_dict()) == {'seconds', 'success', 'score'}

@@ -90,6 +90,7 @@ def test_a_live_run_and_an_unfinished_one_say_so(tmp_path):
     assert 'Stopped before its end' in shown
 
 
-def test_a_folder_that_vanished_is_an_error_with_its_name(tmp_path):
+def test_a_folder_that_became_a_file_is_an_error_with_its_name(tmp_path):
+    (tmp_path / 'gone').touch()
     with pytest.raises(ConfigError, match='gone cannot be written'):
         write_folder(tmp_path / 'gone', measured('new', [0.5]))

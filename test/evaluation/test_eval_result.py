@@ -49,7 +49,10 @@ def test_a_checkpoint_with_a_result_beside_it_is_a_checkpoint(tmp_path):
 
 @pytest.mark.parametrize('text', [
     'x', '[]', '{}', '{"results": []}', '{"results": [3]}', '{"results": [{"seed": 1}]}',
-    json.dumps({'results': [{**GOOD, 'score': 'much'}]})])
+    json.dumps({'results': [GOOD, GOOD]}), '[' * 100_000, *(
+        json.dumps({'results': [{**GOOD, **wrong}]}) for wrong in (
+            {'score': 'much'}, {'score': float('nan')}, {'score': 1.5}, {'score': 10**400},
+            {'score': True}, {'seed': -1}, {'steps': 1.5}, {'success': 1}))])
 def test_what_is_no_result_is_refused_by_name(text, tmp_path):
     (tmp_path / 'x.json').write_text(text)
     with pytest.raises(DatasetError, match='x.json is no result of dpr eval'):

@@ -15,7 +15,7 @@
 """Intervals agree with the exact binomial distribution and with simulation."""
 
 from diffusion_policy_ros.evaluation.intervals import (
-    bootstrap_interval, mean_interval, success_interval)
+    bootstrap_interval, bootstrap_intervals, mean_interval, success_interval)
 from hypothesis import given, strategies as st
 import numpy as np
 import pytest
@@ -105,6 +105,13 @@ def test_the_bootstrap_agrees_with_scipy():
     values = np.random.default_rng(4).beta(4.5, 0.5, 60)
     theirs = stats.bootstrap((values,), np.mean, method='BCa').confidence_interval
     assert bootstrap_interval(values) == pytest.approx(tuple(theirs), abs=3e-3)
+
+
+def test_the_bootstrap_of_columns_is_that_of_each():
+    columns = np.random.default_rng(6).random((20, 3))
+    columns[:, 1] = 0.5
+    for values, interval in zip(columns.T, bootstrap_intervals(columns)):
+        assert tuple(interval) == pytest.approx(bootstrap_interval(values))
 
 
 def test_the_bootstrap_repeats_and_knows_its_limits():

@@ -85,7 +85,11 @@ def test_another_bench_is_not_gone_on_with(rows, tmp_path):
         read_bench(tmp_path, {'seed': 4})
 
 
-@pytest.mark.parametrize('content', ('', '[]', '{"identity": {}, "rows": [{}]}', None))
+@pytest.mark.parametrize('content', (
+    '', '[]', '{"identity": {}, "rows": [{}]}', '{"identity": 3, "rows": []}', '[' * 100_000,
+    '{"identity": {}, "rows": [{"sampler": {"solver": "ddim", "num_inference_steps": 3}, '
+    '"time_ms": 1, "time_ratio": 1, "seconds": 1, "results": '
+    '[{"seed": 1, "score": "much", "success": true, "steps": 3}]}]}', None))
 def test_what_is_no_bench_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / 'success.json').write_text(content)
@@ -102,6 +106,14 @@ def test_the_command_measures_goes_on_and_writes_files(
     command = ['bench', 'success', str(save_tiny_policy()), '--solvers', 'ddim', '--evaluations',
                '2', '3', '--episodes', '2', '--out', str(tmp_path), '--device', 'cpu']
     assert main(command) == 130
+    for more, said in ((['--batch', '3'], 'batch 50, not 3'), (['--seed', '1'], 'seed 100000'),
+                       (['--threads', '2'], 'threads 1, not 2')):
+        assert main([*command, '--resume', *more]) == 1
+        assert f'was measured with {said}' in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr('diffusion_policy_ros.machine.machine_facts', lambda: {'processor': 'Z80'})
+        assert main([*command, '--resume']) == 1
+    assert ', not cpu, Z80; go on with the same arguments' in capsys.readouterr().err
     assert main([*command, '--resume']) == 0
     assert f'written: {tmp_path}/success.json' in capsys.readouterr().out
     page = Path(tmp_path, 'success.md').read_text()

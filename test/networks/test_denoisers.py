@@ -13,7 +13,7 @@
 # limitations under the License.
 """What every denoiser has to do."""
 
-from diffusion_policy_ros.networks.dit import AdaptiveTransformer
+from diffusion_policy_ros.networks.dit import DiffusionTransformer
 from diffusion_policy_ros.networks.mlp import ConcatenationMlp
 from diffusion_policy_ros.networks.transformer import ConditionalTransformer
 from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
@@ -26,7 +26,7 @@ DENOISERS = {
     'unet': lambda: ConditionalUnet1d(ACTION_DIM, COND_DIM, down_dims=(16, 32), step_embed_dim=8),
     'transformer': lambda: ConditionalTransformer(
         ACTION_DIM, COND_DIM, HORIZON, N_OBS_STEPS, heads=2, **SIZES),
-    'dit': lambda: AdaptiveTransformer(ACTION_DIM, COND_DIM, HORIZON, heads=2, **SIZES),
+    'dit': lambda: DiffusionTransformer(ACTION_DIM, COND_DIM, HORIZON, heads=2, **SIZES),
     'mlp': lambda: ConcatenationMlp(ACTION_DIM, COND_DIM, HORIZON, **SIZES),
 }
 

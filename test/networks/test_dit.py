@@ -13,26 +13,26 @@
 # limitations under the License.
 """Tests of the diffusion Transformer."""
 
-from diffusion_policy_ros.networks.dit import AdaptiveBlock, AdaptiveTransformer
+from diffusion_policy_ros.networks.dit import DiffusionTransformer, DiTBlock
 import torch
 from torch.nn import functional
 
 
 def test_a_fresh_block_is_the_identity():
-    network = AdaptiveTransformer(3, 8, 6, dim=16, layers=2, heads=2)
+    network = DiffusionTransformer(3, 8, 6, dim=16, layers=2, heads=2)
     x, cond = torch.randn(2, 6, 16), torch.randn(2, 16)
     for block in network.blocks:
         assert torch.equal(block(x, cond), x)
 
 
 def test_a_fresh_network_predicts_zero():
-    network = AdaptiveTransformer(3, 8, 6, dim=16, layers=2, heads=2)
+    network = DiffusionTransformer(3, 8, 6, dim=16, layers=2, heads=2)
     out = network(torch.randn(2, 6, 3), torch.tensor([1, 60]), torch.randn(2, 8))
     assert torch.equal(out, torch.zeros(2, 6, 3))
 
 
 def test_the_condition_shifts_scales_and_gates():
-    block = AdaptiveBlock(4, 1, 0.0)
+    block = DiTBlock(4, 1, 0.0)
     numbers = torch.randn(6, 4)
     with torch.no_grad():
         block.modulation.weight.zero_()

@@ -14,7 +14,6 @@
 """Tests of the image encoders."""
 
 from diffusion_policy_ros.choices import POOLINGS, VISION_BACKBONES
-from diffusion_policy_ros.config_networks import EncoderConfig
 from diffusion_policy_ros.networks.rgb_encoder import RgbEncoder
 import pytest
 import torch
@@ -52,7 +51,7 @@ def test_batch_norm_adds_its_statistics_and_no_other_tensor():
 @pytest.mark.parametrize('pooling', POOLINGS)
 @pytest.mark.parametrize('backbone', VISION_BACKBONES)
 def test_encoder_gives_two_features_per_keypoint_and_trains(backbone, pooling, channels):
-    encoder = RgbEncoder(backbone, (channels, 64, 80), 7, settings=EncoderConfig(pooling))
+    encoder = RgbEncoder(backbone, (channels, 64, 80), 7, pooling=pooling)
     features = encoder(torch.rand(2, channels, 64, 80))
     assert features.shape == (2, 14) and (features >= 0).all()
     features.sum().backward()
@@ -60,7 +59,7 @@ def test_encoder_gives_two_features_per_keypoint_and_trains(backbone, pooling, c
 
 
 def test_average_pooling_is_the_mean_then_a_linear_layer():
-    encoder = RgbEncoder('light_cnn', (3, 16, 24), 5, settings=EncoderConfig('average'))
+    encoder = RgbEncoder('light_cnn', (3, 16, 24), 5, pooling='average')
     images = torch.rand(2, 3, 16, 24)
     mean = encoder.backbone(images).mean(dim=(2, 3))  # (2, 64)
     expected = (mean @ encoder.out.weight.T + encoder.out.bias).clamp(min=0)

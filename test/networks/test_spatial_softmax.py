@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 
+@pytest.mark.parametrize('is_mixed', [False, True])
 @pytest.mark.parametrize('row, column', [(0, 0), (4, 6), (2, 3), (1, 5)])
-def test_keypoint_is_where_the_map_is_bright(row, column):
+def test_keypoint_is_where_the_map_is_bright_in_mixed_precision_too(row, column, is_mixed):
     pool = SpatialSoftmax((1, 5, 7), 1)
     with torch.no_grad():
         pool.nets.weight.fill_(1.0)
@@ -28,7 +29,8 @@ def test_keypoint_is_where_the_map_is_bright(row, column):
     features = torch.zeros(1, 1, 5, 7)
     features[0, 0, row, column] = 100.0
     expected = torch.tensor([[[-1 + column / 3, -1 + row / 2]]])
-    torch.testing.assert_close(pool(features), expected)
+    with torch.autocast('cpu', torch.bfloat16, enabled=is_mixed):
+        torch.testing.assert_close(pool(features), expected)
 
 
 def test_even_map_gives_the_middle():

@@ -58,6 +58,14 @@ def test_masks_hide_what_comes_later_and_never_the_time():
     assert memory.tolist() == [[False, False, True]] + 3 * [[False, False, False]]
 
 
+@pytest.mark.parametrize('causal', (True, False))
+def test_no_call_reads_a_number_back_from_the_device(causal):
+    with torch.device('meta'):  # holds no numbers: whoever reads one fails
+        transformer = ConditionalTransformer(3, 8, 6, 2, dim=16, layers=2, heads=2, causal=causal)
+        out = transformer(torch.empty(2, 6, 3), torch.empty(1), torch.empty(2, 8))
+    assert out.shape == (2, 6, 3)
+
+
 def test_published_size_has_about_nine_million_weights():
     # image_pusht_diffusion_policy_transformer: 8 layers of 256, 4 heads.
     with torch.device('meta'):

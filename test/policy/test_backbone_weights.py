@@ -188,9 +188,11 @@ def test_other_backbones_take_none(tmp_path, backbone):
         load_backbone_weights(shapes_only(backbone), tmp_path / 'weights.safetensors')
 
 
-@pytest.mark.parametrize('name', ['resnet18-f37072fd.pth', 'model.pt', 'pytorch_model.bin'])
-def test_pickles_are_refused_by_name_with_the_way_to_convert_them(tmp_path, name):
-    (tmp_path / name).write_bytes(b'')
+@pytest.mark.parametrize('name, content', [
+    ('resnet18-f37072fd.pth', b''), ('model.pt', b''), ('pytorch_model.bin', b''),
+    ('renamed.safetensors', b'PK\x03\x04rest'), ('resnet18', b'\x80\x02rest')])
+def test_pickles_are_refused_by_name_and_content_with_the_page_on_them(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(CheckpointError, match=rf'{name} is pickled: .*docs/training.md'):
         load_backbone_weights(shapes_only(), tmp_path / name)
 

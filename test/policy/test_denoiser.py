@@ -65,6 +65,16 @@ def test_guidance_of_a_policy_that_never_missed_an_observation_is_refused(policy
 
 
 @torch.no_grad()
+@torch.no_grad()
+def test_what_was_not_clipped_is_told_beside_what_was(policy, window, noisy):
+    level, cond = policy.process.level(60), policy.encode(window)
+    clean = network_clean(policy, 5 * noisy, level, cond)
+    clipped, unclipped = policy.denoiser(cond).both(5 * noisy, level)
+    torch.testing.assert_close(unclipped, clean)
+    assert torch.equal(clipped, unclipped.clamp(-1, 1)) and not torch.equal(clipped, unclipped)
+    assert torch.equal(policy.denoiser(cond)(5 * noisy, level), clipped)
+
+
 def test_every_chunk_of_a_batch_may_have_a_level_of_its_own(policy, window, noisy):
     denoiser, cond = policy.denoiser, policy.encode(window)
     levels = [policy.process.level(t) for t in (80, 12)]

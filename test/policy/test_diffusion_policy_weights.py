@@ -151,7 +151,8 @@ def test_averaged_weights_are_preferred(write, contract, whole):
 
 
 @pytest.mark.parametrize('name, content', [
-    ('latest.ckpt', b''), ('weights.safetensors', b'PK\x03\x04rest'), ('w', b'\x80\x02rest')])
+    ('latest.ckpt', b''), ('pytorch_model.bin', b''),
+    ('weights.safetensors', b'PK\x03\x04rest'), ('w', b'\x80\x02rest')])
 def test_pickles_are_never_opened(tmp_path, contract, monkeypatch, name, content):
     monkeypatch.setattr(torch, 'load', lambda *_, **__: pytest.fail('unpickled'))
     (tmp_path / name).write_bytes(content)
@@ -188,7 +189,7 @@ def test_what_has_no_counterpart_here_is_refused(small, contract, change, messag
 
 def test_settings_and_observations_that_do_not_fit_are_named(write, small, contract):
     path = write()
-    with pytest.raises(ConfigError, match="'diffusion.rgb_encoder.pool.pos_grid' .* crop_shape"):
+    with pytest.raises(CheckpointError, match='pool.pos_grid. has shape .* check crop_shape'):
         read_weights(path, contract, OBSERVED, {**CHANGES, 'crop_shape': (20, 20)})
     with pytest.raises(ConfigError, match='kernel_size is 5, but the tensors'):
         read_weights(path, contract, OBSERVED, {**CHANGES, 'kernel_size': 5})

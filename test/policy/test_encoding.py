@@ -27,6 +27,7 @@ from torch.nn import functional
 import yaml
 
 CAMERA, STATE = 'observation.images.camera', 'observation.state'
+ENVIRONMENT = 'observation.environment_state'
 ROBOTS = Path(__file__).resolve().parents[2] / 'config' / 'robots'
 NUMBERS = {'min': [0.0, 0.0], 'max': [1.0, 1.0]}
 COLOURS = {'brightness': 0.3, 'contrast': 0.4, 'saturation': 0.5, 'hue': 0.1}
@@ -95,8 +96,8 @@ def test_depth_reaches_every_backbone_in_units_of_its_own_deviation(
 def test_depth_is_moved_and_never_recoloured(make_depth_policy, encoding):
     policy = make_depth_policy(encoding, resize_shape=(60, 72))
     depth, _ = depth_window(encoding)
-    moved, both = (policy.image_features({CAMERA: depth}, augment=augment, generator=seeded())
-                   for augment in (Augmentation(3), Augmentation(3, **COLOURS)))
+    moved, both = (policy.image_features({CAMERA: depth}, augmentation=one, generator=seeded())
+                   for one in (Augmentation(3), Augmentation(3, **COLOURS)))
     assert torch.equal(moved, both)
     assert not torch.equal(moved, policy.image_features({CAMERA: depth}))
 
@@ -135,13 +136,11 @@ def test_resizing_alone_sets_the_size_that_the_backbone_sees(make_policy, window
     assert policy.image_features(window).shape == (2, 2, 8)
 
 
-def test_true_asks_for_random_crops_alone(policy, window):
+def test_an_augmentation_that_changes_nothing_leaves_random_crops(policy, window):
     images = unit_pictures(window)
     expected = features_of(policy, random_crop(images, (40, 44), generator=seeded()))
-    for augment in (True, Augmentation()):
-        torch.testing.assert_close(
-            policy.image_features(window, augment=augment, generator=seeded()), expected)
-    assert torch.equal(policy.image_features(window, augment=None), policy.image_features(window))
+    torch.testing.assert_close(policy.image_features(
+        window, augmentation=Augmentation(), generator=seeded()), expected)
 
 
 def test_images_are_moved_then_cropped_then_recoloured(policy, window):
@@ -149,16 +148,16 @@ def test_images_are_moved_then_cropped_then_recoloured(policy, window):
     images = random_shift(unit_pictures(window), 5, generator=generator)
     images = random_crop(images, (40, 44), generator=generator)
     expected = features_of(policy, augmentation.jitter(images, generator=generator))
-    found = policy.image_features(window, augment=augmentation, generator=seeded())
+    found = policy.image_features(window, augmentation=augmentation, generator=seeded())
     torch.testing.assert_close(found, expected)
     assert not torch.allclose(found, policy.image_features(
-        window, augment=Augmentation(5), generator=seeded()))
+        window, augmentation=Augmentation(5), generator=seeded()))
 
 
 def test_images_move_under_a_crop_at_the_centre_too(make_policy, window):
     policy = make_policy(crop_is_random=False).eval()
     images = random_shift(unit_pictures(window), 5, generator=seeded())[:, :, 28:68, 26:70]
-    found = policy.image_features(window, augment=Augmentation(5), generator=seeded())
+    found = policy.image_features(window, augmentation=Augmentation(5), generator=seeded())
     torch.testing.assert_close(found, features_of(policy, images))
 
 
@@ -184,6 +183,19 @@ def test_the_condition_trains_every_weight_of_the_encoders(make_policy, window, 
             assert p.grad is not None and p.grad.abs().sum() > 0, name
 
 
+def test_rows_hold_states_then_cameras_then_environment(make_policy, contract, window):
+    document = contract.to_dict()
+    document['observations'][2].pop('role')
+    policy = make_policy(parse_contract(yaml.safe_dump(document)), {
+        STATE: NUMBERS, 'action': NUMBERS,
+        ENVIRONMENT: {'min': [-1.0] * 9, 'max': [1.0] * 9}}).eval()
+    window = {**window, ENVIRONMENT: torch.rand(2, 2, 9)}
+    states, cameras, environment = policy.encode(window).view(2, 2, -1).split([2, 8, 9], dim=-1)
+    torch.testing.assert_close(states, 2 * torch.from_numpy(window[STATE]) - 1)
+    assert torch.equal(cameras, policy.image_features(window))
+    torch.testing.assert_close(environment, window[ENVIRONMENT])
+
+
 def test_the_mlp_takes_the_place_of_the_normalized_vectors(make_policy, window):
     policy = make_policy(observation_encoder=WAYS['mlp']).eval()
     state = policy.normalizer.normalize(STATE, torch.from_numpy(window[STATE]))
@@ -197,12 +209,11 @@ def test_state_and_environment_are_joined_without_cameras(make_policy, contract,
     document = contract.to_dict()
     document['observations'] = document['observations'][1:]
     document['observations'][1].pop('role')
-    key = 'observation.environment_state'
     policy = make_policy(parse_contract(yaml.safe_dump(document)), {
-        STATE: NUMBERS, 'action': NUMBERS, key: {'min': [-1.0] * 9, 'max': [1.0] * 9}},
+        STATE: NUMBERS, 'action': NUMBERS, ENVIRONMENT: {'min': [-1.0] * 9, 'max': [1.0] * 9}},
         crop_shape=None, observation_encoder=WAYS[way]).eval()
-    window = {STATE: torch.rand(1, 2, 2), key: torch.rand(1, 2, 9)}
-    vectors = torch.cat([2 * window[STATE] - 1, window[key]], dim=-1)
+    window = {STATE: torch.rand(1, 2, 2), ENVIRONMENT: torch.rand(1, 2, 9)}
+    vectors = torch.cat([2 * window[STATE] - 1, window[ENVIRONMENT]], dim=-1)
     for network, apply in ((policy.diffusion.state_mlp, lambda n: n(vectors)),
                            (policy.diffusion.fusion, lambda n: n(vectors, None))):
         vectors = vectors if network is None else apply(network)

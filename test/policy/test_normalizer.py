@@ -13,6 +13,8 @@
 # limitations under the License.
 """Tests of the normalizer."""
 
+import re
+
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.policy.normalizer import Normalizer, unit_image_statistics
@@ -21,12 +23,13 @@ import pytest
 import torch
 
 
-def config_of(entries, mode='MIN_MAX'):
+def config_of(entries, mode='MIN_MAX', **changes):
     """Return a configuration with one state and one action of some entries."""
     feature = {'shape': (entries,)}
     return PolicyConfig({'observation.state': {'type': 'STATE', **feature}},
                         {'action': {'type': 'ACTION', **feature}},
-                        normalization_mapping={'STATE': mode, 'ACTION': mode})
+                        normalization_mapping={'STATE': mode, 'ACTION': mode},
+                        **{'clip_sample': False, **changes})
 
 
 def statistics_of(rows):
@@ -75,6 +78,37 @@ def test_near_constant_entry_is_shifted_but_not_scaled(mode):
     normalized = normalizer.normalize('action', rows)
     torch.testing.assert_close(normalized[:, 0], rows[:, 0] - rows[:, 0].mean(), atol=1e-6, rtol=0)
     torch.testing.assert_close(normalized[:, 1], torch.tensor([-1.0, 1.0]))
+
+
+def outlying_rows():
+    """Return normal numbers, and quantiles that leave out the largest 1 and 10 per cent."""
+    rows = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0)) * 5 + 3
+    statistics = statistics_of(rows)
+    for name, share in (('q01', 0.01), ('q10', 0.1), ('q90', 0.9), ('q99', 0.99)):
+        statistics['action'][name] = rows.quantile(share, 0)
+    return rows, statistics
+
+
+@pytest.mark.parametrize('mode', ('MEAN_STD', 'QUANTILES', 'QUANTILE10', 'IDENTITY'))
+def test_a_new_policy_that_would_cut_demonstrated_actions_is_refused_with_the_range(mode):
+    rows, statistics = outlying_rows()
+    with pytest.raises(ConfigError, match=f'under {mode}, entry . of them reaches') as refused:
+        Normalizer.from_dataset(config_of(2, mode, clip_sample=True), statistics)
+    wide = float(re.search(r'policy.clip_sample_range=([0-9.]+) or', str(refused.value))[1])
+    normalizer = Normalizer.from_dataset(
+        config_of(2, mode, clip_sample=True, clip_sample_range=wide), statistics)
+    reach = float(normalizer.normalize('action', rows).abs().max())
+    assert wide - 0.01 <= reach <= wide
+    Normalizer.from_dataset(config_of(2, mode), statistics)
+    Normalizer(config_of(2, mode, clip_sample=True), statistics)  # as LeRobot's are taken
+
+
+def test_clipping_to_less_than_the_range_of_min_max_is_refused():
+    rows = torch.tensor([[0.0, -3.0], [0.5, 5.0]])
+    Normalizer.from_dataset(config_of(2, clip_sample=True), statistics_of(rows))
+    with pytest.raises(ConfigError, match='reaches 1.00 .* clip_sample_range is 0.9; set'):
+        Normalizer.from_dataset(config_of(2, clip_sample=True, clip_sample_range=0.9),
+                                statistics_of(rows))
 
 
 def test_stored_statistics_give_lerobot_the_same_numbers():

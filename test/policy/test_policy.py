@@ -18,6 +18,7 @@ from pathlib import Path
 from diffusion_policy_ros.contract import load_contract, parse_contract
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import ConfigError, SamplingError
+from diffusion_policy_ros.networks.augmentation import Augmentation
 import numpy as np
 import pytest
 import torch
@@ -130,7 +131,8 @@ def test_condition_holds_normalized_state_and_encoded_pixels_row_by_row(policy, 
 
 def test_augmentation_is_asked_for_and_seeded(policy, window):
     plain = policy.encode(window)
-    first, second = (policy.encode(window, augment=True, generator=seeded()) for _ in range(2))
+    first, second = (policy.encode(window, augmentation=Augmentation(), generator=seeded())
+                     for _ in range(2))
     assert torch.equal(first, second) and not torch.equal(first, plain)
 
 

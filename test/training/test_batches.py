@@ -14,6 +14,7 @@
 
 """Batches are the same wherever they are cut, in the order in which they are asked for."""
 
+import itertools
 import threading
 
 from diffusion_policy_ros.data.training_windows import TrainingWindows
@@ -36,12 +37,14 @@ def windows(**more):
     return TrainingWindows(arrays, [8, ROWS], n_obs_steps=2, horizon=4)
 
 
+def rows_of(number):
+    """Return the rows of one batch."""
+    return np.array([number % ROWS, 3, (7 * number) % ROWS])
+
+
 def plan(first=0):
-    """Give an endless plan from some turn on."""
-    def turns():
-        for turn in range(first, 10**9):
-            yield turn, np.array([turn % ROWS, 3, (7 * turn) % ROWS])
-    return turns
+    """Give an endless plan from some batch on."""
+    return map(rows_of, itertools.count(first))
 
 
 def test_windows_cut_on_the_device_equal_those_of_the_host_bit_for_bit():
@@ -58,18 +61,29 @@ def test_windows_cut_on_the_device_equal_those_of_the_host_bit_for_bit():
 
 
 @pytest.mark.parametrize('on_device', [True, False])
-def test_turns_come_in_order_and_can_start_anew_anywhere(on_device):
+def test_batches_come_in_order_and_can_start_anew_anywhere(on_device):
     source = windows()
     batches = Batches(source, CPU, on_device=on_device)
     try:
-        for turn in (0, 1, 2, 3, 4, 5, 2, 3, 9, 9):
-            wanted = source.gather(next(plan(turn)())[1])
-            found = batches.take(turn, plan(turn))
-            assert all(np.array_equal(found[key].numpy(), wanted[key]) for key in wanted)
+        for first in (0, 2, 9):
+            batches.start(plan(first))
+            for number in range(first, first + 6):
+                wanted, found = source.gather(rows_of(number)), batches.next()
+                assert all(np.array_equal(found[key].numpy(), wanted[key]) for key in wanted)
     finally:
         batches.close()
     assert not [thread for thread in threading.enumerate() if thread.name == 'batches']
     assert batches.waited_s > 0
+
+
+@pytest.mark.parametrize('on_device', [True, False])
+def test_a_plan_that_is_through_is_told_and_not_waited_for(on_device):
+    batches = Batches(windows(), CPU, on_device=on_device)
+    batches.start(itertools.islice(plan(), 1))
+    batches.next()
+    with pytest.raises(StopIteration):
+        batches.next()
+    batches.close()
 
 
 def test_the_thread_works_ahead_and_no_further_than_it_may():
@@ -85,7 +99,8 @@ def test_the_thread_works_ahead_and_no_further_than_it_may():
 
     source.gather = counted
     batches = Batches(source, CPU)
-    batches.take(0, plan())
+    batches.start(plan())
+    batches.next()
     assert enough.wait(60)
     batches.close()
     assert len(made) <= 6
@@ -93,13 +108,15 @@ def test_the_thread_works_ahead_and_no_further_than_it_may():
 
 def test_an_error_of_the_thread_is_raised_where_the_batch_is_taken():
     batches = Batches(windows(), CPU)
+    batches.start(iter([np.array([ROWS])]))
     with pytest.raises(IndexError):
-        batches.take(0, lambda: iter([(0, np.array([ROWS]))]))
+        batches.next()
     batches.close()
 
 
 def test_vectors_alone_need_no_thread():
     vectors = {key: array for key, array in windows().arrays.items() if 'images' not in key}
     batches = Batches(TrainingWindows(vectors, [ROWS], n_obs_steps=1, horizon=2), CPU)
-    batches.take(0, plan())
+    batches.start(plan())
+    batches.next()
     assert not [thread for thread in threading.enumerate() if thread.name == 'batches']

@@ -34,7 +34,8 @@ def test_yaml_round_trip_gives_an_equal_configuration(tmp_path):
                                       'policy.horizon=8', 'learning_rate=3e-4',
                                       'policy.conditioning_dropout=0.1',
                                       'policy.denoiser.type=transformer', 'schedule=constant',
-                                      'augmentation.hue=0.1', 'rollouts.sim=pusht',
+                                      'augmentation.hue=0.1', 'pretraining.freeze=false',
+                                      'rollouts.sim=pusht',
                                       'rollouts.every=5', 'data_on_device=false',
                                       'loss_weighting=variational'])
     path = tmp_path / 'train.yaml'
@@ -59,7 +60,16 @@ def test_the_settings_of_the_package_make_a_policy_for_push_t(name, crop):
 
 
 def test_scientific_notation_is_a_number():
-    assert load_train_config(None, ['learning_rate=1e-3']).learning_rate == 0.001
+    config = load_train_config(None, [
+        'learning_rate=1e-3', 'pretraining.learning_rate=2e-3', 'augmentation.hue=1e-1',
+        'policy.beta_start=1e-4', 'policy.conditioning_dropout=1e-1', 'policy.clip_sample_range=3',
+        'policy.denoiser.dropout=2e-1'])
+    assert (config.learning_rate, config.pretraining.learning_rate) == (0.001, 0.002)
+    assert config.augmentation.hue == 0.1
+    contract = load_contract(CONFIG / 'robots' / 'pusht.yaml')
+    policy = PolicyConfig.from_contract(contract, **config.policy)
+    assert (policy.beta_start, policy.conditioning_dropout) == (0.0001, 0.1)
+    assert (policy.clip_sample_range, policy.denoiser.dropout) == (3.0, 0.2)
 
 
 @pytest.mark.parametrize('override, message', [
@@ -78,14 +88,14 @@ def test_scientific_notation_is_a_number():
     ('compile=yes please', 'compile is .*; it must be true or false'),
     ('augmentation.hue=2', 'augmentation.hue is 2'),
     ('augmentation.blur=2', "augmentation: unknown key 'blur'; known"),
-    ('augmentation=3', 'augmentation must be a mapping, got int'),
+    ('augmentation=3', 'augmentation is 3; it must be a group'),
     ('rollouts.every=100', 'rollouts.sim is None and rollouts.every 100; set both'),
     ('rollouts.sim=pusht', "rollouts.sim is 'pusht' and rollouts.every 0; set both"),
     ('rollouts.episodes=0', 'rollouts.episodes is 0'),
     ('wandb_project=3', 'wandb_project is 3; it must be a text'),
     ('freeze_encoder=true', 'freeze_encoder is true without encoder_weights'),
     ('loss_weighting=snr', "loss_weighting is 'snr'; choose one of: simple, variational"),
-    ('pretraining.freeze=1', 'freeze is 1; it must be true or false'),
+    ('pretraining.freeze=1', 'pretraining.freeze is 1; it must be true or false'),
     ('steps', 'not of the form key=value'),
     ('steps.more=3', 'unknown key|not a group|must be a whole number'),
     ('ema_max=2', 'ema_max is 2.0; it must be from 0 to 1'),
@@ -99,6 +109,12 @@ def test_scientific_notation_is_a_number():
     ('pretraining.learning_rate=0', 'pretraining.learning_rate is 0'),
     ('policy=3', 'policy is 3; it must be a group'),
     ('policy.horizont=8', "policy: unknown key 'horizont'; did you mean \"horizon\""),
+    ('policy.beta_start=many', "policy.beta_start is 'many'; it must be a number"),
+    ('policy.horizon=2.5', 'policy.horizon is 2.5; it must be a whole number'),
+    ('policy.denoiser=mlp', "policy.denoiser is 'mlp'; it must be a group of settings"),
+    ('policy.denoiser.dropout=much', "policy.denoiser.dropout is 'much'; it must be a number"),
+    ('policy.denoiser.layer=3', 'policy.denoiser: unknown key .layer.; did you mean "layers"'),
+    ('policy.observation_encoder.vit_dim=1e2', "vit_dim is '1e2'; it must be a whole number"),
     ('policy.foo=1', "policy: unknown key 'foo'; known: .*n_obs_steps.*down_dims"),
     ('policy.input_features={}', "policy: unknown key 'input_features'"),
     ('policy={1: 2}', 'policy: unknown key 1;'),
@@ -141,3 +157,10 @@ def test_a_missing_file_is_named(tmp_path):
 def test_settings_that_a_frozen_encoder_leaves_without_effect_are_refused(more, message):
     with pytest.raises(ConfigError, match=message):
         load_train_config(None, ['freeze_encoder=true', 'encoder_weights=a.safetensors', more])
+
+
+def test_augmentation_is_refused_where_the_encoder_is_frozen_after_its_pretraining():
+    settings = ['pretraining.target=observation.pose', 'augmentation.shift_px=4']
+    with pytest.raises(ConfigError, match='leave out augmentation, or set .*pretraining.freeze'):
+        load_train_config(None, settings)
+    assert load_train_config(None, [*settings, 'pretraining.freeze=false']).augmentation.shift_px

@@ -12,7 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A step that would spoil the weights is refused before it is taken."""
+"""The loop refuses steps that would spoil the weights, and tells how fast it goes."""
+
+import json
+import time
+from types import SimpleNamespace
 
 from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.training.config import TrainConfig
@@ -22,24 +26,35 @@ import pytest
 import torch
 
 
+class OneWeight(Stage):
+    """Trains one weight."""
+
+    name, steps, warmup_steps, gradient_clip_norm = 'stage', 4, 0, 1.0
+    optimizer_options = {'lr': 1e-3, 'weight_decay': 0.0}
+
+    def __init__(self, weight=0.0):
+        self.trained = torch.nn.Module()
+        self.trained.weight = torch.nn.Parameter(torch.tensor([weight]))
+        self.modules = {'trained': self.trained}
+
+    def loss(self, step, generator, share):
+        return self.trained.weight.sum()
+
+
 def run(folder, loss, weight):
-    """Run a stage with one weight whose loss is given from the third step on."""
-    trained = torch.nn.Module()
-    trained.weight = torch.nn.Parameter(torch.tensor([weight]))
+    """Run a stage whose loss is given from the third step on."""
+    class Spoilt(OneWeight):
+        def loss(self, step, generator, share):
+            return loss(self.trained.weight) if step > 1 else (0 * self.trained.weight).sum()
 
-    def loss_of(step, _generator, _share):
-        return loss(trained.weight) if step > 1 else (0 * trained.weight).sum()
-
+    stage = Spoilt(weight)
     loop = Loop(folder, TrainConfig(checkpoint_every=1),
                 identity={'config': '', 'dataset': ''}, stop_requested=lambda: False)
     try:
-        loop.run(Stage(
-            name='stage', steps=4, modules={'trained': trained}, trained=trained,
-            optimizer_options={'lr': 1e-3, 'weight_decay': 0.0}, warmup_steps=0,
-            gradient_clip_norm=1.0, loss=loss_of))
+        loop.run(stage)
     finally:
         loop.close()
-        assert trained.weight.item() == weight
+        assert stage.trained.weight.item() == weight
         kept = [path.name for path in folder.glob('*.safetensors')]
         assert kept == ['stage-00000002.safetensors']
 
@@ -52,3 +67,32 @@ def test_a_loss_or_gradient_that_is_not_finite_changes_no_weight_and_no_snapshot
         tmp_path, loss, weight, said):
     with pytest.raises(DiffusionPolicyError, match=f'the loss of stage "stage" {said}'):
         run(tmp_path, loss, weight)
+
+
+def test_the_speed_leaves_out_preparation_and_validation(tmp_path, monkeypatch):
+    clock = SimpleNamespace(now_s=0.0, monotonic=time.monotonic)
+    clock.perf_counter = lambda: clock.now_s
+    monkeypatch.setattr('diffusion_policy_ros.training.loop.time', clock)
+
+    class Slow(OneWeight):
+        windows_per_step = 6
+
+        def prepare(self, step):
+            clock.now_s += 1000  # features are cached, networks compiled
+
+        def loss(self, step, generator, share):
+            clock.now_s += 2
+            self.waited_s += 0.5
+            return super().loss(step, generator, share)
+
+        def validate(self):
+            clock.now_s += 100
+            return {}
+
+    loop = Loop(tmp_path, TrainConfig(log_every=2, validate_every=1),
+                identity={'config': '', 'dataset': ''}, stop_requested=lambda: False)
+    loop.run(Slow())
+    loop.close()
+    lines = [json.loads(line) for line in (tmp_path / 'history.jsonl').read_text().splitlines()]
+    assert [line['windows_per_s'] for line in lines] == [3.0, 3.0]
+    assert [line['data_wait_share'] for line in lines] == [0.25, 0.25]

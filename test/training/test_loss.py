@@ -20,7 +20,7 @@ from diffusion_policy_ros.choices import PREDICTION_TYPES
 from diffusion_policy_ros.diffusion import DiscreteVp, variational_weights
 from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
 from diffusion_policy_ros.training.loss import (
-    diffusion_loss, draw_noise_and_levels, drop_conditions, warmup_cosine)
+    diffusion_loss, draw_dropped, draw_noise_and_levels, drop_conditions, warmup_cosine)
 import pytest
 import torch
 
@@ -87,19 +87,24 @@ def test_noise_depends_on_the_generator_alone():
     assert torch.equal(draws[0][0], draws[1][0]) and torch.equal(draws[0][1], draws[1][1])
 
 
+def dropped_of(count, probability):
+    """Draw which windows are dropped."""
+    return draw_dropped(count, probability, generator=torch.Generator().manual_seed(0),
+                        device=torch.device('cpu'))
+
+
 def test_observations_are_dropped_whole_and_as_often_as_asked():
     cond = torch.rand(4000, 3) + 1
-    dropped = drop_conditions(cond, 0.2, generator=torch.Generator().manual_seed(0))
+    dropped = drop_conditions(cond, dropped_of(4000, 0.2))
     gone = (dropped == 0).all(1)
     assert gone.float().mean().item() == pytest.approx(0.2, abs=0.03)  # 5 standard errors
     assert torch.equal(dropped[~gone], cond[~gone])
-    again = drop_conditions(cond, 0.2, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(dropped, again)
+    assert torch.equal(dropped, drop_conditions(cond, dropped_of(4000, 0.2)))
 
 
 def test_a_dropped_observation_teaches_its_encoder_nothing():
     cond = torch.ones(50, 3, requires_grad=True)
-    dropped = drop_conditions(cond, 0.5, generator=torch.Generator().manual_seed(0))
+    dropped = drop_conditions(cond, dropped_of(50, 0.5))
     dropped.sum().backward()
     assert torch.equal(cond.grad, (dropped != 0).float()) and 0 < cond.grad.mean() < 1
 
@@ -107,7 +112,8 @@ def test_a_dropped_observation_teaches_its_encoder_nothing():
 def test_without_dropout_nothing_is_drawn_and_nothing_changed():
     generator = torch.Generator().manual_seed(0)
     before, cond = generator.get_state(), torch.rand(5, 3)
-    assert drop_conditions(cond, 0.0, generator=generator) is cond
+    dropped = draw_dropped(5, 0.0, generator=generator, device=torch.device('cpu'))
+    assert drop_conditions(cond, dropped) is cond
     assert torch.equal(generator.get_state(), before)
 
 

@@ -27,7 +27,7 @@ def step(optimization, loss, number=0, factor=1.0):
     """Do one step and return what was refused."""
     optimization.start(factor)
     optimization.backward(loss)
-    found = optimization.refused(number, loss.detach())
+    found = optimization.refused(number, loss.detach(), optimization.clip())
     optimization.take()
     return found
 
@@ -80,7 +80,7 @@ def test_a_step_that_is_not_finite_is_told_and_changes_no_weight(deferred):
     optimization.start(1.0)
     loss = network(torch.tensor([[1.0, float('nan')]])).sum()
     optimization.backward(loss)
-    found = optimization.refused(1, loss.detach())
+    found = optimization.refused(1, loss.detach(), optimization.clip())
     if deferred:
         assert found is None
         optimization.take()
@@ -109,3 +109,19 @@ def test_float16_that_overflows_at_any_scale_is_told():
         assert not optimization.is_overflowing
         step(optimization, (network.weight * 1e30 * 1e30).sum(), number)
     assert optimization.is_overflowing
+
+
+def test_float16_clips_what_the_gradient_is_and_not_what_the_scale_makes_of_it():
+    gradients, norms = [], []
+    for is_scaled in (False, True):
+        torch.manual_seed(0)
+        network = nn.Linear(4, 4)
+        optimization = Optimization(network, OPTIONS, clip_norm=0.5, device=CPU,
+                                    is_scaled=is_scaled)
+        optimization.start(1.0)
+        optimization.backward(network(torch.ones(2, 4)).square().sum())
+        norms.append(optimization.clip().item())
+        gradients.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
+    assert norms[0] == pytest.approx(norms[1]) and norms[0] > 1
+    assert gradients[0].norm().item() == pytest.approx(0.5, rel=1e-4)
+    torch.testing.assert_close(*gradients)

@@ -20,6 +20,7 @@ from diffusion_policy_ros.policy import Policy
 from diffusion_policy_ros.policy.normalizer import Normalizer, unit_image_statistics
 from diffusion_policy_ros.training.pretraining import cache_features, PretrainingStage
 from diffusion_policy_ros.training.run import train
+from diffusion_policy_ros.training.shares import Share
 import numpy as np
 import pytest
 import torch
@@ -75,11 +76,11 @@ def test_training_moves_running_statistics_and_validation_uses_them(policy, fram
     stage = PretrainingStage(
         policy, frames, np.random.default_rng(1).normal(size=(11, 2)), np.arange(8),
         np.arange(8, 11), SimpleNamespace(pretraining=settings, gradient_clip_norm=1.0),
-        CPU).stage()
+        CPU)
     before = statistics(policy)
     first = stage.validate()
     assert stage.validate() == first and equal(before, statistics(policy))
-    stage.loss(0, torch.Generator().manual_seed(0), None)
+    stage.loss(0, torch.Generator().manual_seed(0), Share())
     assert not equal(before, statistics(policy))
     after = statistics(policy)
     assert stage.validate() != first and equal(after, statistics(policy))

@@ -38,6 +38,10 @@ SETTINGS = [f'--set={text}' for text in (
 # The softmax over a map does not change with it, so that its gradient is only rounding, and Adam
 # makes whole steps of that.
 WITHOUT_GRADIENT = 'rgb_encoder.pool.nets.bias'
+FROZEN = ('pretraining.target=observation.environment_state', 'pretraining.steps=2',
+          'augmentation.shift_px=0', 'augmentation.brightness=0')
+TRANSFORMER = ('policy.denoiser.type=transformer', 'policy.denoiser.dim=16',
+               'policy.denoiser.layers=1', 'policy.denoiser.heads=2')
 ENVIRONMENT = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1',
                'PYTHONWARNINGS': 'ignore'}
 
@@ -66,23 +70,29 @@ def assert_close_weights(one, other):
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_with_twice_the_batch(dataset, tmp_path):
+@pytest.mark.parametrize('more', [(), FROZEN, TRANSFORMER],
+                         ids=['unet', 'frozen encoder', 'transformer'])
+def test_two_processes_equal_one_with_twice_the_batch(dataset, tmp_path, more):
     printed, told = train(dataset, tmp_path / 'two', 'steps=6', 'batch_size=2',
-                          'accumulation_steps=2', count=2)
+                          'accumulation_steps=2', 'pretraining.batch_size=4', *more, count=2)
     assert printed.count('trained 6 steps') == 1 and printed.count('next:') == 1
     assert told.count('diffusion:   0%') == 1
-    train(dataset, tmp_path / 'one', 'steps=6', 'batch_size=8')
+    train(dataset, tmp_path / 'one', 'steps=6', 'batch_size=8', 'pretraining.batch_size=8', *more)
     assert_close_weights(tmp_path / 'one', tmp_path / 'two')
     lines = [[json.loads(line) for line in
-              (tmp_path / f'{name}.run' / 'history.jsonl').read_text().splitlines()]
-             for name in ('one', 'two')]
-    losses = [[line['loss'] for line in run if 'loss' in line] for run in lines]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-5) and len(losses[0]) == 3
+              (tmp_path / f'{name}.run' / 'history.jsonl').read_text().splitlines()
+              if '"diffusion"' in line] for name in ('one', 'two')]
+    for name, count in (('loss', 3), ('validation_loss', 2), ('validation_action_mse', 2)):
+        one, two = ([line[name] for line in run if name in line] for run in lines)
+        assert one == pytest.approx(two, rel=1e-4) and len(one) == count
 
 
 @pytest.mark.slow
-def test_a_stop_of_one_process_stops_all_and_the_run_resumes(dataset, tmp_path):
-    words = command(dataset, tmp_path / 'model', 'steps=100000', 'batch_size=4', count=2)
+def test_a_stop_of_one_process_stops_all_and_the_run_resumes_exactly(dataset, tmp_path):
+    settings = ('steps=80', 'batch_size=4', 'checkpoint_every=80', 'policy.denoiser.type=mlp',
+                'policy.denoiser.dim=16', 'policy.denoiser.dropout=0.2')
+    train(dataset, tmp_path / 'whole', *settings, count=2)
+    words = command(dataset, tmp_path / 'model', *settings, count=2)
     with subprocess.Popen(words, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, bufsize=0) as run:
         shown = ''
@@ -94,7 +104,16 @@ def test_a_stop_of_one_process_stops_all_and_the_run_resumes(dataset, tmp_path):
     assert run.returncode and printed.count('--resume') == 1, shown + told
     assert told.count('stopping after this step') == 1
     step = json.loads((tmp_path / 'model.run' / 'snapshot.json').read_text())['step']
-    assert 0 < step < 100000
+    assert 0 < step < 80
+    alone = subprocess.run([*command(dataset, tmp_path / 'model', *settings), '--resume'],
+                           env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
+    assert alone.returncode == 1
+    assert ('was trained by 2 processes on cpu, and this is one process on cpu; resume it as it '
+            'was started, with torchrun, 2 processes and --device cpu') in alone.stderr
+    train(dataset, tmp_path / 'model', *settings, count=2, resume=True)
+    whole, resumed = (load_file(tmp_path / name / 'model.safetensors')
+                      for name in ('whole', 'model'))
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in whole.items())
 
 
 @pytest.mark.slow
@@ -104,12 +123,12 @@ import os, sys
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.training.diffusion_stage import DiffusionStage
-after = DiffusionStage._loss
+after = DiffusionStage.loss
 def failing(stage, step, generator, share):
     if os.environ['RANK'] == '1' and step == 3:
         raise DatasetError('the disk of process 1 is gone')
     return after(stage, step, generator, share)
-DiffusionStage._loss = failing
+DiffusionStage.loss = failing
 sys.exit(main(sys.argv[1:]))
 """
     (tmp_path / 'failing.py').write_text(code)

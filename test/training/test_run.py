@@ -19,7 +19,7 @@ import shutil
 
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, DatasetError
 from diffusion_policy_ros.policy.policy import Policy
-from diffusion_policy_ros.training.diffusion_stage import epoch_slice
+from diffusion_policy_ros.training.batches import epoch_slice
 from diffusion_policy_ros.training.loop import Interrupted
 from diffusion_policy_ros.training.run import train
 import numpy as np

@@ -16,6 +16,7 @@
 
 import dataclasses
 import json
+import shutil
 
 from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, DiffusionPolicyError
@@ -70,6 +71,17 @@ def test_accumulated_batches_equal_one_big_batch(dataset, tmp_path, small_config
     assert difference(tmp_path / 'one', tmp_path / 'four') < 1e-6
     run(dataset, tmp_path / 'less', small_config('batch_size=2', *settings))
     assert difference(tmp_path / 'one', tmp_path / 'less') > 5e-6
+
+
+@pytest.mark.slow
+def test_batch_norm_sees_each_accumulated_batch_alone(dataset, tmp_path, small_config):
+    settings = ('steps=1', 'learning_rate=1e-9', 'validation_episodes=0',
+                'policy.vision_backbone=resnet18', 'policy.use_group_norm=false')
+    run(dataset, tmp_path / 'one', small_config('batch_size=8', *settings))
+    run(dataset, tmp_path / 'two', small_config('batch_size=4', 'accumulation_steps=2', *settings))
+    counts = [{value.item() for name, value in weights(tmp_path / out).items()
+               if name.endswith('num_batches_tracked')} for out in ('one', 'two')]
+    assert counts == [{1}, {2}] and difference(tmp_path / 'one', tmp_path / 'two') > 1e-4
 
 
 def test_more_windows_per_step_than_there_are_is_refused(dataset, tmp_path, small_config):
@@ -141,6 +153,31 @@ def test_networks_are_compiled_and_their_trial_leaves_no_trace(
     assert len(seen) == 1 and difference(tmp_path / 'plain', tmp_path / 'compiled') == 0
 
 
+def test_accumulated_shares_run_through_what_was_compiled_in_the_trial(
+        dataset, tmp_path, small_config, monkeypatch):
+    settings = ('steps=3', 'batch_size=4', 'accumulation_steps=2', 'learning_rate=1e-5',
+                'validation_episodes=0', 'policy.num_train_timesteps=20', *RANDOM)
+    graphs, tried = [], []
+
+    def backend(graph, _inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    class Counted(Compiled):
+        def __init__(self, networks, trial):
+            super().__init__(networks, trial)
+            tried.append(len(graphs))
+
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, 'compile',
+                        lambda module: compile_module(module, backend=backend))
+    monkeypatch.setattr('diffusion_policy_ros.training.diffusion_stage.Compiled', Counted)
+    run(dataset, tmp_path / 'plain', small_config(*settings))
+    run(dataset, tmp_path / 'compiled', small_config(*settings, 'compile=true'))
+    assert tried == [len(graphs)] and len(graphs) > 0
+    assert difference(tmp_path / 'plain', tmp_path / 'compiled') < 1e-6
+
+
 def test_a_missing_compiler_is_told_and_the_run_goes_on(
         dataset, tmp_path, small_config, monkeypatch, capfd):
     def fails(*_):
@@ -193,6 +230,16 @@ def test_a_run_with_nothing_to_judge_by_has_no_best(dataset, tmp_path, small_con
     assert 'best' not in run(dataset, tmp_path / 'model', small_config(
         'steps=1', 'validation_episodes=0'))
     assert not (tmp_path / 'model.best').exists()
+
+
+def test_a_run_that_was_killed_before_its_first_snapshot_begins_anew(
+        dataset, tmp_path, small_config):
+    out = tmp_path / 'model'
+    run(dataset, out, small_config('steps=1'))
+    (tmp_path / 'model.run' / 'snapshot.json').unlink()
+    shutil.rmtree(out)
+    assert (tmp_path / 'model.best').is_dir()
+    assert 'best, in' in run(dataset, out, small_config('steps=2'))
 
 
 def test_a_best_checkpoint_of_another_run_is_not_replaced(dataset, tmp_path, small_config):

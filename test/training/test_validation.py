@@ -14,6 +14,8 @@
 
 """Validation holds one batch at a time, whatever is held out, and its means are exact."""
 
+import json
+
 from diffusion_policy_ros.policy.policy import Policy
 from diffusion_policy_ros.training.run import train
 from diffusion_policy_ros.training.validation import evenly_chosen, mean_figures
@@ -65,3 +67,17 @@ def test_no_forward_pass_of_a_run_sees_more_than_its_batch(
                     stop_requested=lambda: False)
     assert 'validation_loss' in summary
     assert max(sizes['windows']) == 5 and max(sizes['frames']) == 6
+
+
+def test_the_batch_size_changes_no_figure_of_validation(dataset, tmp_path, small_config):
+    def first_figures(batch_size):
+        out = tmp_path / str(batch_size)
+        config = small_config('steps=1', 'learning_rate=1e-12', f'batch_size={batch_size}')
+        train(dataset, out, config, device=torch.device('cpu'), resume=False,
+              stop_requested=lambda: False)
+        lines = out.with_name(f'{out.name}.run') / 'history.jsonl'
+        return json.loads(lines.read_text().splitlines()[-1])
+
+    few, many = first_figures(5), first_figures(12)
+    assert few['validation_loss'] == pytest.approx(many['validation_loss'], rel=1e-5)
+    assert few['validation_action_mse'] == pytest.approx(many['validation_action_mse'], rel=1e-4)

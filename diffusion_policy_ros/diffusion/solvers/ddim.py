@@ -69,8 +69,8 @@ def _ddim_unclipped(denoise, x, interval, state, draw, sampler):
     """Take DDIM's ODE step as diffusers and LeRobot do, where clean chunks are clipped."""
     del draw, sampler
     start, end = interval.start, interval.end
-    x0_hat = denoise(x, start)
-    return ddim_step(x, x0_hat, start, end, unclipped=denoise.unclipped()), state
+    x0_hat, unclipped = denoise.both(x, start)
+    return ddim_step(x, x0_hat, start, end, unclipped=unclipped), state
 
 
 def _step(denoise, x, interval, draw, eta):

@@ -77,7 +77,8 @@ class Solver(NamedTuple):
     A way to take a chunk from one noise level to the next.
 
     ``step(denoise, x, interval, state, draw, sampler) -> (x, state)`` is pure: ``denoise(x,
-    level)`` predicts the clean chunk, ``state`` is what the step before returned (None at the
+    level)`` predicts the clean chunk and ``denoise.both`` also what it was before it was clipped,
+    ``state`` is what the step before returned (None at the
     start; its ``error``, where it has one, becomes the Solution's), ``draw()`` gives standard
     normal noise like ``x`` (``ddim`` without eta and all ODE solvers never call it), and
     ``sampler`` holds the options. A step to clean data ends at a predicted clean chunk, see

@@ -14,21 +14,22 @@
 
 """``ddim_unclipped`` takes diffusers' DDIM steps where clean chunks are clipped; ``ddim`` not."""
 
-from diffusion_policy_ros.diffusion import DiscreteVp, sample_chunk, Sampler
+from diffusion_policy_ros.diffusion import DiscreteVp, Inpainted, sample_chunk, Sampler
 import pytest
 import torch
-
-diffusers = pytest.importorskip('diffusers')
 
 LEVELS, STEPS, LIMIT = 100, 10, 0.8
 
 
 class Clipping:
-    """A denoiser with a definite answer, clipped, that keeps the unclipped one."""
+    """A denoiser with a definite answer, clipped."""
 
     def __call__(self, x_t, level):
-        self.unclipped = (x_t - level.sigma * guess(x_t, level.timestep)) / level.alpha
-        return self.unclipped.clamp(-LIMIT, LIMIT)
+        return self.both(x_t, level)[0]
+
+    def both(self, x_t, level):
+        unclipped = (x_t - level.sigma * guess(x_t, level.timestep)) / level.alpha
+        return unclipped.clamp(-LIMIT, LIMIT), unclipped
 
 
 def guess(x_t, t):
@@ -38,6 +39,7 @@ def guess(x_t, t):
 
 def theirs(x):
     """Run diffusers' scheduler as LeRobot does."""
+    diffusers = pytest.importorskip('diffusers')
     scheduler = diffusers.DDIMScheduler(LEVELS, beta_schedule='squaredcos_cap_v2',
                                         clip_sample=True, clip_sample_range=LIMIT)
     scheduler.set_timesteps(STEPS)
@@ -66,3 +68,10 @@ def test_of_a_denoiser_that_does_not_clip_it_is_ddim():
     first, second = (sample_chunk(denoiser, noise, DiscreteVp(LEVELS), Sampler(name, STEPS))
                      for name in ('ddim', 'ddim_unclipped'))
     torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
+
+
+def test_promises_that_weigh_nothing_leave_the_unclipped_direction():
+    noise = torch.randn(4, 8, 2, generator=torch.Generator().manual_seed(0))
+    chunks = [sample_chunk(denoiser, noise, DiscreteVp(LEVELS), Sampler('ddim_unclipped', STEPS))
+              for denoiser in (Clipping(), Inpainted(Clipping(), noise, torch.zeros(8, 1)))]
+    assert torch.equal(*chunks)

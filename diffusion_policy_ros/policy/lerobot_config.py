@@ -14,13 +14,16 @@
 
 """LeRobot's ``config.json``: what it says of a policy, and what it can say of ours."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 import math
 
 from diffusion_policy_ros.checks import check_choice, is_count, is_number, shown
+from diffusion_policy_ros.config import OWN_FIELDS, PolicyConfig
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.streams import ACTION_KEY, ENVIRONMENT_KEY, STATE_KEY
 
+# Fields of PolicyConfig that LeRobot has too.
+SHARED = tuple(f.name for f in fields(PolicyConfig) if f.name not in OWN_FIELDS)
 LEROBOT_TYPE, OWN_TYPE = 'diffusion', 'diffusion_policy_ros'
 PREDICTION_TYPES = ('epsilon', 'sample')
 SCHEDULERS = ('DDPM', 'DDIM')
@@ -59,12 +62,25 @@ def check_type(raw):
                           'needed')
 
 
-def said_fields(raw, known) -> dict:
+def from_json(raw, inferred=None) -> PolicyConfig:
+    """
+    Read the content of a ``config.json``, LeRobot's or ours.
+
+    :param raw: Parsed JSON document.
+    :param inferred: Fields that hold where the document is silent, by name; LeRobot's defaults
+        of its time hold for the others.
+    :return: The checked configuration.
+    :raises ConfigError: if it is no diffusion policy, or uses what does not exist here.
+    """
+    said = said_fields(raw)
+    return PolicyConfig(**{**_default_fields(raw, said), **(inferred or {}), **said})
+
+
+def said_fields(raw) -> dict:
     """
     Return what a ``config.json`` says of a policy, under the names of ``PolicyConfig``.
 
     :param raw: Parsed document, of any version of LeRobot.
-    :param known: Field names of ``PolicyConfig``.
     :return: Values by name, of the fields that are there.
     :raises ConfigError: if it is no diffusion policy, or has a field whose meaning is not known.
     """
@@ -73,11 +89,11 @@ def said_fields(raw, known) -> dict:
         raise ConfigError('use_peft is true: the folder holds changes to other weights, not a '
                           'policy; merge them with LeRobot first')
     for name in raw:
-        if name not in known and name not in HARMLESS and name not in READ_HERE:
+        if name not in SHARED and name not in HARMLESS and name not in READ_HERE:
             raise ConfigError(
                 f'unknown field {shown(name)}, which may change what the policy computes; where '
                 'you know that it does not, delete it from a copy of the folder')
-    said = {name: raw[name] for name in known if name in raw}
+    said = {name: raw[name] for name in SHARED if name in raw}
     if 'input_shapes' in raw:
         said = {**_features_of_shapes(raw), **said}
     if isinstance(said.get('input_features'), dict):
@@ -85,23 +101,6 @@ def said_fields(raw, known) -> dict:
     if raw.get('resize_shape') is not None and raw.get('type') != OWN_TYPE:
         said['crop_shape'] = _ratio_crop(raw)
     return said
-
-
-def default_fields(raw, said) -> dict:
-    """
-    Return what LeRobot meant by the fields that a ``config.json`` does not have.
-
-    :param raw: Parsed document.
-    :param said: From ``said_fields``.
-    :return: Values by name.
-    """
-    defaults = dict(LATE if 'resize_shape' in raw else EARLY)
-    features = said.get('input_features')
-    if not isinstance(features, dict) or not any(
-            isinstance(feature, dict) and feature.get('type') == 'VISUAL'
-            for feature in features.values()):
-        defaults['crop_shape'] = None
-    return {'input_features': None, 'output_features': None, **defaults}
 
 
 def sampler_fields(raw) -> dict:
@@ -193,7 +192,7 @@ def refusals(config) -> list:
     return [sentence for sentence, is_wrong in wrong.items() if is_wrong]
 
 
-def to_json(config, own_fields) -> dict:
+def to_json(config) -> dict:
     """
     Return the content of ``config.json`` for a policy.
 
@@ -201,11 +200,11 @@ def to_json(config, own_fields) -> dict:
     for.
 
     :param config: PolicyConfig.
-    :param own_fields: Names of the fields that LeRobot does not know.
     :return: Document.
     """
-    known = {name: value for name, value in asdict(config).items() if name not in own_fields}
-    document = {'type': OWN_TYPE if refusals(config) else LEROBOT_TYPE, **known,
+    known = asdict(config)
+    document = {'type': OWN_TYPE if refusals(config) else LEROBOT_TYPE,
+                **{name: known[name] for name in SHARED},
                 'noise_scheduler_type': 'DDPM', 'num_inference_steps': None,
                 'pretrained_backbone_weights': None}
     if config.resize_shape is not None and crop_ratio(config) is not None:
@@ -228,6 +227,17 @@ def crop_ratio(config):
     ratio = (low + high) / 2
     fits = ratio < 1 and all(int(size * ratio) == crop for crop, size in pairs)
     return ratio if fits else None
+
+
+def _default_fields(raw, said):
+    """Return what LeRobot meant by the fields that a ``config.json`` does not have."""
+    defaults = dict(LATE if 'resize_shape' in raw else EARLY)
+    features = said.get('input_features')
+    if not isinstance(features, dict) or not any(
+            isinstance(feature, dict) and feature.get('type') == 'VISUAL'
+            for feature in features.values()):
+        defaults['crop_shape'] = None
+    return {'input_features': None, 'output_features': None, **defaults}
 
 
 def _ratio_crop(raw):
