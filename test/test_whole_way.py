@@ -115,6 +115,7 @@ def person(tmp_path):
     person.leave()
 
 
+@pytest.mark.slow
 def test_scripted_pushes_become_a_policy_that_moves_the_robot(person):
     with Children(person.folder, person.environment) as person.children:
         _start_recorder(person)

@@ -56,6 +56,11 @@ class PairedTest:
         """Tell whether chance is no explanation."""
         return self.p < ALPHA
 
+    @property
+    def p_text(self) -> str:
+        """Return the p-value as text."""
+        return f'{self.p:.3f}' if self.p >= 0.001 else 'below 0.001'
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -175,6 +180,5 @@ def _test(pairs, p):
 def _written(test, factor, digits, unit=''):
     """Write a difference with its interval and its p-value."""
     low, high = (factor * end for end in test.difference_95)
-    p = f'{test.p:.3f}' if test.p >= 0.001 else 'below 0.001'
     return (f'{factor * test.difference:+.{digits}f}{unit} (95 % {low:+.{digits}f} to '
-            f'{high:+.{digits}f}, p {p})')
+            f'{high:+.{digits}f}, p {test.p_text})')

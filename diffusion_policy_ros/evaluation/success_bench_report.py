@@ -53,7 +53,7 @@ def cells(row):
         return (*cells, '', '', '')
     test = row.comparison.success
     return (*cells, f'{100 * test.difference:+.1f}', _interval(test.difference_95, 100, 1),
-            f'{test.p:.3f}')
+            test.p_text)
 
 
 def write_bench(folder, rows, identity, facts):

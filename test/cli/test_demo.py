@@ -160,6 +160,7 @@ def test_a_checkpoint_that_the_server_refuses_ends_it_with_the_reason(start, mod
     assert 'policy_server refused to configure' in errors and 'model.safetensors' in errors
 
 
+@pytest.mark.slow
 def test_another_robot_on_the_domain_is_refused(start, model, tmp_path):
     environment = node_environment(DOMAIN_ID, ROOT / 'config' / 'fastdds.xml')
     with Children(tmp_path, environment) as others:

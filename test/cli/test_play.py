@@ -121,6 +121,7 @@ def test_progress_is_one_line_in_a_terminal_and_short_in_a_file(
     assert capsys.readouterr().out == shown
 
 
+@pytest.mark.slow
 def test_a_topic_that_is_taken_ends_the_command_with_its_reason(dataset, environment):
     first = subprocess.Popen(
         [sys.executable, '-m', 'diffusion_policy_ros.cli.main', 'play', str(dataset),

@@ -38,7 +38,7 @@ from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES  # noqa: 
 from std_msgs.msg import Bool  # noqa: E402
 
 DOMAIN_ID = 62
-ROUNDS = [2_000, pytest.param(10_000, marks=pytest.mark.slow)]
+ROUNDS = [1_000, pytest.param(10_000, marks=pytest.mark.slow)]
 MAX_GROWTH_MB = 20.0
 MAX_PICTURES_MB = 100.0
 POSITIONS, VELOCITIES = ('a', 'b', 'g', 'f'), ('linear.x', 'angular.z', 'linear.y')

@@ -107,7 +107,8 @@ def _until_more(peer, tape, plans=3):
 
 
 @pytest.mark.parametrize('changes', [
-    [('join', 'none'), ('join', 'rtc'), ('join', 'ensemble')],
+    pytest.param([('join', 'none'), ('join', 'rtc'), ('join', 'ensemble')],
+                 marks=pytest.mark.slow),
     pytest.param([('ensemble_decay', 3.0), ('ensemble_decay', 0.0)], marks=pytest.mark.slow),
     ['swap_model', 'reset', 'swap_model']],
     ids=['join', 'decay', 'model'])

@@ -379,6 +379,7 @@ def running(group):
     return found
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(tmp_path):
     """It reaches the whole group of processes, as from a terminal."""
     for number, frames in enumerate((20, 200, 200)):

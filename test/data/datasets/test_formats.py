@@ -163,7 +163,7 @@ def test_pusht_out_equals_pusht_in(tmp_path, shared_data):
     assert_same_buffer(copied(source, tmp_path / 'out.zarr', 'zarr'), source)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_any_buffer_is_the_same_after_zarr_and_hdf5(tmp_path_factory, data):
     """Any kinds of numbers, NaN included, in any shapes; chunks of any number of rows."""
