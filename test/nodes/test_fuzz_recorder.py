@@ -48,7 +48,7 @@ def _start(peer):
     peer.until(lambda: peer.ask('recorder/start')[0], 'the start of a recording')
 
 
-@pytest.mark.parametrize('rounds', [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('rounds', [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_no_message_kills_the_recorder_and_every_one_is_in_the_bag(
         peer, tmp_path, any_message, broken_bytes, rounds):
     rng, contract = np.random.default_rng(0), load_contract(CONTRACT)
