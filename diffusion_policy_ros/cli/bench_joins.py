@@ -16,8 +16,8 @@
 from pathlib import Path
 
 from diffusion_policy_ros.choices import JOINS
-from diffusion_policy_ros.cli.eval import SIMULATIONS
 from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.cli.simulations import load_policy, load_simulation, SIMULATIONS
 from diffusion_policy_ros.errors import ConfigError
 
 
@@ -58,26 +58,20 @@ def run(args) -> int:
     :param args: Parsed arguments.
     :return: 0, or 130 when it was stopped with Ctrl-C.
     """
-    from importlib import import_module
-
     from diffusion_policy_ros.cli.eval import choose_execute_horizon
     from diffusion_policy_ros.cli.ros_runs import ros_runs
     from diffusion_policy_ros.evaluation.join_bench import JoinBench, simulated_runs
     from diffusion_policy_ros.evaluation.rollout import check_delay
-    from diffusion_policy_ros.policy.policy import Policy
 
     _check(args)
-    policy = Policy.load(args.model, args.device)
-    if policy.contract is None:
-        raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
-                          'what it sees; bench a checkpoint that dpr train wrote')
+    policy = load_policy(args.model, args.device)
     check_delay(max(args.delays_ms), policy.config, policy.contract)
-    module, name, max_steps = SIMULATIONS[args.sim]
+    make_environment, max_steps = load_simulation(args.sim)
     horizon = choose_execute_horizon(args.execute_horizon, policy.config.n_action_steps)
     seeds = range(args.seed, args.seed + args.episodes)
     runs = ros_runs(args.model, seeds, execute_horizon=horizon, num_candidates=args.candidates) \
         if args.ros else simulated_runs(
-            policy, getattr(import_module(module), name), seeds, execute_horizon=horizon,
+            policy, make_environment, seeds, execute_horizon=horizon,
             num_candidates=args.candidates, max_steps=max_steps)
     bench = JoinBench(runs, policy.contract.rate_hz)
     make_out_folder(args.out)

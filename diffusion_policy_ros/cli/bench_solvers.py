@@ -17,8 +17,8 @@
 from pathlib import Path
 
 from diffusion_policy_ros.choices import SOLVERS, SPACINGS
-from diffusion_policy_ros.cli.eval import SIMULATIONS
 from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.cli.simulations import load_simulation, SIMULATIONS
 from diffusion_policy_ros.errors import ConfigError, SamplingError
 
 BUDGETS = (3, 5, 8, 10, 16, 25, 50)
@@ -109,8 +109,6 @@ def _check(args):
 
 def _windows(args, policy):
     """Take observations from where they were asked for."""
-    from importlib import import_module
-
     from diffusion_policy_ros.evaluation.bench_windows import recorded_windows, simulated_windows
 
     if args.dataset:
@@ -119,9 +117,8 @@ def _windows(args, policy):
         robot = policy.contract.robot if policy.contract else 'unknown, it holds no contract'
         raise ConfigError(f'the robot of {args.model} is {robot}, which has no simulation; name '
                           'recorded observations with --dataset FOLDER')
-    module, name, _ = SIMULATIONS[args.sim or policy.contract.robot]
-    return simulated_windows(policy, getattr(import_module(module), name), args.windows,
-                             args.seed)
+    make_environment, _ = load_simulation(args.sim or policy.contract.robot)
+    return simulated_windows(policy, make_environment, args.windows, args.seed)
 
 
 def _measure(bench, samplers):

@@ -17,10 +17,11 @@
 from pathlib import Path
 
 from diffusion_policy_ros.choices import SOLVERS
-from diffusion_policy_ros.cli.eval import check_range, SIMULATIONS
+from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.cli.simulations import (
+    load_policy, load_simulation, run_episodes, SIMULATIONS)
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
-from diffusion_policy_ros.errors import ConfigError
 
 FIXED_STEP_SOLVERS = tuple(name for name in SOLVERS if name != 'adaptive')
 MEASURED_SOLVERS = ('ddim', 'dpm_solver++', 'sde_dpm_solver++', 'heun')
@@ -65,14 +66,10 @@ def run(args) -> int:
     """
     from diffusion_policy_ros.evaluation.success_bench import samplers_to_compare, SuccessBench
     from diffusion_policy_ros.evaluation.success_bench_report import read_bench
-    from diffusion_policy_ros.policy.policy import Policy
 
     _check(args)
     use_threads(args.threads)
-    policy = Policy.load(args.model, args.device)
-    if policy.contract is None:
-        raise ConfigError(f'{args.model} holds no robot contract, so the simulation cannot tell '
-                          'what it sees; bench a checkpoint that dpr train wrote')
+    policy = load_policy(args.model, args.device)
     samplers = samplers_to_compare(policy, args.solvers, args.evaluations)
     _tell_left_out(args, samplers)
     identity = _identity(args, policy)
@@ -121,29 +118,21 @@ def _check(args):
 
 def _parts(args, policy):
     """Return what runs episodes under a sampler, and what times its chunks."""
-    from importlib import import_module
-
-    from diffusion_policy_ros.control.replan import ReplanSettings
     from diffusion_policy_ros.diffusion import draw_noise
     from diffusion_policy_ros.evaluation.bench_windows import simulated_windows
     from diffusion_policy_ros.evaluation.chunk_timer import ChunkTimer
-    from diffusion_policy_ros.evaluation.evaluate import evaluate
-    from diffusion_policy_ros.evaluation.rollout import LoopSettings
-    from diffusion_policy_ros.policy.planner import PlanOptions
     import torch
 
-    module, name, max_steps = SIMULATIONS[args.sim]
-    make_environment, config = getattr(import_module(module), name), policy.config
+    simulation, config = load_simulation(args.sim), policy.config
     seeds = range(args.seed, args.seed + args.episodes)
-    loop = LoopSettings(ReplanSettings(config.n_action_steps))
 
     def episodes(sampler, progress):
-        return evaluate(policy, make_environment, seeds, options=PlanOptions(sampler), loop=loop,
-                        max_steps=max_steps, batch_size=args.batch, progress=progress)
+        return run_episodes(policy, simulation, seeds, sampler=sampler, batch_size=args.batch,
+                            progress=progress)
 
     generator = torch.Generator().manual_seed(args.seed)
     with torch.inference_mode():
-        cond = policy.encode(simulated_windows(policy, make_environment, 1, args.seed))
+        cond = policy.encode(simulated_windows(policy, simulation[0], 1, args.seed))
     noise = draw_noise((1, config.horizon, config.action_dim), generator=generator,
                        device=policy.device)
     return episodes, ChunkTimer(policy, cond, noise, generator)

@@ -25,7 +25,7 @@ from diffusion_policy_ros.cli.bench_train_loops import (
     LEROBOT, lerobot_python, LeRobotLoop, measure_ours, OURS, PLAIN, PlainLoop)
 from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.out_folder import make_out_folder
-from diffusion_policy_ros.cli.train import LARGEST_THREADS
+from diffusion_policy_ros.cli.threads import use_threads
 from diffusion_policy_ros.errors import ConfigError
 
 EXPLAINED = (
@@ -81,14 +81,11 @@ def run(args) -> int:
     """
     from diffusion_policy_ros.policy.device import choose_device, memory_guard
     from diffusion_policy_ros.training.config import load_train_config
-    import torch
 
     for name, high in (('steps', 10**6), ('pairs', 1000)):
         check_range(name, getattr(args, name), 1, high)
     check_range('workers', args.workers, 0, 256)
-    check_range('threads', args.threads, 0, LARGEST_THREADS)
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     config = _settings(load_train_config(args.config, args.overrides))
     device = choose_device(args.device)
     make_out_folder(args.out)

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from diffusion_policy_ros.cli.eval import (
     add_run_arguments, check_range, check_run_arguments, read_run_arguments, sampler_changes,
-    SIMULATIONS, write_figures)
+    write_figures)
 from diffusion_policy_ros.cli.out_folder import check_out_file
+from diffusion_policy_ros.cli.simulations import load_simulation, SIMULATIONS
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.sampler_options import BY_NAME
 
@@ -126,8 +127,6 @@ def _checked_episodes(args):
 
 def _measure(args, policy, numbers, how):
     """Return the scores of episodes."""
-    from importlib import import_module
-
     from diffusion_policy_ros.evaluation.calibration import measure_recorded, measure_simulated
     from diffusion_policy_ros.policy.device import memory_guard
     from tqdm import tqdm
@@ -138,8 +137,8 @@ def _measure(args, policy, numbers, how):
                    progress=bar.update)
         if args.dataset:
             return measure_recorded(policy, args.dataset, numbers, cache_dir=args.cache, **how)
-        module, name, max_steps = SIMULATIONS[args.sim]
-        return measure_simulated(policy, getattr(import_module(module), name),
+        make_environment, max_steps = load_simulation(args.sim)
+        return measure_simulated(policy, make_environment,
                                  [args.seed + number for number in numbers],
                                  max_steps=max_steps, **how)
 

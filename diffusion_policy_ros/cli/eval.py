@@ -20,13 +20,12 @@ from pathlib import Path
 
 from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
 from diffusion_policy_ros.cli.out_folder import check_out_file, make_out_folder
+from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
 from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 from diffusion_policy_ros.sampler_options import BY_NAME, parse_change
 
-# name: (module, class, rows per episode at most)
-SIMULATIONS = {'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
 EPISODES, EPISODES_THROUGH_ROS = 500, 10
 
 

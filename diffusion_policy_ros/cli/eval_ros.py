@@ -21,9 +21,10 @@ import tempfile
 import time
 
 from diffusion_policy_ros.cli.children import Children, node_command, node_environment
-from diffusion_policy_ros.cli.eval import sampler_changes, SIMULATIONS
+from diffusion_policy_ros.cli.eval import sampler_changes
 from diffusion_policy_ros.cli.node_events import node_events
 from diffusion_policy_ros.cli.ros_domain import hold_domain
+from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.share import share_path
 
 # Where commands come from: the policy server's go to command_safety, which has its own rate.

@@ -18,7 +18,8 @@ from dataclasses import asdict, replace
 from functools import partial
 
 from diffusion_policy_ros.cli.eval import (
-    is_file, read_run_arguments, SIMULATIONS, write_figures)
+    is_file, read_run_arguments, write_figures)
+from diffusion_policy_ros.cli.simulations import load_simulation
 from diffusion_policy_ros.errors import ConfigError
 
 
@@ -119,8 +120,6 @@ def _loaded(args, models):
 
 def _measure(args, prepared, seeds):
     """Run all episodes of one model in lock step."""
-    from importlib import import_module
-
     from diffusion_policy_ros.evaluation import evaluate as evaluation
     from diffusion_policy_ros.evaluation.eval_curves import curves
     from diffusion_policy_ros.evaluation.eval_report import Measured
@@ -130,12 +129,12 @@ def _measure(args, prepared, seeds):
 
     model, policy, options, loop, sensors = prepared
     loop = replace(loop, jitter_ms=args.delay_jitter_ms)
-    module, name, max_steps = SIMULATIONS[args.sim]
+    make_environment, max_steps = load_simulation(args.sim)
     book, rate_hz = PlanBook(), policy.contract.rate_hz
     with memory_guard('lower --batch'), \
             tqdm(total=len(seeds), desc=f'eval {args.sim}', unit='episode') as bar:
         result = evaluation.evaluate(
-            policy, getattr(import_module(module), name), seeds, options=options, loop=loop,
+            policy, make_environment, seeds, options=options, loop=loop,
             max_steps=max_steps, batch_size=args.batch, progress=bar.update, watch=book,
             sensors=sensors, look_at=look_at, keeps_finished=True)
     records = {} if not args.out or is_file(args.out) else {

@@ -14,8 +14,9 @@
 
 """With how many CPU threads a command lets torch compute."""
 
-from diffusion_policy_ros.cli.train import LARGEST_THREADS
 from diffusion_policy_ros.errors import ConfigError
+
+LARGEST_THREADS = 256
 
 
 def add_threads_argument(parser):

@@ -17,7 +17,8 @@
 from pathlib import Path
 import shlex
 
-LARGEST_THREADS = 256
+from diffusion_policy_ros.cli.threads import use_threads
+
 PASSED_ON_WITHIN_S = 2.0
 EPILOG = """On several GPUs: torchrun --nproc-per-node 2 --no-python dpr train DATASET --out OUT.
 Each step then learns from batch_size * accumulation_steps * processes windows. OUT holds the last
@@ -62,17 +63,11 @@ def run(args) -> int:
     :param args: Parsed arguments.
     :return: 0 when the run finished, 130 when it was stopped and can be resumed.
     """
-    import torch
-
     from diffusion_policy_ros.cli.train_rollouts import rollout_function
-    from diffusion_policy_ros.errors import ConfigError
     from diffusion_policy_ros.training.config import load_train_config
     from diffusion_policy_ros.training.processes import joined_processes, OtherProcessFailed
 
-    if not 0 <= args.threads <= LARGEST_THREADS:
-        raise ConfigError(f'--threads is {args.threads}; it must be from 0 to {LARGEST_THREADS}')
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     try:
         with joined_processes(args.device) as (processes, device):
             config = load_train_config(args.config, args.overrides)

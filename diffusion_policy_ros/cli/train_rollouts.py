@@ -14,10 +14,7 @@
 
 """Episodes in simulation while ``dpr train`` runs."""
 
-from importlib import import_module
-
-from diffusion_policy_ros.cli.eval import SIMULATIONS
-from diffusion_policy_ros.control.replan import ReplanSettings
+from diffusion_policy_ros.cli.simulations import load_simulation, run_episodes, SIMULATIONS
 from diffusion_policy_ros.errors import ConfigError
 
 # Far from the seeds of dpr eval, which measures what was chosen by these.
@@ -39,23 +36,17 @@ def rollout_function(settings):
     if settings.sim not in SIMULATIONS:
         raise ConfigError(f'rollouts.sim is {settings.sim!r}; choose one of: '
                           f'{", ".join(SIMULATIONS)}')
-    module, name, max_steps = SIMULATIONS[settings.sim]
     try:
-        make_environment = getattr(import_module(module), name)
+        simulation = load_simulation(settings.sim)
     except ImportError as error:
         raise ConfigError(f'rollouts.sim is {settings.sim!r}, which cannot be imported here '
                           f'({error}); install it with: pip install "diffusion_policy_ros[sim]"'
                           ) from error
 
     def roll_out(policy):
-        from diffusion_policy_ros.evaluation.evaluate import evaluate
-        from diffusion_policy_ros.evaluation.rollout import LoopSettings
-        from diffusion_policy_ros.policy.planner import PlanOptions
-
-        result = evaluate(
-            policy, make_environment, range(FIRST_SEED, FIRST_SEED + settings.episodes),
-            options=PlanOptions(policy.sampler), max_steps=max_steps, batch_size=BATCH,
-            loop=LoopSettings(ReplanSettings(policy.config.n_action_steps, 'executed')))
+        result = run_episodes(
+            policy, simulation, range(FIRST_SEED, FIRST_SEED + settings.episodes),
+            sampler=policy.sampler, batch_size=BATCH)
         return {'rollout_score': result.mean_score, 'rollout_success': result.success_rate}
 
     return roll_out

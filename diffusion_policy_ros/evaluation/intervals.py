@@ -132,3 +132,15 @@ def _bias_corrected(values, means):
     moved = (bias - Z95, bias + Z95)
     return np.quantile(means, [normal.cdf(float(bias + z / (1 - acceleration * z)))
                                for z in moved])
+
+
+def interval_text(interval, factor, digits) -> str:
+    """
+    Write an interval for people.
+
+    :param interval: ``(low, high)``.
+    :param factor: What both are multiplied by, such as 100 for per cent.
+    :param digits: Digits after the point.
+    """
+    low, high = (factor * end for end in interval)
+    return f'{low:.{digits}f} to {high:.{digits}f}'

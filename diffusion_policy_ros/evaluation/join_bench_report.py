@@ -15,6 +15,7 @@
 
 import csv
 
+from diffusion_policy_ros.evaluation.intervals import interval_text
 from diffusion_policy_ros.evaluation.join_bench import score_interval
 from matplotlib.figure import Figure
 
@@ -39,9 +40,9 @@ def cells(row):
     """
     figures, smooth = row.evaluation.to_dict(), row.smoothness
     return (row.join, f'{row.delay_ms:g}', f'{row.evaluation.mean_score:.3f}',
-            _interval(score_interval(row), 1, 3), f'{100 * row.loss:+.1f}',
-            _interval(row.loss_95, 100, 1), f'{100 * row.evaluation.success_rate:.1f}',
-            _interval(figures['success_rate_95'], 100, 1),
+            interval_text(score_interval(row), 1, 3), f'{100 * row.loss:+.1f}',
+            interval_text(row.loss_95, 100, 1), f'{100 * row.evaluation.success_rate:.1f}',
+            interval_text(figures['success_rate_95'], 100, 1),
             f'{1e3 * smooth.border_step:.1f}', f'{1e3 * smooth.step:.1f}',
             f'{smooth.border_jerk:.1f}', f'{smooth.jerk:.1f}')
 
@@ -65,12 +66,6 @@ def write_bench(folder, rows, facts):
              '![](joins.png)', '', *(f'| {" | ".join(line)} |' for line in table)]
     (folder / 'joins.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
     _write_picture(folder / 'joins.png', rows)
-
-
-def _interval(interval, factor, digits):
-    """Write an interval."""
-    low, high = (factor * end for end in interval)
-    return f'{low:.{digits}f} to {high:.{digits}f}'
 
 
 def _write_picture(path, rows):

@@ -88,8 +88,17 @@ class SolverRow:
     @property
     def name(self) -> str:
         """Return the solver and, where there is a choice, its order."""
-        orders = load_solver(self.sampler.solver).orders
-        return self.sampler.solver + (f' {self.sampler.order}' if len(orders) > 1 else '')
+        return sampler_name(self.sampler)
+
+
+def sampler_name(sampler) -> str:
+    """
+    Return the name of a solver and, where there is a choice, its order.
+
+    :param sampler: Sampler.
+    """
+    orders = load_solver(sampler.solver).orders
+    return sampler.solver + (f' {sampler.order}' if len(orders) > 1 else '')
 
 
 def samplers_to_measure(policy, solvers, budgets, spacings) -> list:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.diffusion.solvers import load_solver
 from diffusion_policy_ros.evaluation.paired import compare
-from diffusion_policy_ros.evaluation.solver_bench import samplers_to_measure
+from diffusion_policy_ros.evaluation.solver_bench import sampler_name, samplers_to_measure
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,6 @@ class SuccessRow:
     def name(self) -> str:
         """Return the solver and, where there is a choice, its order."""
         return sampler_name(self.sampler)
-
-
-def sampler_name(sampler) -> str:
-    """
-    Return the name of a solver and, where there is a choice, its order.
-
-    :param sampler: Sampler.
-    """
-    orders = load_solver(sampler.solver).orders
-    return sampler.solver + (f' {sampler.order}' if len(orders) > 1 else '')
 
 
 def samplers_to_compare(policy, solvers, budgets) -> list:

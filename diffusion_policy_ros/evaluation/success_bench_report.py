@@ -21,6 +21,7 @@ from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation.eval_result import read_episode
 from diffusion_policy_ros.evaluation.evaluate import Evaluation
+from diffusion_policy_ros.evaluation.intervals import interval_text
 from diffusion_policy_ros.evaluation.success_bench import compared, SuccessRow
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
@@ -47,12 +48,12 @@ def cells(row):
     figures = row.evaluation.to_dict()
     cells = (row.name, str(row.evaluations), f'{row.time_ms:.1f}', f'{row.time_ratio:.2f}',
              f'{100 * row.evaluation.success_rate:.1f}',
-             _interval(figures['success_rate_95'], 100, 1), f'{row.evaluation.mean_score:.3f}',
-             _interval(figures['mean_score_95'], 1, 3))
+             interval_text(figures['success_rate_95'], 100, 1), f'{row.evaluation.mean_score:.3f}',
+             interval_text(figures['mean_score_95'], 1, 3))
     if row.comparison is None:
         return (*cells, '', '', '')
     test = row.comparison.success
-    return (*cells, f'{100 * test.difference:+.1f}', _interval(test.difference_95, 100, 1),
+    return (*cells, f'{100 * test.difference:+.1f}', interval_text(test.difference_95, 100, 1),
             test.p_text)
 
 
@@ -107,12 +108,6 @@ def read_bench(folder, identity) -> list:
                           f'{identity[key]}; go on with the same arguments, or choose another '
                           '--out')
     return rows[:1] + [compared(row, rows[0]) for row in rows[1:]]
-
-
-def _interval(interval, factor, digits):
-    """Write an interval."""
-    low, high = (factor * end for end in interval)
-    return f'{low:.{digits}f} to {high:.{digits}f}'
 
 
 def _write_picture(path, rows):

@@ -22,8 +22,9 @@ import shutil
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError
 from diffusion_policy_ros.policy import Policy
+from folder_edits import edit_json, edit_tensors
 import pytest
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 import torch
 
 FILES = {'config.json', 'model.safetensors', 'contract.yaml', 'diffusion_policy_ros.json',
@@ -49,20 +50,6 @@ def folder(saved, tmp_path):
 def chunk_of(policy, window):
     """Draw one chunk with a fixed seed."""
     return policy.sample(window, generator=torch.Generator().manual_seed(0))
-
-
-def edit_json(path, change):
-    """Change a JSON file in place."""
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document))
-
-
-def edit_tensors(path, change):
-    """Change a safetensors file in place."""
-    tensors = load_file(path)
-    change(tensors)
-    save_file(tensors, path)
 
 
 def test_loaded_policy_draws_the_same_chunk(policy, saved, window):

@@ -21,9 +21,10 @@ from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError
 from diffusion_policy_ros.policy import Policy
 from diffusion_policy_ros.policy.checkpoint import read_description
+from folder_edits import edit_json, edit_tensors
 from lerobot_side import copy_fixture, differences, expected_of, FIXTURES
 import pytest
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 import torch
 
 STATE, ENVIRONMENT = 'observation.state', 'observation.environment_state'
@@ -36,20 +37,6 @@ POST_STATE = f'{POST}_step_0_unnormalizer_processor.safetensors'
 def folder(tmp_path):
     """Return a folder of LeRobot's that a test may change; its policy has no camera."""
     return copy_fixture('vectors', tmp_path / 'vectors')
-
-
-def edit_json(path, change):
-    """Change a JSON file in place."""
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document))
-
-
-def edit_tensors(path, change):
-    """Change a safetensors file in place."""
-    tensors = load_file(path)
-    change(tensors)
-    save_file(tensors, path)
 
 
 def assert_same_answer(folder):

@@ -1,0 +1,73 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Simulated robots that a checkpoint can be measured on, and the plainest way to do so."""
+
+from importlib import import_module
+
+from diffusion_policy_ros.errors import ConfigError
+
+# name: (module, class, rows per episode at most)
+SIMULATIONS = {'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
+
+
+def load_simulation(name) -> tuple:
+    """
+    Import a simulated robot.
+
+    :param name: A key of ``SIMULATIONS``.
+    :return: ``(make_environment, rows per episode at most)``; the first is called with a contract.
+    """
+    module, cls, max_steps = SIMULATIONS[name]
+    return getattr(import_module(module), cls), max_steps
+
+
+def load_policy(model, device):
+    """
+    Load a checkpoint that a bench will let drive a simulated robot.
+
+    :param model: Checkpoint folder.
+    :param device: As for ``Policy.load``.
+    :raises ConfigError: if it holds no contract.
+    """
+    from diffusion_policy_ros.policy.policy import Policy
+
+    policy = Policy.load(model, device)
+    if policy.contract is None:
+        raise ConfigError(f'{model} holds no robot contract, so the simulation cannot tell '
+                          'what it sees; bench a checkpoint that dpr train wrote')
+    return policy
+
+
+def run_episodes(policy, simulation, seeds, *, sampler, batch_size, progress=lambda count: None):
+    """
+    Run seeded episodes as ``dpr eval`` does without options.
+
+    :param policy: The policy, on its device.
+    :param simulation: From ``load_simulation``.
+    :param seeds: Seeds of the episodes.
+    :param sampler: Sampler that makes the plans.
+    :param batch_size: Episodes that advance together.
+    :param progress: Called with the number of newly finished episodes.
+    :return: ``Evaluation``.
+    """
+    from diffusion_policy_ros.control.replan import ReplanSettings
+    from diffusion_policy_ros.evaluation.evaluate import evaluate
+    from diffusion_policy_ros.evaluation.rollout import LoopSettings
+    from diffusion_policy_ros.policy.planner import PlanOptions
+
+    make_environment, max_steps = simulation
+    return evaluate(policy, make_environment, seeds, options=PlanOptions(sampler),
+                    loop=LoopSettings(ReplanSettings(policy.config.n_action_steps)),
+                    max_steps=max_steps, batch_size=batch_size, progress=progress)
