@@ -32,8 +32,11 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 
 DOMAIN_ID = 66
-# Joints in a process of their own, which go where they are told.
+# Joints in a process of their own, which go where they are told. They tremble, as real encoders
+# do: DDS may find their end of the commands again after that of the measurements, and joints
+# that do not change in a single bit when sent on are taken for frozen ones.
 JOINTS = """
+import random
 import rclpy
 from sensor_msgs.msg import JointState
 rclpy.init()
@@ -44,7 +47,10 @@ def follow(command):
     state.position = command.position
 def show():
     state.header.stamp = node.get_clock().now().to_msg()
+    at = state.position
+    state.position = [angle + random.uniform(-1e-6, 1e-6) for angle in at]
     publisher.publish(state)
+    state.position = at
 node.create_subscription(JointState, 'joint_commands', follow, 10)
 node.create_timer(0.02, show)
 rclpy.spin(node)
