@@ -48,6 +48,8 @@ extras = {
     # Push-T. gym-pusht pulls opencv-python in; the headless one, a direct requirement of the
     # same 4.x line, is installed after it, so that cv2 loads without libGL.
     'sim': ['av>=12', 'gym-pusht==0.1.*', 'matplotlib>=3.7', 'pymunk>=6.6,<7', 'zarr>=2.16'],
+    # A robot arm in MuJoCo, made of the URDF and SDF that Gazebo gets.
+    'arm': ['mink>=1.0', 'mujoco>=3.10,<4', 'xacro>=2'],
     # Bags to datasets to checkpoints.
     'train': ['av>=12', 'h5py>=3.9', 'matplotlib>=3.7', 'pyarrow>=15', 'tensorboard>=2.14',
               'zarr>=2.16'],
@@ -80,7 +82,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (str(SHARE), ['package.xml']),
         (str(SHARE / 'hook'), ['resource/hook/path.dsv']),
-        *shared_files('config', 'launch', 'models'),
+        *shared_files('config', 'launch', 'models', 'urdf', 'worlds'),
     ],
     python_requires='>=3.10',
     install_requires=[] if WITHOUT_PIP else list(requirements),
@@ -94,6 +96,7 @@ setup(
             f'recorder = {PACKAGE}.nodes.recorder:main',
             f'record_keys = {PACKAGE}.nodes.record_keys:main',
             f'pusht_sim = {PACKAGE}.nodes.pusht_sim:main',
+            f'arm_sim = {PACKAGE}.nodes.arm_sim:main',
         ],
     },
 )

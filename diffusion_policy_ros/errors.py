@@ -57,3 +57,7 @@ class DatasetError(DiffusionPolicyError):
 
 class SafetyError(DiffusionPolicyError):
     """Motion limits cannot be kept, or a command or measurement must not be followed."""
+
+
+class CommandRefused(DiffusionPolicyError):
+    """A simulated controller does not take a command, or may not have the joints it asks for."""

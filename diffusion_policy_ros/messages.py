@@ -22,6 +22,7 @@ Build ROS messages from arrays, in the classes of rclpy and of rosbags alike.
 from array import array
 from dataclasses import is_dataclass
 import math
+from types import SimpleNamespace
 
 from diffusion_policy_ros import message_types as ros
 from diffusion_policy_ros.rotations import rot6d_to_quaternion, unit_quaternion
@@ -36,6 +37,16 @@ ORIENTATION, VECTOR3 = 'geometry_msgs/msg/Quaternion', 'geometry_msgs/msg/Vector
 # What the pixels of an image are, by its encoding.
 PIXELS = {'rgb8': np.dtype('<u1'), 'mono8': np.dtype('<u1'), '16UC1': np.dtype('<u2'),
           '32FC1': np.dtype('<f4')}
+
+
+class _PlainTypes(dict):
+    """Message classes for a process without ROS: every type is a plain namespace."""
+
+    def __missing__(self, _name):
+        return SimpleNamespace
+
+
+PLAIN_TYPES = _PlainTypes()
 
 
 def header(types, stamp_ns, frame_id=''):
@@ -202,6 +213,29 @@ def twist(types, linear, angular):
     """
     return types[ros.TWIST](linear=types[VECTOR3](**_components('xyz', linear)),
                             angular=types[VECTOR3](**_components('xyz', angular)))
+
+
+def laser_scan(types, ranges, stamp_ns, *, range_min, range_max, angle_min=0.0,
+               angle_increment=0.0, frame_id=''):
+    """
+    Fill the ranges of a lidar.
+
+    :param types: ROS type name to message class.
+    :param ranges: Distances in m, from the beam at ``angle_min`` on.
+    :param stamp_ns: When they hold, ns.
+    :param range_min: Shortest distance that the lidar measures, m.
+    :param range_max: Longest one, m.
+    :param angle_min: Angle of the first beam, rad, counted from x towards y.
+    :param angle_increment: Angle from beam to beam, rad; 0 where nobody knows.
+    :param frame_id: Name of the lidar's frame.
+    :return: sensor_msgs/LaserScan.
+    """
+    cls = types[ros.LASER_SCAN]
+    return cls(header=header(types, stamp_ns, frame_id), angle_min=float(angle_min),
+               angle_max=float(angle_min + angle_increment * max(len(ranges) - 1, 0)),
+               angle_increment=float(angle_increment), time_increment=0.0, scan_time=0.0,
+               range_min=float(range_min), range_max=float(range_max),
+               ranges=_sequence(cls, ranges, 'f'), intensities=_sequence(cls, (), 'f'))
 
 
 def nanoseconds(time) -> int:

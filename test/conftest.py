@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / 'shared' / 'data'
 # What colcon and pip need to install the package.
 INSTALLED = ('package.xml', 'setup.py', 'setup.cfg', 'pyproject.toml', 'colcon.pkg',
-             'resource', 'diffusion_policy_ros', 'launch', 'config', 'models')
+             'resource', 'diffusion_policy_ros', 'launch', 'config', 'models', 'urdf', 'worlds')
 # What a field of a message may become, by what it holds.
 NUMBERS = (math.nan, math.inf, -math.inf, 1e308, -1e308, 3e38, 1e13, -1e12, 5e-324, -0.0, 0.7)
 WORDS = ('', 'a', 'g', 'finger_x', 'rgb8', 'bgr8', 'mono8', 'mono16', '16UC1', '32FC1', 'uyvy',
@@ -40,6 +40,8 @@ WHOLE = (0, 1, -1, 6, 95, 97, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, -2**31)
 # Two cores are shared by the test, its nodes and the physics; one thread each is fastest there.
 # Set before the first import of torch or numpy reads it.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+# MuJoCo decides when it is first imported how it draws, and there may be no screen.
+os.environ.setdefault('MUJOCO_GL', 'egl')
 # Nothing may leave this machine, and a lab's robots must not be disturbed.
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))
@@ -189,7 +191,7 @@ def broken_bytes():
 
 @pytest.fixture(scope='session')
 def save_tiny_policy(tmp_path_factory):
-    """Return a function that saves a small untrained Push-T policy and returns its folder."""
+    """Return a function that saves a small untrained policy and returns its folder."""
     torch = pytest.importorskip('torch')
     import numpy as np
     from diffusion_policy_ros.config import PolicyConfig
@@ -205,8 +207,10 @@ def save_tiny_policy(tmp_path_factory):
             'vision_backbone': 'light_cnn', 'down_dims': (16, 32),
             'diffusion_step_embed_dim': 16, **changes})
         statistics = {
-            key: {'min': np.zeros(2), 'max': np.full(2, 0.512), 'mean': np.full(2, 0.25),
-                  'std': np.full(2, 0.1)} for key in ('observation.state', 'action')}
+            key: {'min': np.zeros(shape), 'max': np.full(shape, 0.512),
+                  'mean': np.full(shape, 0.25), 'std': np.full(shape, 0.1)}
+            for key, shape in ((key, contract.shape_of(key))
+                               for key in (*config.vector_keys, 'action'))}
         folder = tmp_path_factory.mktemp('models') / 'tiny'
         Policy.from_dataset(config, statistics, contract,
                             sampler=Sampler('ddim', num_inference_steps)).save(folder)

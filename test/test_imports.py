@@ -32,10 +32,10 @@ LAYERS = {
     'observation': set(),
     'policy': {'diffusion', 'networks', 'observation'},
     'control': {'policy.action_chunk'},
-    'sim': set(),
+    'sim': {'control.commands', 'control.kinematics'},
     'data': {'observation', 'control.commands'},
     'training': {'diffusion', 'networks', 'policy', 'data', 'sim'},
-    'evaluation': {'diffusion', 'observation', 'policy', 'control', 'data', 'sim'},
+    'evaluation': {'diffusion', 'observation', 'policy', 'control', 'data', 'sim', 'training'},
     'serving': {'policy', 'control'},
     'launching': set(),
     'nodes': {'diffusion', 'networks', 'observation', 'policy', 'control', 'data', 'sim',
@@ -48,13 +48,16 @@ ROS_MODULES = {'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecy
                'std_srvs', 'trajectory_msgs', 'visualization_msgs'}
 LAUNCH_MODULES = {'ament_index_python', 'launch', 'launch_ros'}
 ENGINES = {'gym_pusht', 'gymnasium', 'pygame', 'pymunk', 'shapely'}
+ARM_ENGINES = {'mink', 'mujoco', 'xacro'}
 DATA_LIBRARIES = {'av', 'distributed', 'h5py', 'numcodecs', 'pyarrow', 'zarr'}
-# Libraries that may be imported only in these parts ('' is the top of the package), or modules.
+# Libraries that may be imported only in these parts ('' is the top of the package), folders or
+# modules.
 ONLY_IN = {
     **dict.fromkeys(ROS_MODULES, {'nodes'}),
     **dict.fromkeys(LAUNCH_MODULES, {'launching'}),
     'lifecycle_msgs': {'nodes', 'launching'},
     **dict.fromkeys(ENGINES, {'sim'}),
+    **dict.fromkeys(ARM_ENGINES, {'sim.arm'}),
     **dict.fromkeys(DATA_LIBRARIES, {'data', 'sim', 'evaluation', 'cli'}),
     'torch': {'diffusion', 'networks', 'policy', 'training', 'evaluation', 'serving', 'cli'},
     'cv2': {'observation', 'data', 'sim', 'evaluation', 'cli'},
@@ -111,9 +114,10 @@ def test_parts_import_only_what_lies_below_them(path):
 @pytest.mark.parametrize('path', MODULES, ids=identify)
 def test_libraries_stay_in_the_parts_that_need_them(path):
     part = part_of(path)
+    folder = '.'.join(path.relative_to(ROOT / PACKAGE).parts[:-1])
     for library in {name.split('.')[0] for name in imported(path)}:
         assert library not in NEVER, f'{identify(path)} imports {library}'
-        assert {part, f'{part}.{path.stem}'} & ONLY_IN.get(library, {part}), \
+        assert {part, folder, f'{part}.{path.stem}'} & ONLY_IN.get(library, {part}), \
             f'{identify(path)} imports {library}, which only {sorted(ONLY_IN[library])} may'
 
 
@@ -138,14 +142,14 @@ def test_the_policy_server_loads_no_training_and_no_simulation():
     pytest.importorskip('rclpy')
     pytest.importorskip('torch')
     loaded = loaded_by(f'import {PACKAGE}.nodes.policy_server')
-    unwanted = {*ENGINES, *DATA_LIBRARIES, *NEVER - {'pickle'}, 'tensorboard', 'matplotlib',
-                'rosbags', 'data', 'training', 'evaluation', 'sim'}
+    unwanted = {*ENGINES, *ARM_ENGINES, *DATA_LIBRARIES, *NEVER - {'pickle'}, 'tensorboard',
+                'matplotlib', 'rosbags', 'data', 'training', 'evaluation', 'sim'}
     assert not loaded & unwanted
 
 
 def test_help_loads_neither_torch_nor_ros():
     loaded = loaded_by(f'import {PACKAGE}.cli.main as m; m.build_parser().format_help()')
-    assert not loaded & {'torch', 'numpy', 'cv2', 'rclpy', *DATA_LIBRARIES, *ENGINES}
+    assert not loaded & {'torch', 'numpy', 'cv2', 'rclpy', *DATA_LIBRARIES, *ENGINES, *ARM_ENGINES}
 
 
 @pytest.mark.parametrize('part', ['observation', 'control', 'data', 'sim'])
@@ -154,6 +158,6 @@ def test_parts_without_torch_do_not_load_it(part):
              for path in (ROOT / PACKAGE / part).rglob('*.py') if path.stem != '__init__']
     for library in ('av', 'pyarrow', 'rosbags', 'zarr') if part == 'data' else ():
         pytest.importorskip(library)
-    for library in ENGINES if part == 'sim' else ():
+    for library in (*ENGINES, *ARM_ENGINES) if part == 'sim' else ():
         pytest.importorskip(library)
     assert not loaded_by(f'import {", ".join(names)}') & {'torch', 'rclpy'}

@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = 'diffusion_policy_ros'
 SETUP = (ROOT / 'setup.py').read_text('utf-8')
 MANIFEST = ElementTree.parse(ROOT / 'package.xml').getroot()
-EXECUTABLES = ('dpr', 'policy_server', 'command_safety', 'recorder', 'record_keys', 'pusht_sim')
+EXECUTABLES = ('dpr', 'policy_server', 'command_safety', 'recorder', 'record_keys', 'pusht_sim',
+               'arm_sim')
 # import name: distribution name, where the two differ
 DISTRIBUTIONS = {'backports': 'backports.zstd', 'cv2': 'opencv-python-headless',
                  'gym_pusht': 'gym-pusht', 'yaml': 'PyYAML'}
@@ -118,7 +119,8 @@ def test_every_ros_library_of_the_manifest_is_used():
                    for path in (ROOT / folder).rglob('*.py'))
     for entry in MANIFEST.findall('exec_depend'):
         if not entry.text.startswith('python3-') and entry.text not in started:
-            assert re.search(rf'(from|import) {entry.text}[. ]|\'{entry.text}/', code), entry.text
+            used = rf"(from|import) {entry.text}[. ]|'{entry.text}/|package='{entry.text}'"
+            assert re.search(used, code), entry.text
 
 
 def test_ros_wheels_offer_every_message_package_of_the_manifest():
@@ -175,11 +177,12 @@ def wheel(copy_of_tree):
     return next(source.parent.glob('*.whl'))
 
 
-def test_wheel_holds_every_launch_file_config_and_model(wheel):
+def test_wheel_holds_every_shared_file(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     marker = f'/share/{PACKAGE}/'
     installed = {name.partition(marker)[2] for name in names if marker in name}
-    wanted = {str(path.relative_to(ROOT)) for folder in ('launch', 'config', 'models')
+    wanted = {str(path.relative_to(ROOT))
+              for folder in ('launch', 'config', 'models', 'urdf', 'worlds')
               for path in (ROOT / folder).rglob('*')
               if path.is_file() and '__pycache__' not in path.parts}
     assert wanted | {'package.xml'} <= installed

@@ -24,7 +24,7 @@ import tempfile
 import time
 
 from diffusion_policy_ros.choices import CODECS
-from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 
 OURS = 'dpr convert'
@@ -240,6 +240,7 @@ def _told(measured, growth):
 
 def _write(args, measured, growth, told):
     """Write ``convert.json`` and ``convert.md``."""
+    from diffusion_policy_ros.evaluation.bench_files import write_lines
     from diffusion_policy_ros.machine import machine_facts, package_versions
 
     facts = {**machine_facts(), **package_versions(
@@ -251,12 +252,10 @@ def _write(args, measured, growth, told):
     lines = ['# Conversion', '', '| | |', '|---|---|',
              *(f'| {name} | {text} |' for name, text in facts.items()), '', EXPLAINED, '',
              *(f'| {" | ".join(line)} |' for line in table), '', *(f'- {line}' for line in told)]
-    try:
-        (args.out / 'convert.json').write_text(json.dumps(
-            {'facts': facts, 'runs': rows, 'growth_bytes': growth}, indent=2), encoding='utf-8')
-        (args.out / 'convert.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
-    except OSError as error:
-        raise DiffusionPolicyError(f'cannot write to --out {args.out}: {error}') from error
+    with writing_out(args.out):
+        write_lines(args.out / 'convert.json', [json.dumps(
+            {'facts': facts, 'runs': rows, 'growth_bytes': growth}, indent=2)])
+        write_lines(args.out / 'convert.md', lines)
 
 
 def _read_once(bag):

@@ -11,11 +11,13 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+
 """``dpr bench joins``: how plans follow each other, under inference delays in simulation."""
 
 from pathlib import Path
 
 from diffusion_policy_ros.choices import JOINS
+from diffusion_policy_ros.cli.bench_rows import measure_rows
 from diffusion_policy_ros.cli.out_folder import make_out_folder
 from diffusion_policy_ros.cli.simulations import load_policy, load_simulation, SIMULATIONS
 from diffusion_policy_ros.errors import ConfigError
@@ -78,7 +80,7 @@ def run(args) -> int:
     cases = [(join, delay) for join in args.joins for delay in sorted(args.delays_ms)]
     # The first row is what the others are compared with.
     cases = [('none', 0.0), *(case for case in cases if case != ('none', 0.0))]
-    return 0 if _measure(args, bench, cases) else 130
+    return _measure(args, bench, cases)
 
 
 def _check(args):
@@ -92,26 +94,18 @@ def _check(args):
 
 
 def _measure(args, bench, cases):
-    """Measure until the end or Ctrl-C; tell whether it was the end."""
-    from diffusion_policy_ros.evaluation.join_bench_report import cells, COLUMNS, write_bench
+    """Measure until the end or Ctrl-C; return the exit code."""
+    from diffusion_policy_ros.evaluation import join_bench_report as report
     from diffusion_policy_ros.machine import machine_facts, package_versions
-    from diffusion_policy_ros.policy.device import memory_guard
-    from tqdm import tqdm
 
     facts = {'model': args.model, 'candidates of coherent': args.candidates,
              'sim': args.sim + (' over ROS 2' if args.ros else ''),
              'episodes': f'{args.episodes} of each row, from seed {args.seed}',
              **machine_facts(), **package_versions()}
-    rows, widths = [], [max(len(name), 12) for name in COLUMNS]
-    print('  '.join(map(str.ljust, COLUMNS, widths)))
-    with memory_guard('lower --candidates'), \
-            tqdm(total=len(cases) * args.episodes, desc='joins', unit='episode') as bar:
-        for join, delay_ms in cases:
-            try:
-                rows.append(bench.measure(join, delay_ms, bar.update))
-            except KeyboardInterrupt:
-                return False
-            tqdm.write('  '.join(map(str.ljust, cells(rows[-1]), widths)))
-            write_bench(args.out, rows, facts)
+    if not measure_rows(lambda case, progress: bench.measure(*case, progress), cases, [],
+                        report=report, write=lambda rows: report.write_bench(
+                            args.out, rows, facts),
+                        out=args.out, episodes=args.episodes, remedy='lower --candidates'):
+        return 130
     print(f'written: {args.out}/joins.csv, joins.md, joins.png')
-    return True
+    return 0

@@ -21,10 +21,10 @@ import re
 import subprocess
 import tempfile
 
-from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.ros_domain import DOMAIN_IDS, hold_domain, MAX_DOMAIN_ID
 from diffusion_policy_ros.cli.stopping import StopRequest
-from diffusion_policy_ros.errors import CheckpointError, ConfigError, DiffusionPolicyError
+from diffusion_policy_ros.errors import CheckpointError, ConfigError
 
 STATE_RATE_HZ = 100.0
 MAX_SECONDS = 14400
@@ -88,10 +88,8 @@ def run(args) -> int:
     record = LoopRecord.from_rows(rows)
     figures = loop_figures(record, replace(setting, withheld=withheld))
     print(*lines(figures), sep='\n')
-    try:
+    with writing_out(args.out):
         write_loop(args.out, record, figures)
-    except OSError as error:
-        raise DiffusionPolicyError(f'cannot write to --out {args.out}: {error}') from error
     print(f'{args.out}: {", ".join(OUTPUTS)}')
     return 0
 

@@ -17,7 +17,7 @@
 from pathlib import Path
 
 from diffusion_policy_ros.choices import SOLVERS, SPACINGS
-from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.simulations import load_simulation, SIMULATIONS
 from diffusion_policy_ros.errors import ConfigError, SamplingError
 
@@ -150,14 +150,16 @@ def _report(args, policy, bench, rows, num_windows):
     for table in tables(rows, bench):
         print(aligned(*table), end='\n\n')
     print(*floors(bench), sep='\n')
-    write_bench(args.out, rows, bench, {
+    facts = {
         'model': args.model, 'seed': args.seed,
         'observations': f'{num_windows} of {args.dataset or args.sim or policy.contract.robot}',
         'samples': f'{args.samples} per observation (SDE)',
         'clipped to': policy.config.clip_sample_range if policy.config.clip_sample else 'no range',
         'temperature': policy.sampler.temperature,
         'guidance scale': policy.sampler.guidance_scale,
-        **_machine(policy.device), **machine_facts(), **package_versions()})
+        **_machine(policy.device), **machine_facts(), **package_versions()}
+    with writing_out(args.out):
+        write_bench(args.out, rows, bench, facts)
     print(f'written: {args.out}/solvers.csv, solvers.md, solvers.png')
 
 

@@ -17,11 +17,13 @@
 from pathlib import Path
 
 from diffusion_policy_ros.choices import SOLVERS
+from diffusion_policy_ros.cli.bench_rows import measure_rows
 from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.out_folder import make_out_folder
 from diffusion_policy_ros.cli.simulations import (
     load_policy, load_simulation, run_episodes, SIMULATIONS)
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
+from diffusion_policy_ros.errors import ConfigError
 
 FIXED_STEP_SOLVERS = tuple(name for name in SOLVERS if name != 'adaptive')
 MEASURED_SOLVERS = ('ddim', 'dpm_solver++', 'sde_dpm_solver++', 'heun')
@@ -64,14 +66,13 @@ def run(args) -> int:
     :param args: Parsed arguments.
     :return: 0, or 130 when it was stopped with Ctrl-C.
     """
-    from diffusion_policy_ros.evaluation.success_bench import samplers_to_compare, SuccessBench
+    from diffusion_policy_ros.evaluation.success_bench import SuccessBench
     from diffusion_policy_ros.evaluation.success_bench_report import read_bench
 
     _check(args)
     use_threads(args.threads)
     policy = load_policy(args.model, args.device)
-    samplers = samplers_to_compare(policy, args.solvers, args.evaluations)
-    _tell_left_out(args, samplers)
+    samplers = _samplers(args, policy)
     identity = _identity(args, policy)
     rows = read_bench(args.out, identity) if args.resume else []
     make_out_folder(args.out)
@@ -95,16 +96,21 @@ def _identity(args, policy):
             'threads': torch.get_num_threads()}
 
 
-def _tell_left_out(args, samplers):
-    """Say which solvers and numbers of calls the model has no levels for."""
-    solvers = {sampler.solver for sampler in samplers[1:]}
-    left_out = [name for name in args.solvers if name not in solvers]
-    calls = {sampler.evaluations for sampler in samplers[1:]}
-    largest = max(calls, default=0)
-    left_out += [f'{count} evaluations' for count in args.evaluations if count > largest]
+def _samplers(args, policy):
+    """Return what is measured, and say what of that which was asked for is not possible."""
+    from diffusion_policy_ros.evaluation.success_bench import samplers_to_compare
+
+    levels = policy.config.num_train_timesteps
+    left_out = [f'{solver} {count}' for solver in args.solvers for count in args.evaluations
+                if (solver, count) != ('ddpm', levels)  # which is the first row
+                and not samplers_to_compare(policy, [solver], [count])[1:]]
+    told = (f'{", ".join(left_out)} evaluations: fewer than two steps of the solver, or more than '
+            f'the {levels} noise levels of {args.model} allow')
+    if len(left_out) == len(args.solvers) * len(args.evaluations):
+        raise ConfigError(f'there is nothing to compare: {told}; ask for other --evaluations')
     if left_out:
-        print(f'left out, as the noise levels of {args.model} do not allow them: '
-              f'{", ".join(left_out)}')
+        print(f'left out: {told}')
+    return samplers_to_compare(policy, args.solvers, args.evaluations)
 
 
 def _check(args):
@@ -140,27 +146,16 @@ def _parts(args, policy):
 
 def _measure(args, bench, samplers, rows, identity):
     """Measure until the end or Ctrl-C; return the exit code."""
-    from diffusion_policy_ros.evaluation.success_bench_report import cells, COLUMNS, write_bench
+    from diffusion_policy_ros.evaluation import success_bench_report as report
     from diffusion_policy_ros.machine import machine_facts, package_versions
-    from diffusion_policy_ros.policy.device import memory_guard
-    from tqdm import tqdm
 
     facts = {'model': args.model, 'weights': identity['weights'][:12], 'sim': args.sim,
              'episodes': f'{args.episodes} of each row, from seed {args.seed}',
              'batch': f'{args.batch} episodes advance together', 'device': identity['device'],
              'threads': identity['threads'], **machine_facts(), **package_versions()}
-    widths = [max(len(name), 12) for name in COLUMNS]
-    print('  '.join(map(str.ljust, COLUMNS, widths)))
-    for row in rows:
-        print('  '.join(map(str.ljust, cells(row), widths)))
-    with memory_guard('lower --batch'), \
-            tqdm(total=len(samplers) * args.episodes, desc='success', unit='episode') as bar:
-        for sampler in samplers:
-            try:
-                rows.append(bench.measure(sampler, bar.update))
-            except KeyboardInterrupt:
-                return 130
-            tqdm.write('  '.join(map(str.ljust, cells(rows[-1]), widths)))
-            write_bench(args.out, rows, identity, facts)
+    if not measure_rows(bench.measure, samplers, rows, report=report,
+                        write=lambda rows: report.write_bench(args.out, rows, identity, facts),
+                        out=args.out, episodes=args.episodes, remedy='lower --batch'):
+        return 130
     print(f'written: {args.out}/success.json, success.md, success.png')
     return 0

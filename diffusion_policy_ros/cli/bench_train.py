@@ -21,19 +21,18 @@ from statistics import median
 import tempfile
 import time
 
-from diffusion_policy_ros.cli.bench_train_loops import (
-    LEROBOT, lerobot_python, LeRobotLoop, measure_ours, OURS, PLAIN, PlainLoop)
 from diffusion_policy_ros.cli.eval import check_range
-from diffusion_policy_ros.cli.out_folder import make_out_folder
+from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.threads import use_threads
 from diffusion_policy_ros.errors import ConfigError
 
 EXPLAINED = (
     'Each pair times the same number of steps of each loop, one after the other, after as many '
     'that are not timed. "dpr train" is the command itself: windows cut ahead of time or on the '
-    'device, moving average included. The plain loop has the same networks and the same decoded '
-    'arrays, one window per item of a DataLoader with worker processes, AdamW, and no moving '
-    "average. LeRobot's loop reads the dataset with its own LeRobotDataset and DataLoader, and "
+    'device, moving average included, without validation and rollouts. The plain loop has the '
+    'same networks and the same decoded arrays, one window per item of a DataLoader with worker '
+    "processes, AdamW, and no moving average. LeRobot's loop reads the dataset with its own "
+    'LeRobotDataset and DataLoader, and '
     'trains its DiffusionPolicy of the same architecture; it decodes videos in each step, while '
     'for the others all of the dataset is decoded before the clock starts ("cache"). All loops '
     'compute in the same precision: float32 unless a setting says otherwise, although "dpr '
@@ -124,6 +123,8 @@ def _build_cache(args):
 
 def _measure(args, config, device, folder):
     """Return ``{loop: Pace}`` of every pair, telling each as it comes."""
+    from diffusion_policy_ros.evaluation.train_bench import measure_ours, OURS
+
     ours = dict(device=device, steps=args.steps, cache_dir=args.cache)
     first = measure_ours(args.dataset, folder / 'first', config, **{**ours, 'steps': 1})
     del first  # all find the cache and the libraries
@@ -150,6 +151,8 @@ def _other_loops(args, config, device, folder):
     """Return the loops to compare with, by name, and what ends them."""
     from diffusion_policy_ros.data.cache import build_cache
     from diffusion_policy_ros.data.training_windows import TrainingWindows
+    from diffusion_policy_ros.evaluation.train_bench import (
+        LEROBOT, lerobot_python, LeRobotLoop, PLAIN, PlainLoop)
     from diffusion_policy_ros.policy import lerobot_config
     from diffusion_policy_ros.policy.policy import Policy
     from diffusion_policy_ros.streams import ACTION_KEY
@@ -159,9 +162,6 @@ def _other_loops(args, config, device, folder):
     windows = TrainingWindows(
         {key: cache.arrays[key] for key in (*policy.config.input_features, ACTION_KEY)},
         cache.episode_ends, n_obs_steps=policy.config.n_obs_steps, horizon=policy.config.horizon)
-    if len(windows) < config.batch_size:
-        raise ConfigError(f'batch_size is {config.batch_size}, and the dataset has '
-                          f'{len(windows)} windows; lower it')
     others = {PLAIN: PlainLoop(policy, windows, config, device=device, workers=args.workers)}
     python = lerobot_python(args.lerobot_python)
     if python is None:
@@ -177,6 +177,8 @@ def _other_loops(args, config, device, folder):
 
 def _told(pairs):
     """Return the medians in words."""
+    from diffusion_policy_ros.evaluation.train_bench import OURS
+
     lines = []
     for name in pairs[0]:
         paces = [pair[name] for pair in pairs]
@@ -192,6 +194,7 @@ def _told(pairs):
 
 def _write(args, config, device, pairs, told, cache_s):
     """Write the files of the report."""
+    from diffusion_policy_ros.evaluation.bench_files import write_lines
     from diffusion_policy_ros.machine import machine_facts, package_versions
 
     facts = {**machine_facts(), **package_versions(), 'device': str(device),
@@ -200,8 +203,9 @@ def _write(args, config, device, pairs, told, cache_s):
              'cache': f'{cache_s:.1f} s to decode the dataset, or to find it decoded'}
     document = {'facts': facts, 'settings': asdict(config), 'pairs': [
         {name: asdict(pace) for name, pace in pair.items()} for pair in pairs]}
-    (args.out / 'train.json').write_text(json.dumps(document, indent=1))
     lines = ['# Training speed', '', EXPLAINED, '', *(f'- {line}' for line in told), '',
              *(f'- {name}: {value}' for name, value in facts.items()), '', '```yaml',
              config.to_portable_yaml().rstrip(), '```']
-    (args.out / 'train.md').write_text('\n'.join(lines) + '\n')
+    with writing_out(args.out):
+        write_lines(args.out / 'train.json', [json.dumps(document, indent=1)])
+        write_lines(args.out / 'train.md', lines)

@@ -147,15 +147,19 @@ def node_environment(domain_id, profile) -> dict:
     :param domain_id: ROS domain.
     :param profile: Path of the Fast DDS profile that lets whole pictures through.
     """
-    package_folder = str(Path(__file__).resolve().parents[2])
-    path = [package_folder, *filter(None, [os.environ.get('PYTHONPATH')])]
     environment = {
-        **os.environ, 'PYTHONPATH': os.pathsep.join(path), 'PYTHONUNBUFFERED': '1',
-        'ROS_DOMAIN_ID': str(domain_id), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        profile_variable(): str(profile)}
+        **package_environment(), 'ROS_DOMAIN_ID': str(domain_id),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', profile_variable(): str(profile)}
     if os.environ.get('ROS_DISTRO') == 'humble':  # knows only the older name; others complain
         environment['ROS_LOCALHOST_ONLY'] = '1'
     return environment
+
+
+def package_environment() -> dict:
+    """Return this process's environment, with this package where Python looks for it."""
+    package_folder = str(Path(__file__).resolve().parents[2])
+    path = [package_folder, *filter(None, [os.environ.get('PYTHONPATH')])]
+    return {**os.environ, 'PYTHONPATH': os.pathsep.join(path), 'PYTHONUNBUFFERED': '1'}
 
 
 def _end_with_parent():

@@ -36,10 +36,12 @@ def run(args) -> int:
     :return: 0.
     :raises DatasetError: if one cannot be read, or they have no episode in common.
     """
-    from diffusion_policy_ros.evaluation.eval_result import check_same, load_result
+    from diffusion_policy_ros.evaluation.eval_result import (
+        check_same, differing_settings, load_result)
     from diffusion_policy_ros.evaluation.paired import compare
 
     first, second = load_result(args.first), load_result(args.second)
     check_same(second, first.settings.get('sim'))
-    print(compare((first.name, second.name), first.episodes, second.episodes).sentence())
+    print(compare((first.name, second.name), first.episodes, second.episodes,
+                  differing_settings(first.settings, second.settings)).sentence())
     return 0

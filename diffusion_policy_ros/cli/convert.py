@@ -23,11 +23,13 @@ from diffusion_policy_ros.choices import CODECS
 from diffusion_policy_ros.cli import USAGE_ERROR
 from diffusion_policy_ros.cli.convert_end import (
     conclude, INCOMPLETE, print_summary, warn_of_lost_record)
+from diffusion_policy_ros.cli.convert_foreign import under_contract, warn_of_limits
 from diffusion_policy_ros.data.conversion.settings import MIN_ROWS
 
 DESCRIPTION = """
 Convert rosbags into a LeRobotDataset v3.0 (parquet + mp4), a Diffusion Policy zarr replay buffer
-or a robomimic HDF5 file; any of these into another; or a zarr replay buffer into rosbags as the
+or a robomimic HDF5 file; any of these into another; a dataset of others into one with a robot
+contract, which "dpr train" needs (--contract); or a zarr replay buffer into rosbags as the
 recorder writes them. A LeRobotDataset is judged as by "dpr check --count-only": its findings are
 printed, but for the notes, and report.html shows them all. Exit code: 0 every bag is in the
 dataset, 3 the dataset is written but at least one bag is missing from it, whole or in part (stderr
@@ -55,6 +57,11 @@ def add_arguments(parser) -> None:
                              'replay buffer, a robomimic HDF5 file')
     parser.add_argument('--out', type=Path, required=True,
                         help='what to create; an existing one is never overwritten')
+    parser.add_argument('--contract', type=Path, metavar='YAML',
+                        help='robot contract. For bags: by default the one inside them. For a '
+                             'dataset without one, to become a LeRobotDataset: its columns that '
+                             'the contract names are kept, and must fit it in key, shape, names '
+                             'where it has any, and rate; pictures get the size of the contract')
     parser.add_argument('--to', choices=TARGETS, default='dataset',
                         help='what to make (default: %(default)s, a LeRobotDataset; bags are made '
                              'of zarr buffers only)')
@@ -72,15 +79,21 @@ def add_arguments(parser) -> None:
     others = parser.add_argument_group('datasets')
     others.add_argument('--rate', type=float, metavar='HZ',
                         help='rows per second, for zarr and HDF5 files that do not say')
+    others.add_argument('--rename', action='append', metavar='COLUMN=KEY',
+                        help='with --contract: a column of the dataset and its key in the '
+                             'contract, such as img=observation.images.camera; can be given '
+                             'several times')
+    others.add_argument('--by-order', action='store_true', default=None,
+                        help='with --contract: entries that the dataset names otherwise are those '
+                             'of the contract, in its order')
     others.add_argument('--mapping', type=Path, metavar='YAML',
-                        help='for --to bags: which zarr arrays become which topics, such as '
-                             'config/import/pusht_zarr.yaml')
+                        help='for --to bags: which zarr arrays become which topics, scaled where '
+                             'need be, such as config/import/pusht_zarr.yaml; docs/datasets.md '
+                             'explains it')
 
 
 def _add_bag_arguments(group):
     """Declare what concerns the conversion of bags."""
-    group.add_argument('--contract', type=Path, metavar='YAML',
-                       help='robot contract; by default the one inside the bags')
     group.add_argument('--cut', metavar='BY',
                        help='cut each bag into episodes by services:PREFIX (recorded service '
                             'events of start and stop services), marker:TOPIC (Bool, String or '
@@ -140,7 +153,12 @@ def _useless_option(args, found):
     """Return which option would change nothing, None where all do."""
     to_bags, for_bags = args.to == 'bags', f'is for bags, {args.source[0]} is a dataset'
     rules = {
-        'contract': (not found or to_bags, for_bags),
+        'contract': (not found or args.to in ('bags', 'dataset'),
+                     'makes bags, or a LeRobotDataset of a dataset without one, not --to '
+                     f'{args.to}'),
+        **dict.fromkeys(('rename', 'by_order'), (
+            found and args.contract and args.to == 'dataset',
+            'is for a dataset that gets a contract with --contract')),
         **dict.fromkeys(('cut', 'min_rows', 'jobs', 'cluster'), (not found, for_bags)),
         'only': (not found, for_bags + (
             '; use dpr edit --only success' if found == 'lerobot' else '')),
@@ -192,10 +210,14 @@ def _copy_dataset(args):
     from diffusion_policy_ros.data.datasets.conversion_record import episode_entries
     from diffusion_policy_ros.data.datasets.formats import open_dataset
     source = open_dataset(args.source[0], rate_hz=args.rate, task=args.task)
+    if args.contract:
+        source = under_contract(source, args)
     _copy(source, args)
     warn_of_lost_record(args.to, episode_entries(source) or [])
     rows, episodes = int(source.episode_ends[-1]), len(source.episode_ends)
     print(f'{rows} rows in {episodes} episodes from {args.source[0]} -> {args.out}')
+    if args.contract:
+        warn_of_limits(args.out, source.contract)
     return conclude(args)
 
 

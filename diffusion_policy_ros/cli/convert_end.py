@@ -69,12 +69,19 @@ def conclude(args) -> int:
     :return: The exit code that this makes.
     """
     out = shlex.quote(str(args.out))
+    from diffusion_policy_ros.data.datasets.lerobot_format import CONTRACT_PATH
     if args.to != 'dataset':
         print(f'next: dpr check {out}')
         return 0
     if not args.no_report and not _is_judged_usable(args.out):
         return INCOMPLETE
-    print(f'next: dpr train {out} --out models/NAME')
+    if (args.out / CONTRACT_PATH).is_file():
+        print(f'next: dpr train {out} --out models/NAME')
+    else:
+        source = shlex.quote(str(args.source[0]))
+        print('next: write a robot contract for its columns, which dpr train needs '
+              '(docs/datasets.md, "Train on data of others"), then dpr convert '
+              f'{source} --contract YAML --out NEW')
     return 0
 
 

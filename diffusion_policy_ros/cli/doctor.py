@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The ``dpr doctor`` command: what this machine has, or what a robot contract says."""
+"""The ``dpr doctor`` command: what a machine has, a robot contract says, or a live robot does."""
 
 from concurrent.futures import ThreadPoolExecutor
 import importlib
@@ -25,16 +25,19 @@ import shutil
 import subprocess
 import sys
 
-from diffusion_policy_ros.cli.finding import Finding, summary
+from diffusion_policy_ros.cli.doctor_live import add_live_arguments, watch
+from diffusion_policy_ros.cli.doctor_machine import find_machine
 from diffusion_policy_ros.dds_profile import (
     NEW_VARIABLE, OLD_VARIABLE, profile_variable, uses_large_data)
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.finding import Finding, summary
 from diffusion_policy_ros.real_time import claim_real_time
 from diffusion_policy_ros.requirements import SERVING
 from diffusion_policy_ros.share import share_path
 
 DISCOVERY_RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
 SHARED_MEMORY_MIB = 256
+GPU_DRIVER = Path('/proc/driver/nvidia/version')
 RMW_VARIABLE, DEFAULT_RMW = 'RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'
 
 
@@ -55,6 +58,8 @@ MODULES = {
     'av': ('WARN', 'needed by convert, train and demo: pip install "diffusion_policy_ros[train]"'),
     'gym_pusht': ('WARN', 'needed by pusht_sim, eval and demo: '
                   'pip install "diffusion_policy_ros[sim]"'),
+    **dict.fromkeys(('mujoco', 'mink'), (
+        'WARN', 'needed by arm_sim: pip install "diffusion_policy_ros[arm]"')),
 }
 ROS_MODULES = {
     'rclpy': ('ERROR', 'source an installed ROS 2, or: pip install "diffusion_policy_ros[ros]"'),
@@ -73,6 +78,7 @@ def add_arguments(parser):
                         help='with --contract: check too whether policy_server would run this '
                              'checkpoint under it; of the folder only config.json and '
                              'contract.yaml are read')
+    add_live_arguments(parser)
     parser.epilog = ('Exit code: 0 when nothing is in the way, 1 when a line says ERROR or the '
                      'contract is refused. A line that says WARN leaves it at 0: not all of it '
                      'will work.')
@@ -84,13 +90,18 @@ def run(args) -> int:
 
     :param args: Parsed arguments.
     :return: 1 if any line says ERROR, else 0.
-    :raises ConfigError: if there is a checkpoint without a contract to check it with.
+    :raises ConfigError: if there is a checkpoint, or a robot, without a contract.
     :raises ContractError: if the contract is refused; ``dpr`` exits with 1.
     """
     if args.model and not args.contract:
         raise ConfigError(f'--model is {args.model}, which is checked against a contract; name '
                           'the --contract too')
-    findings = _report_contract(args.contract, args.model) if args.contract else find_all()
+    if args.live and not args.contract:
+        raise ConfigError('--live watches a robot against a contract; name the --contract too')
+    if args.live:
+        findings = _watch(args)
+    else:
+        findings = _report_contract(args.contract, args.model) if args.contract else find_all()
     print('\n'.join(str(finding) for finding in findings))
     print(summary(findings))
     return 1 if any(finding.level == 'ERROR' for finding in findings) else 0
@@ -106,12 +117,25 @@ def _report_contract(path, model):
     return [*findings, report.find_misfit(path, model)] if model else findings
 
 
+def _watch(args):
+    """Return what is wrong with this shell's ROS, and with the robot where nothing is."""
+    from diffusion_policy_ros.contract import load_contract  # needs what find_all looks for
+    load_contract(args.contract)  # a wrong one is refused before anything is started
+    ros = [check_ros_module('rclpy', *ROS_MODULES['rclpy']), check_rmw(), check_profile(),
+           check_domain(), check_discovery()]
+    if any(finding.level == 'ERROR' for finding in ros):
+        return ros
+    return [*ros, *watch(args.contract, args.seconds, namespace=args.namespace,
+                         remaps=args.remap)]
+
+
 def find_all() -> list:
     """Look at everything, in the order in which a person would repair it."""
     modules = [check_module(name, *rest) for name, rest in MODULES.items()]
     ros = [check_ros_module(name, *rest) for name, rest in ROS_MODULES.items()]
-    return [check_python(), *modules, *ros, check_cuda(), check_rmw(), check_profile(),
-            check_shared_memory(), check_domain(), check_discovery(), check_real_time()]
+    return [check_python(), *modules, *ros, check_cuda(), *find_machine(), check_rmw(),
+            check_profile(), check_shared_memory(), check_domain(), check_discovery(),
+            check_real_time()]
 
 
 def check_python() -> Finding:
@@ -157,6 +181,10 @@ def check_cuda() -> Finding:
         torch = importlib.import_module('torch')
     except Exception:  # reported by check_module
         return Finding('WARN', 'cuda', 'unknown without torch', 'install torch first')
+    if not torch.cuda.is_available() and GPU_DRIVER.exists():
+        return Finding('WARN', 'cuda', 'there is a GPU that torch cannot use (torch is built for '
+                       f'CUDA {torch.version.cuda})', 'nvidia-smi says up to which CUDA its '
+                       'driver goes; https://pytorch.org names the torch for it')
     if not torch.cuda.is_available():
         built = f'torch is built for CUDA {torch.version.cuda}' if torch.version.cuda \
             else 'torch is built without CUDA'

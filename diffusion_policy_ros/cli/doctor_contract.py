@@ -16,7 +16,6 @@
 
 from dataclasses import replace
 
-from diffusion_policy_ros.cli.finding import Finding
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.control.safety.assembly import build_guard
 from diffusion_policy_ros.control.safety.channel import (
@@ -25,6 +24,7 @@ from diffusion_policy_ros.control.safety.emergency import EmergencyStop
 from diffusion_policy_ros.control.safety.limits import assumed, motion_limits
 from diffusion_policy_ros.errors import (
     ConfigError, DatasetError, DiffusionPolicyError, SafetyError)
+from diffusion_policy_ros.finding import Finding
 from diffusion_policy_ros.message_types import JOINT_STATE
 from diffusion_policy_ros.streams import ObservationStream
 

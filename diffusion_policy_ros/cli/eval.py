@@ -17,9 +17,10 @@
 import json
 import os
 from pathlib import Path
+import sys
 
 from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
-from diffusion_policy_ros.cli.out_folder import check_out_file, make_out_folder
+from diffusion_policy_ros.cli.out_folder import check_out_file, make_out_folder, writing_out
 from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
 from diffusion_policy_ros.data.files import replacing
@@ -38,10 +39,13 @@ def add_arguments(parser):
     parser.add_argument('model', type=Path, help='checkpoint folder')
     parser.add_argument('--sim', choices=sorted(SIMULATIONS), required=True,
                         help='simulated robot; the score of pusht is the largest share of the '
-                             'goal that was covered, divided by the 0.95 that is success')
+                             'goal that was covered, divided by the 0.95 that is success; that '
+                             'of base the share of the way to the goal before anything was '
+                             'touched')
     parser.add_argument('--contract', type=Path,
                         help='contract of the robot (YAML), for a model that holds none, such as '
-                             "a folder of LeRobot's")
+                             "a folder of LeRobot's; that of another robot than the model's is "
+                             'refused')
     parser.add_argument('--episodes', type=int, help='number of episodes; default: '
                         f'{EPISODES}, {EPISODES_THROUGH_ROS} with --through-ros')
     parser.add_argument('--against', type=Path, metavar='MODEL|RESULT',
@@ -55,7 +59,8 @@ def add_arguments(parser):
     add_threads_argument(parser)
     parser.add_argument('--out', type=Path, metavar='FOLDER|FILE.json',
                         help='folder for report.html, eval.json and videos of the best, median '
-                             'and worst episode; or a JSON file for figures and every episode')
+                             'and worst episode; or a JSON file for figures and every episode; '
+                             'all are replaced where they exist')
     _add_disturbances(parser.add_argument_group('disturbances, the same in every run of a seed'))
     parser.epilog = ('Ctrl-C keeps the batches of episodes that were through; exit code 130. '
                      'docs/evaluation.md explains intervals and comparisons.')
@@ -135,18 +140,29 @@ def run(args) -> int:
         args.episodes = EPISODES_THROUGH_ROS if args.through_ros else EPISODES
     check_range('episodes', args.episodes, 1, 10**6)
     check_run_arguments(args)
-    use_threads(args.threads)
     check_range('noise-vectors', args.noise_vectors, 0, 1)
     check_range('noise-images', args.noise_images, 0, 128)
     check_range('delay-jitter-ms', args.delay_jitter_ms, 0, 10_000)
+    if args.through_ros and args.sim != 'pusht':
+        raise ConfigError(f'--through-ros has nodes for pusht only, not for {args.sim}; leave it '
+                          'out')
     if args.through_ros and (args.noise_vectors or args.noise_images or args.delay_jitter_ms):
         raise ConfigError('--noise-vectors, --noise-images and --delay-jitter-ms belong to the '
                           'lock step; leave them out with --through-ros')
-    if args.out and is_file(args.out):
-        _check_result_file(args.out)
-    elif args.out:
-        make_out_folder(args.out)
+    if args.out:
+        _check_out(args.out)
+    tell(f'loading {args.model} and the simulation {args.sim} ...')
+    use_threads(args.threads)
     return run_eval(args)
+
+
+def tell(what):
+    """
+    Say on stderr, beside the progress bars, what is done now.
+
+    :param what: Words for it.
+    """
+    print(what, file=sys.stderr, flush=True)
 
 
 def is_file(out) -> bool:
@@ -158,17 +174,22 @@ def is_file(out) -> bool:
     return out.suffix == '.json' or os.path.isfile(out)
 
 
-def _check_result_file(path):
-    """Refuse to replace what is no result of an earlier run."""
-    from diffusion_policy_ros.evaluation.eval_result import load_result
+def _check_out(out):
+    """Refuse to replace what is no result of an earlier run, and say where one is replaced."""
+    from diffusion_policy_ros.evaluation.eval_result import load_result, RESULT
 
-    check_out_file(path)
+    path = out if is_file(out) else out / RESULT
+    if path is out:
+        check_out_file(out)
+    else:
+        make_out_folder(out)
     if path.exists():
         try:
             load_result(path)
         except DatasetError as error:
-            raise ConfigError(f'--out is {path}, a file that is no result of dpr eval, which '
-                              'would be replaced; choose another name') from error
+            raise ConfigError(f'--out is {out}, where {path} is no result of dpr eval and would '
+                              'be replaced; choose another name') from error
+        tell(f'{path} is of an earlier run and will be replaced')
 
 
 def write_figures(path, figures):
@@ -179,11 +200,8 @@ def write_figures(path, figures):
     :param figures: What JSON can hold.
     :raises ConfigError: if it cannot be written.
     """
-    try:
-        with replacing(path) as part:
-            part.write_text(json.dumps(figures, indent=1), encoding='utf-8')
-    except OSError as error:
-        raise ConfigError(f'--out {path} cannot be written: {error}') from error
+    with writing_out(path), replacing(path) as part:
+        part.write_text(json.dumps(figures, indent=1), encoding='utf-8')
 
 
 def check_run_arguments(args):

@@ -17,10 +17,11 @@
 from dataclasses import asdict, replace
 from functools import partial
 
-from diffusion_policy_ros.cli.eval import (
-    is_file, read_run_arguments, write_figures)
+from diffusion_policy_ros.cli.eval import is_file, read_run_arguments, tell, write_figures
 from diffusion_policy_ros.cli.simulations import load_simulation
 from diffusion_policy_ros.errors import ConfigError
+
+WITH_VIDEO = ('pusht',)
 
 
 def run_eval(args) -> int:
@@ -34,15 +35,15 @@ def run_eval(args) -> int:
 
     seeds = range(args.seed, args.seed + args.episodes)
     models, stored = [args.model], None
+    if args.against and args.against.resolve() == args.model.resolve():
+        raise ConfigError(f'--against is {args.against}, the model itself, under the same '
+                          'arguments; to compare two settings, run one with --out FOLDER, then '
+                          'the other --against FOLDER')
     if args.against and is_result(args.against):
         stored = load_result(args.against)
         check_seeds(stored, args.sim, seeds)
     elif args.against:
         models.append(args.against)
-        if args.against.resolve() == args.model.resolve():
-            raise ConfigError(f'--against is {args.against}, the model itself, under the same '
-                              'arguments; to compare two settings, run one with --out FOLDER, '
-                              'then the other --against FOLDER')
     found = []
     for measured in _measured_one_by_one(args, models, seeds):
         found.append(measured)
@@ -61,21 +62,24 @@ def run_eval(args) -> int:
 def _conclude(args, measured, other):
     """Compare, and write what was asked for."""
     from diffusion_policy_ros.evaluation.eval_report import write_folder
+    from diffusion_policy_ros.evaluation.eval_result import differing_settings
     from diffusion_policy_ros.evaluation.paired import compare
     from diffusion_policy_ros.machine import machine_facts, package_versions
 
     comparison = None
     if other is not None:
-        comparison = compare((measured.name, other.name), measured.episodes, other.episodes)
+        comparison = compare((measured.name, other.name), measured.episodes, other.episodes,
+                             differing_settings(measured.settings, other.settings))
         print(comparison.sentence())
     if args.out and is_file(args.out):
         compared = {'comparison': comparison.to_dict()} if comparison else {}
         write_figures(args.out, {**measured.to_dict(), **compared})
     elif args.out:
+        tell(f'writing the report{" and the videos" * bool(measured.records)} to {args.out} ...')
         write_folder(args.out, measured, other, comparison,
                      {**machine_facts(), **package_versions()})
-        print(f'written: {args.out}/report.html, eval.json, '
-              + ', '.join(f'{name}.mp4' for name in measured.records))
+        videos = [f'{name}.mp4' for name in measured.records]
+        print(f'written: {args.out}/' + ', '.join(['report.html', 'eval.json', *videos]))
 
 
 def _measured_one_by_one(args, models, seeds):
@@ -97,18 +101,11 @@ def _measured_one_by_one(args, models, seeds):
 
 def _loaded(args, models):
     """Return (folder, policy, plan options, loop settings, sensors) of each model."""
-    from diffusion_policy_ros.contract import load_contract
     from diffusion_policy_ros.evaluation.evaluate import observation_messages
     from diffusion_policy_ros.evaluation.observation_noise import (
         NoisySensors, ObservationNoise, ranges)
-    from diffusion_policy_ros.policy.policy import Policy
 
-    contract = load_contract(args.contract) if args.contract else None
-    policies = [Policy.load(model, args.device, contract=contract) for model in models]
-    for model, policy in zip(models, policies):
-        if policy.contract is None:
-            raise ConfigError(f'{model} holds no robot contract, so the simulation cannot tell '
-                              'what it sees; give it with --contract')
+    policies = [_policy(args, model) for model in models]
     noise, widths = ObservationNoise(args.noise_vectors, args.noise_images), {}
     # Both models get noise of the same size: where they know other ranges, the first's.
     for policy in reversed(policies if noise.vectors else []):
@@ -118,10 +115,25 @@ def _loaded(args, models):
             for model, policy in zip(models, policies)]
 
 
+def _policy(args, model):
+    """Load a policy to run under the contract that was named, as policy_server does."""
+    from diffusion_policy_ros.contract import load_contract
+    from diffusion_policy_ros.policy.policy import Policy
+    from diffusion_policy_ros.policy.served_contract import choose_contract
+
+    named = load_contract(args.contract) if args.contract else None
+    policy = Policy.load(model, args.device, contract=named)
+    if policy.contract is None:
+        raise ConfigError(f'{model} holds no robot contract, so the simulation cannot tell what '
+                          'it sees; give it with --contract')
+    policy.contract = choose_contract(args.contract, policy.contract, model)
+    return policy
+
+
 def _measure(args, prepared, seeds):
     """Run all episodes of one model in lock step."""
     from diffusion_policy_ros.evaluation import evaluate as evaluation
-    from diffusion_policy_ros.evaluation.eval_curves import curves
+    from diffusion_policy_ros.evaluation.eval_curves import curves, look_at_score
     from diffusion_policy_ros.evaluation.eval_report import Measured
     from diffusion_policy_ros.evaluation.eval_video import as_record, choose, look_at, PlanBook
     from diffusion_policy_ros.policy.device import memory_guard
@@ -130,14 +142,15 @@ def _measure(args, prepared, seeds):
     model, policy, options, loop, sensors = prepared
     loop = replace(loop, jitter_ms=args.delay_jitter_ms)
     make_environment, max_steps = load_simulation(args.sim)
-    book, rate_hz = PlanBook(), policy.contract.rate_hz
+    book, rate_hz, has_video = PlanBook(), policy.contract.rate_hz, args.sim in WITH_VIDEO
     with memory_guard('lower --batch'), \
             tqdm(total=len(seeds), desc=f'eval {args.sim}', unit='episode') as bar:
         result = evaluation.evaluate(
             policy, make_environment, seeds, options=options, loop=loop,
             max_steps=max_steps, batch_size=args.batch, progress=bar.update, watch=book,
-            sensors=sensors, look_at=look_at, keeps_finished=True)
-    records = {} if not args.out or is_file(args.out) else {
+            sensors=sensors, look_at=look_at if has_video else look_at_score,
+            keeps_finished=True)
+    records = {} if not has_video or not args.out or is_file(args.out) else {
         name: as_record(number, result, book, rate_hz=rate_hz,
                         n_obs_steps=policy.config.n_obs_steps)
         for name, number in choose(result.episodes).items()}

@@ -40,13 +40,18 @@ def run(args) -> int:
     :param args: Parsed arguments.
     :return: 0.
     """
+    from diffusion_policy_ros.policy.assembly import assemble
     from diffusion_policy_ros.policy.checkpoint import (
         check_unchanged, export_checkpoint, read_checkpoint)
+    from diffusion_policy_ros.policy.checkpoint_files import WEIGHTS
     from diffusion_policy_ros.policy.checkpoint_folder import check_place
+    from diffusion_policy_ros.policy.policy import Policy
 
     check_place(args.out)
+    checkpoint = read_checkpoint(args.model)
+    assemble(Policy, checkpoint, args.model / WEIGHTS)
     check_unchanged(args.model)
-    scheduler = export_checkpoint(args.out, read_checkpoint(args.model))
+    scheduler = export_checkpoint(args.out, checkpoint)
     steps = scheduler['num_inference_steps'] or 'all'
     print(f'{args.out}: LeRobot will sample with {scheduler["noise_scheduler_type"]} and {steps} '
           'steps')

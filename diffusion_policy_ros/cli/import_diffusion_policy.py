@@ -61,7 +61,7 @@ def run(args) -> int:
     from diffusion_policy_ros.policy.assembly import assemble
     from diffusion_policy_ros.policy.checkpoint_folder import check_place
     from diffusion_policy_ros.policy.diffusion_policy_weights import (
-        default_observed, read_weights)
+        default_observed, read_weights, UNTOLD)
     from diffusion_policy_ros.policy.network_words import network_words
     from diffusion_policy_ros.policy.policy import Policy
 
@@ -72,23 +72,23 @@ def run(args) -> int:
     checkpoint = read_weights(args.weights, contract, observed, changes)
     policy = assemble(Policy, checkpoint, args.weights)
     policy.save(args.out)
-    config = policy.config
-    print(f'{args.out}: {network_words(config)}, {config.n_obs_steps} observed rows, horizon '
-          f'{config.horizon}, {config.n_action_steps} rows to execute, '
-          f'{config.num_train_timesteps} noise levels ({config.beta_schedule}); check these '
-          'against the training')
+    settings = [f'{name} {getattr(policy.config, name)}' for name in UNTOLD]
+    print(f'{args.out}: {network_words(policy.config)}; check these against the training: '
+          f'{", ".join(settings)}; observations in this order: {", ".join(observed)}')
     return 0
 
 
 def _changes(overrides):
     """Return the fields of ``PolicyConfig`` that were set."""
     from diffusion_policy_ros.config import PolicyConfig
+    # The normalizer in the file is taken as it is.
+    names = [name for name in PolicyConfig.setting_names() if name != 'normalization_mapping']
     changes = {}
     for text in overrides:
         name, equals, value = text.partition('=')
         name = name.removeprefix('policy.')
-        if not equals or name not in PolicyConfig.setting_names():
-            raise ConfigError(f'--set {text}: it must be KEY=VALUE with a key among '
-                              f'{", ".join(PolicyConfig.setting_names())}')
+        if not equals or name not in names:
+            raise ConfigError(
+                f'--set {text}: it must be KEY=VALUE with a key among {", ".join(names)}')
         changes[name] = parse_yaml(value, f'--set {text}', ConfigError)
     return changes

@@ -23,6 +23,7 @@ from diffusion_policy_ros.errors import DiffusionPolicyError
 
 # name: (what it does, the extra that holds what it needs)
 COMMANDS = {
+    'record-sim': ('let the scripted expert of a simulated robot demonstrate, into bags', 'train'),
     'convert': ('turn rosbags or a zarr file into a demonstration dataset', 'train'),
     'check': ('find out whether a dataset is what it says and fit to learn from', 'train'),
     'edit': ('delete episodes of a dataset, split it, merge several or append to one', 'train'),
@@ -42,7 +43,7 @@ COMMANDS = {
     'import-diffusion-policy': ("turn weights of Diffusion Policy's U-Net into a checkpoint for a "
                                 'robot', 'train'),
     'demo': ('watch a policy drive the simulated robot over ROS 2, with a report', 'sim'),
-    'doctor': ('check what this machine has, and say how to repair what it lacks', 'ros'),
+    'doctor': ('check this machine, a contract or a live robot, and say how to repair it', 'ros'),
 }
 
 

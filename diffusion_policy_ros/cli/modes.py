@@ -18,7 +18,8 @@ from pathlib import Path
 
 from diffusion_policy_ros.cli.eval import (
     add_sampler_arguments, check_range, sampler_changes, write_figures)
-from diffusion_policy_ros.cli.out_folder import check_out_file
+from diffusion_policy_ros.cli.out_folder import check_out_file, writing_out
+from diffusion_policy_ros.cli.simulations import load_two_sided, TWO_SIDED
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
 from diffusion_policy_ros.errors import ConfigError
 
@@ -32,7 +33,10 @@ def add_arguments(parser):
     parser.add_argument('model', type=Path, help='checkpoint folder')
     parser.add_argument('--dataset', type=Path, metavar='FOLDER',
                         help='sample at a recorded observation of this LeRobotDataset v3.0; '
-                             'default: at a Push-T table that is its own mirror image')
+                             'default: where a simulated robot has two valid answers')
+    parser.add_argument('--sim', choices=sorted(TWO_SIDED),
+                        help='that simulated robot; default: pusht, at a table that is its own '
+                             'mirror image')
     parser.add_argument('--episode', type=int, help='episode of the dataset, from 0')
     parser.add_argument('--row', type=int, help='row of the episode, from 0')
     parser.add_argument('--cache', type=Path, metavar='DIR', help='where the decoded dataset is '
@@ -80,6 +84,8 @@ def _check(args):
     named = [name for name in ('episode', 'row') if getattr(args, name) is not None]
     if args.dataset and len(named) < 2:
         raise ConfigError('--dataset needs --episode and --row, which name the observation')
+    if args.dataset and args.sim:
+        raise ConfigError('--sim is for a place in a simulation; leave it out with --dataset')
     if not args.dataset and (named or args.cache):
         raise ConfigError('--episode, --row and --cache are of a dataset; name the --dataset too')
     for out in filter(None, (args.out, args.json)):
@@ -104,20 +110,19 @@ def _sampled(args, policy, sampler, window):
 
 
 def _mirrored(args, policy, sampler):
-    """Sample at the Push-T table with two valid answers."""
+    """Sample where a simulated robot has two valid answers."""
     from diffusion_policy_ros.evaluation.intervals import success_interval
-    from diffusion_policy_ros.evaluation.modes_picture import draw_table
-    from diffusion_policy_ros.evaluation.pusht_modes import passes_left, two_sided_window
 
-    window, sim = two_sided_window(policy)
-    chunks, split = _sampled(args, policy, sampler, window)
-    is_left = passes_left(chunks)
+    place = load_two_sided(args.sim or 'pusht')(policy)
+    chunks, split = _sampled(args, policy, sampler, place.window)
+    is_left = place.passes_left(chunks)
     left, share_95 = int(is_left.sum()), success_interval(int(is_left.sum()), len(chunks))
     low, high = (100 * end for end in share_95)
-    sentence = (f'{len(chunks)} chunks for a table that is its own mirror image: {left} pass on '
+    sentence = (f'{len(chunks)} chunks for {place.name}: {left} pass on '
                 f'the left, {len(chunks) - left} on the right ({100 * left / len(chunks):.1f} % '
                 f'left, 95 % {low:.1f} to {high:.1f}); {split.sentence()}')
-    draw_table(args.out, sim, chunks, is_left, sentence)
+    with writing_out(args.out):
+        place.draw(args.out, chunks, is_left, sentence)
     return sentence, {'left': left, 'left_95': share_95, 'is_left': is_left.tolist(),
                       **split.to_dict(), 'chunks': chunks.tolist()}
 
@@ -134,7 +139,8 @@ def _recorded(args, policy, sampler):
         [str(entry) for entry in range(chunks.shape[2])]
     sentence = (f'{len(chunks)} chunks at row {args.row} of episode {args.episode}: '
                 f'{split.sentence()}')
-    draw_entries(args.out, chunks, split, names, rate_hz=rate_hz, title=sentence,
-                 recorded=window[ACTION_KEY][0, policy.config.n_obs_steps - 1:])
+    with writing_out(args.out):
+        draw_entries(args.out, chunks, split, names, rate_hz=rate_hz, title=sentence,
+                     recorded=window[ACTION_KEY][0, policy.config.n_obs_steps - 1:])
     return sentence, {'dataset': str(args.dataset), 'episode': args.episode, 'row': args.row,
                       **split.to_dict(), 'chunks': chunks.tolist()}

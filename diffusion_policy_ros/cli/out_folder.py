@@ -14,6 +14,7 @@
 
 """The folder or the file that results are written to."""
 
+from contextlib import contextmanager
 import os
 import stat
 
@@ -52,3 +53,18 @@ def check_out_file(path):
         raise ConfigError(f'{wanted} ({error.strerror})') from error
     if is_taken or not os.access(path.parent, os.W_OK | os.X_OK):
         raise ConfigError(wanted)
+
+
+@contextmanager
+def writing_out(path):
+    """
+    Say of a disk that is full or refuses to be written what to do about it.
+
+    :param path: The path of ``--out``.
+    :raises ConfigError: in place of any ``OSError`` inside the context.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f'--out {path} cannot be written: {error}; make room there, or choose '
+                          'another place') from error

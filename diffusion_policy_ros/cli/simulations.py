@@ -17,9 +17,22 @@
 from importlib import import_module
 
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.share import share_path
 
 # name: (module, class, rows per episode at most)
-SIMULATIONS = {'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
+SIMULATIONS = {
+    'arm_pick_place': ('diffusion_policy_ros.sim.arm.tasks', 'pick_place', 200),
+    'arm_push': ('diffusion_policy_ros.sim.arm.tasks', 'push', 200),
+    'base': ('diffusion_policy_ros.sim.base.environment', 'BaseEnvironment', 200),
+    'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
+# Of those that know a place with two valid answers: (module, ``TwoSided`` class)
+TWO_SIDED = {'base': ('diffusion_policy_ros.evaluation.base_modes', 'MirrorRoom'),
+             'pusht': ('diffusion_policy_ros.evaluation.pusht_modes', 'MirrorTable')}
+# Of those that have a scripted expert: (module, class, contract in config/robots)
+EXPERTS = {
+    'arm_pick_place': ('diffusion_policy_ros.sim.arm.expert', 'ArmExpert', 'arm_pick_place.yaml'),
+    'arm_push': ('diffusion_policy_ros.sim.arm.expert', 'ArmExpert', 'arm_push.yaml'),
+    'base': ('diffusion_policy_ros.sim.base.expert', 'BaseExpert', 'base.yaml')}
 
 
 def load_simulation(name) -> tuple:
@@ -31,6 +44,29 @@ def load_simulation(name) -> tuple:
     """
     module, cls, max_steps = SIMULATIONS[name]
     return getattr(import_module(module), cls), max_steps
+
+
+def load_two_sided(name):
+    """
+    Import a place with two valid answers.
+
+    :param name: A key of ``TWO_SIDED``.
+    :return: Class that is called with a policy; its objects are ``TwoSided``.
+    """
+    module, cls = TWO_SIDED[name]
+    return getattr(import_module(module), cls)
+
+
+def load_expert(name) -> tuple:
+    """
+    Import a simulated robot and who can demonstrate its task.
+
+    :param name: A key of ``EXPERTS``.
+    :return: ``(make_environment, rows per episode at most, Expert, path of its contract)``.
+    """
+    module, cls, contract = EXPERTS[name]
+    expert = getattr(import_module(module), cls)()
+    return (*load_simulation(name), expert, share_path('config', 'robots', contract))
 
 
 def load_policy(model, device):

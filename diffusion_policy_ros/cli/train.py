@@ -17,6 +17,7 @@
 from pathlib import Path
 import shlex
 
+from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.cli.threads import use_threads
 
 PASSED_ON_WITHIN_S = 2.0
@@ -105,6 +106,6 @@ def _next_steps(out):
     here = Path.cwd()
     model, run = (shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
                   for path in (out, out.with_name(f'{out.name}.run')))
-    return (f'next: dpr eval {model} --sim pusht (Push-T only), or ros2 launch '
-            f'diffusion_policy_ros policy.launch.py model:={model}; curves: tensorboard --logdir '
-            f'{run}/tensorboard')
+    return (f'next: dpr eval {model} --sim NAME (only for {", ".join(SIMULATIONS)}), or ros2 '
+            f'launch diffusion_policy_ros policy.launch.py model:={model}; curves: tensorboard '
+            f'--logdir {run}/tensorboard')

@@ -69,6 +69,8 @@ def build_cache(dataset_dir, cache_dir=None, *, progress=True) -> FrameCache:
     """
     reader = LeRobotReader(dataset_dir)
     folder = Path(cache_dir) if cache_dir is not None else reader.folder / '.cache'
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise DatasetError(f'the cache {folder} is a file; name a folder: dpr train --cache DIR')
     with _locked(folder) as is_locked:
         fingerprint = _fingerprint(reader.folder)
         arrays = _open_arrays(reader, folder) if _mark_of(folder) == fingerprint else None
@@ -183,11 +185,11 @@ def _mark_of(folder):
 
 def _rebuild(reader, folder, fingerprint, progress):
     """Decode everything beside the old cache, then put it in its place."""
-    if folder.exists() and not (folder / MARK).exists() and any(folder.iterdir()):
-        raise DatasetError(f'{folder} holds something else than a cache; choose another folder '
-                           'with --cache')
     building = folder.with_name(f'{folder.name}.building-{os.getpid()}')
     try:
+        if folder.exists() and not (folder / MARK).exists() and any(folder.iterdir()):
+            raise DatasetError(f'{folder} holds something else than a cache; choose another '
+                               'folder with --cache')
         building.mkdir(parents=True)
         _decode(reader, building, progress)
         with replacing(building / MARK) as temporary:

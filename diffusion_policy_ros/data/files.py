@@ -76,11 +76,16 @@ def replacing(path, is_durable=False):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'{path.name}.tmp')
-    yield temporary
-    if is_durable:
-        put_in_place(temporary, path)
-    else:
-        os.replace(temporary, path)
+    try:
+        yield temporary
+        if is_durable:
+            put_in_place(temporary, path)
+        else:
+            os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def write_json(path, content, is_durable=False) -> None:

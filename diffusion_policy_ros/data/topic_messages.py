@@ -161,6 +161,14 @@ def _array(entry, values, types, stamp_ns):
     return messages.multi_array(types, entry.type, values)
 
 
+def _laser_scan(entry, ranges, types, stamp_ns):
+    """Send the bare ranges; angles are unknown, which is written as 0."""
+    ranges = np.asarray(ranges, np.float32)
+    low = min(float(ranges.min()), 0.0)
+    return messages.laser_scan(types, ranges, stamp_ns, range_min=low,
+                               range_max=max(float(ranges.max()), low + 1.0))
+
+
 def _image(entry, picture, types, stamp_ns):
     """Wrap a picture in the encoding of the contract."""
     return messages.image(types, picture, stamp_ns, encoding=entry.image.encoding)
@@ -180,4 +188,4 @@ def _compressed(entry, picture, types, stamp_ns):
 VECTORS = {ros.POSE_STAMPED: _pose, ros.TWIST: _twist, ros.TWIST_STAMPED: _twist_stamped,
            ros.ODOMETRY: _odometry}
 OTHERS = {ros.IMAGE: _image, ros.COMPRESSED_IMAGE: _compressed, ros.FLOAT32_ARRAY: _array,
-          ros.FLOAT64_ARRAY: _array}
+          ros.FLOAT64_ARRAY: _array, ros.LASER_SCAN: _laser_scan}

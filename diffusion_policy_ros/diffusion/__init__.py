@@ -14,7 +14,7 @@
 
 """Pure-torch mathematics of diffusion: processes, prediction types, solvers, sampling."""
 
-from diffusion_policy_ros.diffusion.grid import has_levels, inference_levels
+from diffusion_policy_ros.diffusion.grid import default_sampler, has_levels, inference_levels
 from diffusion_policy_ros.diffusion.inpainting import Inpainted, promise_weights
 from diffusion_policy_ros.diffusion.latent import generate, interpolate, invert
 from diffusion_policy_ros.diffusion.level import CLEAN, Level
@@ -29,7 +29,8 @@ from diffusion_policy_ros.diffusion.variance_preserving import ContinuousVp, Dis
 from diffusion_policy_ros.diffusion.weighting import bound_weight, variational_weights
 
 __all__ = ['bits_per_dimension', 'bound_weight', 'check_start', 'CLEAN', 'clean_from_prediction',
-           'ContinuousVp', 'DiscreteVp', 'draw_noise', 'generate', 'GeometricVe', 'has_levels',
-           'inference_levels', 'Inpainted', 'integrate', 'interpolate', 'invert', 'KarrasVe',
-           'Level', 'log_likelihood', 'prediction_target', 'Process', 'promise_weights', 'refine',
-           'refine_chunk', 'sample_chunk', 'Sampler', 'Solution', 'solve', 'variational_weights']
+           'ContinuousVp', 'default_sampler', 'DiscreteVp', 'draw_noise', 'generate',
+           'GeometricVe', 'has_levels', 'inference_levels', 'Inpainted', 'integrate',
+           'interpolate', 'invert', 'KarrasVe', 'Level', 'log_likelihood', 'prediction_target',
+           'Process', 'promise_weights', 'refine', 'refine_chunk', 'sample_chunk', 'Sampler',
+           'Solution', 'solve', 'variational_weights']

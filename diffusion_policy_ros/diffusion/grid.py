@@ -14,10 +14,12 @@
 
 """Step grids: the noise levels that a sampler visits."""
 
+from dataclasses import replace
 from functools import lru_cache
 import math
 
 from diffusion_policy_ros.diffusion.level import CLEAN
+from diffusion_policy_ros.diffusion.sampler import Sampler
 from diffusion_policy_ros.diffusion.solvers import load_solver
 from diffusion_policy_ros.errors import ConfigError
 
@@ -70,6 +72,19 @@ def has_levels(process, sampler) -> bool:
     except ConfigError:
         return False
     return True
+
+
+def default_sampler(process):
+    """
+    Return the default sampler, with fewer steps where a process has too few noise levels for it.
+
+    :param process: Process of the training.
+    :return: Sampler with the most steps that are possible, up to the usual ones.
+    """
+    usual = Sampler()
+    fewer = (replace(usual, num_inference_steps=steps)
+             for steps in range(usual.num_inference_steps, 0, -1))
+    return next((sampler for sampler in fewer if has_levels(process, sampler)), usual)
 
 
 def _noisy_levels(process, sampler, start):

@@ -91,6 +91,16 @@ class DiscreteVp(VariancePreserving):
                               'wanted 0 < beta_start <= beta_end < 1')
         self.check_end()
 
+    @classmethod
+    def of(cls, config):
+        """
+        Return the process by which a policy is trained.
+
+        :param config: PolicyConfig.
+        """
+        return cls(config.num_train_timesteps, config.beta_schedule, config.beta_start,
+                   config.beta_end)
+
     @property
     def t_max(self) -> int:
         """Return the last timestep."""

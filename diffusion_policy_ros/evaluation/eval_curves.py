@@ -15,6 +15,7 @@
 """How far episodes had come after so much time."""
 
 from dataclasses import dataclass
+import math
 
 from diffusion_policy_ros.evaluation.intervals import bootstrap_intervals, success_interval
 import numpy as np
@@ -28,7 +29,7 @@ class Curves:
     :ivar seconds: Time since the start, s, float64 (n,).
     :ivar success: Share solved by then, and its Wilson interval, float64 (n, 3).
     :ivar score: Mean of the best score so far, and its bootstrap interval, float64 (n, 3); the
-        last one is that of the mean score.
+        last one is that of the mean score. NaN where the episodes do not tell it.
     """
 
     seconds: np.ndarray
@@ -37,8 +38,10 @@ class Curves:
 
     def to_dict(self) -> dict:
         """Return all numbers, ready for JSON."""
+        score = [[None if math.isnan(value) else value for value in instant]
+                 for instant in self.score.round(6).tolist()]
         return {'seconds': self.seconds.round(6).tolist(),
-                'success': self.success.round(6).tolist(), 'score': self.score.round(6).tolist()}
+                'success': self.success.round(6).tolist(), 'score': score}
 
 
 def curves(results, courses, *, rate_hz, max_steps) -> Curves:
@@ -67,3 +70,13 @@ def _filled(course, count):
     """Return a course of a certain length; its last score stays."""
     course = np.asarray(course, dtype=np.float64)[:count]
     return np.concatenate([course, np.full(count - len(course), course[-1])])
+
+
+def look_at_score(environment) -> tuple:
+    """
+    Return what curves need of a simulated robot at each step.
+
+    :param environment: Any ``Environment``.
+    :return: Its score so far.
+    """
+    return (environment.score(),)

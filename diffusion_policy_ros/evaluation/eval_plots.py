@@ -57,11 +57,16 @@ def plot_scores(named) -> bytes:
     """
     figure = Figure(figsize=BARS_INCHES, layout='constrained')
     axes = figure.subplots()
-    axes.hist([[result.score for result in results] for results in named.values()], bins=BINS,
-              color=COLOURS[:len(named)], label=list(named))
+    counts, _, _ = axes.hist(
+        [[result.score for result in results] for results in named.values()], bins=BINS,
+        color=COLOURS[:len(named)], label=list(named))
     # Scores crowd at 1; the few elsewhere are to be seen as well.
     axes.set_yscale('symlog')
+    largest = int(np.max(counts))
+    axes.set_yticks([0, *(step * 10**power for power in range(7) for step in (1, 2, 5)
+                          if step * 10**power <= largest)])
     axes.yaxis.set_major_formatter('{x:g}')
+    axes.minorticks_off()
     axes.set(xlabel='score (1 is best)', ylabel='episodes', xlim=(0, 1))
     axes.legend(fontsize=8, frameon=False, loc='upper left')
     _tidy(axes)

@@ -27,6 +27,7 @@ from diffusion_policy_ros.evaluation.dataset.report import STYLE
 from diffusion_policy_ros.evaluation.demo_video import write_video
 from diffusion_policy_ros.evaluation.eval_plots import plot_curves, plot_scores
 from diffusion_policy_ros.evaluation.eval_result import RESULT
+from diffusion_policy_ros.evaluation.intervals import interval_text
 from diffusion_policy_ros.settings import flattened
 
 PAGE = 'report.html'
@@ -231,6 +232,4 @@ def _table(columns, rows):
 
 def _interval(value, interval, factor, digits):
     """Write a figure with its interval."""
-    low, high = interval
-    return (f'{factor * value:.{digits}f} ({factor * low:.{digits}f} to '
-            f'{factor * high:.{digits}f})')
+    return f'{factor * value:.{digits}f} ({interval_text(interval, factor, digits)})'

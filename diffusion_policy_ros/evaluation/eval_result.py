@@ -21,10 +21,18 @@ import os
 from pathlib import Path
 
 from diffusion_policy_ros.checks import is_count, is_number, shown
-from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.errors import ConfigError, DatasetError
 from diffusion_policy_ros.evaluation.rollout import EpisodeResult
+from diffusion_policy_ros.settings import flattened
 
 RESULT = 'eval.json'
+# What is in such a file besides how the run was set.
+NO_SETTINGS = ('model', 'model_sha256', 'sim', 'first_seed', 'episodes', 'mean_score',
+               'mean_score_95', 'success_rate', 'success_rate_95', 'seconds', 'results', 'curves',
+               'live', 'comparison')
+# What reading a file of figures can raise that is none, or was edited by hand.
+UNREADABLE = (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError,
+              RecursionError, ConfigError)
 # Field of an episode: whether a value of it can be true.
 FIELDS = {'seed': partial(is_count, least=0), 'success': lambda value: isinstance(value, bool),
           'score': lambda value: is_number(value) and 0 <= value <= 1,
@@ -50,10 +58,12 @@ def is_result(path) -> bool:
     """
     Tell whether a path is a result of ``dpr eval`` rather than a checkpoint.
 
+    A folder that holds neither is one: a run that was stopped leaves it empty.
+
     :param path: A file, or a folder.
     """
     is_checkpoint = os.path.isfile(Path(path) / 'config.json')
-    return os.path.isfile(path) or os.path.isfile(Path(path) / RESULT) and not is_checkpoint
+    return os.path.isfile(path) or os.path.isdir(path) and not is_checkpoint
 
 
 def load_result(path) -> StoredResult:
@@ -64,16 +74,39 @@ def load_result(path) -> StoredResult:
     :raises DatasetError: naming the file and what is wrong with it.
     """
     path = Path(path)
-    file = path / RESULT if path.is_dir() else path
+    file = path / RESULT if os.path.isdir(path) else path
+    if not os.path.exists(file):
+        raise DatasetError(_missing(path))
     try:
         figures = json.loads(file.read_text(encoding='utf-8'))
-        episodes = tuple(read_episode(entry) for entry in figures.pop('results'))
-        if len({episode.seed for episode in episodes}) < max(len(episodes), 1):
-            raise ValueError('a seed is in it twice' if episodes else 'no episode in it')
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        episodes = read_episodes(figures.pop('results'))
+    except UNREADABLE as error:
         raise DatasetError(f'{file} is no result of dpr eval ({type(error).__name__}: {error}); '
                            'name the file or the folder of an earlier --out') from error
     return StoredResult(str(path), figures, episodes)
+
+
+def _missing(path):
+    """Say what is not there."""
+    if os.path.isdir(path):
+        return (f'{path} holds no {RESULT}, which dpr eval writes at its end: that run was '
+                'stopped, or it is another folder; run it again, or name another --out')
+    return f'{path} does not exist; name the file or the folder of an earlier --out'
+
+
+def differing_settings(first, second) -> str:
+    """
+    Say in which settings two evaluations differ, besides the model and the seeds.
+
+    :param first: What was written down of one, or is going to be.
+    :param second: The same of the other; what only one of them tells is left out.
+    :return: ``name value against value`` of each; empty where there is no difference.
+    """
+    first, second = (flattened({name: value for name, value in settings.items()
+                                if name not in NO_SETTINGS}) for settings in (first, second))
+    return ', '.join(f'{name} {shown(value)} against {shown(second[name])}'
+                     for name, value in first.items()
+                     if name in second and second[name] != value)
 
 
 def check_same(stored, sim) -> None:
@@ -108,13 +141,22 @@ def check_seeds(stored, sim, seeds) -> None:
             f'{missing[0]}, which is to run; choose --seed and --episodes within them')
 
 
-def read_episode(entry) -> EpisodeResult:
+def read_episodes(entries) -> tuple:
     """
-    Read one episode, as ``dataclasses.asdict`` writes it.
+    Read episodes, as ``dataclasses.asdict`` writes them.
 
-    :param entry: Mapping from JSON, or whatever else was found there.
-    :raises ValueError: if a value cannot be true; LookupError or TypeError where there is none.
+    :param entries: List of mappings from JSON, or whatever else was found there.
+    :return: ``EpisodeResult`` objects of different seeds, at least one.
+    :raises ValueError: if a value cannot be true; another of ``UNREADABLE`` where there is none.
     """
+    episodes = tuple(map(_read_episode, entries))
+    if len({episode.seed for episode in episodes}) < max(len(episodes), 1):
+        raise ValueError('a seed is in it twice' if episodes else 'no episode in it')
+    return episodes
+
+
+def _read_episode(entry):
+    """Read one episode."""
     for name, is_possible in FIELDS.items():
         if not is_possible(entry[name]):
             raise ValueError(f'{name} is {shown(entry[name])}')

@@ -16,22 +16,13 @@
 
 from dataclasses import asdict, dataclass
 import time
-from types import SimpleNamespace
 
 from diffusion_policy_ros.data.topic_messages import build_topic, observed_parts
-from diffusion_policy_ros.evaluation.intervals import bootstrap_interval, success_interval
+from diffusion_policy_ros.evaluation.intervals import (
+    bootstrap_interval, interval_text, success_interval)
 from diffusion_policy_ros.evaluation.rollout import roll_out, Rollout
+from diffusion_policy_ros.messages import PLAIN_TYPES
 import numpy as np
-
-
-class _PlainTypes(dict):
-    """Message classes for a process without ROS: every type is a plain namespace."""
-
-    def __missing__(self, _name):
-        return SimpleNamespace
-
-
-PLAIN_TYPES = _PlainTypes()
 
 
 @dataclass(frozen=True)
@@ -77,12 +68,10 @@ class Evaluation:
     def sentence(self) -> str:
         """Return the result in one line, with its 95 % intervals."""
         figures = self.to_dict()
-        low, high = figures['mean_score_95']
-        s_low, s_high = figures['success_rate_95']
         return (f'{len(self.episodes)} episodes: mean score {self.mean_score:.3f} '
-                f'(1 is best; 95 % {low:.3f} to {high:.3f}), '
+                f'(1 is best; 95 % {interval_text(figures["mean_score_95"], 1, 3)}), '
                 f'success {100 * self.success_rate:.1f} % '
-                f'(95 % {100 * s_low:.1f} to {100 * s_high:.1f})')
+                f'(95 % {interval_text(figures["success_rate_95"], 100, 1)})')
 
 
 def evaluate(policy, make_environment, seeds, *, options, loop, max_steps, batch_size=50,

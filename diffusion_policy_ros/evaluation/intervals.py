@@ -12,7 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""95 % confidence intervals for a success rate and for a mean."""
+"""
+95 % confidence intervals for a success rate and for a mean.
+
+A mean is given one only where its values can tell: from ``LEAST_EPISODES`` on, and where they are
+not all the same. Of fewer episodes the rare bad one is mostly missing, so that an interval of what
+was seen is too narrow; of equal ones it would have no width, as if nothing else could come.
+"""
 
 import math
 from statistics import NormalDist
@@ -21,8 +27,9 @@ import numpy as np
 
 Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 RESAMPLES = 10_000
+LEAST_EPISODES = 20
 CHUNK = 1000  # resamples that are in memory at a time
-ROUNDING = 1e-12  # relative; by so much equal means of resamples may differ
+ROUNDING = 1e-12  # relative; by so much equal values and equal means may differ
 
 
 def success_interval(successes, episodes):
@@ -56,7 +63,7 @@ def mean_interval(values):
     mean as often as without it.
 
     :param values: Scores in [0, 1], one per independent episode.
-    :return: ``(low, high)``, in [0, 1]; both equal the value for a single one.
+    :return: ``(low, high)``, in [0, 1], or None where the scores do not tell.
     :raises ValueError: if there is no value, or one outside [0, 1].
     """
     values = np.asarray(values, dtype=np.float64)
@@ -65,10 +72,22 @@ def mean_interval(values):
     if not np.all((values >= 0) & (values <= 1)):
         raise ValueError(f'scores from {values.min():g} to {values.max():g} are not possible; '
                          'they lie in [0, 1]')
-    if values.size == 1:
-        return float(values[0]), float(values[0])
+    interval = normal_interval(values)
+    return interval and (max(0.0, interval[0]), min(1.0, interval[1]))
+
+
+def normal_interval(values):
+    """
+    Return the normal 95 % interval of a mean, ``mean +- z * s / sqrt(n)``.
+
+    :param values: Numbers, one per independent episode, at least one.
+    :return: ``(low, high)``, or None where the values do not tell.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if not _do_tell(values):
+        return None
     half = Z95 * values.std(ddof=1) / math.sqrt(values.size)
-    return max(0.0, float(values.mean() - half)), min(1.0, float(values.mean() + half))
+    return float(values.mean() - half), float(values.mean() + half)
 
 
 def bootstrap_interval(values, *, resamples=RESAMPLES, seed=0):
@@ -82,12 +101,12 @@ def bootstrap_interval(values, *, resamples=RESAMPLES, seed=0):
     :param values: Numbers, one per independent episode.
     :param resamples: Number of resampled means.
     :param seed: Seed of the resampling: equal values give equal intervals.
-    :return: ``(low, high)``; both equal the value where all are the same.
+    :return: ``(low, high)``, or None where the values do not tell.
     :raises ValueError: if there is no value.
     """
     columns = np.asarray(values, dtype=np.float64)[:, None]
     low, high = bootstrap_intervals(columns, resamples=resamples, seed=seed)[0].tolist()
-    return low, high
+    return None if math.isnan(low) else (low, high)
 
 
 def bootstrap_intervals(columns, *, resamples=RESAMPLES, seed=0):
@@ -97,15 +116,23 @@ def bootstrap_intervals(columns, *, resamples=RESAMPLES, seed=0):
     :param columns: Numbers, float (episodes, columns).
     :param resamples: As for ``bootstrap_interval``.
     :param seed: As for ``bootstrap_interval``.
-    :return: float64 (columns, 2): low and high.
+    :return: float64 (columns, 2): low and high, NaN where the values of a column do not tell.
     :raises ValueError: if there is no episode.
     """
     columns = np.asarray(columns, dtype=np.float64)
     if not len(columns):
         raise ValueError('the mean of no values has no interval')
+    if len(columns) < LEAST_EPISODES:
+        return np.full((columns.shape[1], 2), np.nan)
     means = _resampled_means(columns, resamples, seed)
     return np.array([_bias_corrected(values, np.sort(resampled))
                      for values, resampled in zip(columns.T, means.T)])
+
+
+def _do_tell(values):
+    """Tell whether values are enough, and different enough, for an interval of their mean."""
+    return len(values) >= LEAST_EPISODES and \
+        np.ptp(values) > ROUNDING * np.abs(values).max()
 
 
 def _resampled_means(columns, resamples, seed):
@@ -121,8 +148,8 @@ def _resampled_means(columns, resamples, seed):
 
 def _bias_corrected(values, means):
     """Return the BCa interval of a mean from its sorted resampled means."""
-    if np.ptp(values) == 0:
-        return values[0], values[0]
+    if not _do_tell(values):
+        return math.nan, math.nan
     mean, normal, centred = values.mean(), NormalDist(), values - values.mean()
     tie = ROUNDING * np.abs(values).max()
     low, high = np.searchsorted(means, (mean - tie, mean + tie))
@@ -134,13 +161,16 @@ def _bias_corrected(values, means):
                                for z in moved])
 
 
-def interval_text(interval, factor, digits) -> str:
+def interval_text(interval, factor, digits, sign='') -> str:
     """
     Write an interval for people.
 
-    :param interval: ``(low, high)``.
+    :param interval: ``(low, high)``, or None for one that is not known: ``-``.
     :param factor: What both are multiplied by, such as 100 for per cent.
     :param digits: Digits after the point.
+    :param sign: ``+`` where numbers above zero get a sign.
     """
+    if interval is None:
+        return '-'
     low, high = (factor * end for end in interval)
-    return f'{low:.{digits}f} to {high:.{digits}f}'
+    return f'{low:{sign}.{digits}f} to {high:{sign}.{digits}f}'

@@ -14,11 +14,12 @@
 """How plans follow each other, compared: success and smoothness under inference delays."""
 
 from dataclasses import dataclass
+from typing import Optional
 
 from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.evaluation.evaluate import evaluate
-from diffusion_policy_ros.evaluation.intervals import mean_interval, Z95
+from diffusion_policy_ros.evaluation.intervals import mean_interval, normal_interval
 from diffusion_policy_ros.evaluation.rollout import LoopSettings
 from diffusion_policy_ros.policy.planner import PlanOptions
 import numpy as np
@@ -55,7 +56,7 @@ class JoinRow:
     :ivar evaluation: The ``Evaluation``.
     :ivar loss: Mean score lost against the join ``none`` without delay, same episodes; positive
         is worse.
-    :ivar loss_95: Its 95 % interval.
+    :ivar loss_95: Its 95 % interval; None where the episodes do not tell.
     :ivar smoothness: ``Smoothness`` over all episodes.
     """
 
@@ -63,7 +64,7 @@ class JoinRow:
     delay_ms: float
     evaluation: object
     loss: float
-    loss_95: tuple
+    loss_95: Optional[tuple]
     smoothness: Smoothness
 
 
@@ -94,9 +95,7 @@ class JoinBench:
         if self._base is None:
             self._base = scores
         lost = self._base - scores
-        half = Z95 * lost.std(ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else 0.0
-        return JoinRow(join, delay_ms, evaluation, float(lost.mean()),
-                       (float(lost.mean() - half), float(lost.mean() + half)),
+        return JoinRow(join, delay_ms, evaluation, float(lost.mean()), normal_interval(lost),
                        smoothness(evaluation.traces, self._period_s))
 
 
@@ -172,7 +171,7 @@ def _rms(values):
 
 def score_interval(row):
     """
-    Return the 95 % interval of a row's mean score.
+    Return the 95 % interval of a row's mean score; None where its episodes do not tell.
 
     :param row: ``JoinRow``.
     """

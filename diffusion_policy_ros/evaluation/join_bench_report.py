@@ -14,13 +14,15 @@
 """What a bench of joins found, as a table, CSV, Markdown and a picture."""
 
 import csv
+import math
 
+from diffusion_policy_ros.data.files import replacing
+from diffusion_policy_ros.evaluation.bench_files import write_lines, write_picture
 from diffusion_policy_ros.evaluation.intervals import interval_text
 from diffusion_policy_ros.evaluation.join_bench import score_interval
 from matplotlib.figure import Figure
 
 FIGURE_INCHES = (12, 4.5)
-PNG_DPI = 110
 COLUMNS = ('join', 'delay ms', 'mean score', '95 %', 'lost points', '95 %', 'success %', '95 %',
            'step', 'elsewhere', 'jerk', 'elsewhere')
 MEASURED = (
@@ -55,7 +57,8 @@ def write_bench(folder, rows, facts):
     :param rows: ``JoinRow`` objects, at least one.
     :param facts: What was measured on what, text by name.
     """
-    with open(folder / 'joins.csv', 'w', newline='', encoding='utf-8') as file:
+    with replacing(folder / 'joins.csv') as part, \
+            open(part, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(['join', 'delay_ms', 'seed', 'score', 'success', 'steps'])
         writer.writerows([row.join, row.delay_ms, e.seed, e.score, int(e.success), e.steps]
@@ -64,7 +67,7 @@ def write_bench(folder, rows, facts):
     lines = ['# Joins', '', '| | |', '|---|---|',
              *(f'| {name} | {text} |' for name, text in facts.items()), '', MEASURED, '',
              '![](joins.png)', '', *(f'| {" | ".join(line)} |' for line in table)]
-    (folder / 'joins.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    write_lines(folder / 'joins.md', lines)
     _write_picture(folder / 'joins.png', rows)
 
 
@@ -85,7 +88,7 @@ def _write_picture(path, rows):
         axes.set(xlabel='injected delay (ms)', ylabel=label)
     axes.set(yscale='log')
     axes.legend(fontsize=8)
-    page.savefig(path, dpi=PNG_DPI)
+    write_picture(path, page)
 
 
 def _draw(axes, rows, value, interval, *, colour, is_baseline):
@@ -94,4 +97,5 @@ def _draw(axes, rows, value, interval, *, colour, is_baseline):
     axes.plot(delays, [value(row) for row in rows], color=colour, marker='o', markersize=4,
               linestyle='--' if is_baseline else '-', label=rows[0].join)
     if interval is not None:
-        axes.fill_between(delays, *zip(*map(interval, rows)), color=colour, alpha=0.08)
+        bands = [interval(row) or (math.nan, math.nan) for row in rows]
+        axes.fill_between(delays, *zip(*bands), color=colour, alpha=0.08)

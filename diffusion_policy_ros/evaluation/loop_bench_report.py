@@ -16,6 +16,7 @@
 
 import json
 
+from diffusion_policy_ros.evaluation.bench_files import write_lines, write_picture
 from diffusion_policy_ros.evaluation.loop_bench import MAX_GAP_PERIODS, MIB
 from diffusion_policy_ros.evaluation.loop_timing import (
     Check, intervals_ms, MAX_DEVIATION_SHARE)
@@ -24,7 +25,6 @@ import numpy as np
 
 OUTPUTS = ('loop.json', 'loop.md', 'loop.png')
 FIGURE_INCHES = (12, 8)
-PNG_DPI = 110
 NOTES_SHOWN = 3
 MENTIONED_WITHHELD = 0.01
 MEASURED = (
@@ -66,12 +66,12 @@ def write_loop(folder, record, figures):
     :param record: ``LoopRecord``.
     :param figures: What ``loop_figures`` returned of it.
     """
-    (folder / 'loop.json').write_text(json.dumps(figures, indent=1), encoding='utf-8')
+    write_lines(folder / 'loop.json', [json.dumps(figures, indent=1)])
     text = ['# Control loop', '', *(f'- {line}' for line in lines(figures)), '',
             *_table('', ('p50', 'p99', 'max'), _spreads(figures)),
             '', *_table('', ('policy_server', 'bench_robot'), _usage(figures)),
             '', *_table('', ('',), _facts(figures)), '', MEASURED, '', '![](loop.png)']
-    (folder / 'loop.md').write_text('\n'.join(text) + '\n', encoding='utf-8')
+    write_lines(folder / 'loop.md', text)
     _write_picture(folder / 'loop.png', record, figures)
 
 
@@ -141,7 +141,7 @@ def _write_picture(path, record, figures):
     for axes in (cpu, memory):
         axes.set_ylim(bottom=0)
         axes.legend(fontsize=8)
-    page.savefig(path, dpi=PNG_DPI)
+    write_picture(path, page)
 
 
 def _draw_errors(axes, errors_ms, period_ms):

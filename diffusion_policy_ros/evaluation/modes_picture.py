@@ -45,6 +45,32 @@ def draw_table(path, sim, chunks, is_left, title) -> None:
     figure.savefig(path, dpi=DPI)
 
 
+def draw_ways(path, segments, circles, ways, is_left, title) -> None:
+    """
+    Draw ways over the plan of a room.
+
+    :param path: PNG file to write.
+    :param segments: Walls, float64 (N, 2, 2), m.
+    :param circles: ``(middle, radius, name)`` of what else is there, m.
+    :param ways: float64 (K, points, 2), m.
+    :param is_left: Which of them pass on the left, bool (K,).
+    :param title: One sentence.
+    """
+    figure = Figure(figsize=(7.2, 5.4), layout='constrained')
+    axes = figure.subplots()
+    for segment in segments:
+        axes.plot(*segment.T, color='black', linewidth=1.5)
+    for (x, y), radius, name in circles:
+        turn = np.linspace(0, 2 * np.pi, 60)
+        axes.plot(x + radius * np.cos(turn), y + radius * np.sin(turn), color='grey')
+        axes.annotate(name, (x, y - radius), ha='center', va='top', fontsize=8)
+    for way, left in zip(ways, is_left):
+        axes.plot(*way.T, color=COLOURS[int(not left)], alpha=0.35, linewidth=1)
+    axes.set(aspect='equal', xlabel='x in m', ylabel='y in m')
+    figure.suptitle(title, fontsize=9, wrap=True)
+    figure.savefig(path, dpi=DPI)
+
+
 def draw_entries(path, chunks, split, names, *, rate_hz, title, recorded) -> None:
     """
     Draw every entry of the chunks over time, and the chunks on their two principal axes.

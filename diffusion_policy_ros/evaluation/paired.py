@@ -21,9 +21,10 @@ is compared with McNemar's exact test, the score with a permutation of signs.
 
 from dataclasses import asdict, dataclass
 import math
+from typing import Optional
 
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.intervals import bootstrap_interval
+from diffusion_policy_ros.evaluation.intervals import bootstrap_interval, interval_text
 import numpy as np
 
 # Two questions are asked of the same episodes; half of 5 % for each keeps a wrong answer to either
@@ -41,14 +42,15 @@ class PairedTest:
 
     :ivar first, second: The mean of each.
     :ivar difference: ``first - second``.
-    :ivar difference_95: Its 95 % interval, by bootstrap over episodes.
+    :ivar difference_95: Its 95 % interval, by bootstrap over episodes; None where they do not
+        tell.
     :ivar p: How often chance alone gives a difference as large, in (0, 1].
     """
 
     first: float
     second: float
     difference: float
-    difference_95: tuple
+    difference_95: Optional[tuple]
     p: float
 
     @property
@@ -72,6 +74,7 @@ class Comparison:
     :ivar success: ``PairedTest`` of the success rate.
     :ivar only: Episodes that only the first solved, and that only the second did.
     :ivar score: ``PairedTest`` of the mean score.
+    :ivar settings: In which settings they differ, in words; empty where they do not.
     """
 
     names: tuple
@@ -79,6 +82,7 @@ class Comparison:
     success: PairedTest
     only: tuple
     score: PairedTest
+    settings: str = ''
 
     def sentence(self) -> str:
         """Say which is better, by how much, or that the episodes do not tell."""
@@ -91,22 +95,24 @@ class Comparison:
         else:
             better, other = (first, second) if clear[0] > 0 else (second, first)
             said = f'{better} is better than {other}'
+        settings = f'; settings: {self.settings}' if self.settings else ''
         return (f'{len(self.seeds)} paired episodes: {said}; {first} against {second}: success '
                 f'{_written(self.success, 100, 1, " points")}, mean score '
-                f'{_written(self.score, 1, 3)}')
+                f'{_written(self.score, 1, 3)}{settings}')
 
     def to_dict(self) -> dict:
         """Return everything, ready for JSON."""
         return {**asdict(self), 'sentence': self.sentence()}
 
 
-def compare(names, first, second) -> Comparison:
+def compare(names, first, second, settings='') -> Comparison:
     """
     Compare the results of the episodes that both ran.
 
     :param names: Names of both, for people.
     :param first: ``EpisodeResult`` objects.
     :param second: The same of the other.
+    :param settings: In which settings they differ, in words.
     :return: ``Comparison``, positive where the first is better.
     :raises DatasetError: if they have no seed in common.
     """
@@ -116,7 +122,7 @@ def compare(names, first, second) -> Comparison:
     only = tuple(int(np.sum(solved @ (sign, -sign) > 0)) for sign in (1, -1))
     return Comparison(tuple(names), tuple(a.seed for a, _ in pairs),
                       _test(solved, mcnemar(*only)), only,
-                      _test(scores, sign_permutation(scores[:, 0] - scores[:, 1])))
+                      _test(scores, sign_permutation(scores[:, 0] - scores[:, 1])), settings)
 
 
 def mcnemar(only_first, only_second) -> float:
@@ -179,6 +185,5 @@ def _test(pairs, p):
 
 def _written(test, factor, digits, unit=''):
     """Write a difference with its interval and its p-value."""
-    low, high = (factor * end for end in test.difference_95)
-    return (f'{factor * test.difference:+.{digits}f}{unit} (95 % {low:+.{digits}f} to '
-            f'{high:+.{digits}f}, p {test.p_text})')
+    interval = interval_text(test.difference_95, factor, digits, '+')
+    return (f'{factor * test.difference:+.{digits}f}{unit} (95 % {interval}, p {test.p_text})')

@@ -23,9 +23,8 @@ right, and neither is better.
 
 import math
 
-from diffusion_policy_ros.errors import ConfigError, ContractError
-from diffusion_policy_ros.evaluation.evaluate import observation_messages
-from diffusion_policy_ros.observation.window import WindowBuilder
+from diffusion_policy_ros.evaluation.modes_picture import draw_table
+from diffusion_policy_ros.evaluation.two_sided import environment_of, window_at_rest
 from diffusion_policy_ros.sim.pusht import PushT
 import numpy as np
 
@@ -75,18 +74,44 @@ def two_sided_window(policy) -> tuple:
     :return: Window as for ``Policy.sample``, batch of one; and the ``PushT``.
     :raises ConfigError: if the policy is for another robot.
     """
-    elsewhere = 'name an observation of its own with --dataset FOLDER --episode N --row R'
-    if policy.contract is None:
-        raise ConfigError(f'the checkpoint holds no robot contract; {elsewhere}')
-    try:
-        sim = PushT(policy.contract)
-    except ContractError as error:
-        raise ConfigError(f'the policy is not for Push-T: {error}; {elsewhere}') from error
+    sim = environment_of(policy, PushT, 'Push-T')
     sim.reset(state=two_sided_state())
-    windows = WindowBuilder(policy.contract, policy.config.n_obs_steps)
-    for row in range(policy.config.n_obs_steps):
-        now_ns = policy.contract.tick_ns(1_000_000_000, row)
-        for topic, message in observation_messages(policy.contract, sim.observation(), now_ns):
-            windows.push(topic, message, now_ns)
-    window, _ = windows.window(now_ns)
-    return {key: value[None] for key, value in window.items()}, sim
+    return window_at_rest(policy, sim), sim
+
+
+class MirrorTable:
+    """
+    The table, as a ``TwoSided``.
+
+    :ivar window: What the policy sees.
+    """
+
+    name = 'a table that is its own mirror image'
+
+    def __init__(self, policy):
+        """
+        Show a policy the table.
+
+        :param policy: ``Policy`` for the Push-T robot.
+        :raises ConfigError: if it is for another robot.
+        """
+        self.window, self._sim = two_sided_window(policy)
+
+    def passes_left(self, chunks) -> np.ndarray:
+        """
+        Tell on which side chunks pass, as the function of that name.
+
+        :param chunks: float64 (K, rows, 2), m.
+        """
+        return passes_left(chunks)
+
+    def draw(self, path, chunks, is_left, title) -> None:
+        """
+        Draw chunks over the table; as for ``TwoSided``.
+
+        :param path: PNG file to write.
+        :param chunks: float64 (K, rows, 2), m.
+        :param is_left: bool (K,).
+        :param title: One sentence.
+        """
+        draw_table(path, self._sim, chunks, is_left, title)

@@ -16,10 +16,11 @@
 
 import csv
 
+from diffusion_policy_ros.data.files import replacing
+from diffusion_policy_ros.evaluation.bench_files import write_lines, write_picture
 from matplotlib.figure import Figure
 
 FIGURE_INCHES = (12, 5.5)
-PNG_DPI = 110
 MEASURED = (
     'Distance: root mean square over the executable rows and entries of a chunk between a sampler '
     'and the converged solution of the probability-flow ODE, from the same noise and the same '
@@ -116,7 +117,7 @@ def write_bench(folder, rows, bench, facts):
     for title, columns, texts in tables(rows, bench):
         lines += ['', f'## {title}', '', *(f'| {" | ".join(row)} |' for row in (
             columns, ['---'] * len(columns), *texts))]
-    (folder / 'solvers.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    write_lines(folder / 'solvers.md', lines)
     _write_picture(folder / 'solvers.png', rows, bench)
 
 
@@ -136,7 +137,7 @@ def _spread(spread):
 def _write_csv(path, rows, unit):
     """Write one line per sampler, with every digit."""
     spreads = (('distance', 'normalized'), ('distance_robot', unit.replace(' ', '_')))
-    with open(path, 'w', newline='', encoding='utf-8') as file:
+    with replacing(path) as part, open(part, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(
             ['solver', 'order', 'spacing', 'steps', 'rtol', 'evaluations',
@@ -172,7 +173,7 @@ def _write_picture(path, rows, bench):
         axes.set_xticks([], minor=True)
         axes.tick_params(axis='x', labelsize=7, rotation=90)
         axes.legend(fontsize=7)
-    page.savefig(path, dpi=PNG_DPI)
+    write_picture(path, page)
 
 
 def _draw_lines(axes, rows, figure):

@@ -16,10 +16,12 @@
 from dataclasses import asdict
 import json
 
+from diffusion_policy_ros.checks import is_number, shown
 from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import ConfigError
-from diffusion_policy_ros.evaluation.eval_result import read_episode
+from diffusion_policy_ros.evaluation.bench_files import write_lines, write_picture
+from diffusion_policy_ros.evaluation.eval_result import read_episodes, UNREADABLE
 from diffusion_policy_ros.evaluation.evaluate import Evaluation
 from diffusion_policy_ros.evaluation.intervals import interval_text
 from diffusion_policy_ros.evaluation.success_bench import compared, SuccessRow
@@ -27,7 +29,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 FIGURE_INCHES = (12, 4.5)
-PNG_DPI = 110
 JSON = 'success.json'
 COLUMNS = ('solver', 'evaluations', 'ms', 'x DDIM', 'success %', '95 %', 'mean score', '95 %',
            'success points', '95 %', 'p')
@@ -77,7 +78,7 @@ def write_bench(folder, rows, identity, facts):
     lines = ['# Solvers by success', '', '| | |', '|---|---|',
              *(f'| {name} | {text} |' for name, text in facts.items()), '', MEASURED, '',
              '![](success.png)', '', *(f'| {" | ".join(line)} |' for line in table)]
-    (folder / 'success.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    write_lines(folder / 'success.md', lines)
     _write_picture(folder / 'success.png', [rows[0], *ordered])
 
 
@@ -92,13 +93,11 @@ def read_bench(folder, identity) -> list:
     path = folder / JSON
     try:
         document = json.loads(path.read_text(encoding='utf-8'))
-        rows = [SuccessRow(Sampler(**row['sampler']), *map(float, (row['time_ms'],
-                                                                   row['time_ratio'])),
-                           Evaluation(tuple(map(read_episode, row['results'])),
-                                      float(row['seconds'])))
-                for row in document['rows']]
+        rows = list(map(_read_row, document['rows']))
+        if len({_seeds(row) for row in rows}) > 1:
+            raise ValueError('its rows are of different episodes')
         found = dict(document['identity'])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ConfigError(f'{path} holds no bench to go on with ({error}); leave out --resume'
                           ) from error
     different = [key for key in identity if found.get(key) != identity[key]]
@@ -108,6 +107,21 @@ def read_bench(folder, identity) -> list:
                           f'{identity[key]}; go on with the same arguments, or choose another '
                           '--out')
     return rows[:1] + [compared(row, rows[0]) for row in rows[1:]]
+
+
+def _read_row(stored):
+    """Read what ``write_bench`` wrote of a row."""
+    figures = [stored[name] for name in ('time_ms', 'time_ratio', 'seconds')]
+    if not all(is_number(figure) and figure > 0 for figure in figures):
+        raise ValueError(f'a time is {shown(figures)}')
+    time_ms, ratio, seconds = map(float, figures)
+    return SuccessRow(Sampler(**stored['sampler']), time_ms, ratio,
+                      Evaluation(read_episodes(stored['results']), seconds))
+
+
+def _seeds(row):
+    """Return the seeds of a row's episodes."""
+    return tuple(episode.seed for episode in row.evaluation.episodes)
 
 
 def _write_picture(path, rows):
@@ -131,4 +145,4 @@ def _write_picture(path, rows):
         axes.grid(alpha=0.3)
     page.axes[0].set(ylabel='success (%)')
     page.axes[1].legend(fontsize=8)
-    page.savefig(path, dpi=PNG_DPI)
+    write_picture(path, page)

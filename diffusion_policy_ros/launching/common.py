@@ -40,13 +40,18 @@ def share() -> str:
     return get_package_share_directory(PACKAGE)
 
 
-def common_arguments() -> list:
-    """Return the declarations that every launch file has."""
+def common_arguments(use_sim_time='false') -> list:
+    """
+    Return the declarations that every launch file has.
+
+    :param use_sim_time: Default of the argument of that name.
+    """
     return [
         DeclareLaunchArgument('namespace', default_value='', description=(
             'Namespace of all nodes and topics')),
-        DeclareLaunchArgument('use_sim_time', default_value='false', choices=TRUTH, description=(
-            'Follow /clock, as with Gazebo or a played bag')),
+        DeclareLaunchArgument(
+            'use_sim_time', default_value=use_sim_time, choices=TRUTH,
+            description='Follow /clock, as with Gazebo or a played bag'),
         DeclareLaunchArgument('log_level', default_value='info', description='Least level shown',
                               choices=('debug', 'info', 'warn', 'error', 'fatal')),
     ]

@@ -27,6 +27,7 @@ ASK_PERIOD_S = 0.5
 # How long a controller may take to be found, and to answer, s.
 PATIENCE_S = 2.0
 MAX_QUESTIONS = 4
+AGREES = "takes the contract's joints"
 
 
 class ControllerCheck:
@@ -135,7 +136,7 @@ class _Controller:
             self._let_pass(f'does not have the parameters {names}')
             return
         self._is_waiting = False
-        self.remark = "takes the contract's joints"
+        self.remark = AGREES
         self.objection = disagreement(
             self._output, self.name, list(values[0].string_array_value),
             interface_name=values[1].string_value, allows_partial=values[1].bool_value)

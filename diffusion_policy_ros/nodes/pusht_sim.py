@@ -23,18 +23,16 @@ it waits for the first time, stands still when the clock does, and goes on when 
 """
 
 from collections import deque
-import signal
 import threading
-import time
 
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes import qos
-from diffusion_policy_ros.nodes.clockwork import Clockwork
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, PushTTopics
+from diffusion_policy_ros.nodes.sim_stepper import SimStepper
 from diffusion_policy_ros.nodes.spinning import run
-from diffusion_policy_ros.sim.pacing import falls_due, StepCounter
+from diffusion_policy_ros.sim.pacing import falls_due
 from diffusion_policy_ros.sim.pusht import PushT, SUBSTEP_S
 from diffusion_policy_ros.sim.pusht_commands import finger_target
 from rclpy.node import Node
@@ -47,12 +45,6 @@ COVERAGE_RATE_HZ = 10.0
 # How far ahead of this node's time the stamp of a command can be where both follow one clock.
 AHEAD_NS = 100_000_000
 ORDERS_KEPT = 1000
-CLOCK_READINGS = 10
-CLOCK_TOLERANCE_NS = 200_000
-# How often to look for a simulated clock that has not begun, and at one that runs or stands: it
-# may be faster than real time.
-CLOCK_WAIT_S = 0.1
-CLOCK_PAUSE_S = 0.001
 PARAMETERS = (
     ParameterSpec('camera_rate_hz', 30.0, 'Pictures per second, Hz; a multiple of the rate of '
                   'the contract keeps the age of the newest picture constant', 1.0, 100.0,
@@ -87,7 +79,7 @@ class PushTSim(Node):
         :raises ConfigError: if the view has no display or the replay parameters are wrong.
         :raises DatasetError: if the dataset to replay cannot be read.
         """
-        self._view = self._clockwork = None
+        self._view = self._stepper = None
         super().__init__('pusht_sim', **node_options)
         self._settings = Parameters(self, PARAMETERS)
         self._camera_rate_hz = self._settings['camera_rate_hz']
@@ -103,18 +95,18 @@ class PushTSim(Node):
         self._view = self._make_view()
         self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.VECTORS)
         self.create_service(Trigger, '~/reset', self._on_reset)
-        self._steps = None
-        self._dropped_ns = 0
-        self._clockwork = Clockwork(self._on_wake, self._on_broken)
-        self._clockwork.start()
+        self._stepper = SimStepper(
+            self, SUBSTEP_NS, self._on_step, speed=self._settings['real_time_factor'],
+            remedy='lower camera_rate_hz or real_time_factor')
+        self._stepper.start()
         self.get_logger().info(str(self._replay) if self._replay else (
             f'the robot is live: camera {self._camera_rate_hz:g} Hz, joints '
             f'{self._state_rate_hz:g} Hz; {self.resolve_service_name("~/reset")} starts anew'))
 
     def destroy_node(self):
-        """Stop the clockwork and close the window, then the node."""
-        if self._clockwork is not None:
-            self._clockwork.stop()
+        """Stop the steps and close the window, then the node."""
+        if self._stepper is not None:
+            self._stepper.stop()
         if self._view is not None:
             self._view.close()
         super().destroy_node()
@@ -135,7 +127,7 @@ class PushTSim(Node):
 
         :param now_ns: The time, ns.
         """
-        return self._steps is not None and self._steps.next_ns > now_ns
+        return self._stepper.is_settled(now_ns)
 
     def _make_replay(self):
         """Prepare the replay, where one is wanted."""
@@ -213,56 +205,10 @@ class PushTSim(Node):
             self.get_logger().warning(
                 f'command ignored: {error}', throttle_duration_sec=2.0)
 
-    def _on_wake(self):
-        """Make the steps that are due, each with the ROS time of that; return the pause in s."""
-        steady_ns, ros_ns = self._read_clocks()
-        if ros_ns <= 0:
-            self._steps = None
-            self.get_logger().warning(
-                'use_sim_time is set, but no time has come on /clock; the robot waits for it and '
-                'publishes nothing', throttle_duration_sec=5.0)
-            return CLOCK_WAIT_S
-        is_simulated = self.get_clock().ros_time_is_active
-        now_ns = ros_ns if is_simulated else steady_ns
-        if self._steps is None or self._steps.is_ahead_of(now_ns):
-            self._begin_steps(now_ns)
-        for step, instant_ns in self._steps.due(now_ns):
-            with self._lock:
-                self._step(step, ros_ns - (now_ns - instant_ns))
-        self._tell_dropped()
-        since_s = (time.monotonic_ns() - steady_ns) / 1e9
-        pause_s = (self._steps.next_ns - now_ns) / 1e9 - since_s
-        return CLOCK_PAUSE_S if is_simulated else max(pause_s, 0.0)
-
-    def _begin_steps(self, now_ns):
-        """Count steps from now on, on the steady clock or on the simulated one."""
-        self._steps = StepCounter(SUBSTEP_NS, now_ns,
-                                  speed=self._settings['real_time_factor'])
-        self._dropped_ns = 0
-
-    def _tell_dropped(self):
-        """Warn when time had to be given up."""
-        if self._steps.dropped_ns > self._dropped_ns:
-            self.get_logger().warning(
-                'the simulation cannot keep up with the clock: '
-                f'{self._steps.dropped_ns / 1e9:.2f} s given up so far; unless the clock was set '
-                'forward, lower camera_rate_hz or real_time_factor', throttle_duration_sec=5.0)
-            self._dropped_ns = self._steps.dropped_ns
-
-    def _on_broken(self, error):
-        """End the node: a robot that stands still without a word would mislead everybody."""
-        self.get_logger().fatal(f'the simulation broke: {type(error).__name__}: {error}')
-        signal.raise_signal(signal.SIGTERM)
-
-    def _read_clocks(self):
-        """Return steady and ROS time of one instant in ns; read anew if something came between."""
-        for _ in range(CLOCK_READINGS):
-            before_ns = time.monotonic_ns()
-            ros_ns = self.get_clock().now().nanoseconds
-            after_ns = time.monotonic_ns()
-            if after_ns - before_ns < CLOCK_TOLERANCE_NS:
-                break
-        return (before_ns + after_ns) // 2, ros_ns
+    def _on_step(self, step, stamp_ns):
+        """Make one step while nobody resets the table."""
+        with self._lock:
+            self._step(step, stamp_ns)
 
     def _step(self, step, stamp_ns):
         """Move the world by one step and publish what falls due at it."""

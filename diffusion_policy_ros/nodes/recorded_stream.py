@@ -40,19 +40,20 @@ SILENCE_S = 1.0
 TELLS_ARRIVAL = hasattr(Subscription, 'CallbackType')
 
 
-def recorded_streams(node, contract, on_message) -> list:
+def recorded_streams(node, contract, on_message, stream_class=None) -> list:
     """
     Subscribe to every topic of a contract once.
 
     :param node: The node that records.
     :param contract: ``RobotContract``.
     :param on_message: As for ``RecordedStream``.
+    :param stream_class: Subclass of ``RecordedStream`` to make; None for that class itself.
     :return: One ``RecordedStream`` per topic.
     """
     entries = {e.topic: e for e in contract.actions + contract.observations}
     read = recorded_entries(contract)
-    return [RecordedStream(node, entry, [e for e in read if e.topic == topic], on_message,
-                           contract.rate_hz)
+    make = stream_class or RecordedStream
+    return [make(node, entry, [e for e in read if e.topic == topic], on_message, contract.rate_hz)
             for topic, entry in entries.items()]
 
 

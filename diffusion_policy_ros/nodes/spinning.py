@@ -141,16 +141,25 @@ def _spin(node, stop):
     executor.add_node(node)
     try:
         while not stop.is_set() and rclpy.ok():
-            try:
-                executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
-            except ValueError as error:
-                if 'must not be negative' not in str(error):
-                    raise
-                # What rclpy makes of a time below 0 on /clock.
-                node.get_logger().error(f'a message was dropped: {error}',
-                                        throttle_duration_sec=1.0)
+            spin_once(executor, node)
     except ExternalShutdownException:
         node.get_logger().info('the ROS context was shut down from outside')
     finally:
         executor.remove_node(node)
         executor.shutdown()
+
+
+def spin_once(executor, node):
+    """
+    Wait a moment for something to do, and do it.
+
+    :param executor: The executor.
+    :param node: The node that logs a time that cannot be.
+    """
+    try:
+        executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
+    except ValueError as error:
+        if 'must not be negative' not in str(error):
+            raise
+        # What rclpy makes of a time below 0 on /clock.
+        node.get_logger().error(f'a message was dropped: {error}', throttle_duration_sec=1.0)

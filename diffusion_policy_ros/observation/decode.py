@@ -16,7 +16,7 @@
 
 from diffusion_policy_ros import message_types as types
 from diffusion_policy_ros.errors import DecodeError
-from diffusion_policy_ros.observation import images, vectors
+from diffusion_policy_ros.observation import images, scans, vectors
 import numpy as np
 
 DECODERS = {
@@ -30,6 +30,7 @@ DECODERS = {
     types.TWIST: vectors.decode_twist,
     types.TWIST_STAMPED: vectors.decode_twist_stamped,
     types.ODOMETRY: vectors.decode_odometry,
+    types.LASER_SCAN: scans.decode_laser_scan,
 }
 
 

@@ -91,8 +91,5 @@ def _check(path, wanted, given):
         if tuple(tensor.shape) != shape:
             raise CheckpointError(f'{path}: {name} has shape {tuple(tensor.shape)}, wanted '
                                   f'{shape}; {REMEDY}')
-        if name.endswith(COUNTER):
-            continue
-        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            raise CheckpointError(f'{path}: {name} ({str(tensor.dtype)[6:]}) must hold finite '
-                                  f'floating-point numbers; {REMEDY}')
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f'{path}: {name} must hold finite numbers; {REMEDY}')

@@ -20,14 +20,14 @@ import os
 from pathlib import Path
 from typing import Optional
 
-from diffusion_policy_ros.checks import shown
+from diffusion_policy_ros.checks import is_count, shown
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import parse_contract, RobotContract
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
 from diffusion_policy_ros.policy import lerobot_config
 from diffusion_policy_ros.policy.checkpoint_files import (
-    CONFIG, read_bytes, read_json, read_tensors, REMEDY, WEIGHTS)
+    CONFIG, file_beside, read_bytes, read_json, read_tensors, REMEDY, WEIGHTS)
 from diffusion_policy_ros.policy.checkpoint_folder import check_place, write_folder
 from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
 from diffusion_policy_ros.policy.lerobot_folder import (
@@ -79,14 +79,13 @@ def write_checkpoint(folder, checkpoint, *, weights_dtype='float32'):
     if checkpoint.contract is None:
         raise CheckpointError(f'{folder}: a checkpoint needs the robot contract of its training')
     config = checkpoint.config
-    content = {CONTRACT: checkpoint.contract.to_yaml().encode(),
+    documents = {CONFIG: lerobot_config.to_json(config), **processor_documents(config)}
+    content = {CONTRACT: checkpoint.contract.to_yaml().encode(), **_as_bytes(documents),
                **_tensor_files(checkpoint, weights_dtype)}
     extras = {'format_version': FORMAT_VERSION, 'config': config.to_own_json(),
               'sampler': asdict(checkpoint.sampler),
               'sha256': {name: _sha256(data) for name, data in content.items()}}
-    documents = {CONFIG: lerobot_config.to_json(config), EXTRAS: extras,
-                 **processor_documents(config)}
-    write_folder(folder, {**_as_bytes(documents), **content})
+    write_folder(folder, {**content, **_as_bytes({EXTRAS: extras})})
 
 
 def export_checkpoint(folder, checkpoint) -> dict:
@@ -178,8 +177,11 @@ def check_unchanged(folder):
     """
     Refuse files that were put into a checkpoint after it was written.
 
-    Weights, statistics and contract of another policy may fit in shape and still drive the robot
-    wrongly. A folder of LeRobot's carries no digests and is taken as it is.
+    Weights, statistics, contract and configuration of another policy may fit in shape and still
+    drive the robot wrongly. Digests protect from mistakes, not from forgers: who edits a JSON file
+    on purpose deletes its line. The file that holds them has none itself, so that the sampler in
+    it can be changed. Checkpoints from before JSON files had digests are read without. A folder
+    of LeRobot's carries none and is taken as it is.
 
     :param folder: Path of the folder.
     :raises CheckpointError: naming the file.
@@ -191,10 +193,11 @@ def check_unchanged(folder):
     if not isinstance(digests, dict) or not {CONTRACT, WEIGHTS} <= digests.keys():
         raise CheckpointError(f'{folder / EXTRAS} lacks the digests of the files; {REMEDY}')
     for name, digest in digests.items():
-        if _sha256(read_bytes(folder / name)) != digest:
+        path = file_beside(folder / EXTRAS, name, 'a name in sha256')
+        if _sha256(read_bytes(path)) != digest:
             raise CheckpointError(
-                f'{folder / name} is not the file that the policy was saved with; {REMEDY}. A '
-                'robot with other topics gets a contract file of its own')
+                f'{path} is not the file that the policy was saved with; {REMEDY}'
+                f'{_instead(name)}')
 
 
 def weights_digest(folder) -> str:
@@ -209,6 +212,14 @@ def weights_digest(folder) -> str:
 def _sha256(data):
     """Return the digest of some bytes as hexadecimal text."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _instead(name):
+    """Say what to do where a file was edited on purpose."""
+    if name == CONTRACT:
+        return '. A robot with other topics gets a contract file of its own'
+    return f'. If you edited it on purpose, delete its line from sha256 in {EXTRAS}' \
+        if name.endswith('.json') else ''
 
 
 def _stored_weights(weights, dtype):
@@ -257,8 +268,8 @@ def _read_extras(folder, config):
     """Read our own fields, contract and sampler."""
     path = folder / EXTRAS
     extras = read_json(path)
-    version = extras.get('format_version') if isinstance(extras, dict) else None
-    if version != FORMAT_VERSION:
+    version = extras.get('format_version')
+    if not is_count(version) or version != FORMAT_VERSION:
         raise CheckpointError(f'{path}: format_version is {shown(version)}, this package reads '
                               f'{FORMAT_VERSION}; update the package, or train anew')
     text = read_bytes(folder / CONTRACT)

@@ -14,6 +14,7 @@
 
 """The parts of Diffusion Policy's state dict, under the names and in the order they have here."""
 
+from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.errors import CheckpointError
 from diffusion_policy_ros.policy.diffusion_networks import ENCODER, UNET
 import torch
@@ -61,23 +62,21 @@ def rgb_encoder(tensors, place, is_separate, path) -> dict:
                                   'only ResNets with a spatial softmax and one linear layer can '
                                   'be imported')
         found[prefix + _renamed(name, ENCODER_NAMES)] = tensor
-    if not tensors.keys() >= set(GRID):
+    grid = [tensors[name].flatten() for name in GRID if name in tensors]
+    if len(grid) < 2 or len(grid[0]) != len(grid[1]):
         raise CheckpointError(f'{path}: the image encoder lacks {" or ".join(GRID)}, the places '
-                              'of the pixels')
-    grid = torch.stack([tensors[name].flatten() for name in GRID], dim=-1)
-    return {**found, f'{prefix}pool.pos_grid': grid.float()}
+                              'of the pixels, or has more of one than of the other')
+    return {**found, f'{prefix}pool.pos_grid': torch.stack(grid, dim=-1).float()}
 
 
-def reordered_condition(tensors, config, keys, path) -> dict:
+def reordered_condition(tensors, config, keys) -> dict:
     """
     Reorder the observation in every FiLM layer, from their order of a row to ours.
 
-    :param tensors: Name -> tensor, under the names here.
+    :param tensors: Name -> tensor, under the names here, with the shapes of the configuration.
     :param config: PolicyConfig.
     :param keys: Keys of the observations in their order of a row.
-    :param path: Where they come from, for messages.
     :return: Name -> tensor.
-    :raises CheckpointError: if the condition is not of these observations.
     """
     sizes = {key: config.feature_dim(key) for key in keys}
     starts = dict(zip(keys, torch.tensor([0, *sizes.values()]).cumsum(0).tolist()))
@@ -86,16 +85,8 @@ def reordered_condition(tensors, config, keys, path) -> dict:
     time = config.diffusion_step_embed_dim
     columns = torch.cat([torch.arange(time), *(
         time + step * len(row) + row for step in range(config.n_obs_steps))])
-    reordered = dict(tensors)
-    for name, tensor in tensors.items():
-        if name.endswith('cond_encoder.1.weight'):
-            if tensor.shape[1] != len(columns):
-                raise CheckpointError(
-                    f'{path}: its condition has {tensor.shape[1] - time} entries, '
-                    f'{config.n_obs_steps} rows of {", ".join(keys)} have {len(columns) - time}; '
-                    'check the contract and n_obs_steps')
-            reordered[name] = tensor[:, columns]
-    return reordered
+    return {name: tensor[:, columns] if name.endswith('cond_encoder.1.weight') else tensor
+            for name, tensor in tensors.items()}
 
 
 def statistics_of(normalizer, name, key, config, path) -> dict:
@@ -118,10 +109,11 @@ def statistics_of(normalizer, name, key, config, path) -> dict:
         raise CheckpointError(f'{path}: the normalizer does not know {name!r}; it knows: '
                               f'{", ".join(there)}')
     shape = {**config.input_features, **config.output_features}[key]['shape']
-    if scale.shape != offset.shape or scale.numel() not in (1, shape[0]) or not (scale > 0).all():
+    is_map = torch.isfinite(scale).all() and torch.isfinite(offset).all() and (scale > 0).all()
+    if scale.shape != offset.shape or scale.numel() not in (1, shape[0]) or not is_map:
         raise CheckpointError(f'{path}: the normalizer of {name!r} has the scale '
-                              f'{tuple(scale.shape)} and the offset {tuple(offset.shape)}; wanted '
-                              f'{shape[0]} numbers each, the scale above 0')
+                              f'{shown(scale.tolist())} and the offset {shown(offset.tolist())}; '
+                              f'wanted {shape[0]} finite numbers each, the scale above 0')
     scale, offset = (x.double().flatten().expand(shape[0]) for x in (scale, offset))
     low, high = (-1 - offset) / scale, (1 - offset) / scale
     known = {'min': low, 'max': high, 'mean': (low + high) / 2, 'std': 1 / scale}

@@ -17,7 +17,7 @@
 import re
 
 from diffusion_policy_ros.config import PolicyConfig
-from diffusion_policy_ros.diffusion import Sampler
+from diffusion_policy_ros.diffusion import default_sampler, DiscreteVp
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.policy.checkpoint import check_weights, Checkpoint
 from diffusion_policy_ros.policy.checkpoint_files import read_foreign_tensors
@@ -27,6 +27,9 @@ from diffusion_policy_ros.policy.diffusion_policy_parts import (
 from diffusion_policy_ros.policy.inferred_config import inferred_fields
 from diffusion_policy_ros.streams import ACTION_KEY
 
+# What weights do not tell; observations are the other thing.
+UNTOLD = ('horizon', 'n_action_steps', 'n_obs_steps', 'crop_shape', 'num_train_timesteps',
+          'beta_schedule', 'prediction_type', 'clip_sample', 'n_groups')
 PAGE = 'docs/diffusion_policy_weights.md'
 REMEDY = f'{PAGE} tells how to turn a checkpoint into safetensors safely'
 THEIR_UNET, THEIR_ENCODER = 'model.', 'obs_encoder.obs_nets.'
@@ -65,10 +68,11 @@ def read_weights(path, contract, observed, changes):
     statistics = {key: statistics_of(parts.normalizer, name, key, config, path)
                   for name, key in {**observed, ACTION_KEY: ACTION_KEY}.items()}
     _check_cameras(path, config, images, parts.encoders)
-    tensors = reordered_condition(tensors, config, [observed[name] for name in observed], path)
     check_weights(config, tensors, path, 'check crop_shape, n_obs_steps and the sizes of the '
                   'contract, and give with --set what differs from its training')
-    return Checkpoint(config, statistics, tensors, contract, Sampler())
+    tensors = reordered_condition(tensors, config, list(observed.values()))
+    return Checkpoint(config, statistics, tensors, contract,
+                      default_sampler(DiscreteVp.of(config)))
 
 
 def default_observed(path, contract) -> dict:
@@ -148,7 +152,7 @@ def _config(path, contract, observed, changes, shapes):
     if sorted(observed.values()) != sorted(keys):
         raise ConfigError(f'--obs names {", ".join(observed.values())}; the contract of '
                           f'{contract.robot!r} has exactly: {", ".join(keys)}')
-    entries = shapes.get(f'{UNET}final_conv.1.bias', (0,))[0]
+    entries, *_ = shapes.get(f'{UNET}final_conv.1.bias') or (0,)
     if entries != len(contract.action_names):
         raise ConfigError(
             f'{path}: a row of its chunks has {entries} entries, an action of {contract.robot!r} '

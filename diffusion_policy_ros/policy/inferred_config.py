@@ -32,6 +32,7 @@ def inferred_fields(shapes, said) -> dict:
     :return: Inferred fields by name, as far as the tensors are there that tell.
     :raises ConfigError: if the configuration says something else.
     """
+    shapes = {name: shape for name, shape in shapes.items() if shape}  # a lone number has no size
     inferred = {**_of_unet(shapes), **_of_encoder(shapes)}
     for name, value in inferred.items():
         told = said.get(name, value)

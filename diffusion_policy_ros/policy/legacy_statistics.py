@@ -15,6 +15,7 @@
 """Statistics that LeRobot kept among the weights before it had processors (until late 2025)."""
 
 from diffusion_policy_ros.errors import CheckpointError
+from diffusion_policy_ros.policy.processors import check_copies
 import torch
 
 INPUTS, TARGETS, OUTPUTS = (
@@ -55,7 +56,7 @@ def split_statistics(tensors, keys, path) -> tuple:
                 f'{", ".join(keys)}; the two files are not of one policy')
         kept = targets if prefix == TARGETS else statistics
         kept.setdefault(known[written], {})[statistic] = tensor.to(torch.float32)
-    _check_copies(statistics, targets, path)
+    check_copies(statistics, targets, path)
     return weights, {**targets, **statistics}
 
 
@@ -69,13 +70,3 @@ def _keys_by_name(keys, path):
                 f'{path} keeps the statistics of {other!r} and {key!r} under one name, so nobody '
                 'can tell whose they are; give one of the two another name and train again')
     return known
-
-
-def _check_copies(outputs, targets, path):
-    """Refuse statistics of training that are not those of running."""
-    for key in targets.keys() & outputs.keys():
-        for statistic in targets[key].keys() & outputs[key].keys():
-            if not torch.equal(targets[key][statistic], outputs[key][statistic]):
-                raise CheckpointError(
-                    f'{path} has two different {statistic} of {key!r}, one for training and one '
-                    'for running; the file was put together from two policies')

@@ -256,8 +256,9 @@ def _modes(raw, said):
                                                       LEROBOT_NORMALIZATION))
     if not isinstance(modes, dict):
         return modes
-    types = {feature['type'] for name in ('input_features', 'output_features')
-             for feature in (said.get(name) or {}).values()
+    sides = [said.get(name) for name in ('input_features', 'output_features')]
+    types = {feature['type'] for side in sides if isinstance(side, dict)
+             for feature in side.values()
              if isinstance(feature, dict) and isinstance(feature.get('type'), str)}
     return {**dict.fromkeys(sorted(types), 'IDENTITY'), **modes}
 

@@ -105,10 +105,8 @@ def _without_unseen(raw):
 def _sampler(raw, config):
     """Return LeRobot's sampler, refusing a run that starts where chunks are visible already."""
     sampler = Sampler(**lerobot_config.sampler_fields(raw))
-    process = DiscreteVp(config.num_train_timesteps, config.beta_schedule, config.beta_start,
-                         config.beta_end)
     try:
-        check_start(process, sampler)
+        check_start(DiscreteVp.of(config), sampler)
     except ConfigError as error:
         raise ConfigError(
             f'num_inference_steps is {sampler.num_inference_steps}, with which LeRobot starts '

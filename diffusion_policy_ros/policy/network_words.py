@@ -51,7 +51,7 @@ def _denoiser_words(config):
     if denoiser.type == 'unet':
         return f'FiLM U-Net {_sizes(config.down_dims)}'
     if denoiser.type == 'mlp':
-        return f'MLP of {denoiser.layers} layers of {4 * denoiser.dim}'
+        return f'MLP of {denoiser.layers} layers of {4 * denoiser.dim} (4 * dim {denoiser.dim})'
     if denoiser.type == 'dit':
         return f'DiT of {denoiser.layers} blocks of {denoiser.dim}'
     causal = 'causal ' if denoiser.causal else ''

@@ -59,8 +59,7 @@ class Policy(nn.Module):
         super().__init__()
         self.config, self.contract, self.normalizer = config, contract, normalizer
         self.sampler = Sampler() if sampler is None else sampler
-        self.process = DiscreteVp(config.num_train_timesteps, config.beta_schedule,
-                                  config.beta_start, config.beta_end)
+        self.process = DiscreteVp.of(config)
         self.check_sampler(self.sampler)
         self._layout = window_layout(config, contract)
         self.diffusion = DiffusionNetworks(config)

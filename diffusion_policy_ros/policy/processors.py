@@ -15,7 +15,8 @@
 
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.errors import CheckpointError
-from diffusion_policy_ros.policy.checkpoint_files import read_json, read_tensors, REMEDY
+from diffusion_policy_ros.policy.checkpoint_files import (
+    file_beside, read_json, read_tensors, REMEDY)
 from diffusion_policy_ros.policy.normalizer import EPS
 import torch
 
@@ -83,8 +84,28 @@ def read_statistics(folder, config):
     """
     inputs = _read_pipeline(folder, PREPROCESSOR, NORMALIZER, config)
     outputs = _read_pipeline(folder, POSTPROCESSOR, UNNORMALIZER, config)
+    check_copies(outputs, {key: inputs.get(key, {}) for key in config.output_features}, folder)
     return {**{key: inputs.get(key, {}) for key in config.input_features},
             **{key: outputs.get(key, {}) for key in config.output_features}}
+
+
+def check_copies(outputs, targets, path):
+    """
+    Refuse statistics of actions in training that are not those of running.
+
+    :param outputs: Key -> statistic -> tensor, as used in running.
+    :param targets: The same, as used in training.
+    :param path: Where they come from, for messages.
+    :raises CheckpointError: naming the statistic.
+    """
+    for key in targets.keys() & outputs.keys():
+        for statistic in sorted(targets[key].keys() & outputs[key].keys()):
+            # What is not a number differs from itself otherwise, and is refused where it is used.
+            pair = (kept[key][statistic].nan_to_num() for kept in (targets, outputs))
+            if not torch.equal(*pair):
+                raise CheckpointError(
+                    f'{path} has two different {statistic} of {key!r}, one for training and one '
+                    'for running; it was put together from two policies')
 
 
 def _step(registry_name, config):
@@ -105,12 +126,9 @@ def _read_pipeline(folder, pipeline, registry_name, config):
     step = _normalization_of(path, registry_name)
     keys = config.output_features if registry_name == UNNORMALIZER else config.input_features
     _check_settings(path, step, config, keys)
-    state_file = step.get('state_file')
-    if not isinstance(state_file, str) or (folder / state_file).name != state_file:
-        raise CheckpointError(f'{path}: state_file is {shown(state_file)}; it must name a file in '
-                              f'the same folder; {REMEDY}')
     statistics = {}
-    for name, tensor in read_tensors(folder / state_file).items():
+    tensors = read_tensors(file_beside(path, step.get('state_file'), 'state_file'))
+    for name, tensor in tensors.items():
         key, _, statistic = name.rpartition('.')
         statistics.setdefault(key, {})[statistic] = tensor.to(torch.float32)
     return statistics
@@ -118,8 +136,7 @@ def _read_pipeline(folder, pipeline, registry_name, config):
 
 def _normalization_of(path, registry_name):
     """Return the one normalization step of a pipeline, whose other steps must be harmless."""
-    document = read_json(path)
-    steps = document.get('steps') if isinstance(document, dict) else None
+    steps = read_json(path).get('steps')
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         raise CheckpointError(f'{path}: steps is {shown(steps)}; it must be a list of steps; '
                               f'{REMEDY}')
@@ -130,11 +147,23 @@ def _normalization_of(path, registry_name):
                 f'{path}: the step {shown(name or step.get("class"))} is not known here, and the '
                 'policy may have learned from what it does; train without it, or delete it from a '
                 'copy of the folder where you know that it does nothing')
+        _check_renames(path, step.get('config'))
     if names.count(registry_name) != 1:
         many = 'no step' if registry_name not in names else f'{names.count(registry_name)} steps'
         raise CheckpointError(f'{path} has {many} {registry_name!r}, not one: the normalization '
                               f'is unknown; {REMEDY}')
     return steps[names.index(registry_name)]
+
+
+def _check_renames(path, settings):
+    """Refuse observations that were renamed, as cameras could be swapped without a word."""
+    renames = settings.get('rename_map') if isinstance(settings, dict) else None
+    if renames:
+        raise CheckpointError(
+            f'{path}: rename_map is {shown(renames)}: the policy knows these observations of its '
+            'data under other keys. Give each key of config.json the key that your contract has '
+            'for what the policy saw under it (dpr import-lerobot --rename), and make rename_map '
+            'empty in a copy of the folder')
 
 
 def _check_settings(path, step, config, keys):

@@ -164,6 +164,13 @@ def _odometry(types, kind, names, values, stamp_ns):
     return message
 
 
+def _laser_scan(types, kind, names, values, stamp_ns):
+    """Swing about one metre."""
+    del kind
+    return messages.laser_scan(types, [1.0 + value for value in values[:len(names)]], stamp_ns,
+                               range_min=0.1, range_max=10.0)
+
+
 BUILDERS = {
     ros.JOINT_STATE: _joint_state,
     ros.JOINT_TRAJECTORY: _joint_trajectory,
@@ -172,4 +179,5 @@ BUILDERS = {
     ros.POSE_STAMPED: _pose,
     ros.TWIST: _twist,
     ros.TWIST_STAMPED: _twist_stamped,
-    ros.ODOMETRY: _odometry}
+    ros.ODOMETRY: _odometry,
+    ros.LASER_SCAN: _laser_scan}

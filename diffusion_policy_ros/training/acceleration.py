@@ -30,10 +30,21 @@ def autocast(device, precision):
         a GPU has it.
     :return: Context manager.
     """
-    if precision == 'auto':
-        is_fast = device.type == 'cuda' and torch.cuda.is_bf16_supported()
-        precision = 'bfloat16' if is_fast else 'float32'
+    precision = chosen_precision(device, precision)
     return torch.autocast(device.type, getattr(torch, precision), enabled=precision != 'float32')
+
+
+def chosen_precision(device, precision) -> str:
+    """
+    Return the precision that a device computes in.
+
+    :param device: Torch device.
+    :param precision: As for ``autocast``.
+    """
+    if precision != 'auto':
+        return precision
+    is_fast = device.type == 'cuda' and torch.cuda.is_bf16_supported()
+    return 'bfloat16' if is_fast else 'float32'
 
 
 def checkpoint_blocks(networks) -> int:

@@ -173,14 +173,13 @@ def epoch_slice(rows, step, batch_size, seed):
 
     The result depends on the step alone, which makes a resumed run equal to an unbroken one.
 
-    :param rows: int64 array of rows to draw from.
+    :param rows: int64 array of rows to draw from, at least ``batch_size``.
     :param step: Optimizer step, from 0.
     :param batch_size: Rows per step.
     :param seed: Of the shuffles.
-    :return: int64 array (batch_size,), or all rows, shuffled, where there are fewer.
+    :return: int64 array (batch_size,).
     """
-    per_epoch = max(1, len(rows) // batch_size)
-    epoch, place = divmod(step, per_epoch)
+    epoch, place = divmod(step, len(rows) // batch_size)
     return rows[_shuffle(len(rows), epoch, seed)[place * batch_size:(place + 1) * batch_size]]
 
 

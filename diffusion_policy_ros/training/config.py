@@ -140,6 +140,14 @@ class TrainConfig:
         return self.freeze_encoder or (
             self.pretraining.target is not None and self.pretraining.freeze)
 
+    def windows_per_step(self, processes) -> int:
+        """
+        Return how many windows an optimizer step learns from.
+
+        :param processes: Number of processes that train together.
+        """
+        return self.batch_size * self.accumulation_steps * processes
+
     def to_yaml(self) -> str:
         """Return the settings as YAML that ``load_train_config`` reads back equal."""
         return yaml.safe_dump(asdict(self), sort_keys=False)
@@ -201,6 +209,9 @@ def _apply_override(raw, text):
         raw = raw.setdefault(group, {})
         if not isinstance(raw, dict):
             raise ConfigError(f'override {text!r}: {group!r} is not a group')
+    if not value.strip():  # as an unset variable of a shell leaves it
+        raise ConfigError(f'override {text!r} has no value; write null where none is meant, or '
+                          'leave it out')
     raw[name] = parse_yaml(value, f'override {text!r}', ConfigError)
 
 

@@ -23,6 +23,8 @@ PANELS = (
     ('rollouts in simulation', ('rollout_score', 'rollout_success'), False),
     ('learning rate', ('learning_rate',), False))
 PANEL_HEIGHT = 2.4  # inches
+# Largest value over least: from where on an axis is logarithmic, and has ticks at decades only.
+LEAST_SPAN, LARGE_SPAN = 10, 1000
 
 
 def draw_curves(lines, path) -> None:
@@ -50,15 +52,26 @@ def draw_curves(lines, path) -> None:
         for name, (steps, values) in curves.items():
             axes.plot(steps, values, label=name, marker='.' if len(steps) < 50 else None)
         axes.set_title(title, fontsize=9)
-        if is_log and all(min(values) > 0 for _, values in curves.values()):
-            axes.set_yscale('log')
-            axes.minorticks_off()
+        if is_log:
+            _scale(axes, [value for _, values in curves.values() for value in values])
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     axes.set_xlabel('step')
     part = path.with_name(f'{path.name}.part')
     figure.savefig(part, format='png', dpi=100)
     os.replace(part, path)
+
+
+def _scale(axes, values):
+    """Make an axis logarithmic where values span a decade; a part of one would have no tick."""
+    if min(values) <= 0 or not LEAST_SPAN <= max(values) / min(values):
+        return
+    from matplotlib.ticker import LogLocator
+    axes.set_yscale('log')
+    if max(values) / min(values) < LARGE_SPAN:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter('{x:g}')
+    axes.minorticks_off()
 
 
 def _curves(lines, stage, names):

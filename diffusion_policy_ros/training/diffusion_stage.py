@@ -19,7 +19,6 @@ import sys
 
 from diffusion_policy_ros.data.training_windows import TrainingWindows
 from diffusion_policy_ros.diffusion import draw_noise, variational_weights
-from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.networks.ema import Ema
 from diffusion_policy_ros.policy.encoding import encode_prepared, prepared_images
 from diffusion_policy_ros.streams import ACTION_KEY
@@ -108,12 +107,6 @@ class DiffusionStage(Stage):
             horizon=config.horizon)
         self._rows, held_out = self._split.rows(self._windows.rows())
         self._held_out = evenly_chosen(held_out, VALIDATION_WINDOWS)
-        windows = self._config.batch_size * self._own_shares[0].count
-        if self._own_shares[0].count > 1 and len(self._rows) < windows:
-            raise ConfigError(
-                f'a step learns from {windows} windows (batch_size * accumulation_steps * '
-                f'processes), and the training episodes have only {len(self._rows)}; lower one '
-                'of them')
         self._batches = Batches(
             self._windows, self._device, on_device=self._config.data_on_device)
         self._accelerate()

@@ -17,6 +17,7 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 import math
+import sys
 import time
 
 from diffusion_policy_ros.errors import DiffusionPolicyError
@@ -192,9 +193,15 @@ class Loop:
     def _keep_best(self, stage, step, figures):
         """Publish the weights if no others had a better figure."""
         name, sign = stage.best_by
-        if name in figures and (
-                self.best is None or sign * figures[name] > sign * self.best['value']):
-            self.best = {'figure': name, 'value': figures[name], 'step': step}
+        value = figures.get(name)
+        if value is None:
+            return
+        if not math.isfinite(value):
+            tqdm.write(f'{name} is {value:g} after step {step}, so that these weights are not '
+                       'taken for the best ones; check the dataset for impossible values',
+                       file=sys.stderr)
+        elif self.best is None or sign * value > sign * self.best['value']:
+            self.best = {'figure': name, 'value': value, 'step': step}
             stage.publish_best()
 
     def _resume(self, work):

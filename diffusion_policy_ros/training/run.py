@@ -21,11 +21,11 @@ import shutil
 import sys
 import warnings
 
-from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.statistics import vector_statistics
+from diffusion_policy_ros.diffusion import default_sampler, DiscreteVp
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 from diffusion_policy_ros.policy.backbone_weights import (
     imagenet_statistics, load_backbone_weights)
@@ -34,6 +34,7 @@ from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
 from diffusion_policy_ros.policy.policy import Policy
 from diffusion_policy_ros.streams import ACTION_KEY, IMAGE_KEY_PREFIX
 from diffusion_policy_ros.training.bad_batch import BAD_BATCHES
+from diffusion_policy_ros.training.beginning import beginning
 from diffusion_policy_ros.training.loop import Loop
 from diffusion_policy_ros.training.processes import Processes
 from diffusion_policy_ros.training.record import check_wandb
@@ -42,6 +43,7 @@ from diffusion_policy_ros.training.run_folder import (
 from diffusion_policy_ros.training.snapshot import FACTS, read_facts
 from diffusion_policy_ros.training.split import Split
 from diffusion_policy_ros.training.stages import Stages
+from diffusion_policy_ros.training.without_effect import check_effects
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -77,8 +79,12 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
         identity = {'config': config.to_yaml(), 'dataset': _digest(cache)}
         check_dataset(run_folder, facts, identity)
         split = Split(cache.episode_ends, config.validation_episodes)
+        _check_windows(config, policy_config, split, processes)
         policy = _build_policy(policy_config, reader, cache, split, config, processes,
                                is_new=not facts)
+        if processes.is_first:
+            tqdm.write(beginning(policy, config, split, processes, device, facts),
+                       file=sys.stderr)
         loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
                     seconds_before=facts.get('seconds', 0.0), device=device, processes=processes)
         stages = Stages(
@@ -116,6 +122,21 @@ def _open_cache(dataset_dir, cache_dir, processes):
         cache = build_cache(dataset_dir, cache_dir)
     processes.wait()
     return cache if processes.is_first else build_cache(dataset_dir, cache_dir, progress=False)
+
+
+def _check_windows(config, policy_config, split, processes):
+    """Refuse more windows than there are, and chunks that no episode is long enough for."""
+    if policy_config.horizon > split.longest:
+        raise ConfigError(
+            f'policy.horizon is {policy_config.horizon}, and the longest training episode has '
+            f'{split.longest} rows, so that every chunk would end in repetitions of its last row; '
+            f'take at most {split.longest}, or record longer episodes')
+    wanted = config.windows_per_step(processes.count)
+    if wanted > split.first_held_out:  # each row has a window
+        raise ConfigError(
+            f'a step learns from {wanted} windows (batch_size * accumulation_steps * processes), '
+            f'and the training episodes have only {split.first_held_out}; lower one '
+            'of them')
 
 
 @contextmanager
@@ -161,10 +182,7 @@ def _policy_config(reader, config):
     if target is not None and (target not in usable or not policy_config.image_keys):
         raise ConfigError(f'pretraining.target is {target!r}; it needs a camera and one of the '
                           f'recorded vectors: {", ".join(usable)}')
-    for name in ('encoder_weights', 'freeze_encoder'):
-        if getattr(config, name) and not policy_config.image_keys:
-            raise ConfigError(f'{name} is {shown(getattr(config, name))}, but the contract has no '
-                              'camera for the policy; leave it out')
+    check_effects(config, policy_config)
     if config.encoder_weights is not None:
         _check_encoder_weights(policy_config, config.encoder_weights)
     return policy_config
@@ -186,6 +204,7 @@ def _build_policy(policy_config, reader, cache, split, config, processes, *, is_
                   for key in vectors}
     policy = Policy.from_dataset(
         policy_config, {**reader.statistics(), **statistics}, reader.contract,
+        sampler=default_sampler(DiscreteVp.of(policy_config)),
         image_statistics=imagenet_statistics() if config.encoder_weights else None)
     if config.encoder_weights is not None and is_new:
         said = load_backbone_weights(policy.diffusion.rgb_encoder, config.encoder_weights)

@@ -14,11 +14,15 @@
 
 """The folder of a run: made for a new one, checked before another goes on."""
 
+from dataclasses import asdict, fields, is_dataclass, MISSING
+import os
 from pathlib import Path
 import shutil
 
 from diffusion_policy_ros.checks import shown
+from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
+from diffusion_policy_ros.policy.checkpoint_files import CONFIG, WEIGHTS
 from diffusion_policy_ros.policy.checkpoint_folder import check_place
 from diffusion_policy_ros.settings import flattened
 from diffusion_policy_ros.training.config import SETTINGS
@@ -58,6 +62,7 @@ def prepare_folder(out, run_folder, settings, resume) -> dict:
     :return: The facts of the snapshot, or {}.
     :raises DiffusionPolicyError: if there is nothing to go on from, or something in the way.
     """
+    _check_around(out)
     check_place(out)
     check_place(best_folder(out))
     facts = read_facts(run_folder)
@@ -85,6 +90,16 @@ def prepare_folder(out, run_folder, settings, resume) -> dict:
     return facts or {}
 
 
+def _check_around(out):
+    """Refuse a place within what is replaced or removed as a whole: a checkpoint, a run."""
+    for folder in out.parents:
+        names = [name for name in (CONFIG, WEIGHTS, FACTS) if os.path.isfile(folder / name)]
+        if FACTS in names or len(names) == 2:
+            raise ConfigError(f'--out is {out}, within {folder}, which holds '
+                              f'{"a run" if FACTS in names else "a checkpoint"}; choose a folder '
+                              'beside it')
+
+
 def _check_resumable(run_folder, settings, facts):
     """Refuse to resume what is not there, or with other settings."""
     if facts is None:
@@ -95,11 +110,21 @@ def _check_resumable(run_folder, settings, facts):
         raise CheckpointError(f'{where} is {shown(old)}, which are no settings; delete the folder '
                               'to start anew')
     new = parse_yaml(settings, SETTINGS, ConfigError)
-    differences = _differences(flattened(old), flattened(new))
+    differences = _differences(_whole(old), _whole(new))
     if differences:
         raise ConfigError(f'the settings differ from those of the run in {run_folder} '
-                          f'({", ".join(differences)}); resume with the same --config and --set '
-                          'as it was started with')
+                          f'({", ".join(differences)}); resume with those that it was started '
+                          f'with: --config {run_folder / SETTINGS} --resume')
+
+
+def _whole(settings):
+    """Return settings under their dotted names, those of the policy with all defaults."""
+    defaults = {field.name: field.default_factory() if field.default is MISSING else field.default
+                for field in fields(PolicyConfig) if field.name in PolicyConfig.setting_names()}
+    plain = flattened({name: asdict(value) if is_dataclass(value) else value
+                       for name, value in defaults.items()}, 'policy.')
+    return {name: list(value) if isinstance(value, tuple) else value
+            for name, value in {**plain, **flattened(settings)}.items()}
 
 
 def _differences(old, new):

@@ -15,6 +15,7 @@
 """Which episodes are trained on and which are held out."""
 
 from diffusion_policy_ros.errors import DatasetError
+import numpy as np
 
 
 class Split:
@@ -22,6 +23,8 @@ class Split:
     Which rows are trained on and which are held out: the last episodes.
 
     :ivar train_episodes: Number of episodes that are trained on.
+    :ivar held_out_episodes: Number of the others.
+    :ivar longest: Rows of the longest episode that is trained on.
     :ivar first_held_out: First row that is not.
     """
 
@@ -37,6 +40,8 @@ class Split:
         if self.train_episodes < 1:
             raise DatasetError(f'validation_episodes is {validation_episodes}, but the dataset '
                                f'has only {len(episode_ends)} episodes; hold out fewer')
+        self.held_out_episodes = validation_episodes
+        self.longest = int(np.diff(episode_ends[:self.train_episodes], prepend=0).max())
         self.first_held_out = int(episode_ends[self.train_episodes - 1])
 
     def rows(self, rows):

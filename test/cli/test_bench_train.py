@@ -18,13 +18,10 @@ import importlib.util
 import json
 from pathlib import Path
 import re
-import sys
 
 from diffusion_policy_ros.cli import bench_train
-from diffusion_policy_ros.cli.bench_train_loops import (
-    lerobot_python, LeRobotLoop, Pace, PlainLoop)
 from diffusion_policy_ros.cli.main import main
-from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.evaluation.train_bench import Pace, PlainLoop
 from diffusion_policy_ros.policy import Policy
 from diffusion_policy_ros.training.config import load_train_config
 import pytest
@@ -70,6 +67,21 @@ def test_both_loops_are_timed_and_compared_pair_by_pair(dataset, tmp_path, capsy
     assert 'times as fast' in report and 'batch_size: 4' in report
     assert 'precision: float32' in report and re.search(r'- cache: \d+\.\d s to decode', report)
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['train.json', 'train.md']
+
+
+def test_rollouts_of_the_settings_are_left_out(dataset, tmp_path):
+    assert bench(dataset, tmp_path / 'out', '--pairs=1', '--set=rollouts.sim=pusht',
+                 '--set=rollouts.every=1') == 0
+
+
+def test_a_report_that_cannot_be_written_is_told(dataset, tmp_path, capsys):
+    for name in ('train.json', 'train.md'):
+        (tmp_path / name).mkdir()
+        assert bench(dataset, tmp_path, '--pairs=1') == 1
+        assert re.search(f'--out {tmp_path} cannot be written: .*Is a directory',
+                         capsys.readouterr().err)
+        (tmp_path / name).rmdir()
+        assert not list(tmp_path.glob('*.tmp'))
 
 
 def test_the_plain_loop_lets_the_networks_learn(dataset, tmp_path, monkeypatch):
@@ -122,28 +134,11 @@ def test_the_plain_loop_computes_in_the_same_precision(
     (['--set=precision=float16'], 'choose float32 or bfloat16'),
     (['--steps=0'], '--steps is 0'), (['--pairs=0'], '--pairs is 0'),
     (['--set=accumulation_steps=2'], 'leave out .* accumulation_steps'),
-    (['--set=batch_size=100'], 'batch_size is 100, and the dataset has 36 windows'),
+    (['--set=batch_size=100'], 'learns from 100 windows .*have only 36'),
     (['--lerobot-python=python'], 'LeRobot has no such networks')])
 def test_what_cannot_be_compared_is_refused(dataset, tmp_path, capsys, more, said):
     assert bench(dataset, tmp_path / 'out', *more) == 1
     assert re.search(said, capsys.readouterr().err)
-
-
-def test_lerobot_is_looked_for_here_unless_told_otherwise(monkeypatch):
-    monkeypatch.setattr('diffusion_policy_ros.cli.bench_train_loops.find_spec', lambda _: None)
-    assert lerobot_python(None) is None and lerobot_python('none') is None
-    monkeypatch.setattr('diffusion_policy_ros.cli.bench_train_loops.find_spec', lambda _: 'spec')
-    assert lerobot_python(None) == sys.executable and lerobot_python('/x/python') == '/x/python'
-
-
-def test_a_lerobot_that_fails_is_told(tmp_path, capfd):
-    (tmp_path / 'python').write_text('#!/bin/sh\necho no lerobot here >&2; exit 3\n')
-    (tmp_path / 'python').chmod(0o755)
-    loop = LeRobotLoop(str(tmp_path / 'python'), policy='p', dataset='d', device='cpu',
-                       batch_size=2, workers=0, threads=1, precision='float32')
-    with pytest.raises(DiffusionPolicyError, match='leave it out with --lerobot-python none'):
-        loop.measure(1)
-    assert 'no lerobot here' in capfd.readouterr().err
 
 
 def test_medians_and_spans_are_told():

@@ -21,8 +21,8 @@ import threading
 from types import SimpleNamespace
 
 from diffusion_policy_ros.cli import doctor
-from diffusion_policy_ros.cli.finding import LEVELS
 from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.finding import LEVELS
 from diffusion_policy_ros.requirements import SERVING
 import pytest
 
@@ -121,7 +121,7 @@ def test_only_what_is_used_is_looked_at(monkeypatch):
                         lambda name, *rest: doctor.Finding('OK', name, ''))
     names = [finding.name for finding in doctor.find_all()]
     assert {*doctor.MODULES, *doctor.ROS_MODULES} < set(names)
-    assert not {'cv_bridge', 'cache'} & set(names)
+    assert 'cache' not in names
 
 
 def test_remedies_name_the_versions_that_setup_asks_for():
@@ -136,7 +136,7 @@ def test_remedies_name_the_versions_that_setup_asks_for():
 def test_the_exit_code_tells_whether_something_is_in_the_way(level, code, monkeypatch, capsys):
     found = doctor.Finding(level, 'thing', 'as it is', 'repair it')
     monkeypatch.setattr(doctor, 'find_all', lambda: [found])
-    assert doctor.run(SimpleNamespace(contract=None, model=None)) == code
+    assert doctor.run(SimpleNamespace(contract=None, model=None, live=False)) == code
     shown = capsys.readouterr().out
     assert ('repair it' in shown) == (level != 'OK')
     assert f'1 {level}' in shown

@@ -16,6 +16,7 @@
 
 import json
 import os
+from pathlib import Path
 import subprocess
 import sys
 
@@ -26,6 +27,7 @@ from diffusion_policy_ros.errors import DatasetError, DiffusionPolicyError
 from diffusion_policy_ros.sampler_options import OPTIONS
 import pytest
 
+ROBOTS = Path(__file__).resolve().parents[2] / 'config' / 'robots'
 LOOP_ARGUMENTS = ('--delay-ms', '--execute-horizon', '--replan', '--join', '--candidates',
                   '--blend-rows', '--warm-start-level')
 
@@ -79,7 +81,7 @@ def evaluated(save_tiny_policy, tmp_path, monkeypatch):
     model, seen = save_tiny_policy(), {}
 
     def evaluate(policy, make_environment, seeds, **how):
-        seen.update(how)
+        seen.update(how, policy=policy)
         looks = [(0.5, 0.4, 0.1, 0.1, 0.3, 0.3, 0.0)] * 2
         return evaluation.Evaluation((EpisodeResult(seeds[0], 0.5, False, 1),), 1.0,
                                      (([None], []),), (looks,))
@@ -205,6 +207,23 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_loaded(tmp_path):
     with pytest.raises(DatasetError, match='is no result of dpr eval'):
         dpr_eval.run(parsed('--against', str(tmp_path / 'none.json'), model='none'))
     assert 'the model itself' in refusal('--against', str(tmp_path), model=tmp_path)
+
+
+def test_the_contract_of_another_robot_is_refused(save_tiny_policy):
+    model = save_tiny_policy()
+    said = refusal('--contract', str(ROBOTS / 'arm6.yaml'), model=model)
+    assert f'disagrees with the checkpoint {model}: rate_hz: trained at 10' in said
+
+
+def test_a_contract_with_other_topics_is_followed_in_place_of_the_own_one(evaluated, tmp_path):
+    own = (ROBOTS / 'pusht.yaml').read_text()
+    assert 'topic: camera/image_raw' in own
+    other = tmp_path / 'other.yaml'
+    other.write_text(own.replace('topic: camera/image_raw', 'topic: other/image'))
+    for contract, topic in ((ROBOTS / 'pusht.yaml', 'camera/image_raw'), (other, 'other/image')):
+        evaluated('--contract', str(contract))
+        topics = [stream.topic for stream in evaluated.seen['policy'].contract.observations]
+        assert topic in topics
 
 
 def test_ctrl_c_in_the_second_model_keeps_the_first(evaluated, save_tiny_policy, monkeypatch,

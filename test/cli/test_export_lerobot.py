@@ -16,12 +16,17 @@
 
 import json
 from pathlib import Path
+import shutil
+import sys
 
 from diffusion_policy_ros.cli.main import main
 import pytest
 
 torch = pytest.importorskip('torch')
 from diffusion_policy_ros.policy import lerobot_config, Policy  # noqa: E402,I100
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / 'policy'))
+from folder_edits import edit_json, edit_tensors  # noqa: E402
 
 FILES = {'config.json', 'model.safetensors', 'policy_preprocessor.json',
          'policy_postprocessor.json',
@@ -42,6 +47,32 @@ def test_exactly_the_files_of_lerobot_are_written_and_hold_the_same_policy(
                for name, tensor in first.state_dict().items())
     assert main(['export-lerobot', str(ours), str(out)]) == 1
     assert 'holds a checkpoint already; choose another folder' in capsys.readouterr().err
+
+
+def normalization_from_the_weights(folder):
+    """Let the preprocessor read its statistics where there are none."""
+    edit_json(folder / 'policy_preprocessor.json', lambda document: document['steps'][-1].update(
+        state_file='model.safetensors'))
+
+
+@pytest.mark.parametrize('spoil, message', [
+    (lambda f: edit_json(f / 'config.json', lambda d: d.update(down_dims=[16384] * 8,
+                                                               horizon=256)),
+     'model.safetensors lacks'),
+    (lambda f: edit_json(f / 'config.json', lambda d: d.update(horizon=10_000)),
+     'config.json is not the file that the policy was saved with'),
+    (normalization_from_the_weights, "statistics of 'observation.images.camera' lack"),
+    (lambda f: edit_tensors(f / 'model.safetensors', lambda t: t.update(extra=torch.ones(1))),
+     "has the unknown tensor 'extra'"),
+    (lambda f: (f / 'diffusion_policy_ros.json').write_text('[]'), 'must map names to values')])
+def test_a_checkpoint_whose_parts_do_not_fit_is_not_exported(
+        save_tiny_policy, tmp_path, capsys, spoil, message):
+    folder = shutil.copytree(save_tiny_policy(vision_backbone='resnet18'), tmp_path / 'copy')
+    spoil(folder)
+    assert main(['export-lerobot', str(folder), str(tmp_path / 'out')]) == 1
+    said = capsys.readouterr().err
+    assert message in said and said.count('\n') == 1
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize('changes, field', [

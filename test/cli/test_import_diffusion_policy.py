@@ -102,6 +102,8 @@ def test_the_policy_answers_as_it_did_elsewhere(weights, contract, tmp_path, cap
     assert main(arguments(weights, contract, tmp_path / 'out', *observed)) == 0
     said = capsys.readouterr().out
     assert 'check these against the training' in said and 'out: FiLM U-Net ' in said
+    assert f'n_groups {RAW["n_groups"]}' in said and f'n_obs_steps {RAW["n_obs_steps"]}' in said
+    assert 'observations in this order: agent, block' in said
     policy = Policy.load(tmp_path / 'out')
     policy.sampler = Sampler('ddpm', 100, spacing='linspace')
     inputs, expected = expected_of(VECTORS / 'expected.npz')
@@ -113,6 +115,7 @@ def test_the_policy_answers_as_it_did_elsewhere(weights, contract, tmp_path, cap
     ((), 'agent, block; say with --obs NAME=KEY'),
     (('--obs', 'agent'), 'is not of the form KEY=KEY'),
     (('--obs', 'agent=observation.state'), 'the contract of .arm. has exactly: observation.env'),
+    (('--set', 'normalization_mapping={ACTION: IDENTITY}'), 'it must be KEY=VALUE with a key'),
     (('--set', 'depth=3'), '--set depth=3: it must be KEY=VALUE with a key among n')])
 def test_wrong_arguments_are_refused_in_one_line(weights, contract, tmp_path, capsys, more,
                                                  message):

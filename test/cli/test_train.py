@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 
+from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 import numpy as np
@@ -72,7 +73,8 @@ def test_train_then_eval_reports_figures_with_intervals(dataset, tmp_path):
     assert 'trained 2 steps' in summary
     model = tmp_path / 'model'
     assert following == (
-        f'next: dpr eval {model} --sim pusht (Push-T only), or ros2 launch diffusion_policy_ros '
+        f'next: dpr eval {model} --sim NAME (only for {", ".join(SIMULATIONS)}), or ros2 launch '
+        'diffusion_policy_ros '
         f'policy.launch.py model:={model}; curves: tensorboard --logdir {model}.run/tensorboard')
     assert list((tmp_path / 'model.run/tensorboard').glob('events*'))
     report = tmp_path / 'eval.json'

@@ -229,3 +229,20 @@ def test_a_folder_with_other_things_is_not_replaced(dataset, tmp_path):
     with pytest.raises(DatasetError, match='something else than a cache'):
         build_cache(dataset, tmp_path / 'mine', progress=False)
     assert (tmp_path / 'mine/thesis.tex').read_text() == 'years of work'
+
+
+def test_a_file_in_the_place_of_the_cache_is_named(dataset, tmp_path):
+    """And nothing is put beside it."""
+    (tmp_path / 'file').write_text('mine')
+    with pytest.raises(DatasetError, match='the cache .*file is a file; name a folder: dpr train'):
+        build_cache(dataset, tmp_path / 'file', progress=False)
+    assert sorted(path.name for path in tmp_path.glob('file*')) == ['file']
+    assert (tmp_path / 'file').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('name', ['file/cache', 'x' * 300])
+def test_a_place_that_no_disk_can_have_is_named(dataset, tmp_path, name):
+    """In the words for a disk that cannot be written to."""
+    (tmp_path / 'file').touch()
+    with pytest.raises(DatasetError, match='cannot write the cache .*name a folder on another'):
+        build_cache(dataset, tmp_path / name, progress=False)

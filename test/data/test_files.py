@@ -23,7 +23,7 @@ from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.data.datasets.edit import append_datasets, split_dataset
 from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
 from diffusion_policy_ros.data.datasets.frames import copy_dataset
-from diffusion_policy_ros.data.files import put_in_place, sync, write_json
+from diffusion_policy_ros.data.files import put_in_place, replacing, sync, write_json
 import pytest
 
 
@@ -120,3 +120,14 @@ def test_a_json_file_is_replaced_when_its_content_is_on_the_disk(tmp_path, settl
         assert json.loads((tmp_path / 'new/file.json').read_text()) == content
         assert_settled(tmp_path / 'new/file.json', settled)
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['file.json']
+
+
+@pytest.mark.parametrize('is_durable', [False, True])
+def test_what_cannot_be_put_in_its_place_leaves_nothing_beside_it(tmp_path, is_durable):
+    (tmp_path / 'file.json').mkdir()
+    with pytest.raises(OSError):
+        write_json(tmp_path / 'file.json', {}, is_durable)
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / 'other', is_durable) as part:
+        part.write_text('half')
+        raise ZeroDivisionError
+    assert [path.name for path in tmp_path.iterdir()] == ['file.json']

@@ -19,7 +19,7 @@ from diffusion_policy_ros.data.topic_messages import build_topic, observed_parts
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.message_types import (
     COMPRESSED_IMAGE, FLOAT32_ARRAY, FLOAT64_ARRAY, IMAGE, JOINT_STATE, JOINT_TRAJECTORY,
-    ODOMETRY, POSE_STAMPED, TWIST, TWIST_STAMPED, UNDATED_TYPES)
+    LASER_SCAN, ODOMETRY, POSE_STAMPED, TWIST, TWIST_STAMPED, UNDATED_TYPES)
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.observation.decode import decode
 from hypothesis import given, settings
@@ -67,7 +67,9 @@ actions:
     ('key: observation.state, names: [position.x, position.y]', POSE_STAMPED, [1.5, -2.0]),
     ('key: observation.state', TWIST, [1, 2, 3, 4, 5, 6]),
     ('key: observation.state, names: [linear.x, angular.z]', TWIST_STAMPED, [0.5, -0.25]),
-    ('key: observation.state', ODOMETRY, [1, 2, 3, *ROT6D, 4, 5, 6, 7, 8, 9])])
+    ('key: observation.state', ODOMETRY, [1, 2, 3, *ROT6D, 4, 5, 6, 7, 8, 9]),
+    ('key: observation.state, names: [a, b, c]', LASER_SCAN, [0.25, 12.0, 3.3]),
+    ('key: observation.state, names: [a, b]', LASER_SCAN, [0.0, 0.0])])
 def test_vectors_are_read_back_as_they_were(kind, text, type_name, values):
     stamp = ', stamp: receive' if type_name in UNDATED_TYPES else ''
     entry = stream(f'{text}, type: {type_name}{stamp}')
@@ -118,7 +120,7 @@ def test_what_is_not_in_the_dataset_is_not_invented():
         build_topic([(array, np.array([1]))] * 2, STORE.types, 0)
 
 
-@pytest.mark.parametrize('type_name', [JOINT_STATE, FLOAT32_ARRAY, FLOAT64_ARRAY])
+@pytest.mark.parametrize('type_name', [JOINT_STATE, FLOAT32_ARRAY, FLOAT64_ARRAY, LASER_SCAN])
 @settings(max_examples=25, deadline=None)
 @given(values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=3))
 def test_numbers_survive_the_wire(type_name, values):

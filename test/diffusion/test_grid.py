@@ -17,7 +17,8 @@ import math
 
 from diffusion_policy_ros.choices import SOLVERS, SPACINGS
 from diffusion_policy_ros.diffusion import (
-    CLEAN, ContinuousVp, DiscreteVp, GeometricVe, inference_levels, KarrasVe, Sampler)
+    CLEAN, ContinuousVp, default_sampler, DiscreteVp, GeometricVe, has_levels, inference_levels,
+    KarrasVe, Sampler)
 from diffusion_policy_ros.diffusion.grid import LAMBDA_MIN
 from diffusion_policy_ros.diffusion.solvers import load_solver
 from diffusion_policy_ros.errors import ConfigError
@@ -313,6 +314,16 @@ def test_grid_starts_where_it_is_asked_to(process, start, spacing):
 def test_start_outside_the_process_is_refused(process, start, wanted):
     with pytest.raises(ConfigError, match=f'start_timestep is {start:g}; .*{wanted}'):
         inference_levels(process, Sampler(start_timestep=start))
+
+
+@pytest.mark.parametrize('levels', [1, 2, 5, 10, 11, 12, 100])
+@pytest.mark.parametrize('schedule', ['squaredcos_cap_v2', 'linear'])
+def test_the_default_sampler_takes_as_many_steps_as_a_process_has_levels_for(levels, schedule):
+    process = DiscreteVp(levels, schedule)
+    sampler = default_sampler(process)
+    possible = [steps for steps in range(1, Sampler().num_inference_steps + 1)
+                if has_levels(process, Sampler(num_inference_steps=steps))]
+    assert sampler == Sampler(num_inference_steps=max(possible))
 
 
 @pytest.mark.parametrize('process', (COSINE, *CONTINUOUS), ids=str)

@@ -18,8 +18,9 @@ from dataclasses import replace
 
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.diffusion import Sampler, sampling
-from diffusion_policy_ros.evaluation.evaluate import evaluate, observation_messages
-from diffusion_policy_ros.evaluation.rollout import LoopSettings
+from diffusion_policy_ros.evaluation.evaluate import evaluate, Evaluation, observation_messages
+from diffusion_policy_ros.evaluation.intervals import bootstrap_interval
+from diffusion_policy_ros.evaluation.rollout import EpisodeResult, LoopSettings
 from diffusion_policy_ros.message_types import POSE_STAMPED, POSITION, ROT6D
 from diffusion_policy_ros.observation.window import WindowBuilder
 from diffusion_policy_ros.policy.planner import PlanOptions
@@ -104,9 +105,17 @@ def test_summary_counts_scores_and_successes(echo, counter):
     assert progress == [2, 2, 1]
     assert figures['success_rate'] == 1 and figures['success_rate_95'][1] == 1
     assert [r['seed'] for r in figures['results']] == list(range(5))
-    low, high = figures['mean_score_95']
-    assert (f'5 episodes: mean score {result.mean_score:.3f} (1 is best; 95 % {low:.3f} to '
-            f'{high:.3f}), success 100.0 %') in result.sentence()
+    assert figures['mean_score_95'] is None  # too few to tell
+    assert (f'5 episodes: mean score {result.mean_score:.3f} (1 is best; 95 % -), success '
+            '100.0 % (95 % 56.6 to 100.0)') == result.sentence()
+
+
+def test_the_summary_of_many_episodes_has_the_interval_of_their_mean():
+    scores = np.random.default_rng(0).random(40)
+    result = Evaluation(tuple(EpisodeResult(seed, score, False, 9)
+                              for seed, score in enumerate(scores)), 1.0)
+    low, high = bootstrap_interval(scores)
+    assert f'(1 is best; 95 % {low:.3f} to {high:.3f}), success 0.0 %' in result.sentence()
 
 
 def test_messages_carry_the_observation_through_the_shared_path(echo):

@@ -14,11 +14,17 @@
 
 """Intervals agree with the exact binomial distribution and with simulation."""
 
+import json
+from pathlib import Path
+
 from diffusion_policy_ros.evaluation.intervals import (
-    bootstrap_interval, bootstrap_intervals, mean_interval, success_interval)
+    bootstrap_interval, bootstrap_intervals, interval_text, LEAST_EPISODES, mean_interval,
+    normal_interval, success_interval)
 from hypothesis import given, strategies as st
 import numpy as np
 import pytest
+
+MODELS = Path(__file__).parents[2] / 'models'
 
 
 @given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -49,17 +55,18 @@ def test_mean_interval_covers_the_true_mean_in_95_percent_of_trials():
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@given(st.lists(st.floats(0, 1), min_size=LEAST_EPISODES - 1, max_size=LEAST_EPISODES + 20))
 def test_mean_interval_holds_the_mean_and_stays_among_possible_scores(scores):
-    low, high = mean_interval(scores)
+    low, high = mean_interval([0.0, *scores, 1.0])
+    scores = [0.0, *scores, 1.0]
     mean = np.mean(scores)
     assert 0 <= low <= mean + 1e-12 and mean - 1e-12 <= high <= 1
 
 
 def test_mean_interval_is_cut_only_where_it_leaves_the_possible_scores():
-    # Mean 1/4, s = 1/2, half width 1.96 * 0.5 / 2 = 0.49.
-    assert mean_interval([0, 0, 0, 1]) == (0, pytest.approx(0.25 + 0.49, abs=1e-3))
-    assert mean_interval([1, 1, 1, 0]) == (pytest.approx(0.75 - 0.49, abs=1e-3), 1)
+    # Mean 1/25, s = 1/5, half width 1.96 / 5 / 5 = 0.0784.
+    assert mean_interval([0] * 24 + [1]) == (0, pytest.approx(0.04 + 0.0784, abs=1e-4))
+    assert mean_interval([1] * 24 + [0]) == (pytest.approx(0.96 - 0.0784, abs=1e-4), 1)
 
 
 @pytest.mark.parametrize('score', [-0.1, 1.1, float('nan')])
@@ -68,8 +75,34 @@ def test_impossible_scores_are_refused(score):
         mean_interval([0.5, score])
 
 
-def test_one_value_is_its_own_interval():
-    assert mean_interval([0.25]) == (0.25, 0.25)
+@pytest.mark.parametrize('values', [
+    [0.25], [0.0, 1.0], [0.2, 1.0] * 9 + [0.4], [0.3] * 500,
+    [score + 0.02 - score for score in np.linspace(0.1, 0.9, 40)]])
+def test_few_values_and_equal_ones_tell_no_interval(values):
+    for interval in (mean_interval, normal_interval, bootstrap_interval):
+        assert interval(values) is None
+    assert np.isnan(bootstrap_intervals(np.array(values)[:, None])).all()
+
+
+def test_few_episodes_of_push_t_would_mostly_give_an_interval_without_the_mean(monkeypatch):
+    stored = json.loads((MODELS / 'pusht_image' / 'eval.json').read_text('utf-8'))['results']
+    scores = [episode['score'] for episode in stored]
+
+    def share_that_hold_it(count):
+        random = np.random.default_rng(1)
+        found = (bootstrap_interval(random.choice(scores, count), resamples=500)
+                 for _ in range(300))
+        return np.mean([low <= np.mean(scores) <= high for low, high in filter(None, found)])
+
+    assert share_that_hold_it(50) > 0.85
+    monkeypatch.setattr('diffusion_policy_ros.evaluation.intervals.LEAST_EPISODES', 2)
+    assert share_that_hold_it(10) < 0.6
+
+
+def test_intervals_are_written_and_unknown_ones_are_a_dash():
+    assert interval_text((0.1, 0.25), 100, 1) == '10.0 to 25.0'
+    assert interval_text((-0.1, 0.25), 1, 2, '+') == '-0.10 to +0.25'
+    assert interval_text(None, 100, 1) == '-'
 
 
 @pytest.mark.parametrize('counts', [(1, 0), (-1, 3), (4, 3)])
@@ -110,13 +143,14 @@ def test_the_bootstrap_agrees_with_scipy():
 def test_the_bootstrap_of_columns_is_that_of_each():
     columns = np.random.default_rng(6).random((20, 3))
     columns[:, 1] = 0.5
-    for values, interval in zip(columns.T, bootstrap_intervals(columns)):
-        assert tuple(interval) == pytest.approx(bootstrap_interval(values))
+    found = bootstrap_intervals(columns)
+    for column in (0, 2):
+        assert tuple(found[column]) == pytest.approx(bootstrap_interval(columns[:, column]))
+    assert np.isnan(found[1]).all()
 
 
 def test_the_bootstrap_repeats_and_knows_its_limits():
     values = np.random.default_rng(5).random(20)
     assert bootstrap_interval(values) == bootstrap_interval(values)
-    assert bootstrap_interval([0.3, 0.3]) == (0.3, 0.3)
     with pytest.raises(ValueError, match='no values'):
         bootstrap_interval([])

@@ -52,10 +52,20 @@ def test_losses_are_paired_by_episode_and_held_against_the_first_row():
     scores = {('none', 0.0): [1.0, 0.5, 0.9, 0.8], ('rtc', 200.0): [0.9, 0.4, 0.8, 0.7]}
     bench = JoinBench(lambda join, delay, progress: _evaluation(scores[join, delay]), 10.0)
     base, row = bench.measure('none', 0.0), bench.measure('rtc', 200.0)
-    assert base.loss == 0 and base.loss_95 == (0, 0)
+    assert base.loss == 0 and base.loss_95 is None
     assert row.loss == pytest.approx(0.1)
-    assert row.loss_95 == pytest.approx((0.1, 0.1))  # the same for every episode
-    assert cells(row)[:3] == ('rtc', '200', '0.700') and len(cells(row)) == len(COLUMNS)
+    assert cells(row)[:4] == ('rtc', '200', '0.700', '-') and len(cells(row)) == len(COLUMNS)
+
+
+def test_the_interval_of_a_loss_is_that_of_the_mean_difference():
+    random = np.random.default_rng(1)
+    scores = {'none': random.random(40), 'rtc': random.random(40)}
+    bench = JoinBench(lambda join, delay, progress: _evaluation(scores[join].tolist()), 10.0)
+    bench.measure('none', 0.0)
+    lost = scores['none'] - scores['rtc']
+    half = 1.96 * lost.std(ddof=1) / np.sqrt(40)
+    assert bench.measure('rtc', 0.0).loss_95 == pytest.approx(
+        (lost.mean() - half, lost.mean() + half), abs=1e-4)
 
 
 def test_every_episode_and_the_table_are_written(tmp_path):

@@ -104,9 +104,15 @@ def test_pairs_see_what_independent_samples_do_not():
     hard = np.random.default_rng(1).uniform(0.2, 0.9, 40)
     said = compare(('a', 'b'), results(hard + 0.02), results(hard))
     assert said.score.is_clear and said.score.difference == pytest.approx(0.02)
-    low, high = said.score.difference_95
-    assert low == pytest.approx(0.02) and high == pytest.approx(0.02)
     assert not said.success.is_clear
+
+
+def test_an_interval_that_the_episodes_do_not_tell_is_a_dash():
+    few = compare(('a', 'b'), results([1, 1, 0.5]), results([1, 0.7, 1]))
+    assert few.sentence().endswith('success +0.0 points (95 % -, p 1.000), mean score -0.067 '
+                                   '(95 % -, p 1.000)')
+    same = compare(('a', 'b'), results([1.0] * 30), results([1.0] * 30))
+    assert same.success.difference_95 is None and same.to_dict()['score']['difference_95'] is None
 
 
 def test_better_at_one_and_worse_at_the_other_is_said():

@@ -13,6 +13,7 @@
 # limitations under the License.
 """Solvers by the episodes they solve: which are measured, how they are compared, going on."""
 
+import json
 from pathlib import Path
 
 from diffusion_policy_ros.cli import bench_success
@@ -89,12 +90,60 @@ def test_another_bench_is_not_gone_on_with(rows, tmp_path):
     '', '[]', '{"identity": {}, "rows": [{}]}', '{"identity": 3, "rows": []}', '[' * 100_000,
     '{"identity": {}, "rows": [{"sampler": {"solver": "ddim", "num_inference_steps": 3}, '
     '"time_ms": 1, "time_ratio": 1, "seconds": 1, "results": '
-    '[{"seed": 1, "score": "much", "success": true, "steps": 3}]}]}', None))
+    '[{"seed": 1, "score": "much", "success": true, "steps": 3}]}]}', None,
+    '{"identity": ["seed", 3], "rows": []}', '{"rows": 3, "identity": {}}'))
 def test_what_is_no_bench_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / 'success.json').write_text(content)
     with pytest.raises(ConfigError, match='holds no bench to go on with .* leave out --resume'):
         read_bench(tmp_path, {})
+
+
+@pytest.mark.parametrize('wrong', (
+    {'time_ms': 10**400}, {'time_ms': float('nan')}, {'time_ratio': float('inf')},
+    {'seconds': 'long'}, {'sampler': {'solver': 'magic'}}, {'sampler': {'steps': 3}},
+    {'sampler': {'num_inference_steps': 0}}, {'sampler': 7}, {'results': []}, {'results': 7},
+    {'results': 'first'}, {'results': 'twice'}))
+def test_a_row_that_cannot_be_true_is_refused(rows, tmp_path, wrong):
+    write_bench(tmp_path, rows, {}, {})
+    path = tmp_path / 'success.json'
+    document = json.loads(path.read_text())
+    episodes = document['rows'][1]['results']
+    if wrong.get('results') in ('first', 'twice'):
+        wrong = {'results': episodes[:1] * (1 if wrong['results'] == 'first' else 2)}
+    document['rows'][1].update(wrong)
+    path.write_text(json.dumps(document))
+    with pytest.raises(ConfigError, match='holds no bench to go on with'):
+        read_bench(tmp_path, {})
+
+
+def test_what_is_left_out_is_told_and_nothing_to_compare_is_refused(
+        save_tiny_policy, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_success, '_parts', lambda *_: (lambda *_: evaluation([True, False]),
+                                                             Timer()))
+    model = str(save_tiny_policy())
+    command = ['bench', 'success', model, '--episodes', '2', '--out', str(tmp_path), '--device',
+               'cpu', '--solvers', 'ddim', 'heun', '--evaluations']
+    assert main([*command, '3', '2', '101', '1000']) == 0
+    assert ('left out: ddim 101, ddim 1000, heun 2, heun 1000 evaluations: fewer than two steps '
+            f'of the solver, or more than the 100 noise levels of {model} allow'
+            ) in capsys.readouterr().out
+    assert main([*command, '1000']) == 1
+    assert 'nothing to compare: ddim 1000, heun 1000 evaluations' in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_told_and_leaves_no_pieces(
+        save_tiny_policy, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_success, '_parts', lambda *_: (lambda *_: evaluation([True, False]),
+                                                             Timer()))
+    for name in ('success.png', 'success.md', 'success.json'):
+        out = tmp_path / f'out_{name}'
+        (out / name).mkdir(parents=True)
+        assert main(['bench', 'success', str(save_tiny_policy()), '--episodes', '2', '--solvers',
+                     'ddim', '--evaluations', '3', '--out', str(out), '--device', 'cpu']) == 1
+        said = capsys.readouterr().err
+        assert f'--out {out} cannot be written: ' in said and 'Is a directory' in said
+        assert not list(out.glob('*.tmp'))
 
 
 def test_the_command_measures_goes_on_and_writes_files(

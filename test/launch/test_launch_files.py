@@ -21,7 +21,7 @@ import pytest
 
 pytestmark = pytest.mark.launch
 HERE = Path(__file__).resolve().parent
-LAUNCH_FILES = ('policy', 'safety', 'record', 'pusht')
+LAUNCH_FILES = ('policy', 'safety', 'record', 'pusht', 'gazebo', 'mock', 'real_arm')
 ARGUMENTS = """
 import sys
 from launch import LaunchContext

@@ -167,8 +167,9 @@ def test_without_a_clock_it_waits_and_with_one_its_stamps_are_that_clocks(peer):
     joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
     clock = peer.node.create_publisher(Clock, '/clock', 10)
     peer.until(lambda: clock.get_subscription_count() > 0, 'the robot listening to the clock')
-    looks, read = [], robot._read_clocks
-    robot._read_clocks = lambda: looks.append(None) or read()
+    looks, stepper = [], robot._stepper
+    read = stepper._read_clocks
+    stepper._read_clocks = lambda: looks.append(None) or read()
 
     def look_twice():
         """Wait until the robot has looked at its clock and done what was due then."""

@@ -52,6 +52,8 @@ observations:
      max_age_ms: 400}
   - {key: observation.base, topic: base, type: geometry_msgs/msg/TwistStamped, max_age_ms: 400}
   - {key: observation.odometry, topic: odom, type: nav_msgs/msg/Odometry, max_age_ms: 400}
+  - {key: observation.scan, topic: scan, type: sensor_msgs/msg/LaserScan, names: [near, far],
+     max_age_ms: 400}
 actions:
   - {topic: command, type: std_msgs/msg/Float64MultiArray, names: [x], stamp: receive}
 """)
@@ -75,6 +77,9 @@ def _observed(stream, stamp_ns):
         message = messages.joint_trajectory(MESSAGE_CLASSES, stream.names, [values], [0], 0)
     elif stream.type in (ros.FLOAT32_ARRAY, ros.FLOAT64_ARRAY):
         message = messages.multi_array(MESSAGE_CLASSES, stream.type, values)
+    elif stream.type == ros.LASER_SCAN:
+        message = messages.laser_scan(MESSAGE_CLASSES, [*values, 2.0, np.inf], stamp_ns,
+                                      range_min=0.0, range_max=3.0)
     else:
         message = MESSAGE_CLASSES[stream.type]()
     if hasattr(message, 'header') and stream.stamp == 'header':

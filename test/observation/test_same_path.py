@@ -38,7 +38,8 @@ TYPES = {
     'joint_states': 'sensor_msgs/msg/JointState',
     'gripper': 'std_msgs/msg/Float32MultiArray',
     'block_pose': 'geometry_msgs/msg/PoseStamped',
-    'odom': 'nav_msgs/msg/Odometry'}
+    'odom': 'nav_msgs/msg/Odometry',
+    'scan': 'sensor_msgs/msg/LaserScan'}
 CONTRACT = parse_contract("""
 robot: test
 rate_hz: 10
@@ -59,6 +60,8 @@ observations:
      on_stale: hold, max_age_ms: 100}
   - {key: observation.base, topic: odom, type: nav_msgs/msg/Odometry, role: auxiliary,
      names: [rotation.xx, linear.x], max_age_ms: 300}
+  - {key: observation.scan, topic: scan, type: sensor_msgs/msg/LaserScan, names: [left, right],
+     max_age_ms: 400}
 actions:
   - {topic: command, type: std_msgs/msg/Float64MultiArray, names: [a], stamp: receive}
 """)
@@ -71,7 +74,7 @@ class Episode:
     def __init__(self, types):
         self.types = types
         self.rng = np.random.default_rng(11)
-        periods = dict(zip(TYPES, (33, 67, 50, 10, 150, 300, 20)))
+        periods = dict(zip(TYPES, (33, 67, 50, 10, 150, 300, 20, 100)))
         messages = [self.message(topic, START_NS + k * period * MS)
                     for topic, period in periods.items() for k in range(1200 // period)
                     if self.rng.random() > 0.05]
@@ -137,6 +140,13 @@ class Episode:
             pose=self.new('geometry_msgs/msg/PoseWithCovariance', pose=self.pose(),
                           covariance=zero),
             twist=self.new('geometry_msgs/msg/TwistWithCovariance', twist=twist, covariance=zero))
+
+    def scan(self, header):
+        ranges = self.rng.uniform(0.1, 14.0, 6).astype(np.float32)
+        ranges[self.rng.integers(6)] = self.rng.choice([np.inf, -np.inf])
+        return self.new('sensor_msgs/msg/LaserScan', header=header, angle_min=0.0, angle_max=1.0,
+                        angle_increment=0.2, time_increment=0.0, scan_time=0.1, range_min=0.1,
+                        range_max=12.0, ranges=ranges, intensities=np.zeros(0, np.float32))
 
 
 @pytest.fixture(scope='module')

@@ -153,8 +153,8 @@ def test_a_file_without_counters_or_in_half_precision_will_do(tmp_path):
     ({'layer5.0.conv1.weight': torch.zeros(1)}, r'has the unknown layer5\.0\.conv1\.weight; give'),
     ({'conv1.weight': torch.zeros(64, 1, 7, 7)},
      r'conv1\.weight has shape \(64, 1, 7, 7\), wanted \(64, 3, 7, 7\)'),
-    ({'bn1.bias': torch.full((64,), float('nan'))}, r'bn1\.bias \(float32\) must hold finite'),
-    ({'bn1.bias': torch.zeros(64, dtype=torch.int8)}, r'bn1\.bias \(int8\) must hold finite'),
+    ({'bn1.bias': torch.full((64,), float('nan'))}, r'bn1\.bias must hold finite'),
+    ({'bn1.bias': torch.zeros(64, dtype=torch.int8)}, r'bn1\.bias. holds numbers .* int8'),
 ])
 def test_tensors_that_do_not_fit_are_refused_and_nothing_changes(tmp_path, change, message):
     tensors = {name: tensor for name, tensor in {**public_weights(), **change}.items()
@@ -206,5 +206,5 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
         load_backbone_weights(shapes_only(), path)
-    with pytest.raises(CheckpointError, match='no intact safetensors file'):
+    with pytest.raises(CheckpointError, match='is a folder, a pipe or a device, not a file'):
         load_backbone_weights(shapes_only(), tmp_path)

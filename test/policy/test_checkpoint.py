@@ -13,7 +13,6 @@
 # limitations under the License.
 """Tests of the checkpoint folder."""
 
-from dataclasses import replace
 import json
 import os
 from pathlib import Path
@@ -288,6 +287,8 @@ def test_weights_that_do_not_fit_are_refused(folder, change, message):
     ('policy_preprocessor.json', lambda d: d['steps'][3].pop('state_file'), 'state_file is None'),
     ('policy_preprocessor.json', lambda d: d['steps'][3].update(config=3), 'has no norm_map'),
     ('diffusion_policy_ros.json', lambda d: d.update(format_version=2), 'format_version is 2'),
+    ('diffusion_policy_ros.json', lambda d: d.update(format_version=True),
+     'format_version is True'),
     ('diffusion_policy_ros.json', lambda d: d.update(config=3), 'json: config is 3; it must map'),
     ('diffusion_policy_ros.json', lambda d: d['config'].update(horizon=8),
      "json: config is .*'horizon': 8"),
@@ -307,27 +308,4 @@ def test_missing_statistics_are_refused(folder):
     edit_tensors(folder / 'policy_postprocessor_step_0_unnormalizer_processor.safetensors',
                  lambda tensors: tensors.pop('action.min'))
     with pytest.raises(CheckpointError, match="statistics of 'action' lack min"):
-        Policy.load(folder)
-
-
-def test_edited_contract_is_refused(folder, contract):
-    changed = replace(contract, rate_hz=20.0)
-    (folder / 'contract.yaml').write_text(changed.to_yaml())
-    with pytest.raises(CheckpointError, match='contract.yaml is not the file that'):
-        Policy.load(folder)
-
-
-@pytest.mark.parametrize('name', sorted(n for n in FILES if n.endswith('safetensors')))
-def test_tensors_of_another_policy_that_fit_are_refused(make_policy, folder, tmp_path, name):
-    make_policy().save(tmp_path / 'other')
-    edit_tensors(tmp_path / 'other' / name, lambda tensors: tensors.update(
-        {key: tensor * 2 for key, tensor in tensors.items()}))
-    shutil.copy(tmp_path / 'other' / name, folder / name)
-    with pytest.raises(CheckpointError, match=f'{name} is not the file'):
-        Policy.load(folder)
-
-
-def test_a_checkpoint_without_digests_is_refused(folder):
-    edit_json(folder / 'diffusion_policy_ros.json', lambda d: d.pop('sha256'))
-    with pytest.raises(CheckpointError, match='lacks the digests'):
         Policy.load(folder)

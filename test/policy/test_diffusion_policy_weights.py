@@ -108,6 +108,14 @@ def test_the_network_is_the_same_whatever_the_order_of_the_observations(write, c
     torch.testing.assert_close(policy.normalizer.normalize('action', actions), 3 * actions - 0.5)
 
 
+def test_a_policy_of_few_noise_levels_samples_with_as_many_steps_as_it_has_levels_for(
+        write, contract):
+    path = write()
+    changes = {**CHANGES, 'num_train_timesteps': 5}
+    policy = assemble(Policy, read_weights(path, contract, OBSERVED, changes), path)
+    assert policy.sampler.num_inference_steps == 5
+
+
 def test_another_order_is_another_network(write, contract):
     path = write()
     swapped = {name: OBSERVED[name] for name in ('pose', 'camera', 'block')}
@@ -172,12 +180,17 @@ def rename(old, new):
      'average pooling'),
     (lambda t: t.update(other=torch.zeros(1)), "the unknown tensor 'other'"),
     (lambda t: t.update({'normalizer.params_dict.pose.scale': torch.zeros(2)}), 'scale above 0'),
+    (lambda t: t.update({'normalizer.params_dict.pose.scale': torch.full((2,), torch.inf)}),
+     'scale .inf, inf. and .* wanted 2 finite numbers'),
+    (lambda t: t.update({'normalizer.params_dict.pose.offset': torch.full((2,), torch.nan)}),
+     'wanted 2 finite numbers each'),
     (rename('normalizer.params_dict.pose', 'normalizer.params_dict.arm'), "not know 'pose'; it"),
     (lambda t: {name: tensor for name, tensor in t.items() if 'normalizer' not in name},
      'holds no normalizer'),
     (lambda t: {name: tensor for name, tensor in t.items() if name[:6] != 'model.'},
      'holds no U-Net'),
-    (lambda t: t.update({'model.final_conv.1.bias': torch.zeros(23)}), 'by inpainting')])
+    (lambda t: t.update({'model.final_conv.1.bias': torch.zeros(23)}), 'by inpainting'),
+    (lambda t: t.update({'model.final_conv.1.bias': torch.tensor(0.0)}), 'chunks has 0 entries')])
 def test_what_has_no_counterpart_here_is_refused(small, contract, change, message):
     tensors = load_file(small)
     save_file(change(tensors) or tensors, small)
@@ -187,10 +200,26 @@ def test_what_has_no_counterpart_here_is_refused(small, contract, change, messag
                                        'camera': 'observation.images.camera'}, CHANGES)
 
 
+@pytest.mark.parametrize('name, shape', [
+    ('model.mid_modules.0.cond_encoder.1.weight', (5,)),
+    ('model.mid_modules.0.cond_encoder.1.weight', ()),
+    ('model.down_modules.0.0.cond_encoder.1.weight', (32, 7)),
+    ('model.down_modules.0.0.blocks.0.block.0.weight', ()),
+    ('model.diffusion_step_encoder.3.bias', ()),
+    ('obs_encoder.obs_nets.camera.nets.1.pos_x', (3,))])
+def test_tensors_of_other_shapes_are_refused_and_the_file_is_named(write, contract, name, shape):
+    path = write(lambda tensors: tensors.update({name: torch.ones(shape)}))
+    with pytest.raises((CheckpointError, ConfigError),
+                       match=r'weights.safetensors.* (shape|has|lacks)'):
+        read_weights(path, contract, OBSERVED, CHANGES)
+
+
 def test_settings_and_observations_that_do_not_fit_are_named(write, small, contract):
     path = write()
     with pytest.raises(CheckpointError, match='pool.pos_grid. has shape .* check crop_shape'):
         read_weights(path, contract, OBSERVED, {**CHANGES, 'crop_shape': (20, 20)})
+    with pytest.raises(CheckpointError, match='cond_encoder.1.weight. has shape .* n_obs_steps'):
+        read_weights(path, contract, OBSERVED, {**CHANGES, 'n_obs_steps': 3})
     with pytest.raises(ConfigError, match='kernel_size is 5, but the tensors'):
         read_weights(path, contract, OBSERVED, {**CHANGES, 'kernel_size': 5})
     with pytest.raises(ConfigError, match='has exactly: observation.state'):

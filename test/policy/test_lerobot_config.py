@@ -84,6 +84,10 @@ def test_another_kind_of_policy_is_refused():
         lerobot_config.from_json({'type': 'act'})
     with pytest.raises(ConfigError, match="type is 'list'"):
         lerobot_config.from_json([])
+    for wrong in ('x', 3, None, []):
+        with pytest.raises(ConfigError, match='output_features is'):
+            lerobot_config.from_json(
+                {**lerobot_config.to_json(pusht_config()), 'output_features': wrong})
     with pytest.raises(ConfigError, match='output_features has'):
         lerobot_config.from_json({**lerobot_config.to_json(pusht_config()), 'output_features': {
             'torque': {'type': 'ACTION', 'shape': [2]}}})

@@ -214,6 +214,8 @@ def step_of(document, index=-1):
     (PRE, lambda d: step_of(d)['config']['norm_map'].update(STATE='QUANTILE10'), 'norm_map'),
     (PRE, lambda d: step_of(d)['config']['features'].pop(STATE), f"leaves '{STATE}' as it is"),
     (PRE, lambda d: step_of(d)['config'].update(normalize_observation_keys=[]), 'as it is'),
+    (PRE, lambda d: d['steps'][0]['config'].update(rename_map={STATE: ENVIRONMENT}),
+     r'rename_map is .*environment_state.*--rename\), and make rename_map empty'),
     (POST, lambda d: step_of(d, 0)['config']['features'].clear(), "leaves 'action' as it is")])
 def test_pipeline_that_does_something_else_is_refused(folder, name, change, message):
     edit_json(folder / f'{name}.json', change)

@@ -30,7 +30,7 @@ ACTION = {'action': {'type': 'ACTION', 'shape': (2,)}}
     ({}, {'denoiser': {'type': 'transformer', 'causal': False, 'layers': 4, 'dim': 64}},
      'Transformer of 4 layers of 64, predicts epsilon'),
     ({}, {'denoiser': {'type': 'mlp', 'dim': 64}, 'prediction_type': 'sample'},
-     'MLP of 8 layers of 256, predicts sample'),
+     'MLP of 8 layers of 256 (4 * dim 64), predicts sample'),
     ({}, {'observation_encoder': {'state_dims': [64, 32]}, 'down_dims': (64, 128)},
      'state MLP 64-32, FiLM U-Net 64-128, predicts epsilon'),
     (CAMERAS, {}, 'resnet18 and spatial softmax, FiLM U-Net 512-1024-2048, predicts epsilon'),

@@ -76,7 +76,8 @@ def test_a_picture_that_is_shown_again_has_the_stamp_of_that_time():
     _vector(ros.FLOAT32_ARRAY, tuple('abcdefgh')), _vector(ros.FLOAT64_ARRAY, ('a',)),
     _vector(ros.POSE_STAMPED), _vector(ros.POSE_STAMPED, rotation='quaternion'),
     _vector(ros.TWIST), _vector(ros.TWIST_STAMPED, ('linear.x', 'angular.z')),
-    _vector(ros.ODOMETRY)], ids=lambda stream: f'{stream.type} {stream.rotation}')
+    _vector(ros.ODOMETRY), _vector(ros.LASER_SCAN, tuple('abcdefgh'))],
+    ids=lambda stream: f'{stream.type} {stream.rotation}')
 def test_numbers_of_every_type_can_be_read_and_move(stream):
     make = vector_maker([stream], MESSAGE_CLASSES)
     values = [decode(make(0, STAMP_NS + second * 10**9), stream) for second in range(2)]

@@ -97,6 +97,8 @@ def test_scientific_notation_is_a_number():
     ('loss_weighting=snr', "loss_weighting is 'snr'; choose one of: simple, variational"),
     ('pretraining.freeze=1', 'pretraining.freeze is 1; it must be true or false'),
     ('steps', 'not of the form key=value'),
+    ('encoder_weights=', "override 'encoder_weights=' has no value; write null where none is"),
+    ('policy.crop_shape= ', 'has no value'),
     ('steps.more=3', 'unknown key|not a group|must be a whole number'),
     ('ema_max=2', 'ema_max is 2.0; it must be from 0 to 1'),
     ('ema_max=.nan', 'ema_max is nan'),
@@ -123,6 +125,12 @@ def test_scientific_notation_is_a_number():
 def test_bad_settings_are_refused_by_name(override, message):
     with pytest.raises(ConfigError, match=message):
         load_train_config(None, [override])
+
+
+def test_null_is_no_value_that_was_forgotten(tmp_path):
+    (tmp_path / 'train.yaml').write_text('encoder_weights: a.safetensors')
+    config = load_train_config(tmp_path / 'train.yaml', ['encoder_weights=null'])
+    assert config.encoder_weights is None
 
 
 def test_a_file_that_is_no_mapping_is_named(tmp_path):

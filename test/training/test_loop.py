@@ -15,6 +15,7 @@
 """The loop refuses steps that would spoil the weights, and tells how fast it goes."""
 
 import json
+import math
 import time
 from types import SimpleNamespace
 
@@ -67,6 +68,29 @@ def test_a_loss_or_gradient_that_is_not_finite_changes_no_weight_and_no_snapshot
         tmp_path, loss, weight, said):
     with pytest.raises(DiffusionPolicyError, match=f'the loss of stage "stage" {said}'):
         run(tmp_path, loss, weight)
+
+
+@pytest.mark.parametrize('spoilt', [math.inf, -math.inf, math.nan])
+def test_a_figure_that_is_not_finite_is_never_the_best_and_told(tmp_path, capfd, spoilt):
+    figures, published = iter([spoilt, 3.0, spoilt, 2.0]), []
+
+    class Judged(OneWeight):
+        best_by = ('error', -1)
+
+        def validate(self):
+            return {'error': next(figures)}
+
+        def publish_best(self):
+            published.append(loop.best['step'])
+
+    loop = Loop(tmp_path, TrainConfig(validate_every=1), identity={'config': '', 'dataset': ''},
+                stop_requested=lambda: False)
+    loop.run(Judged())
+    loop.close()
+    assert published == [2, 4] and loop.best == {'figure': 'error', 'value': 2.0, 'step': 4}
+    told = capfd.readouterr().err
+    for step in (1, 3):
+        assert f'error is {spoilt:g} after step {step}, so that these weights are not' in told
 
 
 def test_the_speed_leaves_out_preparation_and_validation(tmp_path, monkeypatch):

@@ -70,6 +70,24 @@ def test_curves_are_drawn_at_the_start_of_a_resumed_run_and_at_each_checkpoint(
     assert drawn == [0, 1, 1, 2]
 
 
+@pytest.mark.parametrize('values', [
+    [1.4, 1.1, 0.9], [0.00031, 0.00024, 0.00022], [3.0, 0.4, 0.2], [9.0, 0.1, 1e-5], [0.0, 1.0],
+    [2.0, 0.21]])
+def test_every_axis_has_numbers_where_its_values_are(tmp_path, monkeypatch, values):
+    from matplotlib.figure import Figure
+    drawn, draw = [], Figure.savefig
+    monkeypatch.setattr(Figure, 'savefig', lambda figure, *args, **options: (
+        draw(figure, *args, **options), drawn.append(figure)))
+    draw_curves([{'stage': 'diffusion', 'step': step, 'loss': value,
+                  'validation_action_mse': value} for step, value in enumerate(values)],
+                tmp_path / 'curves.png')
+    for axes in drawn[0].axes:
+        low, high = axes.get_ylim()
+        shown = [tick.get_text() for place, tick in zip(axes.get_yticks(), axes.get_yticklabels())
+                 if low <= place <= high and tick.get_text()]
+        assert len(set(shown)) >= 3 and len(shown) <= 12
+
+
 def test_the_picture_has_a_panel_for_each_kind_of_figure(tmp_path):
     few = [{'stage': 'diffusion', 'step': step, 'loss': 1 / step, 'learning_rate': 1e-3}
            for step in (1, 2)]

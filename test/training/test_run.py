@@ -17,7 +17,7 @@
 import json
 import shutil
 
-from diffusion_policy_ros.errors import CheckpointError, ConfigError, DatasetError
+from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.policy.policy import Policy
 from diffusion_policy_ros.training.batches import epoch_slice
 from diffusion_policy_ros.training.loop import Interrupted
@@ -101,7 +101,7 @@ def test_training_lowers_the_loss(dataset, tmp_path, small_config):
         out = tmp_path / str(steps)
         summary = run(dataset, out, small_config(
             f'steps={steps}', 'learning_rate=3e-3', 'validate_every=500', 'checkpoint_every=500',
-            *PRETRAINED, 'batch_size=32'))
+            *PRETRAINED, 'batch_size=24'))
         return float(summary.split('validation_loss ')[1].split(',')[0])
 
     assert held_out_loss(150) < 0.5 * held_out_loss(1)
@@ -119,25 +119,6 @@ def test_a_folder_that_is_no_run_is_left_alone(dataset, tmp_path, small_config):
     with pytest.raises(ConfigError, match='something else than a training run'):
         run(dataset, tmp_path / 'model', small_config('steps=1'))
     assert (tmp_path / 'model.run' / 'precious.txt').read_text() == 'mine'
-
-
-def test_resume_without_a_snapshot_or_with_other_settings_is_refused(
-        dataset, tmp_path, small_config):
-    with pytest.raises(ConfigError, match='no snapshot'):
-        run(dataset, tmp_path / 'model', small_config('steps=1'), resume=True)
-    run(dataset, tmp_path / 'model', small_config('steps=1'))
-    with pytest.raises(ConfigError, match=r'settings differ .*\(pretraining.freeze: True -> '
-                       r'False, steps: 1 -> 2, policy.crop_shape: default -> \[28, 28\]\)'):
-        run(dataset, tmp_path / 'model', small_config(
-            'steps=2', 'policy.crop_shape=[28,28]', 'pretraining.freeze=false'), resume=True)
-
-
-def test_resume_takes_the_same_settings_in_another_order(dataset, tmp_path, small_config):
-    first, second = 'policy.crop_shape=[28,28]', 'policy.num_train_timesteps=20'
-    with pytest.raises(Interrupted):
-        run(dataset, tmp_path / 'model', small_config('steps=2', first, second), stop_after=1)
-    run(dataset, tmp_path / 'model', small_config('steps=2', second, first), resume=True)
-    assert Policy.load(tmp_path / 'model').config.num_train_timesteps == 20
 
 
 @pytest.mark.parametrize('config', ['[', 'steps', ''])
@@ -288,17 +269,15 @@ def test_a_damaged_snapshot_is_named(dataset, tmp_path, small_config, damage):
         run(dataset, tmp_path / 'model', config, resume=True)
 
 
-@pytest.mark.parametrize('override, error, message', [
-    ('validation_episodes=3', DatasetError, 'only 3 episodes'),
-    ('pretraining.target=observation.force', ConfigError, 'observation.environment_state'),
-    ('pretraining.target=observation.images.camera', ConfigError,
-     'recorded vectors: observation.state, observation.environment_state, action$'),
-    ('policy.horizon=7', ConfigError, 'horizon'),
-])
-def test_settings_that_do_not_fit_the_dataset_are_refused(
-        dataset, tmp_path, small_config, override, error, message):
-    with pytest.raises(error, match=message):
-        run(dataset, tmp_path / 'model', small_config(override))
+@pytest.mark.parametrize('within, said', [
+    ('model', 'holds a checkpoint'), ('model/a/b', 'holds a checkpoint'),
+    ('model.run', 'holds a run')])
+def test_a_run_within_a_checkpoint_or_another_run_is_refused(
+        dataset, tmp_path, small_config, within, said):
+    run(dataset, tmp_path / 'model', small_config('steps=1'))
+    with pytest.raises(ConfigError, match=f'{said}; choose a folder beside it'):
+        run(dataset, tmp_path / within / 'sub', small_config('steps=1'))
+    assert not (tmp_path / within / 'sub.run').exists()
 
 
 def test_each_epoch_draws_every_row_at_most_once_and_shuffles_anew():
@@ -308,7 +287,3 @@ def test_each_epoch_draws_every_row_at_most_once_and_shuffles_anew():
     for epoch in epochs:
         assert len(set(epoch)) == 20 and set(epoch) <= set(rows)
     assert not np.array_equal(*epochs)
-
-
-def test_a_batch_larger_than_the_dataset_takes_every_row_once():
-    assert sorted(epoch_slice(np.arange(3), 7, 64, seed=0)) == [0, 1, 2]

@@ -180,9 +180,25 @@ def _checked_value(key, row, feature):
     if list(np.shape(value)) != shape and shape != [1]:
         raise DatasetError(f'{key!r} has shape {list(np.shape(value))}, {shape} is needed')
     dtype = layout.array_dtype(feature)
-    if not layout.is_picture(feature) or value.dtype == dtype:
+    if not layout.is_picture(feature):
         return value
-    picture = value.astype(dtype)
+    return whole_pixels(key, value, dtype)
+
+
+def whole_pixels(key, value, dtype):
+    """
+    Return a picture in another dtype, without any loss.
+
+    :param key: Name of its column, for the error.
+    :param value: The picture.
+    :param dtype: The dtype.
+    :raises DatasetError: if a pixel cannot be of that dtype.
+    """
+    dtype = np.dtype(dtype)
+    if value.dtype == dtype:
+        return value
+    with np.errstate(invalid='ignore'):  # NaN, which is refused below
+        picture = value.astype(dtype)
     if not np.array_equal(picture, value):
         raise DatasetError(f'{key!r} holds pixels that {dtype} cannot, such as '
                            f'{value[picture != value].ravel()[0]:g}; turn them into {dtype} in '

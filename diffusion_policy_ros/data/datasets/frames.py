@@ -36,10 +36,11 @@ class FrameSource(Protocol):
     :ivar episode_ends: int64 ``(episodes,)``, exclusive end row of each episode.
     """
 
-    def read_episodes(self) -> Iterator[Tuple[str, Iterator[dict]]]:
+    def read_episodes(self, keys=None) -> Iterator[Tuple[str, Iterator[dict]]]:
         """
         Read everything in order, few rows at a time.
 
+        :param keys: Keys of ``row_features`` that rows shall have; None takes all.
         :return: Iterator of ``(task, rows)``; rows is an iterator of ``{key: value}``, to be
             exhausted before the next episode is asked for. A value has the shape and dtype of its
             feature; one of shape (1,) may come as a number.

@@ -77,7 +77,7 @@ class Hdf5Dataset:
         self.robot_type, self.contract = notes.robot_type, notes.contract
         self._read_features(notes)
 
-    def read_episodes(self):
+    def read_episodes(self, keys=None):
         """Read everything in order, few rows at a time; see ``FrameSource``."""
         for demo in self._demos:
             with self._reading():
@@ -86,15 +86,15 @@ class Hdf5Dataset:
                     raise DatasetError(f'{self.path}: {demo} holds other arrays than '
                                        f'{self._demos[0]}: {", ".join(sorted(found))}')
                 task = self._task_of(demo)
-            yield task, self._rows(demo)
+            yield task, self._rows(demo, self._place_of if keys is None else keys)
 
-    def _rows(self, demo):
+    def _rows(self, demo, keys):
         """Yield the rows of a demonstration."""
         group, count = self._file['data'][demo], self._length(demo)
         for first in range(0, count, BATCH_ROWS):
             end = min(count, first + BATCH_ROWS)
             with self._reading():
-                block = {key: group[name][first:end] for key, name in self._place_of.items()}
+                block = {key: group[self._place_of[key]][first:end] for key in keys}
             for row in range(end - first):
                 yield {key: values[row] for key, values in block.items()}
 

@@ -182,15 +182,16 @@ class LeRobotReader:
         for table in self.tables(episode, [key]):
             yield from self._values(table, key)
 
-    def read_episodes(self):
+    def read_episodes(self, keys=None):
         """
         Read everything, few rows at a time.
 
-        :return: Iterator of ``(task, rows)``, rows an iterator of ``{key: array}`` for every key
-            of ``row_features``, to be exhausted before the next episode.
+        :param keys: Keys of ``row_features`` that are read; None takes all.
+        :return: Iterator of ``(task, rows)``, rows an iterator of ``{key: array}``, to be
+            exhausted before the next episode.
         :raises DatasetError: as soon as something is missing, damaged or inconsistent.
         """
-        rows = self._rows()
+        rows = self._rows(list(self.row_features if keys is None else keys))
         for episode in self.episodes:
             if len(episode.tasks) != 1:
                 raise DatasetError(f'{self.folder}: episode {episode.index} has '
@@ -218,10 +219,10 @@ class LeRobotReader:
                 raise DatasetError(f'{file}: frames are {picture.shape}, info.json says {shape}')
             yield picture
 
-    def _rows(self):
-        """Yield every row."""
-        keys = [key for key in self.row_features if key not in self.video_keys]
-        videos = {key: self.frames(key) for key in self.video_keys}
+    def _rows(self, wanted):
+        """Yield every row, with the wanted keys."""
+        keys = [key for key in wanted if key not in self.video_keys]
+        videos = {key: self.frames(key) for key in wanted if key in self.video_keys}
         for episode in self.episodes:
             index = episode.first
             for table in self.tables(episode, [*keys, 'index']):
@@ -232,7 +233,7 @@ class LeRobotReader:
                 columns = {key: self._values(table, key) for key in keys}
                 for place in range(len(table)):
                     yield {key: next(videos[key]) if key in videos else columns[key][place]
-                           for key in self.row_features}
+                           for key in wanted}
 
     def _values(self, table, key):
         """Return the values of a column."""

@@ -63,9 +63,10 @@ class ZarrDataset:
         self.contract = notes.contract
         self.episode_ends = self._buffer.episode_ends
 
-    def read_episodes(self):
+    def read_episodes(self, keys=None):
         """Read everything in order, few rows at a time; see ``FrameSource``."""
-        values = {key: self._values(self._arrays[key]) for key in self.row_features}
+        wanted = self.row_features if keys is None else keys
+        values = {key: self._values(self._arrays[key]) for key in wanted}
         rows = ({key: next(found) for key, found in values.items()}
                 for _ in range(self.episode_ends[-1]))
         for episode in range(len(self._buffer)):

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The training loops that ``dpr bench train`` measures: ours, a plain one, and LeRobot's."""
+"""Training loops that are timed side by side: ours, a plain one, and LeRobot's."""
 
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -23,9 +23,15 @@ import sys
 import time
 
 from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.streams import ACTION_KEY
+from diffusion_policy_ros.training.acceleration import autocast
+from diffusion_policy_ros.training.config_groups import RolloutSettings
+from diffusion_policy_ros.training.loss import diffusion_loss, draw_noise_and_levels
+from diffusion_policy_ros.training.run import train
+import torch
 
 OURS, PLAIN, LEROBOT = 'dpr train', 'plain DataLoader loop', 'lerobot'
-LEROBOT_SCRIPT = 'evaluation/train_bench_lerobot.py'
+LEROBOT_SCRIPT = 'train_bench_lerobot.py'
 NEVER = 10**9
 
 
@@ -53,10 +59,8 @@ def measure_ours(dataset, out, config, *, device, steps, cache_dir=None) -> Pace
     :param steps: Steps to time; as many go before them.
     :param cache_dir: As for ``train``.
     """
-    from diffusion_policy_ros.training.run import train
-
     config = replace(config, steps=2 * steps, log_every=steps, validate_every=NEVER,
-                     checkpoint_every=NEVER, validation_episodes=0)
+                     checkpoint_every=NEVER, validation_episodes=0, rollouts=RolloutSettings())
     train(dataset, out, config, device=device, resume=False, stop_requested=lambda: False,
           cache_dir=cache_dir)
     history = (out.with_name(f'{out.name}.run') / 'history.jsonl').read_text().splitlines()
@@ -77,8 +81,6 @@ class PlainLoop:
         :param device: Torch device.
         :param workers: Processes that cut windows.
         """
-        import torch
-
         class Items(torch.utils.data.Dataset):
             def __len__(self):
                 return len(windows)
@@ -107,12 +109,6 @@ class PlainLoop:
 
     def _step(self):
         """Do one step and return how long it waited for data, s."""
-        from diffusion_policy_ros.networks.augmentation import Augmentation
-        from diffusion_policy_ros.streams import ACTION_KEY
-        from diffusion_policy_ros.training.acceleration import autocast
-        from diffusion_policy_ros.training.loss import diffusion_loss, draw_noise_and_levels
-        import torch
-
         asked_s = time.perf_counter()
         batch = next(self._batches, None)
         if batch is None:
@@ -126,7 +122,7 @@ class PlainLoop:
             actions.shape, policy.config.num_train_timesteps, generator=None,
             device=self._device)
         with autocast(self._device, self._config.precision):
-            cond = policy.encode(batch, augmentation=Augmentation())
+            cond = policy.encode(batch, augmentation=self._config.augmentation)
             loss = diffusion_loss(policy, actions, cond, noise=noise, timesteps=timesteps)
         self._optimizer.zero_grad()
         loss.backward()
@@ -153,7 +149,7 @@ class LeRobotLoop:
         :param threads: CPU threads of torch; 0 leaves the choice to it.
         :param precision: ``float32`` or ``bfloat16``.
         """
-        script = Path(__file__).parents[1] / LEROBOT_SCRIPT
+        script = Path(__file__).with_name(LEROBOT_SCRIPT)
         self._batch_size = batch_size
         self._process = subprocess.Popen(
             [python, str(script), '--policy', str(policy), '--dataset', str(dataset),

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The lines of the report of ``dpr doctor``."""
+"""What ``dpr doctor`` finds: the lines of its report."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,35 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The parameters of the node ``arm_sim``; reading them needs no physics engine."""
+
+from diffusion_policy_ros.nodes.parameters import ParameterSpec
+
+PARAMETERS = (
+    ParameterSpec('task', 'pick_place', 'What is to be done, and the world in which',
+                  choices=('pick_place', 'push'), read_only=True),
+    ParameterSpec('description', '', 'xacro or URDF file of the robot; empty: the arm of this '
+                  'package', read_only=True),
+    ParameterSpec('controllers', '', 'Parameter file of the controllers; empty: '
+                  'config/gazebo/controllers.yaml', read_only=True),
+    ParameterSpec('arm_controller', 'forward', 'Which kind of controller is active on the arm '
+                  'at first', choices=('forward', 'trajectory'), read_only=True),
+    ParameterSpec('state_rate_hz', 100.0, 'Joint states and poses of things per second, Hz', 1.0,
+                  100.0, read_only=True),
+    ParameterSpec('seed', 0, 'Seed of the next episode; each reset adds one', 0, 2**31 - 1),
+    ParameterSpec('real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0,
+                  read_only=True),
+    ParameterSpec('publish_clock', False, 'Be the source of /clock, for nodes with use_sim_time; '
+                  'only then can the simulation be paused', read_only=True),
+)

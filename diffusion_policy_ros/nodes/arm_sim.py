@@ -1,0 +1,191 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The node ``arm_sim``: a live robot arm on MuJoCo, with cameras and the controllers' topics.
+
+Robot, cameras and joints are those of the URDF, controllers those of a ros2_control parameter
+file, things those of an SDF world: the files that Gazebo takes. Publishes ``joint_states``,
+``<camera>/image_raw``, ``<camera>/camera_info``, ``~/<thing>/pose``, ``~/score`` (now, best of
+the episode), latched ``~/success`` and ``~/episode`` (JSON); with ``publish_clock``, ``/clock``.
+Follows ``<controller>/commands`` and ``<controller>/joint_trajectory``. ``~/reset`` (Trigger)
+starts the next episode, ``~/pause`` (SetBool) and ``~/step`` (Trigger) hold the simulated clock.
+"""
+
+import threading
+
+from diffusion_policy_ros.errors import CommandRefused, ConfigError
+from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.arm_parameters import PARAMETERS
+from diffusion_policy_ros.nodes.arm_topics import ArmTopics
+from diffusion_policy_ros.nodes.parameters import Parameters
+from diffusion_policy_ros.nodes.sim_stepper import SimStepper
+from diffusion_policy_ros.nodes.spinning import run
+from diffusion_policy_ros.sim.arm.controllers.trajectory import TrajectoryController
+from diffusion_policy_ros.sim.arm.episode import Episode
+from diffusion_policy_ros.sim.arm.robot import CONTROL_PERIOD_NS, SimulatedRobot
+from diffusion_policy_ros.sim.arm.tasks import TASKS
+from diffusion_policy_ros.sim.pacing import falls_due
+from rclpy.node import Node
+from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+STEP_RATE_HZ = 1e9 / CONTROL_PERIOD_NS
+SCORE_RATE_HZ = 10.0
+FIRST_NS = 1_000_000_000  # of a clock of its own: 0 would mean that there is no time yet
+
+
+class ArmSim(Node):
+    """A robot arm that moves in real time, whoever watches."""
+
+    def __init__(self, **node_options):
+        """
+        Build the robot, start the first episode and the physics.
+
+        :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
+        :raises ConfigError: naming the file and the fault, if the robot cannot be simulated.
+        """
+        self._stepper = None
+        super().__init__('arm_sim', **node_options)
+        self._settings = Parameters(self, PARAMETERS)
+        self._lock = threading.Lock()  # of the robot: the stepper moves it, callbacks command it
+        task = TASKS[self._settings['task']]()
+        self._robot = SimulatedRobot(task.world, self._settings['description'] or None,
+                                     self._settings['controllers'] or None)
+        self._own_clock = self._settings['publish_clock']
+        if self._own_clock and self.get_clock().ros_time_is_active:
+            raise ConfigError('publish_clock and use_sim_time are both true; the source of /clock '
+                              'cannot follow it, set one of them')
+        self._topics = ArmTopics(self, self._robot, publishes_clock=self._own_clock)
+        self._cameras = list(self._robot.arm.model.cameras.values())
+        self._robot.activate_kind(self._settings['arm_controller'])
+        self._robot.now_ns = FIRST_NS if self._own_clock else 0
+        self._episode = Episode(self._robot, task)
+        self._paused, self._to_step, self._steps = False, 0, 0
+        self._number, self._seed, self._base_seed = -1, None, None
+        self._start_episode()
+        self._listen()
+        self._stepper = SimStepper(
+            self, CONTROL_PERIOD_NS, self._on_step, speed=self._settings['real_time_factor'],
+            remedy='lower real_time_factor, or the rate or size of the cameras in the URDF')
+        self._stepper.start()
+        self.get_logger().info(
+            f'{self._settings["task"]} is live: {len(self._robot.arm.joint_names)} joints, '
+            f'cameras {", ".join(self._topics.cameras) or "none"}; commanded on '
+            f'{", ".join(self._robot.active_topics)}')
+
+    def destroy_node(self):
+        """Stop the physics, then the node."""
+        if self._stepper is not None:
+            self._stepper.stop()
+        super().destroy_node()
+
+    def _listen(self):
+        """Create subscriptions and services."""
+        for topic, controller in self._robot.controllers.items():
+            is_trajectory = isinstance(controller, TrajectoryController)
+            self.create_subscription(
+                JointTrajectory if is_trajectory else Float64MultiArray, topic,
+                lambda message, topic=topic: self._on_command(topic, message), qos.VECTORS)
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        self.create_service(SetBool, '~/pause', self._on_pause)
+        self.create_service(Trigger, '~/step', self._on_step_once)
+
+    def _start_episode(self):
+        """Draw the next start from the next seed."""
+        base_seed = self._settings['seed']
+        self._seed = base_seed if base_seed != self._base_seed else self._seed + 1
+        self._base_seed = base_seed
+        self._number += 1
+        self._episode.reset(self._seed)
+        self._topics.show_success(False)
+        self._topics.show_episode(number=self._number, seed=self._seed,
+                                  task=self._settings['task'])
+
+    def _on_command(self, topic, message):
+        """Hand a command to its controller, or say why not."""
+        try:
+            with self._lock:
+                self._robot.command(topic, message)
+        except CommandRefused as error:
+            self.get_logger().warning(f'{topic}: {error}', throttle_duration_sec=2.0)
+
+    def _on_reset(self, request, response):
+        """Start the next episode."""
+        del request
+        with self._lock:
+            self._start_episode()
+        response.success, response.message = True, f'episode {self._number}, seed {self._seed}'
+        self.get_logger().info(response.message, throttle_duration_sec=1.0)
+        return response
+
+    def _on_pause(self, request, response):
+        """Hold the clock, or let it go on."""
+        response.success, response.message = self._may_pause()
+        if response.success:
+            self._paused = request.data
+            response.message = 'paused' if request.data else 'running'
+        return response
+
+    def _on_step_once(self, request, response):
+        """Let a paused simulation make one control period."""
+        del request
+        response.success, response.message = self._may_pause()
+        if response.success and not self._paused:
+            response.success, response.message = False, 'not paused; call ~/pause first'
+        if response.success:
+            with self._lock:
+                self._to_step += 1
+            response.message = f'{CONTROL_PERIOD_NS / 1e6:g} ms'
+        return response
+
+    def _may_pause(self):
+        """Tell whether time is this node's to hold; return (success, message)."""
+        return self._own_clock, '' if self._own_clock else (
+            'time goes on by another clock; set publish_clock to true at the start')
+
+    def _on_step(self, step, stamp_ns):
+        """Make one control period, while nobody commands, and publish what falls due."""
+        with self._lock:
+            if self._paused and not self._to_step:
+                return
+            self._to_step = max(self._to_step - 1, 0)
+            self._steps += 1
+            self._advance(self._steps, stamp_ns if not self._own_clock
+                          else self._robot.now_ns + CONTROL_PERIOD_NS)
+
+    def _advance(self, step, now_ns):
+        """Move the robot on to a time, and show it."""
+        was_solved = self._episode.success
+        self._episode.advance(now_ns)
+        self._topics.show_clock(now_ns)
+        for camera in self._cameras:
+            if falls_due(step, min(camera.rate_hz, STEP_RATE_HZ), STEP_RATE_HZ):
+                self._topics.show_camera(camera.name, now_ns)
+        if falls_due(step, self._settings['state_rate_hz'], STEP_RATE_HZ):
+            self._topics.show_joints(now_ns)
+        if falls_due(step, SCORE_RATE_HZ, STEP_RATE_HZ):
+            self._topics.show_score(self._episode.now, self._episode.best)
+        if self._episode.success and not was_solved:
+            self._topics.show_success(True)
+
+
+def main(args=None):
+    """Run the node until SIGINT or SIGTERM."""
+    return run(ArmSim, args)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,78 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Make simulated controllers from the parameter file that a controller_manager reads."""
+
+from pathlib import Path
+
+from diffusion_policy_ros.checks import shown
+from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.sim.arm.controllers.forward import ForwardController
+from diffusion_policy_ros.sim.arm.controllers.trajectory import TrajectoryController
+from diffusion_policy_ros.yaml_text import parse_yaml
+
+MANAGER = 'controller_manager'
+# Type -> the class that imitates it; the end of its command topic; the parameters that both have.
+IMITATED = {
+    'forward_command_controller/ForwardCommandController': (ForwardController, 'commands', ()),
+    'joint_trajectory_controller/JointTrajectoryController': (
+        TrajectoryController, 'joint_trajectory',
+        ('interpolate_from_desired_state', 'allow_nonzero_velocity_at_trajectory_end'))}
+
+
+def read_controllers(path) -> dict:
+    """
+    Read the controllers that command positions; broadcasters are passed over.
+
+    :param path: YAML file of parameters, such as config/gazebo/controllers.yaml.
+    :return: Dict of the topic on which each listens -> the controller, none of them active.
+    :raises ConfigError: naming the file and the entry, if it is not such a file.
+    """
+    path = Path(path)
+    try:
+        raw = parse_yaml(path.read_text('utf-8'), path, ConfigError)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f'cannot read {path}: {error}') from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f'{path} holds {shown(raw)}; it must map node names to ros__parameters')
+    nodes = {str(name).rpartition('/')[2]: content for name, content in raw.items()}
+    found = {}
+    for name, entry in _parameters(nodes, MANAGER, path).items():
+        kind = entry.get('type') if isinstance(entry, dict) else None
+        if kind in IMITATED:
+            cls, topic, shared = IMITATED[kind]
+            own = _parameters(nodes, name, path)
+            found[f'{name}/{topic}'] = cls(
+                _joints(own, name, path), name,
+                **{key: own[key] for key in shared if key in own})
+    return found
+
+
+def _parameters(nodes, name, path):
+    """Return the parameters of a node."""
+    content = nodes.get(name)
+    parameters = content.get('ros__parameters') if isinstance(content, dict) else None
+    if not isinstance(parameters, dict):
+        raise ConfigError(f'{path}: {name} has no ros__parameters; write them as ros2_control '
+                          'wants them')
+    return parameters
+
+
+def _joints(parameters, name, path):
+    """Return the joints of a controller."""
+    joints = parameters.get('joints')
+    if not isinstance(joints, list) or not all(isinstance(joint, str) for joint in joints):
+        raise ConfigError(f'{path}: joints of {name} is {shown(joints)}; it must be a list of '
+                          'joint names')
+    return joints

@@ -1,0 +1,60 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Start the arm on MuJoCo, and what commands it: by default a safety node, with model:= a policy.
+
+The same contracts, policies and launches drive it in Gazebo (gazebo.launch.py) and on hardware.
+"""
+
+from diffusion_policy_ros.launching.common import (
+    common_arguments, fast_dds_profile, PACKAGE, share)
+from diffusion_policy_ros.launching.robot import (
+    arm_arguments, arm_contract, describe, require, rviz, state_publisher, value)
+from diffusion_policy_ros.launching.software import software, software_arguments
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch_ros.actions import Node
+
+
+def generate_launch_description():
+    """Declare the arguments and start the nodes."""
+    return LaunchDescription([
+        DeclareLaunchArgument('arm_task', default_value='pick_place',
+                              choices=('pick_place', 'push'), description=(
+                                  'What is to be done; push has a contract of its own, for '
+                                  'arm_controller:=forward')),
+        DeclareLaunchArgument('seed', default_value='0',
+                              description='Seed of the first episode; each reset adds one'),
+        *arm_arguments(), *software_arguments(), *common_arguments(use_sim_time='true'),
+        fast_dds_profile(), OpaqueFunction(function=start),
+    ])
+
+
+def start(context):
+    """Start the simulation, the frames of its links, and what commands it."""
+    require('robot_state_publisher')
+    description = value(context, 'description')
+    simulation = Node(
+        package=PACKAGE, executable='arm_sim', name='arm_sim', output='screen',
+        namespace=value(context, 'namespace'),
+        parameters=[{
+            'task': value(context, 'arm_task'), 'seed': int(value(context, 'seed')),
+            'description': description, 'controllers': value(context, 'controllers'),
+            'arm_controller': value(context, 'arm_controller'),
+            'publish_clock': value(context, 'use_sim_time') == 'true'}],
+        arguments=['--ros-args', '--log-level', value(context, 'log_level')])
+    is_push = value(context, 'arm_task') == 'push' and not value(context, 'contract')
+    contract = f'{share()}/config/robots/arm_push.yaml' if is_push else arm_contract(context)
+    return [simulation, state_publisher(context, describe(context, description, hardware='mock')),
+            *rviz(context), *software(context, contract)]

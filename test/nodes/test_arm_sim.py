@@ -1,0 +1,183 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The simulated arm over real DDS: cameras, joints, both kinds of commands, the clock, resets."""
+
+import json
+
+from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.share import share_path
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('mujoco')
+from diffusion_policy_ros import messages  # noqa: E402,I100
+from diffusion_policy_ros.message_types import FLOAT64_ARRAY  # noqa: E402
+from diffusion_policy_ros.nodes import qos  # noqa: E402
+from diffusion_policy_ros.nodes.arm_parameters import PARAMETERS  # noqa: E402
+from diffusion_policy_ros.nodes.arm_sim import ArmSim  # noqa: E402
+from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES  # noqa: E402
+from diffusion_policy_ros.sim.arm.description import expand_xacro, read_cameras  # noqa: E402
+from diffusion_policy_ros.sim.arm.tasks import TASKS  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
+from std_msgs.msg import Bool, Float64MultiArray, String  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
+
+DOMAIN_ID = 87
+JOINTS = ['shoulder_pan', 'shoulder_lift', 'elbow', 'wrist_1', 'wrist_2', 'wrist_3']
+TARGET = [0.5, 0.1, 1.2, 1.5, 0.1, 0.3]
+
+
+def stamp_ns(message):
+    """Return a header's stamp in ns."""
+    return messages.nanoseconds(message.header.stamp)
+
+
+@pytest.fixture
+def joints(peer):
+    """Return all joint states that were heard."""
+    return peer.hear(JointState, 'joint_states', qos.EVENTS)
+
+
+@pytest.fixture
+def say(peer):
+    """Return a function that publishes on a topic that the robot hears."""
+    publishers = {}
+
+    def publish(topic, message):
+        if topic not in publishers:
+            publishers[topic] = peer.node.create_publisher(type(message), topic, qos.COMMANDS)
+            peer.until(lambda: publishers[topic].get_subscription_count() > 0, topic)
+        publishers[topic].publish(message)
+
+    return publish
+
+
+def array(values):
+    """Return the message of a forward controller."""
+    return messages.multi_array(MESSAGE_CLASSES, FLOAT64_ARRAY, values)
+
+
+def at_target(joints, names=JOINTS, target=TARGET):
+    """Tell whether the newest joint state is at a target."""
+    if not joints:
+        return False
+    at = dict(zip(joints[-1].name, joints[-1].position))
+    return np.allclose([at[name] for name in names], target, atol=2e-3)
+
+
+def test_cameras_joints_and_things_are_shown_with_stamps_and_frames(peer, joints):
+    peer.start(ArmSim)
+    images = peer.hear(Image, 'wrist_camera/image_raw', qos.EVENTS)
+    infos = peer.hear(CameraInfo, 'wrist_camera/camera_info', qos.EVENTS)
+    cubes = peer.hear(PoseStamped, 'arm_sim/cube/pose', qos.EVENTS)
+    peer.until(lambda: len(images) > 10 and infos and cubes, 'pictures and poses')
+    gaps_ms = np.diff([stamp_ns(image) for image in images]) / 1e6
+    assert gaps_ms.min() > 0 and round(np.median(gaps_ms)) in (30, 40)  # 30 Hz on a 100 Hz grid
+    camera = read_cameras(expand_xacro(share_path('urdf', 'arm.urdf.xacro')))['wrist_camera']
+    assert (images[-1].height, images[-1].width, images[-1].encoding) == (120, 160, 'rgb8')
+    assert images[-1].header.frame_id == infos[-1].header.frame_id == camera.optical_frame
+    np.testing.assert_allclose(infos[-1].k, camera.matrix.ravel())
+    assert np.ptp(np.frombuffer(images[-1].data, np.uint8)) > 100
+    assert cubes[-1].header.frame_id == 'world' and 0.019 < cubes[-1].pose.position.z < 0.021
+    message = joints[-1]
+    assert len(message.name) == len(message.position) == len(message.velocity) \
+        == len(message.effort) == 7
+    assert np.median(np.diff([stamp_ns(message) for message in joints])) == 10_000_000
+
+
+def test_a_forward_command_moves_the_arm_and_a_wrong_one_does_not(peer, joints, say, capfd):
+    peer.start(ArmSim)
+    peer.until(lambda: joints, 'joint states')
+    before = list(joints[-1].position)
+    heard = []
+    for topic, message, refusal in (
+            ('arm_forward_controller/commands', array([np.nan] * 6), 'not finite'),
+            ('arm_controller/joint_trajectory', messages.joint_trajectory(
+                MESSAGE_CLASSES, JOINTS, [TARGET], [500_000_000], 0), 'but is not active')):
+        peer.until(lambda: say(topic, message) or heard.append(capfd.readouterr().err)
+                   or refusal in ''.join(heard), refusal)  # the log is throttled
+    np.testing.assert_allclose(joints[-1].position, before, atol=1e-3)
+    say('arm_forward_controller/commands', array(TARGET))
+    say('gripper_controller/commands', array([0.01]))
+    peer.until(lambda: at_target(joints) and at_target(joints, ['gripper'], [0.01]), 'the target')
+
+
+def test_a_trajectory_moves_the_arm_by_its_times(peer, joints, say):
+    peer.start(ArmSim, arm_controller='trajectory')
+    peer.until(lambda: joints, 'joint states')
+    begin = dict(zip(joints[-1].name, joints[-1].position))['shoulder_pan']
+    say('arm_controller/joint_trajectory', messages.joint_trajectory(
+        MESSAGE_CLASSES, JOINTS[::-1], [TARGET[::-1]], [1_000_000_000], 0))
+    peer.until(lambda: at_target(joints), 'the target')
+    pans = np.array([dict(zip(m.name, m.position))['shoulder_pan'] for m in joints])
+    moving = np.flatnonzero((pans > begin + 0.1) & (pans < TARGET[0] - 0.1))
+    # A straight line in time: 100 rows per second.
+    share = (TARGET[0] - begin - 0.2) / (TARGET[0] - begin)
+    assert len(moving) == pytest.approx(100 * share, abs=5)
+
+
+def test_each_reset_starts_the_next_seed_and_forgets_the_success(peer, joints):
+    robot = peer.start(ArmSim, seed=5)
+    episodes = peer.hear(String, 'arm_sim/episode', qos.STATUS)
+    solved = peer.hear(Bool, 'arm_sim/success', qos.STATUS)
+    scores = peer.hear(Float64MultiArray, 'arm_sim/score', qos.EVENTS)
+    peer.until(lambda: episodes and solved and scores, 'the first episode')
+    assert json.loads(episodes[-1].data) == {'number': 0, 'seed': 5, 'task': 'pick_place'}
+    with robot._lock:
+        robot._robot.arm.place('cube', robot._robot.arm.pose_of('bin_left')[0] + (0, 0, 0.03))
+    peer.until(lambda: solved[-1].data and scores[-1].data[1] == 1.0, 'success')
+    assert peer.ask('arm_sim/reset') == (True, 'episode 1, seed 6')
+    peer.until(lambda: not solved[-1].data and json.loads(episodes[-1].data)['seed'] == 6
+               and scores[-1].data[1] == 0.0, 'the second episode')
+
+
+def test_its_own_clock_can_be_held_and_moved_by_single_steps(peer, joints):
+    robot = peer.start(ArmSim, publish_clock=True)
+    clock = peer.hear(Clock, '/clock', qos.EVENTS)
+    peer.until(lambda: len(clock) > 5 and joints, 'a clock')
+    answer = peer.call(SetBool, 'arm_sim/pause', SetBool.Request(data=True))
+    assert (answer.success, answer.message) == (True, 'paused')
+    with robot._lock:
+        held_ns = robot._robot.now_ns
+    assert peer.ask('arm_sim/step') == (True, '10 ms')
+    peer.until(lambda: clock and messages.nanoseconds(clock[-1].clock) > held_ns, 'a step')
+    assert messages.nanoseconds(clock[-1].clock) == held_ns + 10_000_000
+    peer.call(SetBool, 'arm_sim/pause', SetBool.Request(data=False))
+    peer.until(lambda: messages.nanoseconds(clock[-1].clock) > held_ns + 200_000_000, 'time')
+    assert peer.ask('arm_sim/step') == (False, 'not paused; call ~/pause first')
+    assert stamp_ns(joints[-1]) <= robot._robot.now_ns < 100 * 10**9
+
+
+def test_every_task_can_be_chosen():
+    spec = next(spec for spec in PARAMETERS if spec.name == 'task')
+    assert set(spec.choices) == set(TASKS)
+
+
+def test_without_a_clock_of_its_own_it_cannot_be_paused(peer):
+    peer.start(ArmSim)
+    answer = peer.call(SetBool, 'arm_sim/pause', SetBool.Request(data=True))
+    assert not answer.success and 'publish_clock' in answer.message
+
+
+@pytest.mark.parametrize(('parameters', 'message'), [
+    ({'publish_clock': True, 'use_sim_time': True}, 'publish_clock and use_sim_time'),
+    ({'description': '/no/such/robot.xacro'}, '/no/such/robot.xacro'),
+    ({'controllers': '/no/such/controllers.yaml'}, '/no/such/controllers.yaml')])
+def test_parameters_that_cannot_be_are_refused_by_name(peer, parameters, message):
+    with pytest.raises(ConfigError, match=message):
+        peer.start(ArmSim, **parameters)
