@@ -47,6 +47,19 @@ def check_choice(where, value, choices, error):
         raise error(f'{where} is {shown(value)}; choose one of: {", ".join(map(str, choices))}')
 
 
+def told(error) -> str:
+    """
+    Say what an exception says, of a file without the number and the path that a sentence names.
+
+    :param error: The exception.
+    """
+    if isinstance(error, FileNotFoundError):
+        return 'there is no such file'
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)
+
+
 def first_of(sentences, most=3) -> str:
     """
     Join the first of some sentences, and say how many more there are.

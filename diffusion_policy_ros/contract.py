@@ -22,7 +22,7 @@ units and joint order, and at which rate. It travels inside every bag, dataset a
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from diffusion_policy_ros.checks import shown
+from diffusion_policy_ros.checks import shown, told
 from diffusion_policy_ros.contract_checks import check_contract, check_keys
 from diffusion_policy_ros.errors import ContractError
 from diffusion_policy_ros.message_types import component_names, JOINT_TYPES
@@ -162,7 +162,7 @@ def load_contract(path) -> RobotContract:
     try:
         text = path.read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as error:
-        raise ContractError(f'cannot read the contract {path}: {error}. Examples are in '
+        raise ContractError(f'cannot read the contract {path}: {told(error)}. Examples are in '
                             'config/robots/ of the package') from error
     return parse_contract(text, source=str(path))
 

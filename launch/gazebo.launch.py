@@ -23,7 +23,7 @@ import shlex
 from diffusion_policy_ros.launching.common import common_arguments, fast_dds_profile, share, TRUTH
 from diffusion_policy_ros.launching.robot import (
     arm_arguments, arm_contract, arm_spawners, camera_topics, CONTROL_PACKAGES, describe,
-    find_launch_file, one_after_another, require, rviz, state_publisher, value, with_namespace)
+    find_launch_file, for_gazebo, one_after_another, require, rviz, state_publisher, value)
 from diffusion_policy_ros.launching.software import software, software_arguments
 from launch import LaunchDescription
 from launch.actions import (
@@ -58,13 +58,13 @@ def start(context):
     """Start Gazebo and the bridges, then the controllers, then what commands them."""
     require(*CONTROL_PACKAGES, *GAZEBO_PACKAGES)
     namespace = value(context, 'namespace')
-    urdf_text = with_namespace(describe(
+    urdf_text = for_gazebo(describe(
         context, value(context, 'description'), hardware='gazebo',
         controllers=value(context, 'controllers')), namespace)
     create = Node(
         package='ros_gz_sim', executable='create', namespace=namespace, output='screen',
-        arguments=['-topic', 'robot_description', '-allow_renaming', 'true',
-                   '-name', namespace.strip('/').replace('/', '_') or 'arm'])
+        arguments=['-topic', 'robot_description', '-name', namespace.strip('/').replace(
+            '/', '_') or 'arm', '-allow_renaming', 'true'])
     return [gazebo(context), state_publisher(context, urdf_text),
             *bridges(context, camera_topics(urdf_text)), *rviz(context),
             *one_after_another([create, *arm_spawners(context)],

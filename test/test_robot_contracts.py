@@ -79,7 +79,8 @@ def test_limits_lie_inside_those_of_the_vendor(name):
     for joint, (low, high, velocity, acceleration) in VENDORS[name].items():
         limit = contract.limits[joint]
         assert low < limit['position'][0] < limit['position'][1] < high, joint
-        assert limit['velocity'] < velocity and limit['acceleration'] < acceleration, joint
+        assert limit['velocity'] <= velocity / 2  # as docs/real_arm.md says
+        assert limit['acceleration'] < acceleration, joint
 
 
 @pytest.mark.parametrize('joint', FRANKA_ENDS)

@@ -187,8 +187,8 @@ def _check_out(out):
         try:
             load_result(path)
         except DatasetError as error:
-            raise ConfigError(f'--out is {out}, where {path} is no result of dpr eval and would '
-                              'be replaced; choose another name') from error
+            raise ConfigError(f'{path} is a file that is no result of dpr eval, and --out {out} '
+                              'would replace it; choose another name') from error
         tell(f'{path} is of an earlier run and will be replaced')
 
 

@@ -24,9 +24,9 @@ from diffusion_policy_ros.cli.info_facts import describe_contract, size_of
 from diffusion_policy_ros.errors import DiffusionPolicyError
 
 DESCRIPTION = """
-Show what a bag, a folder of bags, a dataset or a checkpoint is, in one screen. A bag is read to
-its end, so that its messages are counted and not only promised. Exit code: 0, whatever is told; 1
-where there is nothing to tell (stderr says why).
+Show what a bag, a folder of bags, a dataset, a checkpoint or a training run (OUT.run) is, in one
+screen. A bag is read to its end, so that its messages are counted and not only promised. Exit
+code: 0, whatever is told; 1 where there is nothing to tell (stderr says why).
 """
 MOST_LISTED = 8
 MOST_CHARACTERS = 100
@@ -42,7 +42,8 @@ def add_arguments(parser) -> None:
     """
     parser.description = DESCRIPTION
     parser.add_argument('path', type=Path,
-                        help='a bag, a folder of bags, a dataset or a checkpoint folder')
+                        help='a bag, a folder of bags, a dataset, a checkpoint or OUT.run of '
+                             'dpr train')
     parser.add_argument('--json', action='store_true',
                         help='print JSON, with bytes, seconds and nanoseconds as numbers')
 
@@ -87,9 +88,13 @@ def describe(path) -> dict:
     from diffusion_policy_ros.cli.info_bag import describe_bags, holds_bags
     if holds_bags(path):
         return describe_bags(path)
+    from diffusion_policy_ros.cli.info_run import describe_run, holds_run
+    if holds_run(path):
+        return describe_run(path)
     raise DiffusionPolicyError(
         f'{path} is neither a bag (metadata.yaml, or a file ending in .mcap, .db3 or .bag), nor a '
-        'dataset (meta/info.json, zarr, HDF5), nor a checkpoint (config.json)')
+        'dataset (meta/info.json, zarr, HDF5), nor a checkpoint (config.json), nor a training '
+        'run (OUT.run)')
 
 
 def describe_dataset(path) -> dict:

@@ -24,7 +24,7 @@ from diffusion_policy_ros.errors import DiffusionPolicyError
 # name: (what it does, the extra that holds what it needs)
 COMMANDS = {
     'record-sim': ('let the scripted expert of a simulated robot demonstrate, into bags', 'train'),
-    'convert': ('turn rosbags or a zarr file into a demonstration dataset', 'train'),
+    'convert': ('turn rosbags, or a dataset of others, into a demonstration dataset', 'train'),
     'check': ('find out whether a dataset is what it says and fit to learn from', 'train'),
     'edit': ('delete episodes of a dataset, split it, merge several or append to one', 'train'),
     'info': ('show in one screen what a bag, a dataset or a checkpoint is', 'train'),
@@ -35,7 +35,8 @@ COMMANDS = {
     'modes': ('draw many plans for one observation, and tell whether they are of two kinds',
               'sim'),
     'calibrate': ('choose how unsure a policy may be before its robot is held', 'sim'),
-    'bench': ('measure the control loop on this machine, or all solvers of a policy', 'sim'),
+    'bench': ('measure solvers, joins and success of a policy, or control loop, conversion and '
+              'training on this machine', 'sim'),
     'replay': ('compute again what a policy did in a bag, bit for bit, or compare it with a '
                'demonstration', 'train'),
     'import-lerobot': ('turn a LeRobot DiffusionPolicy into a checkpoint for a robot', 'train'),
@@ -54,6 +55,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         """Add the default to the help where there is one."""
         if action.default in (None, [], False):
             return action.help
+        if isinstance(action.default, (list, tuple)):  # as it is typed
+            return f'{action.help} (default: {" ".join(map(str, action.default))})'
         return super()._get_help_string(action)
 
 

@@ -47,7 +47,9 @@ def add_arguments(parser):
                              'policy.denoiser.type=transformer')
     parser.add_argument('--resume', action='store_true',
                         help='go on from OUT.run, exactly where it stopped, with as many '
-                             'processes and on the same type of device')
+                             'processes and on the same type of device, and with the same '
+                             'settings: --config OUT.run/train.yaml holds them all; dpr info '
+                             'OUT.run tells how far it came')
     parser.add_argument('--cache', type=Path, metavar='DIR',
                         help='folder for the decoded dataset, where the dataset itself cannot be '
                              'written to; default: .cache in the dataset')

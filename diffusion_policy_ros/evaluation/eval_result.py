@@ -102,8 +102,9 @@ def differing_settings(first, second) -> str:
     :param second: The same of the other; what only one of them tells is left out.
     :return: ``name value against value`` of each; empty where there is no difference.
     """
-    first, second = (flattened({name: value for name, value in settings.items()
-                                if name not in NO_SETTINGS}) for settings in (first, second))
+    first, second = (flattened(json.loads(json.dumps({
+        name: value for name, value in settings.items() if name not in NO_SETTINGS})))
+        for settings in (first, second))
     return ', '.join(f'{name} {shown(value)} against {shown(second[name])}'
                      for name, value in first.items()
                      if name in second and second[name] != value)

@@ -31,7 +31,8 @@ MEASURED = (
     'episode. Step: mean distance between neighbouring commands where a new plan takes over, and '
     'elsewhere, in thousandths of the robot unit. Jerk: root mean square third difference of the '
     'commands around such borders, and elsewhere, in robot units per s^3. The delay is the '
-    'simulated time from the stamp of an observation to the arrival of its plan.')
+    'simulated time from the stamp of an observation to the arrival of its plan. An interval is - '
+    'where there are too few episodes, or all are the same.')
 
 
 def cells(row):

@@ -14,12 +14,16 @@
 
 """Pictures of sampled chunks: over the Push-T table, or entry by entry for any robot."""
 
+from textwrap import fill
+
 from diffusion_policy_ros.sim.pusht import METRES_PER_PIXEL
 from diffusion_policy_ros.sim.pusht_picture import TABLE_PX
 from matplotlib.figure import Figure
 import numpy as np
 
 DPI = 120
+TITLE_POINTS, TITLE_SHARE = 9, 0.92
+WIDTH_OF_LETTER = 0.62  # of the font's size, on average
 COLOURS = ('#2b6cb0', '#dd7a1d')
 COLUMNS, MOST_ENTRIES = 4, 28
 
@@ -41,7 +45,7 @@ def draw_table(path, sim, chunks, is_left, title) -> None:
         axes.plot(*chunk.T, color=COLOURS[int(not left)], alpha=0.35, linewidth=1)
     axes.set(xlim=(0, TABLE_PX), ylim=(TABLE_PX, 0))
     axes.axis('off')
-    figure.suptitle(title, fontsize=9, wrap=True)
+    _set_title(figure, title)
     figure.savefig(path, dpi=DPI)
 
 
@@ -67,7 +71,7 @@ def draw_ways(path, segments, circles, ways, is_left, title) -> None:
     for way, left in zip(ways, is_left):
         axes.plot(*way.T, color=COLOURS[int(not left)], alpha=0.35, linewidth=1)
     axes.set(aspect='equal', xlabel='x in m', ylabel='y in m')
-    figure.suptitle(title, fontsize=9, wrap=True)
+    _set_title(figure, title)
     figure.savefig(path, dpi=DPI)
 
 
@@ -84,21 +88,33 @@ def draw_entries(path, chunks, split, names, *, rate_hz, title, recorded) -> Non
     :param recorded: What was done in the recording, (rows, entries), drawn in black.
     """
     names = names[:MOST_ENTRIES]
-    rows = -(-(len(names) + 1) // COLUMNS)
-    figure = Figure(figsize=(3.0 * COLUMNS, 2.3 * rows + 0.5), layout='constrained')
-    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    columns = min(COLUMNS, len(names) + 1)
+    rows = -(-(len(names) + 1) // columns)
+    figure = Figure(figsize=(3.0 * columns, 2.3 * rows + 0.5), layout='constrained')
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
     colours = np.array(COLOURS)[split.labels if split.is_two else np.zeros_like(split.labels)]
     panels[0].scatter(*split.plane.T, c=colours, s=8)
-    panels[0].set_title(f'two principal axes, {split.explained:.0%} of the variance', fontsize=8)
+    panels[0].set_title(f'all rows: {split.explained:.0%} of the variance', fontsize=8)
+    panels[0].set_xlabel('first principal axis', fontsize=7)
+    panels[0].set_ylabel('second principal axis', fontsize=7)
     seconds = np.arange(chunks.shape[1]) / rate_hz
     for entry, (name, axes) in enumerate(zip(names, panels[1:])):
         for chunk, colour in zip(chunks, colours):
             axes.plot(seconds, chunk[:, entry], color=colour, alpha=0.35, linewidth=0.8)
         axes.plot(seconds, recorded[:, entry], color='black', linewidth=1.2)
         axes.set_title(name, fontsize=8)
+        axes.set_xlabel('time (s)', fontsize=7)
+        axes.set_ylabel('robot units', fontsize=7)
     for axes in panels:
         axes.tick_params(labelsize=7)
     for axes in panels[len(names) + 1:]:
         axes.set_visible(False)
-    figure.suptitle(title, fontsize=9, wrap=True)
+    _set_title(figure, title)
     figure.savefig(path, dpi=DPI)
+
+
+def _set_title(figure, title):
+    """Break a sentence into lines that leave a margin, and no number from its per cent or p."""
+    width = int(TITLE_SHARE * 72 * figure.get_figwidth() / (TITLE_POINTS * WIDTH_OF_LETTER))
+    glued = title.replace(' %', '\N{NO-BREAK SPACE}%').replace('(p ', '(p\N{NO-BREAK SPACE}')
+    figure.suptitle(fill(glued, width), fontsize=TITLE_POINTS)

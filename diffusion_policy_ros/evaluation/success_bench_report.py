@@ -37,7 +37,8 @@ MEASURED = (
     'ms: median time of one chunk alone, its observation encoded before; x DDIM: that relative to '
     'DDIM with as many calls, measured in turn. Success points: success rate minus that of the '
     "first row, episode by episode, with its bootstrap interval; p: McNemar's exact test. Of "
-    'many rows some reach p = 0.05 by chance.')
+    'many rows some reach p = 0.05 by chance. An interval is - where there are too few episodes, '
+    'or all are the same.')
 
 
 def cells(row):

@@ -117,14 +117,28 @@ def describe(context, path, **arguments) -> str:
     return Command(shlex.join(words), on_stderr='ignore').perform(context)
 
 
-def with_namespace(urdf_text, namespace) -> str:
-    """Return a robot description whose Gazebo plugin runs its controllers in a namespace."""
+def for_gazebo(urdf_text, namespace) -> str:
+    """
+    Return a robot description as Gazebo needs it.
+
+    Its plugin runs the controllers in the namespace. And a link that is fixed to the world gets a
+    mass where it has none, since without one Gazebo leaves it out silently, with its camera.
+    """
     robot = ElementTree.fromstring(urdf_text)
     for plugin in robot.iter('plugin'):
         if plugin.get('name') == GAZEBO_PLUGIN and namespace:
             ros = plugin.find('ros')
             ros = ElementTree.SubElement(plugin, 'ros') if ros is None else ros
             ElementTree.SubElement(ros, 'namespace').text = f'/{namespace.strip("/")}'
+    fixed = {joint.find('child').get('link') for joint in robot.findall('joint')
+             if joint.find('parent').get('link') == 'world'}
+    for link in robot.findall('link'):
+        if link.get('name') in fixed and link.find('inertial') is None:
+            inertial = ElementTree.SubElement(link, 'inertial')
+            ElementTree.SubElement(inertial, 'mass', value='0.1')
+            ElementTree.SubElement(inertial, 'inertia', {
+                axes: '1e-4' if axes[1] == axes[2] else '0'
+                for axes in ('ixx', 'ixy', 'ixz', 'iyy', 'iyz', 'izz')})
     return ElementTree.tostring(robot, encoding='unicode')
 
 

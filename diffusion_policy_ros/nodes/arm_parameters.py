@@ -30,6 +30,12 @@ PARAMETERS = (
     ParameterSpec('seed', 0, 'Seed of the next episode; each reset adds one', 0, 2**31 - 1),
     ParameterSpec('real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0,
                   read_only=True),
+    ParameterSpec('demonstrations', 0, 'How many episodes the scripted expert demonstrates by '
+                  'commands on the topics; 0: a live robot', 0, 100_000, read_only=True),
+    ParameterSpec('record', False, 'Start and stop the recorder around each demonstration',
+                  read_only=True),
+    ParameterSpec('contract', '', 'Robot contract (YAML file) of the demonstrations; empty: that '
+                  'of the task', read_only=True),
     ParameterSpec('publish_clock', False, 'Be the source of /clock, for nodes with use_sim_time; '
                   'only then can the simulation be paused', read_only=True),
 )

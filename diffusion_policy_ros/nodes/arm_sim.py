@@ -25,14 +25,18 @@ starts the next episode, ``~/pause`` (SetBool) and ``~/step`` (Trigger) hold the
 
 import threading
 
+from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import CommandRefused, ConfigError
 from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.arm_demonstrator import Demonstrator, DONE
 from diffusion_policy_ros.nodes.arm_parameters import PARAMETERS
 from diffusion_policy_ros.nodes.arm_topics import ArmTopics
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.sim_stepper import SimStepper
 from diffusion_policy_ros.nodes.spinning import run
+from diffusion_policy_ros.share import share_path
 from diffusion_policy_ros.sim.arm.controllers.trajectory import TrajectoryController
+from diffusion_policy_ros.sim.arm.environment import check_contract
 from diffusion_policy_ros.sim.arm.episode import Episode
 from diffusion_policy_ros.sim.arm.robot import CONTROL_PERIOD_NS, SimulatedRobot
 from diffusion_policy_ros.sim.arm.tasks import TASKS
@@ -75,7 +79,9 @@ class ArmSim(Node):
         self._episode = Episode(self._robot, task)
         self._paused, self._to_step, self._steps = False, 0, 0
         self._number, self._seed, self._base_seed = -1, None, None
-        self._start_episode()
+        self._demonstrator = self._make_demonstrator(task)
+        if self._demonstrator is None:
+            self._start_episode()
         self._listen()
         self._stepper = SimStepper(
             self, CONTROL_PERIOD_NS, self._on_step, speed=self._settings['real_time_factor'],
@@ -92,6 +98,18 @@ class ArmSim(Node):
             self._stepper.stop()
         super().destroy_node()
 
+    def _make_demonstrator(self, task):
+        """Prepare the expert, where one is wanted."""
+        if not self._settings['demonstrations']:
+            return None
+        contract = load_contract(self._settings['contract'] or share_path(
+            'config', 'robots', f'arm_{self._settings["task"]}.yaml'))
+        check_contract(contract, self._robot)
+        return Demonstrator(
+            self, self._robot, task, contract, self._episode,
+            episodes=self._settings['demonstrations'], record=self._settings['record'],
+            start_episode=self._start_episode)
+
     def _listen(self):
         """Create subscriptions and services."""
         for topic, controller in self._robot.controllers.items():
@@ -104,7 +122,7 @@ class ArmSim(Node):
         self.create_service(Trigger, '~/step', self._on_step_once)
 
     def _start_episode(self):
-        """Draw the next start from the next seed."""
+        """Draw the next start from the next seed, and return that."""
         base_seed = self._settings['seed']
         self._seed = base_seed if base_seed != self._base_seed else self._seed + 1
         self._base_seed = base_seed
@@ -113,9 +131,17 @@ class ArmSim(Node):
         self._topics.show_success(False)
         self._topics.show_episode(number=self._number, seed=self._seed,
                                   task=self._settings['task'])
+        return self._seed
+
+    @property
+    def _is_demonstrating(self):
+        """Tell whether the expert moves the robot, so that commands must wait."""
+        return self._demonstrator is not None and self._demonstrator.phase != DONE
 
     def _on_command(self, topic, message):
         """Hand a command to its controller, or say why not."""
+        if self._is_demonstrating:
+            return  # they come from here
         try:
             with self._lock:
                 self._robot.command(topic, message)
@@ -125,6 +151,10 @@ class ArmSim(Node):
     def _on_reset(self, request, response):
         """Start the next episode."""
         del request
+        if self._is_demonstrating:
+            response.success, response.message = False, (
+                'demonstrations are being shown; they reset the robot themselves')
+            return response
         with self._lock:
             self._start_episode()
         response.success, response.message = True, f'episode {self._number}, seed {self._seed}'
@@ -169,6 +199,10 @@ class ArmSim(Node):
     def _advance(self, step, now_ns):
         """Move the robot on to a time, and show it."""
         was_solved = self._episode.success
+        rows = self._demonstrator and round(
+            self._demonstrator.contract.period_ns / CONTROL_PERIOD_NS)
+        if rows and step % rows == 0:
+            self._demonstrator.on_row(now_ns)
         self._episode.advance(now_ns)
         self._topics.show_clock(now_ns)
         for camera in self._cameras:

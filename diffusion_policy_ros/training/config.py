@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Optional, Union
 
-from diffusion_policy_ros.checks import check_choice, shown
+from diffusion_policy_ros.checks import check_choice, shown, told
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.networks.augmentation import Augmentation
@@ -191,7 +191,8 @@ def _read(path):
     try:
         text = Path(path).read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'cannot read the training configuration {path}: {error}') from error
+        raise ConfigError(
+            f'cannot read the training configuration {path}: {told(error)}') from error
     raw = parse_yaml(text, str(path), ConfigError) or {}
     if not isinstance(raw, dict):
         raise ConfigError(f'{path}: a training configuration is a mapping of settings, got a '

@@ -57,7 +57,7 @@ class Record:
         self._folder = folder
         self._events = SummaryWriter(folder / 'tensorboard')
         self._wandb = _open_wandb(folder, config)
-        self._lines = _kept(_read(folder / HISTORY), last)
+        self._lines = _kept(read_history(folder), last)
         (folder / HISTORY).write_text(''.join(map(_as_line, self._lines)), encoding='utf-8')
         self._file = open(folder / HISTORY, 'a', encoding='utf-8')
         self.draw()
@@ -125,9 +125,13 @@ def _as_line(figures):
     return json.dumps(figures) + '\n'
 
 
-def _read(path):
-    """Return the lines of a history; one that was cut off by a kill is left out."""
-    lines = []
+def read_history(folder) -> list:
+    """
+    Return the figures of a run, line by line; one that was cut off by a kill is left out.
+
+    :param folder: pathlib.Path of the run's folder.
+    """
+    path, lines = folder / HISTORY, []
     if path.exists():
         for text in path.read_text(encoding='utf-8').splitlines():
             try:

@@ -17,6 +17,7 @@
 from contextlib import contextmanager
 import hashlib
 from pathlib import Path
+import shlex
 import shutil
 import sys
 import warnings
@@ -174,7 +175,9 @@ def _policy_config(reader, config):
     """Return the policy's configuration, checked against the dataset before that is decoded."""
     if reader.contract is None:
         raise DatasetError(f'{reader.folder} has no meta/contract.yaml, so nobody could tell what '
-                           'the policy needs; convert the bags with dpr convert')
+                           'the policy needs; give it one that fits its columns: dpr convert '
+                           f'{shlex.quote(str(reader.folder))} --contract YAML --out NEW '
+                           '(docs/datasets.md, "Train on data of others")')
     policy_config = PolicyConfig.from_contract(reader.contract, **config.policy)
     target = config.pretraining.target
     usable = [key for key in (*reader.contract.keys, ACTION_KEY)

@@ -29,6 +29,8 @@ from diffusion_policy_ros.training.config import SETTINGS
 from diffusion_policy_ros.training.snapshot import FACTS, read_facts, trained_by
 from diffusion_policy_ros.yaml_text import parse_yaml
 
+RUN_SUFFIX = '.run'
+
 
 def run_folder_of(out) -> Path:
     """
@@ -39,7 +41,7 @@ def run_folder_of(out) -> Path:
     """
     if not out.name:
         raise ConfigError(f'--out is {out}; name a folder that a checkpoint can be written to')
-    return out.with_name(f'{out.name}.run')
+    return out.with_name(f'{out.name}{RUN_SUFFIX}')
 
 
 def best_folder(out) -> Path:

@@ -158,3 +158,21 @@ def test_every_argument_of_the_solvers_is_explained(capsys):
     for name in ('sim', 'dataset', 'windows', 'samples', 'solvers', 'evaluations', 'spacing',
                  'seed', 'device', 'out', 'cache'):
         assert f'--{name}' in shown
+
+
+@pytest.mark.parametrize('kind, said', [
+    ('success', '(default: 2 3 5 10 16)'), ('solvers', '(default: trailing lambda)'),
+    ('joins', '(default: 0 50 100 200 300)')])
+def test_help_shows_lists_as_they_are_typed(kind, said, capsys):
+    with pytest.raises(SystemExit):
+        dpr.main(['bench', kind, '--help'])
+    shown = ' '.join(capsys.readouterr().out.split())
+    assert said in shown and '(default: (' not in shown
+
+
+def test_the_overview_names_everything_that_is_measured(capsys):
+    with pytest.raises(SystemExit):
+        dpr.main(['--help'])
+    shown = ' '.join(capsys.readouterr().out.split())
+    for word in ('solvers', 'joins', 'success', 'control loop', 'conversion', 'training'):
+        assert word in dpr.COMMANDS['bench'][0] and word in shown

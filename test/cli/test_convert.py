@@ -211,7 +211,9 @@ def test_a_missing_source_is_an_error(tmp_path, capsys):
      '--to bags is for zarr buffers, bags is none'),
     (['x.zarr', 'y'], 'x.zarr is a dataset; give it alone'),
     (['x.zarr', '--cut', 'marker:/m'], '--cut is for bags, x.zarr is a dataset'),
-    (['x.zarr', '--contract', CONTRACT], '--contract is for bags'),
+    (['x.zarr', '--contract', CONTRACT, '--to', 'hdf5'], '--contract makes bags, or a LeRobotData'),
+    (['x.zarr', '--rename', 'a=b'], '--rename is for a dataset that gets a contract'),
+    (['bags', '--by-order', '--contract', CONTRACT], '--by-order is for a dataset that gets a'),
     (['bags', '--rate', '10'], '--rate is for zarr and HDF5 files'),
     (['x.zarr', '--rate', '-5'], '--rate is -5.0; it is above 0 and at most 1000 Hz'),
     (['x.zarr', '--rate', '0'], '--rate is 0.0'),
@@ -502,7 +504,7 @@ def test_what_may_not_be_read_is_an_error(tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(Path, name, refuse)
     assert dpr_convert(tmp_path, '--out', tmp_path / 'dataset') == 1
     said = capsys.readouterr().err
-    assert said == f'dpr convert: cannot read {tmp_path}: [Errno 13] Permission denied\n'
+    assert said == f'dpr convert: cannot read {tmp_path}: Permission denied\n'
 
 
 def test_unknown_arguments_exit_with_2(tmp_path):

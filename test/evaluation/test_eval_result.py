@@ -18,7 +18,7 @@ import json
 
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.eval_result import (
-    check_same, check_seeds, is_result, load_result)
+    check_same, check_seeds, differing_settings, is_result, load_result)
 from diffusion_policy_ros.evaluation.rollout import EpisodeResult
 import pytest
 
@@ -57,6 +57,25 @@ def test_what_is_no_result_is_refused_by_name(text, tmp_path):
     (tmp_path / 'x.json').write_text(text)
     with pytest.raises(DatasetError, match='x.json is no result of dpr eval'):
         load_result(tmp_path / 'x.json')
+
+
+def test_the_folder_of_a_stopped_run_and_a_missing_one_are_refused_in_words(tmp_path):
+    assert is_result(tmp_path)
+    with pytest.raises(DatasetError, match='holds no eval.json, .* that run was stopped'):
+        load_result(tmp_path)
+    for path in (tmp_path / 'none', 'x' * 300):
+        with pytest.raises(DatasetError, match='does not exist; name the file or the folder'):
+            load_result(path)
+
+
+def test_settings_that_differ_are_named_with_both_values():
+    first = {'model': 'a', 'sampler': {'solver': 'ddim', 'num_inference_steps': 5},
+             'noise_images': 10.0, 'join': 'none', 'mean_score': 0.5, 'pair': (1, 2)}
+    second = {'model': 'b', 'sampler': {'solver': 'ddim', 'num_inference_steps': 10},
+              'noise_images': 0, 'mean_score': 0.9, 'pair': [1, 2]}
+    assert differing_settings(first, second) == (
+        'sampler.num_inference_steps 5 against 10, noise_images 10.0 against 0')
+    assert differing_settings(first, first) == ''
 
 
 def test_results_of_other_tasks_and_seeds_are_refused(tmp_path):

@@ -14,6 +14,8 @@
 
 """The launch files for Gazebo, mock hardware and real arms, on pretended packages."""
 
+from xml.etree import ElementTree
+
 import pytest
 
 pytestmark = pytest.mark.launch
@@ -87,6 +89,22 @@ def test_gazebo_runs_everything_on_its_clock_and_pictures_past_the_other_bridge(
     assert 'dry_run: true' in safety and 'speed_scale: 0.5' in safety
     description = call_of('robot_state_publisher', run.calls)
     assert f'<parameters>{run.share}/config/gazebo/controllers.yaml</parameters>' in description
+
+
+def test_gazebo_gets_no_link_of_the_world_without_a_mass_which_it_would_leave_out():
+    from diffusion_policy_ros.launching.robot import for_gazebo
+    robot = ElementTree.fromstring(for_gazebo("""
+        <robot name="a"><link name="world"/><link name="camera"/><link name="base">
+        <inertial><mass value="4"/></inertial></link><link name="tip"/>
+        <joint name="a" type="fixed"><parent link="world"/><child link="camera"/></joint>
+        <joint name="b" type="fixed"><parent link="world"/><child link="base"/></joint>
+        <joint name="c" type="fixed"><parent link="base"/><child link="tip"/></joint>
+        </robot>""", ''))
+    masses = {link.get('name'): [float(mass.get('value')) for mass in link.iter('mass')]
+              for link in robot.findall('link')}
+    assert masses == {'world': [], 'camera': [0.1], 'base': [4.0], 'tip': []}
+    assert robot.find("link[@name='camera']/inertial/inertia").attrib == {
+        'ixx': '1e-4', 'ixy': '0', 'ixz': '0', 'iyy': '1e-4', 'iyz': '0', 'izz': '1e-4'}
 
 
 def test_a_namespace_moves_nodes_controllers_and_the_plugin_in_gazebo(launched):
@@ -176,3 +194,29 @@ def test_missing_packages_are_all_named_with_the_way_to_get_them(launched):
     assert 'not installed: controller_manager, ros_gz_image. Try: sudo apt install ' \
         'ros-kilted-controller-manager ros-kilted-ros-gz-image' in run.outputs[0]
     assert 'not installed: controller_manager. Try' in run.outputs[1]
+
+
+@pytest.mark.parametrize('arm_controller', CONTROLLERS)
+def test_the_simulated_arm_is_the_clock_and_its_contract_fits_the_active_controller(
+        launched, arm_controller):
+    run = launched(('arm', f'arm_controller:={arm_controller}', 'seed:=7'),
+                   until='arm_sim robot_state_publisher command_safety')
+    assert not run.missing, run.outputs[0]
+    simulation = call_of('arm_sim', run.calls)
+    for words in (f'arm_controller: {arm_controller}', 'seed: 7', 'publish_clock: true',
+                  'task: pick_place', f'controllers: {run.share}/config/gazebo/controllers.yaml'):
+        assert words in simulation
+    assert 'use_sim_time' not in simulation
+    assert 'use_sim_time: true' in call_of('robot_state_publisher', run.calls)
+    safety = call_of('command_safety', run.calls)
+    assert f'contract: {run.share}/config/robots/{CONTRACTS[arm_controller]}.yaml' in safety
+
+
+def test_the_simulated_arm_has_a_contract_for_pushing_and_can_follow_the_wall_clock(launched):
+    run = launched(('arm', 'arm_task:=push', 'use_sim_time:=false'),
+                   until='arm_sim command_safety')
+    assert not run.missing, run.outputs[0]
+    simulation = call_of('arm_sim', run.calls)
+    assert 'task: push' in simulation and 'publish_clock: false' in simulation
+    assert f'contract: {run.share}/config/robots/arm_push.yaml' in call_of(
+        'command_safety', run.calls)

@@ -18,7 +18,7 @@ import csv
 from dataclasses import dataclass
 import io
 
-from diffusion_policy_ros.checks import is_number, shown
+from diffusion_policy_ros.checks import is_number, shown, told
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.yaml_text import parse_yaml
 
@@ -70,7 +70,7 @@ def read_times(path) -> tuple:
     try:
         text = path.read_text(encoding='utf-8-sig')  # spreadsheets write the mark
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'the list of times {path} cannot be read: {error}') from error
+        raise ConfigError(f'the list of times {path} cannot be read: {told(error)}') from error
     is_csv = path.suffix.lower() == '.csv'
     entries = _csv_entries(text, path) if is_csv else parse_yaml(text, str(path), ConfigError)
     if not isinstance(entries, list) or not entries:

@@ -20,7 +20,7 @@ from pathlib import Path
 import shutil
 
 from diffusion_policy_ros import messages
-from diffusion_policy_ros.checks import is_count, is_number, shown
+from diffusion_policy_ros.checks import is_count, is_number, shown, told
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import episode_path
 from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
@@ -80,7 +80,12 @@ def load_mapping(path) -> ZarrMapping:
     :raises DatasetError: naming the file and the key that is wrong.
     """
     try:
-        raw = parse_yaml(Path(path).read_text(encoding='utf-8'), str(path), DatasetError)
+        text = Path(path).read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f'cannot read the mapping {path}: {told(error)}. Examples are in '
+                           'config/import/ of the package') from error
+    try:
+        raw = parse_yaml(text, str(path), DatasetError)
         known = {f.name for f in fields(StreamMapping)}
         for entry in raw['streams']:
             if set(entry) - known:
@@ -94,7 +99,7 @@ def load_mapping(path) -> ZarrMapping:
             if not isinstance(value, str):
                 raise DatasetError(f'{name} is {shown(value)} instead of a text')
         return ZarrMapping(task=raw['task'], streams=streams)
-    except (OSError, KeyError, TypeError, DatasetError) as error:
+    except (KeyError, TypeError, DatasetError) as error:
         raise DatasetError(f'mapping {path}: {error}. It needs "task" and "streams", each stream '
                            '"topic" and "array"; see config/import/pusht_zarr.yaml') from error
 

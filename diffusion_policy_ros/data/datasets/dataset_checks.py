@@ -14,13 +14,38 @@
 
 """Is a dataset's metadata whole, and does it mean what the contract beside it says."""
 
+import os
+import shlex
+
 from diffusion_policy_ros.checks import first_of, is_count, is_number, shown
 from diffusion_policy_ros.contract import RECORDED
+from diffusion_policy_ros.data.bags.bag_paths import find_bags, is_storage_name
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
-from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.errors import BagError, DatasetError
 from diffusion_policy_ros.streams import ACTION_KEY
 
 REMEDY = 'The file is damaged or was edited: restore it from a copy, or convert the bags again'
+
+
+def check_there(folder) -> None:
+    """
+    Say of what is no LeRobotDataset what it is, and what makes it one.
+
+    :param folder: ``Path`` that should be the folder of one.
+    :raises DatasetError: if it has no ``meta/info.json``.
+    """
+    if os.path.lexists(folder / layout.INFO_PATH):
+        return
+    wanted = 'the folder of a LeRobotDataset v3.0 is needed, as dpr convert writes it'
+    if not os.path.exists(folder):
+        raise DatasetError(f'{folder} does not exist; {wanted}')
+    convert = f'convert it first: dpr convert {shlex.quote(str(folder))}'
+    if folder.name.endswith(('.zarr', '.zarr.zip', '.hdf5', '.h5')):
+        raise DatasetError(f'{folder} is a zarr buffer or HDF5 file; {wanted}; {convert} '
+                           '--contract YAML --out DATASET')
+    if _holds_bags(folder):
+        raise DatasetError(f'{folder} holds bags; {wanted}; {convert} --out DATASET')
+    raise DatasetError(f'{folder} holds no {layout.INFO_PATH}; {wanted}')
 
 
 def check_info(path, info) -> None:
@@ -97,7 +122,8 @@ def check_contract(contract, info, folder) -> None:
     if found:
         raise DatasetError(
             f'{folder / layout.CONTRACT_PATH} contradicts {folder / layout.INFO_PATH}: '
-            f'{first_of(found)}. Restore the one that was changed, or convert the bags again')
+            f'{first_of(found)}. Restore the one that was changed, or convert the bags again; a '
+            'dataset of others gets a contract with dpr convert --contract, not by hand')
 
 
 def disagreements(own, features, rate_hz, contract) -> list:
@@ -140,6 +166,16 @@ def misfits(contract, features, rate_hz) -> list:
                 found.append(f'{key}: the dataset names {", ".join(names)}, the contract '
                              f'{", ".join(meant["names"])}')
     return found
+
+
+def _holds_bags(path):
+    """Tell whether a path is a bag or a folder of bags."""
+    if path.is_file():
+        return is_storage_name(path.name)
+    try:
+        return bool(find_bags(path))
+    except BagError:
+        return False
 
 
 def _is_feature(value):

@@ -16,7 +16,7 @@
 
 from pathlib import Path
 
-from diffusion_policy_ros.checks import check_choice, is_number, shown
+from diffusion_policy_ros.checks import check_choice, is_number, shown, told
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.hdf5_dataset import Hdf5Dataset
 from diffusion_policy_ros.data.datasets.hdf5_writer import Hdf5Writer
@@ -45,7 +45,7 @@ def detect_format(path):
     try:
         return _detect(Path(path))
     except OSError as error:
-        raise DatasetError(f'cannot read {path}: {error}') from error
+        raise DatasetError(f'cannot read {path}: {told(error)}') from error
 
 
 def _detect(path):
@@ -75,6 +75,8 @@ def open_dataset(path, *, rate_hz=None, task=None):
     """
     check_rate(rate_hz)
     found = detect_format(path)
+    if found is None and not Path(path).exists():
+        raise DatasetError(f'{path} does not exist; name a dataset')
     if found is None:
         raise DatasetError(
             f'{path} is no dataset: it is neither a LeRobotDataset v3.0 (a folder with '

@@ -16,7 +16,7 @@
 
 import json
 
-from diffusion_policy_ros.checks import shown
+from diffusion_policy_ros.checks import shown, told
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.dataset_checks import REMEDY
 from diffusion_policy_ros.data.datasets.pictures import decode_picture
@@ -39,8 +39,8 @@ def read_json(path):
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        raise DatasetError(f'cannot read {path}: {error}. Is this the folder of a LeRobotDataset '
-                           'v3.0, as `dpr convert` writes it?') from error
+        raise DatasetError(f'cannot read {path}: {told(error)}. Is this the folder of a '
+                           'LeRobotDataset v3.0, as `dpr convert` writes it?') from error
 
 
 def read_table(path, columns=None):
@@ -57,7 +57,8 @@ def read_table(path, columns=None):
         table.validate(full=True)  # texts of damaged files need not be UTF-8
         return table.replace_schema_metadata()
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise DatasetError(f'cannot read {path}: {error}. The dataset is incomplete') from error
+        raise DatasetError(f'cannot read {path}: {told(error)}. The dataset is '
+                           'incomplete') from error
 
 
 def file_layout(path):
@@ -72,7 +73,8 @@ def file_layout(path):
         file = pq.ParquetFile(path)
         return file.schema_arrow, file.metadata.num_rows
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DatasetError(f'cannot read {path}: {error}. The dataset is incomplete') from error
+        raise DatasetError(f'cannot read {path}: {told(error)}. The dataset is '
+                           'incomplete') from error
 
 
 def episode_table(folder):
@@ -87,7 +89,7 @@ def episode_table(folder):
             episode_tables(folder), promote_options='permissive').combine_chunks()
     except pa.ArrowException as error:
         raise DatasetError(f'{folder}: the files of meta/episodes do not hold the same columns: '
-                           f'{error}. {REMEDY}') from error
+                           f'{told(error)}. {REMEDY}') from error
 
 
 def episode_tables(folder, columns=None) -> list:
@@ -146,7 +148,8 @@ def read_rows(path, first, end, columns=None):
             if len(part):
                 yield part.select(columns) if columns is not None else part
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise DatasetError(f'cannot read {path}: {error}. The dataset is incomplete') from error
+        raise DatasetError(f'cannot read {path}: {told(error)}. The dataset is '
+                           'incomplete') from error
     if place < end:
         raise DatasetError(f'cannot read {path}: it has {ends[-1] if len(ends) else 0} rows, the '
                            f'episode table says {end}. The dataset is incomplete')
@@ -180,7 +183,7 @@ def column_values(column, key, feature, where):
         return values.reshape(rows, *feature['shape']) if is_list else values
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f'{where}: column {key!r} of the data files does not hold '
-                           f'what info.json says: {error}. {REMEDY}') from error
+                           f'what info.json says: {told(error)}. {REMEDY}') from error
 
 
 def finite_numbers(values):

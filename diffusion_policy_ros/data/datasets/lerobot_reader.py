@@ -19,7 +19,8 @@ from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
-from diffusion_policy_ros.data.datasets.dataset_checks import check_contract, check_info, REMEDY
+from diffusion_policy_ros.data.datasets.dataset_checks import (
+    check_contract, check_info, check_there, REMEDY)
 from diffusion_policy_ros.data.datasets.episode_table import read_episodes
 from diffusion_policy_ros.data.datasets.lerobot_files import (
     column_values, finite_numbers, read_json, read_rows, read_table)
@@ -50,6 +51,7 @@ class LeRobotReader:
         :raises DatasetError: naming the file that is missing, corrupt or inconsistent.
         """
         self.folder = Path(folder)
+        check_there(self.folder)
         self.info = read_json(self.folder / layout.INFO_PATH)
         check_info(self.folder / layout.INFO_PATH, self.info)
         self.episodes, self.uncounted = read_episodes(self.folder, self.info)

@@ -15,7 +15,7 @@
 """Does a dataset fit a robot contract: its own, or one that is named."""
 
 from diffusion_policy_ros.data.datasets.dataset_checks import disagreements
-from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, NOTE
+from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, WARNING
 
 
 def contract_findings(source, contract) -> list:
@@ -28,9 +28,10 @@ def contract_findings(source, contract) -> list:
     """
     if contract is None:
         return [] if source.contract or source.findings else [Finding(
-            NOTE, 'contract', 'the dataset holds no robot contract, so that nobody can tell '
-            'which topics its columns were, nor how old samples might be',
-            'name one with --contract to compare it')]
+            WARNING, 'contract', 'the dataset holds no robot contract, so that nobody can tell '
+            'which topics its columns are; dpr train and dpr play need one',
+            'write one and let dpr convert --contract put it in: docs/datasets.md, "Train on data '
+            'of others"')]
     return [Finding(ERROR, 'contract', sentence, 'name the contract that the robot was recorded '
                     'with, or convert the bags again with this one')
             for sentence in disagreements(

@@ -48,7 +48,7 @@ class ArmEnvironment:
         """
         self.contract, self.task = contract, task
         self.robot = SimulatedRobot(task.world, description, controllers)
-        _check_contract(contract, self.robot)
+        check_contract(contract, self.robot)
         self.robot.activate([output.topic for output in contract.actions])
         self._episode = Episode(self.robot, task)
 
@@ -103,8 +103,14 @@ def _camera(stream):
     return stream.topic.partition('/')[0]
 
 
-def _check_contract(contract, robot):
-    """Refuse a contract that wants what the robot does not show or obey."""
+def check_contract(contract, robot):
+    """
+    Refuse a contract that wants what a robot does not show or obey.
+
+    :param contract: The robot's contract.
+    :param robot: The ``SimulatedRobot``.
+    :raises ContractError: naming the topic, and what there is.
+    """
     where = f'contract of {contract.robot!r}'
     for stream in contract.observations:
         cameras = robot.arm.model.cameras

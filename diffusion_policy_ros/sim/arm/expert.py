@@ -33,7 +33,7 @@ class ArmExpert:
 
     def __init__(self):
         """Wait for the first episode."""
-        self._kinematics = self._robot = self.task = None
+        self._kinematics = self._robot = self._joints = self.task = None
 
     def reset(self, seed, environment):
         """
@@ -49,7 +49,7 @@ class ArmExpert:
         self.task = environment.task.text
         # Not the stream from which the episode drew its start: the two must have no bearing.
         self._rng = np.random.default_rng((seed, 1))
-        self._rows, self._tries = [], 0
+        self._path, self._tries = [], 0
 
     def act(self, environment):
         """
@@ -58,21 +58,20 @@ class ArmExpert:
         :param environment: As for ``reset``.
         :return: Joint positions in the contract's order, float64 ``(action_dim,)``; None when
             the task is solved, or was tried often enough.
+        :raises ConfigError: where the robot cannot get to what the task needs.
         """
-        if not self._rows and not environment.success and self._tries < TRIES:
+        if not self._path and not environment.success and self._tries < TRIES:
             self._tries += 1
-            self._rows = self._plan(environment)[::-1]
-        return self._rows.pop() if self._rows else None
+            self._path = rows_through(
+                self._robot.tool_pose(), environment.task.waypoints(self._robot, self._rng),
+                1.0 / environment.contract.rate_hz)[::-1]
+            self._joints = self._robot.joint_values(self._robot.arm_joints)
+        return self._row(environment.contract) if self._path else None
 
-    def _plan(self, environment):
-        """Return actions from now on until the task should be solved."""
-        robot, contract = self._robot, environment.contract
-        path = rows_through(robot.tool_pose(), environment.task.waypoints(robot, self._rng),
-                            1.0 / contract.rate_hz)
-        rows, joints = [], robot.joint_values(robot.arm_joints)
-        for position, yaw, opening in path:
-            joints = self._kinematics.solve(position, downward(yaw), joints)
-            wanted = dict(zip(robot.arm_joints, joints))
-            wanted.update(dict.fromkeys(robot.gripper_joints, opening))
-            rows.append(np.array([wanted[name] for name in contract.action_names]))
-        return rows
+    def _row(self, contract):
+        """Return the joint positions of the next point of the path."""
+        position, yaw, opening = self._path.pop()
+        self._joints = self._kinematics.solve(position, downward(yaw), self._joints)
+        wanted = dict(zip(self._robot.arm_joints, self._joints))
+        wanted.update(dict.fromkeys(self._robot.gripper_joints, opening))
+        return np.array([wanted[name] for name in contract.action_names])

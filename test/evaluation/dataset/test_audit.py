@@ -103,7 +103,7 @@ def test_the_contract_inside_and_the_one_that_is_asked_for(copy, audits):
     assert 'observation.state names: recorded with' in findings[0].text
     assert not audits.found(copy, contract=parse_contract(audits.CONTRACT))
     (copy / 'meta/contract.yaml').unlink()
-    assert audits.found(copy) == [('NOTE', 'contract')]
+    assert audits.found(copy) == [('WARNING', 'contract')]
     assert not audits.found(copy, contract=parse_contract(audits.CONTRACT))
     assert audits.found(copy, contract=other) == [('ERROR', 'contract')] * 2
     (copy / 'meta/contract.yaml').write_text(audits.CONTRACT.replace('rate_hz: 10', 'rate_hz: 20'))
@@ -137,12 +137,12 @@ def test_a_format_that_does_not_say_its_rate_is_refused(tmp_path):
 def test_real_datasets_of_others(audits):
     assert sorted(audits.found(SHARED / 'so101_v3' / 'lerobot_dataset_example')) == [
         ('ERROR', 'constant'),  # action
-        ('NOTE', 'contract'),
+        ('WARNING', 'contract'),
         ('WARNING', 'constant'),  # state
         ('WARNING', 'statistics'), ('WARNING', 'statistics')]  # std in float32
     audit = audit_dataset(SHARED / 'pusht_v3_no_video' / 'pusht')
     assert sorted((f.level, f.check) for f in audit.findings) == [
-        ('ERROR', 'videos'), ('NOTE', 'contract')]
+        ('ERROR', 'videos'), ('WARNING', 'contract')]
     assert 'file-000.mp4 does not exist' in audit.findings[0].text
 
 

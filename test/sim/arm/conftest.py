@@ -16,9 +16,14 @@
 
 from pathlib import Path
 
-from diffusion_policy_ros.sim.arm.arm import Arm
-from diffusion_policy_ros.sim.arm.description import expand_xacro
+from diffusion_policy_ros.errors import ConfigError
 import pytest
+
+try:
+    from diffusion_policy_ros.sim.arm.arm import Arm
+    from diffusion_policy_ros.sim.arm.description import expand_xacro
+except (ConfigError, ImportError) as error:  # the first names the packages that EGL needs
+    pytest.skip(str(error), allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[3]
 

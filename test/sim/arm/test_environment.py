@@ -22,7 +22,7 @@ from diffusion_policy_ros.share import share_path
 import numpy as np
 import pytest
 
-pytest.importorskip('mujoco')
+
 pytest.importorskip('mink')
 from diffusion_policy_ros.control.commands import build_command  # noqa: E402,I100
 from diffusion_policy_ros.messages import PLAIN_TYPES  # noqa: E402

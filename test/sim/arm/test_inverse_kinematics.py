@@ -21,7 +21,7 @@ from diffusion_policy_ros.urdf import parse_urdf
 import numpy as np
 import pytest
 
-pytest.importorskip('mujoco')
+
 pytest.importorskip('mink')
 from diffusion_policy_ros.sim.arm.description import expand_xacro, read_control  # noqa: E402,I100
 from diffusion_policy_ros.sim.arm.inverse_kinematics import InverseKinematics  # noqa: E402
