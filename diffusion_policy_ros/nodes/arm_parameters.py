@@ -28,6 +28,8 @@ PARAMETERS = (
     ParameterSpec('state_rate_hz', 100.0, 'Joint states and poses of things per second, Hz', 1.0,
                   100.0, read_only=True),
     ParameterSpec('seed', 0, 'Seed of the next episode; each reset adds one', 0, 2**31 - 1),
+    ParameterSpec('randomise', False, 'Let colours, light, camera poses, friction and masses '
+                  'differ from episode to episode', read_only=True),
     ParameterSpec('real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0,
                   read_only=True),
     ParameterSpec('demonstrations', 0, 'How many episodes the scripted expert demonstrates by '

@@ -76,7 +76,7 @@ class ArmSim(Node):
         self._cameras = list(self._robot.arm.model.cameras.values())
         self._robot.activate_kind(self._settings['arm_controller'])
         self._robot.now_ns = FIRST_NS if self._own_clock else 0
-        self._episode = Episode(self._robot, task)
+        self._episode = Episode(self._robot, task, randomise=self._settings['randomise'])
         self._paused, self._to_step, self._steps = False, 0, 0
         self._number, self._seed, self._base_seed = -1, None, None
         self._demonstrator = self._make_demonstrator(task)

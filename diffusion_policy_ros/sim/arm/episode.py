@@ -14,6 +14,7 @@
 
 """One episode of a task: where it begins, and what it is worth so far."""
 
+from diffusion_policy_ros.sim.arm.randomisation import Randomisation
 import numpy as np
 
 
@@ -28,14 +29,16 @@ class Episode:
     :ivar best: The most that a moment since the reset was worth, in [0, 1].
     """
 
-    def __init__(self, robot, task):
+    def __init__(self, robot, task, *, randomise=False):
         """
         Wait for the first reset.
 
         :param robot: The ``SimulatedRobot``.
         :param task: Where things are put and what that is worth, such as ``PickPlace``.
+        :param randomise: Let each episode look and slide differently.
         """
         self._robot, self._task = robot, task
+        self._randomisation = Randomisation(robot.arm) if randomise else None
         self.now = self.best = 0.0
 
     def reset(self, seed):
@@ -45,6 +48,9 @@ class Episode:
         :param seed: Whole number from 0.
         """
         rng = np.random.default_rng(seed)
+        if self._randomisation:
+            # Of a stream of its own: equal seeds place things alike with and without it.
+            self._randomisation.draw(np.random.default_rng((seed, 2)))
         self._robot.reset(rng.uniform(-START_RAD, START_RAD, len(self._robot.arm_joints)))
         self._task.place(self._robot, rng)
         self.now = self.best = 0.0
