@@ -21,7 +21,8 @@ from diffusion_policy_ros.cli.pairs import parse_pairs
 DESCRIPTION = """
 Turn a folder of a LeRobot DiffusionPolicy, of any version, into a checkpoint for a robot: weights,
 statistics and sampler are LeRobot's, topics and names are the contract's. The contract's rate must
-be the frames per second of the policy's data, which LeRobot's folder does not tell.
+be the frames per second of the policy's data, which LeRobot's folder does not tell. A checkpoint
+of this package, such as the models that come with it, is refused: use it as it is.
 """
 
 

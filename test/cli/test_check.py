@@ -56,7 +56,7 @@ def test_a_good_dataset_passes(dataset, capsys):
 def test_warnings_pass_too(dataset, capsys):
     (dataset / 'meta/contract.yaml').unlink()
     assert main(['check', str(dataset)]) == 0
-    assert '0 ERROR, 0 WARNING, 1 NOTE' in capsys.readouterr().out
+    assert '0 ERROR, 1 WARNING, 0 NOTE' in capsys.readouterr().out
 
 
 def test_a_rate_that_is_its_own_leaves_nothing_out(dataset, capsys):
@@ -86,6 +86,8 @@ def test_metadata_that_cannot_be_read_is_an_error_with_a_report(dataset, tmp_pat
 
 def test_what_is_no_dataset_fails_with_1(tmp_path, capsys):
     assert main(['check', str(tmp_path / 'nothing')]) == 1
+    assert 'nothing does not exist' in capsys.readouterr().err
+    assert main(['check', str(tmp_path)]) == 1
     assert 'is no dataset: it is neither a LeRobotDataset v3.0' in capsys.readouterr().err
 
 

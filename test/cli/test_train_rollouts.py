@@ -14,6 +14,7 @@
 
 """Rollouts while training run the episodes of ``dpr eval``, on seeds of their own."""
 
+from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.cli.train_rollouts import FIRST_SEED, rollout_function
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation import evaluate
@@ -27,7 +28,8 @@ def test_no_simulation_means_no_rollouts():
 
 
 def test_an_unknown_simulation_is_named():
-    with pytest.raises(ConfigError, match="rollouts.sim is 'kitchen'; choose one of: pusht"):
+    with pytest.raises(ConfigError, match="rollouts.sim is 'kitchen'; choose one of: "
+                       f'{", ".join(sorted(SIMULATIONS))}$'):
         rollout_function(RolloutSettings('kitchen', 5, 1))
 
 

@@ -14,6 +14,9 @@
 
 """A simulated robot arm among the things of its world: commanded, measured and photographed."""
 
+from functools import lru_cache
+from pathlib import Path
+
 from diffusion_policy_ros.checks import is_number, shown
 from diffusion_policy_ros.errors import ChunkError, ConfigError
 from diffusion_policy_ros.rotations import unit_quaternion
@@ -35,20 +38,23 @@ class Arm:
     :ivar joint_names: Tuple of the commanded joints' names, in the order of ``read_control``.
     """
 
-    def __init__(self, urdf_text, world_path):
+    def __init__(self, urdf_text, world_path, *, shared=False):
         """
         Build robot and world, and reset them.
 
         :param urdf_text: The URDF, xacro expanded.
         :param world_path: SDF file of the world.
+        :param shared: Have model and renderers in common with the other shared arms of these
+            files: 90 MB less for each. Nobody may change the model then, and one thread draws.
         :raises ConfigError: naming the file and the fault, if either cannot be simulated.
         """
-        self.model = build_model(urdf_text, world_path)
+        self.model, self._pictures = _shared_parts(
+            urdf_text, Path(world_path), Path(world_path).stat().st_mtime_ns) if shared \
+            else _parts(urdf_text, world_path)
         self.data = mujoco.MjData(self.model.mj)
         self.joint_names = tuple(joint.name for joint in self.model.joints)
         self._index = {name: k for k, name in enumerate(self.joint_names)}
         self._low, self._high = np.array([[joint.min, joint.max] for joint in self.model.joints]).T
-        self._pictures = Pictures(self.model.mj, self.model.cameras)
         self.reset()
 
     @property
@@ -178,6 +184,18 @@ class Arm:
     def close(self):
         """Give the memory of the pictures back."""
         self._pictures.close()
+
+
+def _parts(urdf_text, world_path):
+    """Return the ``ArmModel`` of robot and world, and the ``Pictures`` of it."""
+    model = build_model(urdf_text, world_path)
+    return model, Pictures(model.mj, model.cameras)
+
+
+@lru_cache(maxsize=4)
+def _shared_parts(urdf_text, world_path, _written_ns):
+    """Return the same parts for the same files."""
+    return _parts(urdf_text, world_path)
 
 
 def _count_steps(duration_s, step_s):

@@ -25,7 +25,7 @@ import numpy as np
 
 class ArmEnvironment:
     """
-    A simulated arm in simulated time.
+    A simulated arm in simulated time. Many share one model; one thread may use them.
 
     Each action goes, as the messages that the contract names, to the controllers that the robot
     has on those topics. Nothing here knows how many joints or cameras there are.
@@ -47,7 +47,7 @@ class ArmEnvironment:
         :raises ContractError: if the contract wants what this robot does not show or obey.
         """
         self.contract, self.task = contract, task
-        self.robot = SimulatedRobot(task.world, description, controllers)
+        self.robot = SimulatedRobot(task.world, description, controllers, shared=True)
         check_contract(contract, self.robot)
         self.robot.activate([output.topic for output in contract.actions])
         self._episode = Episode(self.robot, task)

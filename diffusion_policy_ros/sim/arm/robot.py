@@ -46,17 +46,18 @@ class SimulatedRobot:
     :ivar now_ns: Simulated time, ns.
     """
 
-    def __init__(self, world, description=None, controllers=None):
+    def __init__(self, world, description=None, controllers=None, *, shared=False):
         """
         Build robot, world and controllers, none of which is active yet.
 
         :param world: SDF file of the world, or the name of one of this package's.
         :param description: xacro or URDF file; None for the robot of this package.
         :param controllers: Parameter file of the controllers; None for those of this package.
+        :param shared: As for ``Arm``.
         :raises ConfigError: naming the file and the fault.
         """
         self.urdf_text = expand_xacro(description or share_path('urdf', 'arm.urdf.xacro'))
-        self.arm = Arm(self.urdf_text, share_path('worlds', world))
+        self.arm = Arm(self.urdf_text, share_path('worlds', world), shared=shared)
         self.controllers = read_controllers(
             controllers or share_path('config', 'gazebo', 'controllers.yaml'))
         self._set = ControllerSet(self.arm.joint_names, self.arm.positions(),

@@ -24,15 +24,16 @@ LEFT, RIGHT = 1.0, -1.0
 # How a driver differs from the next: ranges of an even distribution.
 CRUISE = (0.45, 0.6)  # m/s
 LOOK_AHEAD_M = (0.45, 0.7)
-ROOM_M = (0.35, 0.6)  # from the side of the block to the base's middle
-TURN_IN_M = (0.45, 0.75)  # from the middle of the block's long side to where the turns begin
+ROOM_M = (0.45, 0.7)  # from the side of the block to the base's middle
+TURN_IN_M = (0.7, 1.0)  # from the block's middle to where the turns begin
 # The hand is not steady: noise of so much, which is forgotten within half a second.
 NOISE = np.array((0.02, 0.15))  # m/s, rad/s
 MEMORY = 0.8  # of the noise, from row to row at 10 Hz
 MAX_TURN = 1.5  # rad/s
 SLOWEST = 0.12  # m/s
 STEP_M = 0.02  # between two points of a way
-REST_ROWS = 3  # at the goal
+# It stops well inside the goal, and rests there, so that no stop is just outside.
+STOP_M, REST_ROWS = 0.06, 3
 
 
 class BaseExpert:
@@ -57,6 +58,7 @@ class BaseExpert:
             self._random.uniform(*each) for each in (CRUISE, LOOK_AHEAD_M, ROOM_M, TURN_IN_M))
         self._way = way_around(environment.base.scene, self.side, room, turn_in)
         self._reached, self._rest, self._noise = 0, 0, np.zeros(2)
+        self._last_m = math.inf
         names = environment.contract.action_names
         self._order = [OBEYED.index(name) for name in names]
 
@@ -67,7 +69,7 @@ class BaseExpert:
         :param environment: ``BaseEnvironment``.
         :return: float64 ``(2,)`` in the contract's order; None at the end.
         """
-        if environment.success:
+        if self._rest or environment.success and self._is_there(environment.base):
             self._rest += 1
             return np.zeros(2) if self._rest <= REST_ROWS else None
         told = self._steer(environment.base)
@@ -76,6 +78,11 @@ class BaseExpert:
         linear, angular = told + self._noise
         told = np.array((max(linear, 0.0), min(max(angular, -MAX_TURN), MAX_TURN)))
         return told[self._order]
+
+    def _is_there(self, base):
+        """Tell whether the goal is as near as it gets."""
+        before_m, self._last_m = self._last_m, base.goal_distance()
+        return self._last_m < STOP_M or self._last_m > before_m
 
     def _steer(self, base):
         """Return m/s and rad/s of pure pursuit (Coulter 1992), slower in turns and at the end."""

@@ -137,8 +137,8 @@ def test_a_format_that_does_not_say_its_rate_is_refused(tmp_path):
 def test_real_datasets_of_others(audits):
     assert sorted(audits.found(SHARED / 'so101_v3' / 'lerobot_dataset_example')) == [
         ('ERROR', 'constant'),  # action
-        ('WARNING', 'contract'),
         ('WARNING', 'constant'),  # state
+        ('WARNING', 'contract'),
         ('WARNING', 'statistics'), ('WARNING', 'statistics')]  # std in float32
     audit = audit_dataset(SHARED / 'pusht_v3_no_video' / 'pusht')
     assert sorted((f.level, f.check) for f in audit.findings) == [

@@ -207,3 +207,17 @@ seven_controller:
     actions = demonstrate(environment, 0)
     assert environment.success and actions.shape[1] == 8
     assert environment.observation()['observation.state'].shape == (8,)
+
+
+def test_many_at_once_are_independent_though_they_share_a_model():
+    first, second = made(PickPlace()), made(PickPlace())
+    assert first.robot.arm.model is second.robot.arm.model
+    first.reset(0)
+    second.reset(1)
+    seen = first.observation()
+    action = second.robot.joint_values(second.contract.action_names)
+    for _ in range(5):
+        second.step(action + 0.02)
+    second.observation()
+    for key, value in first.observation().items():
+        np.testing.assert_array_equal(value, seen[key])
