@@ -26,7 +26,8 @@ SIMULATIONS = {
     'base': ('diffusion_policy_ros.sim.base.environment', 'BaseEnvironment', 200),
     'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
 # Of those that know a place with two valid answers: (module, ``TwoSided`` class)
-TWO_SIDED = {'base': ('diffusion_policy_ros.evaluation.base_modes', 'MirrorRoom'),
+TWO_SIDED = {'arm_pick_place': ('diffusion_policy_ros.evaluation.arm_modes', 'HeldCube'),
+             'base': ('diffusion_policy_ros.evaluation.base_modes', 'MirrorRoom'),
              'pusht': ('diffusion_policy_ros.evaluation.pusht_modes', 'MirrorTable')}
 # Of those that have a scripted expert: (module, class, contract in config/robots)
 EXPERTS = {

@@ -224,7 +224,7 @@ def test_a_clock_that_another_node_publishes_is_left_alone(peer, dataset):
     ({'episode': 2}, DatasetError, 'has no episode 2; it has 0 to 1'),
     ({'start_s': 2.4}, DatasetError, '--start is 2.4 s; episode 1 lasts 2.4 s'),
     ({'loop': True, 'original_stamps': True}, ConfigError, 'would set /clock back'),
-    ({'dataset': '/nowhere'}, DatasetError, 'is no dataset')])
+    ({'dataset': '/nowhere'}, DatasetError, 'does not exist')])
 def test_what_cannot_be_played_is_refused(peer, dataset, parameters, error, words):
     with pytest.raises(error, match=words):
         peer.start(DatasetPlayer, **{'dataset': str(dataset), 'episode': 1, **parameters})
