@@ -76,20 +76,24 @@ def add_arguments(parser) -> None:
     parser.add_argument('--no-report', action='store_true',
                         help='do not judge the dataset, and write no report.html into it')
     _add_bag_arguments(parser.add_argument_group('bags'))
-    others = parser.add_argument_group('datasets')
-    others.add_argument('--rate', type=float, metavar='HZ',
-                        help='rows per second, for zarr and HDF5 files that do not say')
-    others.add_argument('--rename', action='append', metavar='COLUMN=KEY',
-                        help='with --contract: a column of the dataset and its key in the '
-                             'contract, such as img=observation.images.camera; can be given '
-                             'several times')
-    others.add_argument('--by-order', action='store_true', default=None,
-                        help='with --contract: entries that the dataset names otherwise are those '
-                             'of the contract, in its order')
-    others.add_argument('--mapping', type=Path, metavar='YAML',
-                        help='for --to bags: which zarr arrays become which topics, scaled where '
-                             'need be, such as config/import/pusht_zarr.yaml; docs/datasets.md '
-                             'explains it')
+    _add_dataset_arguments(parser.add_argument_group('datasets'))
+
+
+def _add_dataset_arguments(group):
+    """Declare what concerns the conversion of datasets."""
+    group.add_argument('--rate', type=float, metavar='HZ',
+                       help='rows per second, for zarr and HDF5 files that do not say')
+    group.add_argument('--rename', action='append', metavar='COLUMN=KEY',
+                       help='with --contract: a column of the dataset and its key in the '
+                            'contract, such as img=observation.images.camera; can be given '
+                            'several times')
+    group.add_argument('--by-order', action='store_true', default=None,
+                       help='with --contract: entries that the dataset names otherwise are those '
+                            'of the contract, in its order')
+    group.add_argument('--mapping', type=Path, metavar='YAML',
+                       help='for --to bags: which zarr arrays become which topics, scaled where '
+                            'need be, such as config/import/pusht_zarr.yaml; docs/datasets.md '
+                            'explains it')
 
 
 def _add_bag_arguments(group):

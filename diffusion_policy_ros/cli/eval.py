@@ -151,7 +151,8 @@ def run(args) -> int:
                           'lock step; leave them out with --through-ros')
     if args.out:
         _check_out(args.out)
-    tell(f'loading {args.model} and the simulation {args.sim} ...')
+    if os.path.isdir(args.model):  # what is wrong otherwise is told in one line
+        tell(f'loading {args.model} and the simulation {args.sim} ...')
     use_threads(args.threads)
     return run_eval(args)
 

@@ -211,7 +211,7 @@ def test_a_missing_source_is_an_error(tmp_path, capsys):
      '--to bags is for zarr buffers, bags is none'),
     (['x.zarr', 'y'], 'x.zarr is a dataset; give it alone'),
     (['x.zarr', '--cut', 'marker:/m'], '--cut is for bags, x.zarr is a dataset'),
-    (['x.zarr', '--contract', CONTRACT, '--to', 'hdf5'], '--contract makes bags, or a LeRobotData'),
+    (['x.zarr', '--contract', CONTRACT, '--to', 'hdf5'], '--contract makes bags, or a LeRobot'),
     (['x.zarr', '--rename', 'a=b'], '--rename is for a dataset that gets a contract'),
     (['bags', '--by-order', '--contract', CONTRACT], '--by-order is for a dataset that gets a'),
     (['bags', '--rate', '10'], '--rate is for zarr and HDF5 files'),

@@ -173,7 +173,7 @@ def test_wrong_usage_has_its_own_exit_code(dataset, capsys, arguments, said):
     (['--delete', '3,8'], 'has no episode 8; it has 0 to 7'),
     (['--delete', '0-7'], 'no episode would be left'),
     (['--split', 'a=1', 'b=1-2'], 'episode 1 is in a and in b'),
-    (['--merge', 'nowhere'], 'nowhere does not exist; the folder of a LeRobotDataset v3.0 is needed'),
+    (['--merge', 'nowhere'], 'nowhere does not exist; the folder of a LeRobotDataset v3.0 is'),
 ])
 def test_what_cannot_be_done_is_one_sentence(dataset, tmp_path, capsys, arguments, said):
     assert run(dataset, *arguments, '--out', tmp_path / 'new') == 1

@@ -73,11 +73,16 @@ def assert_close_weights(one, other):
 @pytest.mark.parametrize('more', [(), FROZEN, TRANSFORMER],
                          ids=['unet', 'frozen encoder', 'transformer'])
 def test_two_processes_equal_one_with_twice_the_batch(dataset, tmp_path, more):
+    def pretraining(size):
+        return [f'pretraining.batch_size={size}'] if more is FROZEN else []
+
     printed, told = train(dataset, tmp_path / 'two', 'steps=6', 'batch_size=2',
-                          'accumulation_steps=2', 'pretraining.batch_size=4', *more, count=2)
+                          'accumulation_steps=2', *pretraining(4), *more, count=2)
     assert printed.count('trained 6 steps') == 1 and printed.count('next:') == 1
     assert told.count('diffusion:   0%') == 1
-    train(dataset, tmp_path / 'one', 'steps=6', 'batch_size=8', 'pretraining.batch_size=8', *more)
+    assert told.count(' on cpu in 2 processes in float32\n') == 1
+    assert told.count('steps of 8 windows each\n') == 1
+    train(dataset, tmp_path / 'one', 'steps=6', 'batch_size=8', *pretraining(8), *more)
     assert_close_weights(tmp_path / 'one', tmp_path / 'two')
     lines = [[json.loads(line) for line in
               (tmp_path / f'{name}.run' / 'history.jsonl').read_text().splitlines()
