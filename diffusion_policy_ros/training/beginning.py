@@ -14,13 +14,16 @@
 
 """What a run says of itself before its first step, so that a mistake costs no hours."""
 
+import sys
+
 from diffusion_policy_ros.policy.network_words import network_words
 from diffusion_policy_ros.training.acceleration import chosen_precision
+from tqdm import tqdm
 
 
-def beginning(policy, config, split, processes, device, facts) -> str:
+def tell_beginning(policy, config, split, processes, device, facts) -> None:
     """
-    Say what is trained, on what, and from what.
+    Say on stderr, in the first process, what is trained, on what, and from what.
 
     :param policy: ``Policy`` to train.
     :param config: ``TrainConfig``.
@@ -28,8 +31,9 @@ def beginning(policy, config, split, processes, device, facts) -> str:
     :param processes: ``Processes`` that train together.
     :param device: Torch device.
     :param facts: Of the snapshot that the run goes on from, or {}.
-    :return: Two lines.
     """
+    if not processes.is_first:
+        return
     weights = sum(tensor.numel() for tensor in policy.diffusion.state_dict().values())
     together = f' in {processes.count} processes' if processes.count > 1 else ''
     held_out = f'{split.held_out_episodes} held out' if split.held_out_episodes else \
@@ -39,7 +43,8 @@ def beginning(policy, config, split, processes, device, facts) -> str:
         steps = f'{config.pretraining.steps} steps of pretraining, then {steps}'
     if facts:
         steps += f', going on after step {facts["step"]} of stage "{facts["stage"]}"'
-    return (f'{weights / 1e6:.2f} M weights ({network_words(policy.config)}) on {device}'
-            f'{together} in {chosen_precision(device, config.precision)}\n'
-            f'{split.first_held_out} windows of {split.train_episodes} episodes to learn from, '
-            f'{held_out}; {steps}')
+    tqdm.write(
+        f'{weights / 1e6:.2f} M weights ({network_words(policy.config)}) on {device}'
+        f'{together} in {chosen_precision(device, config.precision)}\n'
+        f'{split.first_held_out} windows of {split.train_episodes} episodes to learn from, '
+        f'{held_out}; {steps}', file=sys.stderr)

@@ -35,7 +35,7 @@ from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
 from diffusion_policy_ros.policy.policy import Policy
 from diffusion_policy_ros.streams import ACTION_KEY, IMAGE_KEY_PREFIX
 from diffusion_policy_ros.training.bad_batch import BAD_BATCHES
-from diffusion_policy_ros.training.beginning import beginning
+from diffusion_policy_ros.training.beginning import tell_beginning
 from diffusion_policy_ros.training.loop import Loop
 from diffusion_policy_ros.training.processes import Processes
 from diffusion_policy_ros.training.record import check_wandb
@@ -73,7 +73,6 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
     run_folder = run_folder_of(out)
     reader = LeRobotReader(dataset_dir)
     policy_config = _policy_config(reader, config)
-    check_wandb(config.wandb_project)
     facts = _begin(out, run_folder, config, resume, processes, device)
     with _kept_once_begun(run_folder, stop_requested, processes) as stop_requested:
         cache = _open_cache(dataset_dir, cache_dir, processes)
@@ -83,9 +82,7 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
         _check_windows(config, policy_config, split, processes)
         policy = _build_policy(policy_config, reader, cache, split, config, processes,
                                is_new=not facts)
-        if processes.is_first:
-            tqdm.write(beginning(policy, config, split, processes, device, facts),
-                       file=sys.stderr)
+        tell_beginning(policy, config, split, processes, device, facts)
         loop = Loop(run_folder, config, identity=identity, stop_requested=stop_requested,
                     seconds_before=facts.get('seconds', 0.0), device=device, processes=processes)
         stages = Stages(
@@ -107,6 +104,7 @@ def _result(figures, best, folder):
 
 def _begin(out, run_folder, config, resume, processes, device):
     """Let the first process prepare the folders; return the facts of the snapshot, or {}."""
+    check_wandb(config.wandb_project)
     if processes.is_first:
         facts = prepare_folder(out, run_folder, config.to_yaml(), resume)
     processes.wait()

@@ -27,10 +27,10 @@ LOOK_AHEAD_M = (0.45, 0.7)
 ROOM_M = (0.45, 0.7)  # from the side of the block to the base's middle
 TURN_IN_M = (0.7, 1.0)  # from the block's middle to where the turns begin
 # The hand is not steady: noise of so much, which is forgotten within half a second.
-NOISE = np.array((0.02, 0.15))  # m/s, rad/s
+NOISE = np.array((0.01, 0.05))  # m/s, rad/s
 MEMORY = 0.8  # of the noise, from row to row at 10 Hz
 MAX_TURN = 1.5  # rad/s
-SLOWEST = 0.12  # m/s
+SLOWEST = 0.2  # m/s
 STEP_M = 0.02  # between two points of a way
 # It stops well inside the goal, and rests there, so that no stop is just outside.
 STOP_M, REST_ROWS = 0.06, 3
