@@ -114,6 +114,7 @@ def test_two_publishers_stop_the_robot_until_one_is_left(guarded):
     world.follow()
     second = world.peer.node.create_publisher(JointState, 'policy/arm', qos.COMMANDS)
     world.until('HOLDING', 'policy/arm has 2 publishers: /peer', 'only one')
+    world.until_rows(3)  # where this process stood still meanwhile, it holds what it measures
     world.assert_limits_kept()
     world.assert_at_rest()
     world.peer.node.destroy_publisher(second)

@@ -15,10 +15,12 @@
 """Pictures of the cameras of a MuJoCo model, drawn off-screen."""
 
 import atexit
+from contextlib import suppress
 import weakref
 
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.sim.arm.engine import mujoco, NO_EGL
+from OpenGL.error import EGLError
 
 # Renderers must be closed before Python, at its end, takes OpenGL away from under them.
 _open_renderers = weakref.WeakSet()
@@ -66,7 +68,7 @@ class Pictures:
     def close(self):
         """Give the renderers' memory back."""
         while self._renderers:
-            self._renderers.popitem()[1].close()
+            _close(self._renderers.popitem()[1])
 
 
 def _make_renderer(model, height, width):
@@ -84,4 +86,10 @@ def _make_renderer(model, height, width):
 def _close_all():
     """Close the renderers that are still there."""
     for renderer in list(_open_renderers):
+        _close(renderer)
+
+
+def _close(renderer):
+    """Close a renderer; where EGL was ended before, by somebody else, its memory is gone too."""
+    with suppress(EGLError):
         renderer.close()
