@@ -149,6 +149,7 @@ def test_a_clock_that_jumps_ahead_holds_until_new_observations(
     assert any(status.level == DiagnosticStatus.ERROR for status in server.status[told:])
 
 
+@pytest.mark.slow
 def test_a_clock_that_stops_holds_until_it_runs_again(
         peer, model, make_robot, make_server_client):
     server, runs, _ = _clocked(peer, model, make_robot, make_server_client)
@@ -164,6 +165,7 @@ def test_a_clock_that_stops_holds_until_it_runs_again(
     _comes_back(server)
 
 
+@pytest.mark.slow
 def test_a_clock_may_wait_for_the_policy_where_it_is_told_so(
         peer, model, make_robot, make_server_client):
     server, runs, _ = _clocked(peer, model, make_robot, make_server_client, clock_timeout_s=0.0)
@@ -193,6 +195,7 @@ def test_after_a_jump_of_the_clock_the_safety_node_follows_again(
     guard.until_it_stays('FOLLOWING')
 
 
+@pytest.mark.slow
 def test_while_the_clock_stands_the_safety_node_brakes_and_holds(
         peer, model, make_robot, make_server_client):
     server, runs, _ = _clocked(peer, model, make_robot, make_server_client)

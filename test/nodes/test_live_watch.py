@@ -111,6 +111,7 @@ def faults(found):
             if any(level != 'OK' and not text.startswith(BUSY) for level, text in lines)} - ABSENT
 
 
+@pytest.mark.slow
 def test_a_healthy_robot_is_ok_and_nothing_is_published_to_it(peer, robot, watch):
     found = watch(seconds=3.0)
     assert not faults(found)
@@ -166,6 +167,7 @@ def test_stamps_that_go_back_are_counted(robot, watch):
     assert any('are stamped before the one ahead of them' in text for _, text in found[CAMERA])
 
 
+@pytest.mark.slow
 def test_a_slow_camera_is_told_its_rate_and_the_contract(robot, watch):
     plain, ticks = robot.image, iter(range(10**6))
     robot.image = lambda: plain() if next(ticks) % 6 == 0 else None
@@ -174,6 +176,7 @@ def test_a_slow_camera_is_told_its_rate_and_the_contract(robot, watch):
                for level, text in found[CAMERA]), found[CAMERA]
 
 
+@pytest.mark.slow
 def test_pictures_that_do_not_arrive_are_seen_in_the_stamps(robot, watch):
     plain, ticks = robot.image, iter(range(10**6))
     robot.image = lambda: None if next(ticks) % 30 in (20, 21, 22) else plain()
@@ -210,6 +213,7 @@ def stranger(peer):
     rclpy.try_shutdown(context=context)
 
 
+@pytest.mark.slow
 def test_what_is_there_by_another_name_is_suggested_and_other_types_are_named(
         peer, stranger, watch):
     node = peer.node
@@ -325,6 +329,7 @@ def test_nodes_that_wait_for_a_clock_that_is_not_there_are_named(peer, robot, wa
     assert level == 'ERROR' and '/arm_controller waits for it' in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('position, code', [(0.2, 0), (float('nan'), 1)])
 def test_the_command_prints_the_findings_and_its_exit_code_tells(
         peer, robot, contract, position, code):

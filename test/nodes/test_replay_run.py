@@ -106,6 +106,7 @@ def _until_more(peer, tape, plans=3):
     peer.until(lambda: tape.count(RECORD) >= wanted, f'{plans} more plans')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('changes', [
     pytest.param([('join', 'none'), ('join', 'rtc'), ('join', 'ensemble')],
                  marks=pytest.mark.slow),
@@ -134,6 +135,7 @@ def test_a_run_that_was_changed_on_the_way_comes_out_the_same(
     assert code == 0, capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('settings', [
     {}, pytest.param({'join': 'naive', 'inference_delay_ms': 120.0}, marks=pytest.mark.slow),
     pytest.param({'join': 'ensemble', 'replan': 'continuous', 'command_rate_hz': 20.0},
@@ -157,6 +159,7 @@ def test_a_recording_that_began_during_the_run_counts_what_it_can_know(
     assert 'the recording began while the policy was commanding' in said
 
 
+@pytest.mark.slow
 def test_commands_without_stamps_are_found_on_the_grid(peer, server, model, tmp_path):
     robot = load_contract(CONTRACT)
     output, = robot.actions

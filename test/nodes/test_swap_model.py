@@ -114,6 +114,7 @@ def until_plan(peer, plans, rows):
     assert len(plans[-1].points) == rows
 
 
+@pytest.mark.slow
 def test_another_model_makes_the_plans_after_the_swap(peer, server, plans, model, other):
     server.activate()
     until_plan(peer, plans, ROWS)
@@ -133,6 +134,7 @@ def test_another_model_makes_the_plans_after_the_swap(peer, server, plans, model
     server.until_commands(5)
 
 
+@pytest.mark.slow
 def test_while_a_model_is_loaded_the_robot_holds_and_the_node_listens(
         peer, server, other, make_gate):
     server.activate()
@@ -165,6 +167,7 @@ def unlike(folder, name, **changes):
     return folder.parent / name
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_used_leaves_the_old_one_commanding(
         peer, server, plans, model, other, tmp_path):
     broken = tmp_path / 'broken'
@@ -240,6 +243,7 @@ def test_a_node_may_be_deactivated_and_activated_while_a_model_is_loaded(
     until_plan(peer, plans, OTHER_ROWS)
 
 
+@pytest.mark.slow
 def test_a_node_that_is_cleaned_up_gives_the_model_up_that_is_being_loaded(
         peer, server, plans, model, other, make_gate):
     server.activate()
@@ -271,6 +275,7 @@ def test_a_process_waits_for_torch_before_it_ends(peer, server, other, make_gate
     assert not loader.is_alive()
 
 
+@pytest.mark.slow
 def test_the_safety_node_holds_the_robot_during_the_swap_and_follows_again(
         peer, model, other, make_robot, make_server_client, make_gate):
     robot = make_robot()
