@@ -38,7 +38,7 @@ DISTRIBUTIONS = {'backports': 'backports.zstd', 'cv2': 'opencv-python-headless',
 # Parts of Python packages that another requirement brings, by that package's own promise.
 STDLIB = {*sys.stdlib_module_names, 'compression'}  # of this Python, and of 3.14
 BROUGHT_ALONG = {'gymnasium': 'gym-pusht', 'numcodecs': 'zarr', 'OpenGL': 'mujoco',
-                 'pygame': 'gym-pusht',
+                 'pygame': 'gym-pusht', 'shapely': 'gym-pusht'}
 
 
 def keyword_of_setup(name):
