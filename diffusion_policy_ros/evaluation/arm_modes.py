@@ -17,11 +17,11 @@
 from diffusion_policy_ros.control.kinematics import Chain
 from diffusion_policy_ros.evaluation.modes_picture import draw_ways
 from diffusion_policy_ros.evaluation.two_sided import environment_of, window_at_rest
-from diffusion_policy_ros.sim.arm.inverse_kinematics import InverseKinematics
 from diffusion_policy_ros.sim.arm.pick_place import BINS, CUBE, CUBE_M
 from diffusion_policy_ros.sim.arm.robot import TOOL
 from diffusion_policy_ros.sim.arm.tasks import pick_place
-from diffusion_policy_ros.sim.arm.tool_path import downward, rows_through, Waypoint
+from diffusion_policy_ros.sim.arm.tool_actions import ToolActions
+from diffusion_policy_ros.sim.arm.tool_path import rows_through, Waypoint
 from diffusion_policy_ros.urdf import parse_urdf
 import numpy as np
 
@@ -105,10 +105,6 @@ class HeldCube:
             Waypoint((*MIDDLE_M, CUBE_M / 2), yaw, opened, 1.0),
             Waypoint((*MIDDLE_M, CUBE_M / 2), yaw, closed, 0.6),
             Waypoint((*MIDDLE_M, HELD_M), yaw, closed, 1.0)], 1.0 / contract.rate_hz)
-        kinematics = InverseKinematics(robot.urdf_text, TOOL, robot.arm_joints)
-        joints = robot.joint_values(robot.arm_joints)
-        for position, turn, opening in path:
-            joints = kinematics.solve(position, downward(turn), joints)
-            wanted = {**dict(zip(robot.arm_joints, joints)),
-                      **dict.fromkeys(robot.gripper_joints, opening)}
-            environment.step(np.array([wanted[name] for name in contract.action_names]))
+        actions = ToolActions(robot)
+        for point in path:
+            environment.step(actions.action(point, contract.action_names))

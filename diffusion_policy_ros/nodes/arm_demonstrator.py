@@ -18,7 +18,7 @@ from diffusion_policy_ros.control.commands import build_command, split_action
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
-from diffusion_policy_ros.nodes.recorder_client import RecorderClient
+from diffusion_policy_ros.nodes.recorder_client import RecorderTurn
 from diffusion_policy_ros.sim.arm.expert import ArmExpert
 
 # For how many rows the robot rests before a demonstration and after it, and between two
@@ -62,7 +62,7 @@ class Demonstrator:
         self._publishers = {
             output.topic: node.create_publisher(MESSAGE_CLASSES[output.type], output.topic,
                                                 qos.COMMANDS) for output in contract.actions}
-        self._recorder = RecorderClient(node) if record else None
+        self._recorder = RecorderTurn(node, record)
         self._expert, self._solved = ArmExpert(), 0
         self._shown = 0
         self._begin()
@@ -78,13 +78,14 @@ class Demonstrator:
 
         :param now_ns: The time, ns; stamps the commands.
         """
-        if self._answer is not None:
-            self._take_answer()
+        answer = self._recorder.take()
+        if answer is not None:
+            self._take_answer(*answer)
         if self.phase == PLAYING:
             self._play(now_ns)
         self._rows += 1
         if self._rows == PAUSE_ROWS and self.phase in (WAITING, RESTING):
-            self._ask()
+            self._recorder.ask(self._verb())
 
     def _begin(self):
         """Start the next episode, and wait there."""
@@ -94,7 +95,8 @@ class Demonstrator:
 
     def _enter(self, phase):
         """Change the phase."""
-        self.phase, self._rows, self._answer = phase, 0, None
+        self.phase, self._rows = phase, 0
+        self._recorder.take()  # what was answered in another phase does not count
 
     def _play(self, now_ns):
         """Command the next row, or end the demonstration."""
@@ -113,21 +115,12 @@ class Demonstrator:
             self._publishers[output.topic].publish(command)
             self.robot.command(output.topic, command)
 
-    def _ask(self):
-        """Ask the recorder where one is wanted; the answer may come on another thread."""
-        verb = 'start' if self.phase == WAITING else 'success' if self.success else 'fail'
-        if self._recorder is None:
-            self._answer = (True, '')
-        else:
-            self._recorder.ask(verb, self._keep_answer)
+    def _verb(self):
+        """Return what the recorder is to do now."""
+        return 'start' if self.phase == WAITING else 'success' if self.success else 'fail'
 
-    def _keep_answer(self, *answer):
-        """Keep (success, message) for the next row."""
-        self._answer = answer
-
-    def _take_answer(self):
+    def _take_answer(self, agreed, message):
         """Go on when the recorder agreed; otherwise say why not and pause before asking again."""
-        (agreed, message), self._answer = self._answer, None
         if not agreed:
             self._rows = 0
             self._node.get_logger().warning(

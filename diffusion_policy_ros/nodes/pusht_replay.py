@@ -17,7 +17,7 @@
 from diffusion_policy_ros.data.recorded import MOST_LEAD_NS
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, joint_message
-from diffusion_policy_ros.nodes.recorder_client import RecorderClient
+from diffusion_policy_ros.nodes.recorder_client import RecorderTurn
 from sensor_msgs.msg import JointState
 
 # For how many rows the robot stands at the start before a demonstration, and between two
@@ -59,7 +59,7 @@ class Replay:
         self._played = self._steps = 0
         self._steps_per_row = round(steps_per_s / recordings.rate_hz)
         self._commands = node.create_publisher(JointState, COMMAND_TOPIC, qos.COMMANDS)
-        self._recorder = RecorderClient(node) if record else None
+        self._recorder = RecorderTurn(node, record)
         self._prepare()
 
     def __str__(self):
@@ -85,8 +85,9 @@ class Replay:
 
     def _begin_row(self, instant_ns):
         """Do what is due at a row of whatever phase: all phases have their rows in one rhythm."""
-        if self._answer is not None:
-            self._take_answer(instant_ns)
+        answer = self._recorder.take()
+        if answer is not None:
+            self._take_answer(*answer, instant_ns)
         if self.phase == PLAYING and self._row == len(self._actions):
             self._enter(SILENT)  # the time of the last row is over
             self._row = PAUSE_ROWS - 1  # ask at once
@@ -96,7 +97,7 @@ class Replay:
             self._show(instant_ns + MOST_LEAD_NS)
         self._row += 1
         if self._row == PAUSE_ROWS and self.phase in (WAITING, SILENT):
-            self._ask('start' if self.phase == WAITING else 'stop')
+            self._recorder.ask('start' if self.phase == WAITING else 'stop')
 
     def _prepare(self):
         """Put the next demonstration's start on the table and stand there."""
@@ -109,25 +110,13 @@ class Replay:
         """Change the phase and tell it."""
         self.phase = phase
         self._row = 0
-        self._answer = None
+        self._recorder.take()  # what was answered in another phase does not count
         number = self._demonstrations[min(self._played, len(self._demonstrations) - 1)][0]
         self._topics.show_episode(
             number=self._played, seed=None, demonstration=number, phase=phase)
 
-    def _ask(self, verb):
-        """Ask the recorder where one is wanted; the answer may come on another thread."""
-        if self._recorder is None:
-            self._answer = (True, '')
-        else:
-            self._recorder.ask(verb, self._keep_answer)
-
-    def _keep_answer(self, *answer):
-        """Keep (success, message) for the next row."""
-        self._answer = answer
-
-    def _take_answer(self, instant_ns):
+    def _take_answer(self, success, message, instant_ns):
         """Go on when the recorder agreed; otherwise say why not and pause before asking again."""
-        (success, message), self._answer = self._answer, None
         if not success:
             self._row = 0
             self._node.get_logger().warning(

@@ -76,3 +76,37 @@ class RecorderClient:
 
         timer = self._node.create_timer(LOOK_PERIOD_S, look,
                                         clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+
+class RecorderTurn:
+    """One question at a time to a recorder that may not be wanted: then the answer is yes."""
+
+    def __init__(self, node, record):
+        """
+        Ask nothing yet.
+
+        :param node: The node that asks.
+        :param record: Whether a recorder is wanted.
+        """
+        self._client = RecorderClient(node) if record else None
+        self._answer = None
+
+    def ask(self, verb):
+        """
+        Ask; the answer may come on another thread.
+
+        :param verb: One of ``VERBS``.
+        """
+        if self._client is None:
+            self._keep(True, '')
+        else:
+            self._client.ask(verb, self._keep)
+
+    def take(self):
+        """Return (success, message) once, when the answer is there; None otherwise."""
+        answer, self._answer = self._answer, None
+        return answer
+
+    def _keep(self, *answer):
+        """Keep the answer until it is taken."""
+        self._answer = answer

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
-from diffusion_policy_ros.nodes import pusht_replay  # noqa: E402,I100
+from diffusion_policy_ros.nodes import recorder_client  # noqa: E402,I100
 from diffusion_policy_ros.nodes.pusht_replay import (  # noqa: E402
     DONE, PAUSE_ROWS, PLAYING, Replay, SILENT, WAITING)
 from diffusion_policy_ros.sim.pusht import PushT  # noqa: E402
@@ -134,7 +134,7 @@ def test_observations_come_at_the_rate_of_the_rows_before_them_and_never_between
 
 def test_a_recorder_finds_nothing_wrong_with_a_replay(monkeypatch):
     recorders = []
-    monkeypatch.setattr(pusht_replay, 'RecorderClient',
+    monkeypatch.setattr(recorder_client, 'RecorderClient',
                         lambda node: recorders.append(Recorder(node)) or recorders[-1])
     robot = Robot(count=3, record=True)
     recorder, = recorders
@@ -149,7 +149,7 @@ def test_a_recorder_finds_nothing_wrong_with_a_replay(monkeypatch):
 
 def test_a_recorder_that_takes_long_to_stop_is_asked_once(monkeypatch):
     asked = []
-    monkeypatch.setattr(pusht_replay, 'RecorderClient', lambda node: Mock(
+    monkeypatch.setattr(recorder_client, 'RecorderClient', lambda node: Mock(
         ask=lambda verb, on_answer: asked.append((verb, on_answer))))
     robot = Robot(record=True)
     while not asked:

@@ -14,6 +14,7 @@
 """A small image policy for the Push-T robot, and windows for it."""
 
 from pathlib import Path
+import shutil
 import sys
 
 from diffusion_policy_ros.config import PolicyConfig
@@ -64,3 +65,17 @@ def window():
     random = np.random.default_rng(0)
     return {CAMERA: random.integers(0, 256, (2, 2, 96, 96, 3), dtype=np.uint8),
             STATE: random.uniform(0, 0.5, (2, 2, 2)).astype(np.float32)}
+
+
+@pytest.fixture(scope='session')
+def saved(policy, tmp_path_factory):
+    """Return a checkpoint folder that no test changes."""
+    folder = tmp_path_factory.mktemp('models') / 'small'
+    policy.save(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """Return a checkpoint folder that a test may damage."""
+    return shutil.copytree(saved, tmp_path / 'copy')

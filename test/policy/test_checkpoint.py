@@ -16,7 +16,6 @@
 import json
 import os
 from pathlib import Path
-import shutil
 
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError
@@ -30,20 +29,6 @@ FILES = {'config.json', 'model.safetensors', 'contract.yaml', 'diffusion_policy_
          'policy_preprocessor.json', 'policy_postprocessor.json',
          'policy_preprocessor_step_3_normalizer_processor.safetensors',
          'policy_postprocessor_step_0_unnormalizer_processor.safetensors'}
-
-
-@pytest.fixture(scope='session')
-def saved(policy, tmp_path_factory):
-    """Return a checkpoint folder that no test changes."""
-    folder = tmp_path_factory.mktemp('models') / 'small'
-    policy.save(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(saved, tmp_path):
-    """Return a checkpoint folder that a test may damage."""
-    return shutil.copytree(saved, tmp_path / 'copy')
 
 
 def chunk_of(policy, window):

@@ -29,20 +29,6 @@ TENSORS = ('model.safetensors', 'policy_preprocessor_step_3_normalizer_processor
 DOCUMENTS = ('config.json', 'policy_preprocessor.json', 'policy_postprocessor.json')
 
 
-@pytest.fixture(scope='module')
-def saved(policy, tmp_path_factory):
-    """Return a checkpoint folder that no test changes."""
-    folder = tmp_path_factory.mktemp('models') / 'small'
-    policy.save(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(saved, tmp_path):
-    """Return a checkpoint folder that a test may damage."""
-    return shutil.copytree(saved, tmp_path / 'copy')
-
-
 def forget(folder, names):
     """Take the digests of some files out."""
     edit_json(folder / EXTRAS, lambda d: [d['sha256'].pop(name) for name in names])

@@ -14,9 +14,8 @@
 
 """A scripted demonstrator for tasks of the arm: waypoints of the tool, and inverse kinematics."""
 
-from diffusion_policy_ros.sim.arm.inverse_kinematics import InverseKinematics
-from diffusion_policy_ros.sim.arm.robot import TOOL
-from diffusion_policy_ros.sim.arm.tool_path import downward, rows_through
+from diffusion_policy_ros.sim.arm.tool_actions import ToolActions
+from diffusion_policy_ros.sim.arm.tool_path import rows_through
 import numpy as np
 
 TRIES = 3
@@ -33,7 +32,7 @@ class ArmExpert:
 
     def __init__(self):
         """Wait for the first episode."""
-        self._kinematics = self._robot = self._joints = self.task = None
+        self._actions = self.task = None
 
     def reset(self, seed, environment):
         """
@@ -42,10 +41,8 @@ class ArmExpert:
         :param seed: Seed of what this demonstration has of its own, a whole number from 0.
         :param environment: The ``ArmEnvironment``, after its reset.
         """
-        if environment.robot is not self._robot:
-            self._robot = environment.robot
-            self._kinematics = InverseKinematics(
-                self._robot.urdf_text, TOOL, self._robot.arm_joints)
+        if self._actions is None or self._actions.robot is not environment.robot:
+            self._actions = ToolActions(environment.robot)
         self.task = environment.task.text
         # Not the stream from which the episode drew its start: the two must have no bearing.
         self._rng = np.random.default_rng((seed, 1))
@@ -62,16 +59,10 @@ class ArmExpert:
         """
         if not self._path and not environment.success and self._tries < TRIES:
             self._tries += 1
+            robot = environment.robot
             self._path = rows_through(
-                self._robot.tool_pose(), environment.task.waypoints(self._robot, self._rng),
+                robot.tool_pose(), environment.task.waypoints(robot, self._rng),
                 1.0 / environment.contract.rate_hz)[::-1]
-            self._joints = self._robot.joint_values(self._robot.arm_joints)
-        return self._row(environment.contract) if self._path else None
-
-    def _row(self, contract):
-        """Return the joint positions of the next point of the path."""
-        position, yaw, opening = self._path.pop()
-        self._joints = self._kinematics.solve(position, downward(yaw), self._joints)
-        wanted = dict(zip(self._robot.arm_joints, self._joints))
-        wanted.update(dict.fromkeys(self._robot.gripper_joints, opening))
-        return np.array([wanted[name] for name in contract.action_names])
+            self._actions.begin()
+        return self._actions.action(self._path.pop(), environment.contract.action_names) \
+            if self._path else None
