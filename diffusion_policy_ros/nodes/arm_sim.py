@@ -199,9 +199,8 @@ class ArmSim(Node):
     def _advance(self, step, now_ns):
         """Move the robot on to a time, and show it."""
         was_solved = self._episode.success
-        rows = self._demonstrator and round(
-            self._demonstrator.contract.period_ns / CONTROL_PERIOD_NS)
-        if rows and step % rows == 0:
+        if self._demonstrator and step % (
+                self._demonstrator.contract.period_ns // CONTROL_PERIOD_NS) == 0:
             self._demonstrator.on_row(now_ns)
         self._episode.advance(now_ns)
         self._topics.show_clock(now_ns)

@@ -74,7 +74,7 @@ class ArmEnvironment:
 
     def wait(self):
         """Let one period pass; the controllers go on with what they were told last."""
-        for _ in range(round(self.contract.period_ns / CONTROL_PERIOD_NS)):
+        for _ in range(self.contract.period_ns // CONTROL_PERIOD_NS):
             self._episode.advance(self.robot.now_ns + CONTROL_PERIOD_NS)
 
     def observation(self):
@@ -109,9 +109,16 @@ def check_contract(contract, robot):
 
     :param contract: The robot's contract.
     :param robot: The ``SimulatedRobot``.
-    :raises ContractError: naming the topic, and what there is.
+    :raises ContractError: naming the topic, and what there is; or the rate, if a row is no whole
+        number of control periods.
     """
     where = f'contract of {contract.robot!r}'
+    if contract.period_ns % CONTROL_PERIOD_NS:
+        raise ContractError(
+            f'{where}: rate_hz is {contract.rate_hz:g}, so that a row takes '
+            f'{contract.period_ns / 1e6:g} ms; the simulated arm is controlled every '
+            f'{CONTROL_PERIOD_NS / 1e6:g} ms, of which a row must be a whole number: use 10, 20, '
+            '25 or 50 Hz')
     for stream in contract.observations:
         cameras = robot.arm.model.cameras
         if stream.is_image and _camera(stream) not in cameras:

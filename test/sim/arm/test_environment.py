@@ -14,6 +14,7 @@
 
 """The arm at its tasks: controllers on topics, episodes from seeds, experts that solve them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract, parse_contract
@@ -159,6 +160,16 @@ def test_waiting_holds_where_it_was_sent(picking):
         picking.robot.joint_values(picking.contract.action_names), action, atol=2e-3)
 
 
+@pytest.mark.parametrize('rate_hz', (12.5, 20, 50))
+def test_a_row_takes_the_period_of_its_contract(rate_hz):
+    contract = replace(load_contract(ROBOTS / FORWARD), rate_hz=rate_hz, settle_ms=0)
+    environment = ArmEnvironment(contract, PickPlace())
+    environment.reset(0)
+    start_s = environment.robot.arm.time_s
+    environment.wait()
+    assert environment.robot.arm.time_s - start_s == pytest.approx(1 / rate_hz, abs=1e-9)
+
+
 def test_controllers_of_one_arm_take_turns(picking):
     robot = made(PickPlace(), TRAJECTORY).robot
     grip = 'gripper_controller/commands'
@@ -180,7 +191,10 @@ def test_a_contract_of_another_robot_is_refused_by_what_does_not_fit():
     for old, new, wanted in (
             ('wrist_camera/image_raw', 'chest_camera/image_raw', 'chest_camera/image_raw is no'),
             ('wrist_3, gripper]', 'wrist_3, claw]', 'joint_states names the joint claw'),
-            ('names: [gripper]', 'names: [claw]', 'gripper_controller/commands names the joint')):
+            ('names: [gripper]', 'names: [claw]', 'gripper_controller/commands names the joint'),
+            ('rate_hz: 10 ', 'rate_hz: 30 ', 'rate_hz is 30, so that a row takes 33.3333 ms; the '
+             'simulated arm is controlled every 10 ms'),
+            ('rate_hz: 10 ', 'rate_hz: 0.3 ', 'rate_hz is 0.3, so that a row takes 3333.33 ms')):
         assert old in text
         other = text.replace(old, new)
         if 'names' in old:
