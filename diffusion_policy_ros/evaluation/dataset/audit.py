@@ -175,7 +175,7 @@ def _first_look(audit, table, repeated):
 def _second_look(audit):
     """Read all rows again, now that it is known what is usual, and the pictures with them."""
     source = audit.source
-    outliers = [OutlierCheck(study) for key, study in audit.studies.items()
+    outliers = [OutlierCheck(study, source.contract) for key, study in audit.studies.items()
                 if key in (source.state_key, ACTION_KEY) or key.startswith('observation')]
     audit.pictures = PictureCheck(source, _shown(source), every_picture=audit.every_picture)
     state = audit.studies.get(source.state_key)

@@ -16,6 +16,7 @@
 
 from diffusion_policy_ros.evaluation.dataset.channels import is_auxiliary, is_of_pose
 from diffusion_policy_ros.evaluation.dataset.finding import Finding, NOTE, Places, WARNING
+from diffusion_policy_ros.message_types import LASER_SCAN
 import numpy as np
 
 # An outlier is this many robust deviations from the median, and as rare as this or as few.
@@ -35,11 +36,12 @@ MAD_TO_DEVIATION = 1.4826
 class OutlierCheck:
     """A second look at the rows of one column, when it is known what is usual."""
 
-    def __init__(self, study):
+    def __init__(self, study, contract=None):
         """
         Take the measure of the usual.
 
         :param study: ``ChannelStudy`` that has seen all rows.
+        :param contract: ``RobotContract`` that says what the entries are, where there is one.
         """
         self._key, self._names = study.key, study.names
         sample, steps = _finite(study.sample), _finite(study.steps)
@@ -54,6 +56,7 @@ class OutlierCheck:
         self._reach = DEVIATIONS * np.where(deviation > 0, deviation, spread)
         self._step = STEP_FACTOR * np.quantile(steps, USUAL, axis=0)
         self._switches = [len(np.unique(column)) <= SWITCH_VALUES for column in sample.T]
+        self._beams = _beams(contract, self._key)
         self._outliers = [Places() for _ in self._names]
         self._jumps = [Places() for _ in self._names]
         self._ends = np.zeros((2, len(self._names)), np.int64)
@@ -72,9 +75,11 @@ class OutlierCheck:
         far = (np.abs(values - self._median) > self._reach) & (self._reach > 0)
         jump = (np.abs(np.diff(values, axis=0)) > self._step) & (self._step > 0)
         for entry, is_switch in enumerate(self._switches):
-            if not is_switch:
-                self._note(self._outliers[entry], rows.episode, far[:, entry],
-                           lambda row: f'{values[row, entry]:.4g}')
+            if is_switch:
+                continue
+            self._note(self._outliers[entry], rows.episode, far[:, entry],
+                       lambda row: f'{values[row, entry]:.4g}')
+            if entry not in self._beams:
                 self._note(self._jumps[entry], rows.episode, np.append(False, jump[:, entry]),
                            lambda row: f'{values[row - 1, entry]:.4g} to {values[row, entry]:.4g}')
 
@@ -120,6 +125,13 @@ class OutlierCheck:
             row = int(is_wrong.argmax())
             places.add(f'episode {episode.index} row {row} ({describe(row)})',
                        int(is_wrong.sum()))
+
+
+def _beams(contract, key):
+    """Return which entries are beams of a lidar: one that leaves an edge jumps by nature."""
+    kinds = [stream.type for stream in contract.streams_of(key) for _ in stream.names] \
+        if contract else []
+    return {entry for entry, kind in enumerate(kinds) if kind == LASER_SCAN}
 
 
 def _finite(values):

@@ -16,9 +16,11 @@
 
 from types import SimpleNamespace
 
+from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
 from diffusion_policy_ros.evaluation.dataset.channels import ChannelStudy
 from diffusion_policy_ros.evaluation.dataset.outliers import OutlierCheck
+from diffusion_policy_ros.share import share_path
 import numpy as np
 import pytest
 
@@ -127,6 +129,24 @@ def test_an_object_or_a_pose_at_rest_is_not_clipped(key, name, is_told):
     check = OutlierCheck(found)
     check.look(rows)
     assert [f.check for f in check.findings()] == ['clipped'] * is_told
+
+
+@pytest.mark.parametrize('is_told', [True, False])
+def test_a_beam_of_a_lidar_may_jump(is_told):
+    contract = None if is_told else load_contract(share_path('config', 'robots', 'base.yaml'))
+    key = 'observation.environment_state'
+    names = contract.names_of(key) if contract else [f'entry_{k}' for k in range(38)]
+    values = np.tile(0.01 * np.arange(300)[:, None], len(names))
+    values[150:, 7] += 1.5  # the beam leaves the edge of the block
+    found, rows = study(key, names, values)
+    check = OutlierCheck(found, contract)
+    check.look(rows)
+    assert [f.check for f in check.findings()] == ['jumps'] * is_told
+    values[150:, 37] += 1.5  # the goal, which is no beam
+    found, rows = study(key, names, values)
+    check = OutlierCheck(found, contract)
+    check.look(rows)
+    assert f'{names[37]}: 1 steps' in check.findings()[-1].text
 
 
 def test_an_outlier_with_its_place_and_the_jump_there(tmp_path, audits):
