@@ -23,7 +23,9 @@ Follows ``<controller>/commands`` and ``<controller>/joint_trajectory``. ``~/res
 starts the next episode, ``~/pause`` (SetBool) and ``~/step`` (Trigger) hold the simulated clock.
 """
 
+from functools import partial
 import threading
+import time
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import CommandRefused, ConfigError
@@ -116,7 +118,7 @@ class ArmSim(Node):
             is_trajectory = isinstance(controller, TrajectoryController)
             self.create_subscription(
                 JointTrajectory if is_trajectory else Float64MultiArray, topic,
-                lambda message, topic=topic: self._on_command(topic, message), qos.VECTORS)
+                partial(self._on_command, topic), qos.VECTORS)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_service(SetBool, '~/pause', self._on_pause)
         self.create_service(Trigger, '~/step', self._on_step_once)
@@ -127,6 +129,7 @@ class ArmSim(Node):
         self._seed = base_seed if base_seed != self._base_seed else self._seed + 1
         self._base_seed = base_seed
         self._number += 1
+        self._reset_ns = time.time_ns()
         self._episode.reset(self._seed)
         self._topics.show_success(False)
         self._topics.show_episode(number=self._number, seed=self._seed,
@@ -138,10 +141,12 @@ class ArmSim(Node):
         """Tell whether the expert moves the robot, so that commands must wait."""
         return self._demonstrator is not None and self._demonstrator.phase != DONE
 
-    def _on_command(self, topic, message):
+    def _on_command(self, topic, message, info):
         """Hand a command to its controller, or say why not."""
         if self._is_demonstrating:
             return  # they come from here
+        if info['received_timestamp'] < self._reset_ns:
+            return  # it waited here while the robot was put back, and was for where it had been
         try:
             with self._lock:
                 self._robot.command(topic, message)

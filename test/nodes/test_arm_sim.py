@@ -15,6 +15,7 @@
 """The simulated arm over real DDS: cameras, joints, both kinds of commands, the clock, resets."""
 
 import json
+import time
 
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.share import share_path
@@ -147,6 +148,20 @@ def test_each_reset_starts_the_next_seed_and_forgets_the_success(peer, joints):
     assert peer.ask('arm_sim/reset') == (True, 'episode 1, seed 6')
     peer.until(lambda: not solved[-1].data and json.loads(episodes[-1].data)['seed'] == 6
                and scores[-1].data[1] == 0.0, 'the second episode')
+
+
+def test_a_command_that_waited_while_the_robot_was_put_back_is_dropped(peer, joints):
+    robot = peer.start(ArmSim)
+    before_ns = time.time_ns()
+    assert peer.ask('arm_sim/reset')[0]
+    peer.until(lambda: joints, 'joint states')
+    topic, home = 'arm_forward_controller/commands', robot._robot.arm.positions()
+    robot._on_command(topic, array(TARGET), {'received_timestamp': before_ns})
+    seen = len(joints)
+    peer.until(lambda: len(joints) > seen + 20, 'joint states after it')
+    np.testing.assert_allclose(robot._robot.arm.positions(), home, atol=2e-3)
+    robot._on_command(topic, array(TARGET), {'received_timestamp': time.time_ns()})
+    peer.until(lambda: at_target(joints), 'the target')
 
 
 def test_its_own_clock_can_be_held_and_moved_by_single_steps(peer, joints):
