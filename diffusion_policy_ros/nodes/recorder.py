@@ -71,7 +71,8 @@ class Recorder(Node):
         self._contract = load_contract(self._settings['contract'])
         check_storable(self._contract)
         prepare()
-        self._number, self._since_ns, self._repaired, self._broken = None, 0, 0, []
+        self._last, self._number, self._since_ns = None, None, 0
+        self._repaired, self._broken = 0, []
         self._conversion = RecorderConversion(self._contract, self._settings,
                                               self._named('status'))
         self._pre_roll = PreRoll()
@@ -111,8 +112,8 @@ class Recorder(Node):
             return refused('; '.join(obstacles))
         self._episode = Episode(self._contract, self._streams, self._settings, self._now_ns(),
                                 self._pre_roll)
-        self._number, self._broken = self._episode.number, []
-        self._since_ns = self._episode.begin_ns
+        self._last, self._number = self._episode.bag.path, self._episode.number
+        self._since_ns, self._broken = self._episode.begin_ns, []
         self._pieces.reset()
         # What the answer says is not logged again when the streams are looked at next.
         self._report.know(self._recording(), [
@@ -144,7 +145,7 @@ class Recorder(Node):
         """Move the episode that was recorded last to ``discarded``, if it is finished."""
         if self.is_recording:
             return refused(f'episode {self._number} is being recorded; stop or discard it first')
-        return take_back(self._settings['output'], self._number)
+        return take_back(self._last, self._settings['output'], self._conversion.is_running)
 
     def convert(self):
         """Begin to build the dataset from the finished bags; ~/status tells how it ended."""

@@ -14,6 +14,8 @@
 
 """Ask the recorder, by its services, to start, end or discard an episode."""
 
+from functools import partial
+import math
 import time
 
 from rclpy.clock import Clock, ClockType
@@ -22,6 +24,8 @@ from std_srvs.srv import Trigger
 # A recorder that runs is found within this time after the start of who asks.
 DISCOVERY_S = 2.0
 LOOK_PERIOD_S = 0.05
+# A recorder that writes a long pre-roll to a slow disk answers within this time.
+ANSWER_S = 30.0
 
 VERBS = ('start', 'stop', 'success', 'fail', 'discard', 'discard_last')
 
@@ -89,7 +93,7 @@ class RecorderTurn:
         :param record: Whether a recorder is wanted.
         """
         self._client = RecorderClient(node) if record else None
-        self._answer = None
+        self._asked, self._due_s, self._answer = '', math.inf, None
 
     def ask(self, verb):
         """
@@ -97,16 +101,21 @@ class RecorderTurn:
 
         :param verb: One of ``VERBS``.
         """
+        self._asked, self._due_s = verb, time.monotonic() + ANSWER_S
         if self._client is None:
-            self._keep(True, '')
+            self._keep(verb, True, '')
         else:
-            self._client.ask(verb, self._keep)
+            self._client.ask(verb, partial(self._keep, verb))
 
     def take(self):
-        """Return (success, message) once, when the answer is there; None otherwise."""
+        """Return (success, message) once, when the answer is there or overdue; None otherwise."""
         answer, self._answer = self._answer, None
+        if answer is None and self._asked and time.monotonic() >= self._due_s:
+            self._due_s = math.inf
+            return False, f'it has not answered for {ANSWER_S:g} s; see whether it still runs'
         return answer
 
-    def _keep(self, *answer):
-        """Keep the answer until it is taken."""
-        self._answer = answer
+    def _keep(self, verb, *answer):
+        """Keep the first answer to what was asked last, until it is taken."""
+        if verb == self._asked:  # one that is late counts until another verb is asked
+            self._asked, self._answer = '', answer

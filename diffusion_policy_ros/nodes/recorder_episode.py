@@ -22,7 +22,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import (
-    DISCARDED, episode_path, finished_bags, next_number, set_aside)
+    DISCARDED, episode_path, finished_bags, next_number, set_aside, State, state_of)
 from diffusion_policy_ros.data.recording.disk_room import DiskRoom, lack_of_room
 from diffusion_policy_ros.errors import BagError
 from diffusion_policy_ros.nodes.recorder_answer import Answer, refused
@@ -110,7 +110,7 @@ class Episode:
         end_s = time.monotonic() + budget_s
         while self._waiting:
             self._write_first()
-            if time.monotonic() >= end_s:
+            if self._waiting and time.monotonic() >= end_s:
                 return
         self._most_waiting = 0
 
@@ -254,24 +254,27 @@ class Episode:
         return [*(stream.quality for stream in self._streams), self.disk]
 
 
-def take_back(folder, number) -> Answer:
+def take_back(path, folder, is_converting) -> Answer:
     """
     Set aside the episode that was recorded last, if it is finished.
 
-    :param folder: The output folder.
-    :param number: Its number; None where none was recorded since the node started.
-    :return: Where it lies, or why another one was left alone.
+    :param path: Where its bag was begun; None where none was recorded since the node started.
+    :param folder: The output folder, to name an older one that is left alone.
+    :param is_converting: Whether a dataset is being built from the finished ones.
+    :return: Where it lies, or why nothing was moved.
     :raises BagError: if it cannot be moved.
-    :raises OSError: if the output folder cannot be read.
+    :raises OSError: if a folder cannot be read.
     """
-    bags = finished_bags(folder)
+    if is_converting:
+        return refused('a conversion is running and may be reading it; ask again when that ended')
+    if path is not None and state_of(path) is State.FINISHED:
+        return Answer(True, f'{path} was moved to {set_aside(path, DISCARDED)}')
+    bags = finished_bags(folder if path is None else path.parent)
     if not bags:
-        return refused(f'{folder} holds no finished episode')
-    if number is None or bags[-1] != episode_path(folder, number):
-        last = (f'episode {number}, the last one, is not among the finished ones'
-                if number is not None else 'nothing was recorded since the recorder started')
-        return refused(f'{last}; {bags[-1]} is older: move it yourself if you do not want it')
-    return Answer(True, f'{bags[-1]} was moved to {set_aside(bags[-1], DISCARDED)}')
+        return refused(f'{folder if path is None else path.parent} holds no finished episode')
+    last = ('nothing was recorded since the recorder started' if path is None else
+            f'{path.name}, the last one, is not among the finished ones')
+    return refused(f'{last}; {bags[-1]} is another one: move it yourself if you do not want it')
 
 
 def obstacles_to_start(streams, folder, now_ns) -> list:

@@ -263,7 +263,7 @@ def test_the_task_may_change_between_episodes(peer, make_recorder, tmp_path):
 
 def test_the_last_finished_episode_can_be_taken_back_and_is_never_lost(
         peer, make_recorder, tmp_path):
-    make_recorder()
+    recorder = make_recorder()
     bags = tmp_path / 'bags'
     peer.until(lambda: peer.ask('recorder/discard_last')[1].endswith(
         'bags holds no finished episode'), 'the refusal')
@@ -278,7 +278,8 @@ def test_the_last_finished_episode_can_be_taken_back_and_is_never_lost(
     assert not (bags / 'episode_000001').exists()
     _start(peer)
     peer.ask('recorder/stop')
-    assert peer.ask('recorder/discard_last')[1].endswith('discarded/episode_000002')
+    recorder.set_parameters([Parameter('output', value=str(tmp_path / 'others'))])
+    assert peer.ask('recorder/discard_last')[1].endswith('bags/discarded/episode_000002')
 
 
 def test_taking_back_the_last_episode_leaves_an_older_one_alone(
@@ -287,9 +288,9 @@ def test_taking_back_the_last_episode_leaves_an_older_one_alone(
     for act in ('stop', 'discard'):
         _start(peer)
         assert peer.ask(f'recorder/{act}')[0]
-    older = f'{bags}/episode_000000 is older: move it yourself if you do not want it'
+    older = f'{bags}/episode_000000 is another one: move it yourself if you do not want it'
     assert peer.ask('recorder/discard_last') == (
-        False, f'episode 1, the last one, is not among the finished ones; {older}')
+        False, f'episode_000001, the last one, is not among the finished ones; {older}')
     peer.stop(recorder)
     make_recorder()
     assert peer.ask('recorder/discard_last') == (

@@ -20,7 +20,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 from diffusion_policy_ros.nodes import recorder_client  # noqa: E402,I100
-from diffusion_policy_ros.nodes.recorder_client import DISCOVERY_S, RecorderClient  # noqa: E402
+from diffusion_policy_ros.nodes.recorder_client import (  # noqa: E402
+    ANSWER_S, DISCOVERY_S, RecorderClient, RecorderTurn)
 
 
 @pytest.fixture
@@ -72,3 +73,50 @@ def test_where_none_is_found_that_is_said_after_a_while_and_then_at_once(clock, 
     answered.assert_called_once_with(*said)
     client.ask('start', answered)
     assert answered.call_args.args == said and answered.call_count == 2
+
+
+def answer(service, success, message, call=-1):
+    """Let the recorder answer what it was asked."""
+    tell = service.call_async.return_value.add_done_callback.call_args_list[call].args[0]
+    tell(Mock(result=Mock(return_value=Mock(success=success, message=message))))
+
+
+def test_a_recorder_that_died_with_a_question_is_told_once_and_can_be_asked_again(
+        clock, node, service):
+    service.service_is_ready.return_value = True
+    turn = RecorderTurn(node, record=True)
+    assert turn.take() is None
+    turn.ask('start')
+    clock.return_value += ANSWER_S - 1
+    assert turn.take() is None
+    clock.return_value += 1
+    assert turn.take() == (False, 'it has not answered for 30 s; see whether it still runs')
+    assert turn.take() is None
+    turn.ask('start')
+    answer(service, True, 'recording')
+    assert turn.take() == (True, 'recording') and turn.take() is None
+    clock.return_value += 2 * ANSWER_S
+    assert turn.take() is None
+
+
+def test_an_answer_that_comes_late_counts_once_and_not_for_another_question(
+        clock, node, service):
+    service.service_is_ready.return_value = True
+    turn = RecorderTurn(node, record=True)
+    turn.ask('start')
+    clock.return_value += ANSWER_S
+    assert turn.take()[0] is False
+    turn.ask('start')
+    answer(service, True, 'recording', call=0)
+    assert turn.take() == (True, 'recording')
+    turn.ask('stop')
+    answer(service, False, 'is being recorded', call=1)
+    assert turn.take() is None
+    answer(service, True, 'saved', call=2)
+    assert turn.take() == (True, 'saved')
+
+
+def test_where_no_recorder_is_wanted_the_answer_is_yes(node):
+    turn = RecorderTurn(node, record=False)
+    turn.ask('start')
+    assert turn.take() == (True, '') and turn.take() is None

@@ -28,7 +28,7 @@ from diffusion_policy_ros.data.recording.pre_roll import PreRoll  # noqa: E402
 from diffusion_policy_ros.data.recording.stream_facts import StreamFacts  # noqa: E402
 from diffusion_policy_ros.data.recording.stream_quality import StreamQuality  # noqa: E402
 from diffusion_policy_ros.errors import BagError  # noqa: E402
-from diffusion_policy_ros.nodes.recorder_episode import Episode  # noqa: E402
+from diffusion_policy_ros.nodes.recorder_episode import Episode, take_back  # noqa: E402
 from diffusion_policy_ros.nodes.recorder_report import episode_facts  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -99,7 +99,7 @@ def test_no_more_waits_than_the_pre_roll_was(episode, stream):
 def test_a_pre_roll_that_is_written_lets_nothing_wait(episode, stream):
     pieces = 0
     while episode.waiting_count:
-        episode.catch_up(1e-4)
+        episode.catch_up(0.0)  # the last one uses the time up, as a picture does
         pieces += 1
     assert pieces > 1
     episode.write(stream, message(0), NOW_NS)
@@ -179,3 +179,23 @@ def test_two_who_publish_on_one_topic_are_in_the_bag(commanded):
     found.close(NOW_NS + 10**9, '')
     with open_bag(found.bag.path) as bag:
         assert said in bag.custom_data['alarms'].splitlines()
+
+
+def test_what_is_taken_back_is_what_was_recorded_though_another_folder_has_its_number(tmp_path):
+    recorded, other = tmp_path / 'a/episode_000009', tmp_path / 'b/episode_000009'
+    for path in (recorded, other):
+        path.mkdir(parents=True)
+        (path / 'metadata.yaml').touch()
+    answer = take_back(recorded, tmp_path / 'b', is_converting=False)
+    assert answer.message == f'{recorded} was moved to {tmp_path}/a/discarded/episode_000009'
+    assert other.exists() and not recorded.exists()
+
+
+def test_nothing_is_taken_back_from_under_a_conversion(tmp_path):
+    path = tmp_path / 'episode_000000'
+    path.mkdir()
+    (path / 'metadata.yaml').touch()
+    answer = take_back(path, tmp_path, is_converting=True)
+    assert answer.is_refusal and 'a conversion is running' in answer.message
+    assert path.exists()
+    assert take_back(path, tmp_path, is_converting=False).success

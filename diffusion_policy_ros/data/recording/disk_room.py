@@ -55,7 +55,7 @@ class DiskRoom:
         self._folder = folder
         self._book = AlarmBook('', SENTENCES)
         self._sizes = deque()
-        self._refusal, self._lost = '', 0
+        self._refusal, self._lost, self._told_minutes = '', 0, 0.0
         self.free_bytes = free_bytes(folder)
         self.minutes_left = None
 
@@ -93,12 +93,13 @@ class DiskRoom:
         while now_s - self._sizes[0][0] > WINDOW_S:
             self._sizes.popleft()
         first_s, first_bytes = self._sizes[0]
-        if now_s - first_s >= MIN_WINDOW_S and written_bytes > first_bytes:
+        if now_s - first_s >= MIN_WINDOW_S:
             per_s = (written_bytes - first_bytes) / (now_s - first_s)
-            self.minutes_left = self.free_bytes / per_s / 60
+            self.minutes_left = self.free_bytes / per_s / 60 if per_s > 0 else None
         if self.free_bytes < MIN_FREE_BYTES:
             self._book.note('disk', 'full', now_ns, times=self._is_new('full'))
         elif self.minutes_left is not None and self.minutes_left < min_minutes:
+            self._told_minutes = self.minutes_left
             self._book.note('disk', 'soon', now_ns, times=self._is_new('soon'))
 
     def counts(self) -> dict:
@@ -124,7 +125,7 @@ class DiskRoom:
     def _numbers(self):
         """Return what the sentences need."""
         return {'folder': self._folder, 'free_mb': self.free_bytes / 1e6,
-                'minutes': self.minutes_left or 0.0, 'refusal': self._refusal,
+                'minutes': self._told_minutes, 'refusal': self._refusal,
                 'lost': f'{self._lost} message{"" if self._lost == 1 else "s"}'}
 
 

@@ -54,6 +54,17 @@ def test_a_disk_that_will_be_full_soon_is_told_once_with_the_minutes(free):
     assert room.present(60 * S) == room.sentences()
 
 
+def test_where_nothing_is_written_any_more_no_minutes_are_told_and_the_alarm_ends(free):
+    room = DiskRoom('bags')
+    free(12 * 10**9)
+    for second in range(60):
+        room.watch(second, second * S, min(second, 30) * 10**8, 5)
+    assert room.minutes_left is None
+    assert room.present(60 * S) == []
+    # The minutes in the sentence are those for which the alarm was given, not none.
+    assert room.counts() == {'disk': 1} and 'full in about 0.0' not in room.sentences()[0]
+
+
 def test_a_disk_that_is_nearly_full_is_told_though_nothing_was_written(free):
     room = DiskRoom('bags')
     free(99 * 10**6)
