@@ -15,6 +15,7 @@
 """The parameters of the node ``arm_sim``; reading them needs no physics engine."""
 
 from diffusion_policy_ros.nodes.parameters import ParameterSpec
+from diffusion_policy_ros.nodes.sim_episodes import SEED
 
 PARAMETERS = (
     ParameterSpec('task', 'pick_place', 'What is to be done, and the world in which',
@@ -27,7 +28,7 @@ PARAMETERS = (
                   'at first', choices=('forward', 'trajectory'), read_only=True),
     ParameterSpec('state_rate_hz', 100.0, 'Joint states and poses of things per second, Hz', 1.0,
                   100.0, read_only=True),
-    ParameterSpec('seed', 0, 'Seed of the next episode; each reset adds one', 0, 2**31 - 1),
+    SEED,
     ParameterSpec('randomise', False, 'Let colours, light, camera poses, friction and masses '
                   'differ from episode to episode', read_only=True),
     ParameterSpec('real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0,

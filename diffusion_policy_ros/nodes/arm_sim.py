@@ -24,7 +24,6 @@ starts the next episode, ``~/pause`` (SetBool) and ``~/step`` (Trigger) hold the
 """
 
 from functools import partial
-import threading
 import time
 
 from diffusion_policy_ros.contract import load_contract
@@ -34,8 +33,10 @@ from diffusion_policy_ros.nodes.arm_demonstrator import Demonstrator, DONE
 from diffusion_policy_ros.nodes.arm_parameters import PARAMETERS
 from diffusion_policy_ros.nodes.arm_topics import ArmTopics
 from diffusion_policy_ros.nodes.parameters import Parameters
+from diffusion_policy_ros.nodes.sim_episodes import SimEpisodes, SimScore
 from diffusion_policy_ros.nodes.sim_stepper import SimStepper
 from diffusion_policy_ros.nodes.spinning import run
+from diffusion_policy_ros.nodes.turn_lock import TurnLock
 from diffusion_policy_ros.share import share_path
 from diffusion_policy_ros.sim.arm.controllers.trajectory import TrajectoryController
 from diffusion_policy_ros.sim.arm.environment import check_contract
@@ -66,7 +67,7 @@ class ArmSim(Node):
         self._stepper = None
         super().__init__('arm_sim', **node_options)
         self._settings = Parameters(self, PARAMETERS)
-        self._lock = threading.Lock()  # of the robot: the stepper moves it, callbacks command it
+        self._lock = TurnLock()  # of the robot: the stepper moves it, callbacks command it
         task = TASKS[self._settings['task']]()
         self._robot = SimulatedRobot(task.world, self._settings['description'] or None,
                                      self._settings['controllers'] or None)
@@ -80,7 +81,7 @@ class ArmSim(Node):
         self._robot.now_ns = FIRST_NS if self._own_clock else 0
         self._episode = Episode(self._robot, task, randomise=self._settings['randomise'])
         self._paused, self._to_step, self._steps = False, 0, 0
-        self._number, self._seed, self._base_seed = -1, None, None
+        self._episodes, self._score = SimEpisodes(self, self._settings), SimScore(self)
         self._demonstrator = self._make_demonstrator(task)
         if self._demonstrator is None:
             self._start_episode()
@@ -125,16 +126,12 @@ class ArmSim(Node):
 
     def _start_episode(self):
         """Draw the next start from the next seed, and return that."""
-        base_seed = self._settings['seed']
-        self._seed = base_seed if base_seed != self._base_seed else self._seed + 1
-        self._base_seed = base_seed
-        self._number += 1
         self._reset_ns = time.time_ns()
-        self._episode.reset(self._seed)
-        self._topics.show_success(False)
-        self._topics.show_episode(number=self._number, seed=self._seed,
-                                  task=self._settings['task'])
-        return self._seed
+        seed = self._episodes.begin()
+        self._episode.reset(seed)
+        self._score.show_success(False)
+        self._episodes.show(task=self._settings['task'])
+        return seed
 
     @property
     def _is_demonstrating(self):
@@ -162,7 +159,7 @@ class ArmSim(Node):
             return response
         with self._lock:
             self._start_episode()
-        response.success, response.message = True, f'episode {self._number}, seed {self._seed}'
+        response.success, response.message = True, str(self._episodes)
         self.get_logger().info(response.message, throttle_duration_sec=1.0)
         return response
 
@@ -215,9 +212,9 @@ class ArmSim(Node):
         if falls_due(step, self._settings['state_rate_hz'], STEP_RATE_HZ):
             self._topics.show_joints(now_ns)
         if falls_due(step, SCORE_RATE_HZ, STEP_RATE_HZ):
-            self._topics.show_score(self._episode.now, self._episode.best)
+            self._score.show(self._episode.now, self._episode.best)
         if self._episode.success and not was_solved:
-            self._topics.show_success(True)
+            self._score.show_success(True)
 
 
 def main(args=None):

@@ -14,23 +14,19 @@
 
 """What the simulated arm says on ROS topics."""
 
-import json
-
 from diffusion_policy_ros import messages
-from diffusion_policy_ros.message_types import FLOAT64_ARRAY
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from geometry_msgs.msg import PoseStamped
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Bool, Float64MultiArray, String
 
 JOINTS_TOPIC = 'joint_states'
 WORLD_FRAME = 'world'
 
 
 class ArmTopics:
-    """The publishers of the robot and of its task, and the messages that they send."""
+    """The publishers of the robot, and the messages that they send."""
 
     def __init__(self, node, robot, *, publishes_clock):
         """
@@ -49,9 +45,6 @@ class ArmTopics:
         self._joints = node.create_publisher(JointState, JOINTS_TOPIC, qos.ROBOT_STATE)
         self._models = {name: node.create_publisher(PoseStamped, f'~/{name}/pose', qos.ROBOT_STATE)
                         for name in self._arm.model.movable}
-        self._score = node.create_publisher(Float64MultiArray, '~/score', qos.EVENTS)
-        self._success = node.create_publisher(Bool, '~/success', qos.STATUS)
-        self._episode = node.create_publisher(String, '~/episode', qos.STATUS)
         self._clock = node.create_publisher(Clock, '/clock', qos.ROBOT_STATE) \
             if publishes_clock else None
 
@@ -85,15 +78,3 @@ class ArmTopics:
             position, quaternion = arm.pose_of(name)
             publisher.publish(messages.pose_stamped(
                 MESSAGE_CLASSES, position.tolist(), quaternion.tolist(), stamp_ns, WORLD_FRAME))
-
-    def show_score(self, now, best):
-        """Publish what the present moment is worth, and the best one of the episode."""
-        self._score.publish(messages.multi_array(MESSAGE_CLASSES, FLOAT64_ARRAY, (now, best)))
-
-    def show_success(self, is_solved):
-        """Publish, latched, whether the task has been solved since the last reset."""
-        self._success.publish(Bool(data=is_solved))
-
-    def show_episode(self, **facts):
-        """Publish, latched, which episode it is."""
-        self._episode.publish(String(data=json.dumps(facts)))

@@ -39,13 +39,15 @@ class Replay:
     :ivar phase: One of the four words.
     """
 
-    def __init__(self, node, sim, topics, recordings, numbers, *, steps_per_s, record):
+    def __init__(self, node, sim, topics, episodes, recordings, numbers, *, steps_per_s,
+                 record):
         """
         Prepare the first demonstration.
 
         :param node: The node that publishes.
         :param sim: The ``PushT`` that moves.
         :param topics: Its ``PushTTopics``.
+        :param episodes: The ``SimEpisodes`` that tells which demonstration it is.
         :param recordings: The ``Recordings``.
         :param numbers: Which demonstrations to play, in order.
         :param steps_per_s: Physics steps per second.
@@ -53,7 +55,7 @@ class Replay:
         """
         self._node = node
         self._sim = sim
-        self._topics = topics
+        self._topics, self._episodes = topics, episodes
         self._recordings = recordings
         self._demonstrations = [(n, *recordings.demonstration(n)) for n in numbers]
         self._played = self._steps = 0
@@ -112,8 +114,7 @@ class Replay:
         self._row = 0
         self._recorder.take()  # what was answered in another phase does not count
         number = self._demonstrations[min(self._played, len(self._demonstrations) - 1)][0]
-        self._topics.show_episode(
-            number=self._played, seed=None, demonstration=number, phase=phase)
+        self._episodes.show(number=self._played, seed=None, demonstration=number, phase=phase)
 
     def _take_answer(self, success, message, instant_ns):
         """Go on when the recorder agreed; otherwise say why not and pause before asking again."""

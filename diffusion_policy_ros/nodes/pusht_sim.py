@@ -30,6 +30,7 @@ from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, PushTTopics
+from diffusion_policy_ros.nodes.sim_episodes import SEED, SimEpisodes
 from diffusion_policy_ros.nodes.sim_stepper import SimStepper
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.sim.pacing import falls_due
@@ -51,7 +52,7 @@ PARAMETERS = (
                   read_only=True),
     ParameterSpec('state_rate_hz', 50.0, 'Joint states and block poses per second, Hz', 1.0, 100.0,
                   read_only=True),
-    ParameterSpec('seed', 0, 'Seed of the next episode; each reset adds one', 0, 2**31 - 1),
+    SEED,
     ParameterSpec('real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0,
                   read_only=True),
     ParameterSpec('replay_dataset', '', 'Zarr folder of Push-T demonstrations to replay; empty: '
@@ -87,9 +88,8 @@ class PushTSim(Node):
         self._lock = threading.Lock()  # of the table: the clockwork moves it, callbacks reset it
         self._sim = PushT()
         self._topics = PushTTopics(self, self._sim)
-        self.commands, self._episode = 0, -1
+        self.commands, self._episodes = 0, SimEpisodes(self, self._settings)
         self._ordered = deque(maxlen=ORDERS_KEPT)  # (from when on in ns, target)
-        self._seed = self._base_seed = None
         self.start_episode()
         self._replay = self._make_replay()
         self._view = self._make_view()
@@ -144,7 +144,7 @@ class PushTSim(Node):
             numbers = recordings.numbers(self._settings['replay_episodes'])
         except ConfigError as error:
             raise ConfigError(f'replay_episodes: {error}') from error
-        return Replay(self, self._sim, self._topics, recordings, numbers,
+        return Replay(self, self._sim, self._topics, self._episodes, recordings, numbers,
                       steps_per_s=STEP_RATE_HZ, record=self._settings['replay_record'])
 
     def _make_view(self):
@@ -156,15 +156,10 @@ class PushTSim(Node):
 
     def start_episode(self):
         """Draw the next start from the next seed and let the finger rest there."""
-        base_seed = self._settings['seed']
-        self._seed = base_seed if base_seed != self._base_seed else self._seed + 1
-        self._base_seed = base_seed
-        self._episode += 1
-        self._sim.reset(self._seed)
+        self._sim.reset(self._episodes.begin())
         self._target = tuple(self._sim.state()[:2])
         self._ordered.clear()
-        self._topics.show_episode(
-            number=self._episode, seed=self._seed, demonstration=None, phase='live')
+        self._episodes.show(demonstration=None, phase='live')
 
     def _reset(self):
         """Start the next episode unless a replay is running; return (success, message)."""
@@ -172,7 +167,7 @@ class PushTSim(Node):
             return False, 'a replay is running; it resets the table itself'
         with self._lock:
             self.start_episode()
-        return True, f'episode {self._episode}, seed {self._seed}'
+        return True, str(self._episodes)
 
     @property
     def _is_replaying(self):

@@ -15,7 +15,6 @@
 """What the simulated Push-T robot says on ROS topics."""
 
 from collections import Counter
-import json
 
 from diffusion_policy_ros import messages
 from diffusion_policy_ros.message_types import FLOAT64_ARRAY
@@ -24,7 +23,7 @@ from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.sim.pusht_commands import FINGER_JOINTS
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import Float64MultiArray
 
 COMMAND_TOPIC = 'joint_commands'
 CAMERA_TOPIC, JOINTS_TOPIC = 'camera/image_raw', 'joint_states'
@@ -52,7 +51,6 @@ class PushTTopics:
         self._joints = node.create_publisher(JointState, JOINTS_TOPIC, qos.ROBOT_STATE)
         self._block = node.create_publisher(PoseStamped, 'block_pose', qos.ROBOT_STATE)
         self._coverage = node.create_publisher(Float64MultiArray, '~/coverage', qos.EVENTS)
-        self._episode = node.create_publisher(String, '~/episode', qos.STATUS)
 
     def show_camera(self, stamp_ns):
         """Publish the camera's picture."""
@@ -72,10 +70,6 @@ class PushTTopics:
         """Publish the coverage now and its maximum since the reset."""
         values = self._sim.coverage(), self._sim.max_coverage
         self._coverage.publish(messages.multi_array(MESSAGE_CLASSES, FLOAT64_ARRAY, values))
-
-    def show_episode(self, **facts):
-        """Publish, latched, which episode is on the table."""
-        self._episode.publish(String(data=json.dumps(facts)))
 
 
 def joint_message(position, stamp_ns):

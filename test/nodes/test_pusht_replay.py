@@ -46,7 +46,7 @@ class Robot:
     def __init__(self, count=1, record=False):
         self.node, topics = Mock(), Mock()
         recordings = Mock(rate_hz=10.0, demonstration=lambda number: (START, ACTIONS))
-        self.replay = Replay(self.node, PushT(), topics, recordings, range(count),
+        self.replay = Replay(self.node, PushT(), topics, Mock(), recordings, range(count),
                              steps_per_s=100, record=record)
         self._pictures, self.shown, self.instant_ns = topics.show_camera, [], NOON_NS
 
