@@ -16,7 +16,7 @@
 import json
 from pathlib import Path
 
-from diffusion_policy_ros.evaluation.eval_result import load_result
+from diffusion_policy_ros.evaluation.eval_result import differing_settings, load_result
 from diffusion_policy_ros.evaluation.intervals import bootstrap_interval, success_interval
 import pytest
 
@@ -59,9 +59,14 @@ def test_five_hundred_episodes_of_these_weights_were_measured(model):
     stored = json.loads((model / 'eval.json').read_text('utf-8'))
     seeds = [episode['seed'] for episode in stored['results']]
     assert seeds == list(range(100_000, 100_500))
-    if 'model_sha256' in stored:
-        from diffusion_policy_ros.policy.checkpoint import weights_digest
-        assert stored['model_sha256'] == weights_digest(model)
+    from diffusion_policy_ros.policy.checkpoint import weights_digest
+    assert stored['model_sha256'] == weights_digest(model)
+
+
+def test_what_the_shipped_results_tell_can_be_compared():
+    """What one of them does not hold would be named as not told."""
+    first, *others = (load_result(model / 'eval.json').settings for model in FOLDERS)
+    assert all(differing_settings(first, other) == '' for other in others)
 
 
 def test_the_model_loads_and_is_as_large_as_its_card_says(model):

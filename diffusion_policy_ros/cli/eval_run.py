@@ -168,7 +168,13 @@ def settings(args, model) -> dict:
     :param model: Checkpoint folder.
     """
     from diffusion_policy_ros.policy.checkpoint import weights_digest
+    from diffusion_policy_ros.policy.device import choose_device
 
+    # The policy server has a number of threads of its own where none is asked for.
+    computed = {'threads': args.threads} if args.through_ros else {
+        'threads': 1 if args.threads is None else args.threads, 'batch': args.batch}
     return {'model': str(model), 'model_sha256': weights_digest(model), 'sim': args.sim,
             'first_seed': args.seed, 'through_ros': args.through_ros,
+            'contract': args.contract and str(args.contract),
+            'device': str(choose_device(args.device)), **computed,
             'noise_vectors': args.noise_vectors, 'noise_images': args.noise_images}

@@ -99,15 +99,21 @@ def differing_settings(first, second) -> str:
     Say in which settings two evaluations differ, besides the model and the seeds.
 
     :param first: What was written down of one, or is going to be.
-    :param second: The same of the other; what only one of them tells is left out.
-    :return: ``name value against value`` of each; empty where there is no difference.
+    :param second: The same of the other.
+    :return: ``name value against value`` of each, with ``not told`` for what only one of them
+        holds, such as a file of an earlier version; empty where there is no difference.
     """
     first, second = (flattened(json.loads(json.dumps({
         name: value for name, value in settings.items() if name not in NO_SETTINGS})))
         for settings in (first, second))
-    return ', '.join(f'{name} {shown(value)} against {shown(second[name])}'
-                     for name, value in first.items()
-                     if name in second and second[name] != value)
+    return ', '.join(f'{name} {_told(first, name)} against {_told(second, name)}'
+                     for name in {**first, **second}
+                     if name not in first or name not in second or first[name] != second[name])
+
+
+def _told(settings, name):
+    """Write the value of a setting, where there is one."""
+    return shown(settings[name]) if name in settings else 'not told'
 
 
 def check_same(stored, sim) -> None:

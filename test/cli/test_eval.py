@@ -169,6 +169,13 @@ def test_disturbances_reach_the_sensors_and_the_loop(evaluated):
     assert evaluated.seen['sensors'] is None
 
 
+def test_a_result_tells_with_what_it_was_computed(evaluated):
+    _, _, report = evaluated('--batch', '3', '--threads', '2', '--device', 'cpu')
+    assert (report['batch'], report['threads'], report['device']) == (3, 2, 'cpu')
+    assert report['contract'] is None
+    assert evaluated()[2]['threads'] == 1
+
+
 @pytest.mark.parametrize('arguments, reason', [
     (('--noise-vectors', '1.5'), '--noise-vectors is 1.5; it must be from 0 to 1'),
     (('--noise-images', '-1'), '--noise-images is -1.0; it must be from 0 to 128'),

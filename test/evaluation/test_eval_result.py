@@ -73,9 +73,17 @@ def test_settings_that_differ_are_named_with_both_values():
              'noise_images': 10.0, 'join': 'none', 'mean_score': 0.5, 'pair': (1, 2)}
     second = {'model': 'b', 'sampler': {'solver': 'ddim', 'num_inference_steps': 10},
               'noise_images': 0, 'mean_score': 0.9, 'pair': [1, 2]}
-    assert differing_settings(first, second) == (
+    assert differing_settings(first, {**second, 'join': 'none'}) == (
         'sampler.num_inference_steps 5 against 10, noise_images 10.0 against 0')
     assert differing_settings(first, first) == ''
+
+
+def test_settings_that_only_one_result_tells_are_named():
+    disturbed = {'model': 'a', 'loop': {'delay_ms': 100.0}, 'noise_vectors': 0.02, 'steps': 5}
+    old = {'model': 'b', 'steps': 5, 'execute_horizon': 8}
+    assert differing_settings(disturbed, old) == (
+        'loop.delay_ms 100.0 against not told, noise_vectors 0.02 against not told, '
+        'execute_horizon not told against 8')
 
 
 def test_results_of_other_tasks_and_seeds_are_refused(tmp_path):
