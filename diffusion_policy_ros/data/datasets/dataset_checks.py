@@ -70,7 +70,8 @@ def check_info(path, info) -> None:
          is_count(info.get('total_episodes'), least=0)),
         ('data_path', info.get('data_path'), isinstance(info.get('data_path'), str))]
     if isinstance(features, dict):
-        wrong += [(f'feature {shown(key)}', feature, _is_feature(feature))
+        wrong += [(f'feature {shown(key)}', feature,
+                   layout.is_feature(feature) and len(feature['shape']) > 0)
                   for key, feature in features.items()]
         if any(isinstance(f, dict) and f.get('dtype') == 'video' for f in features.values()):
             wrong.append(('video_path', info.get('video_path'),
@@ -176,11 +177,3 @@ def _holds_bags(path):
         return bool(find_bags(path))
     except BagError:
         return False
-
-
-def _is_feature(value):
-    """Tell whether a value describes a column."""
-    return isinstance(value, dict) and isinstance(value.get('dtype'), str) \
-        and isinstance(value.get('shape'), list) \
-        and all(is_count(size, least=0) for size in value['shape']) \
-        and (len(value['shape']) == 3 if layout.is_picture(value) else len(value['shape']) > 0)

@@ -16,6 +16,7 @@
 
 import json
 
+from diffusion_policy_ros.checks import is_count
 from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.data.recorded import recorded_topics
 from diffusion_policy_ros.streams import ACTION_KEY
@@ -84,6 +85,18 @@ def without_index(features) -> dict:
 def is_picture(feature) -> bool:
     """Tell whether a feature is a camera, in whatever way it is stored."""
     return feature['dtype'] in PICTURE_DTYPES
+
+
+def is_feature(value) -> bool:
+    """
+    Tell whether a value describes a column: the kind of its numbers and the shape of a row.
+
+    :param value: Anything that JSON can hold.
+    """
+    return isinstance(value, dict) and isinstance(value.get('dtype'), str) \
+        and isinstance(value.get('shape'), list) \
+        and all(is_count(size, least=0) for size in value['shape']) \
+        and (not is_picture(value) or len(value['shape']) == 3)
 
 
 def array_dtype(feature):

@@ -70,7 +70,7 @@ def parse_notes(text, where) -> Notes:
         rate_hz = raw.get('rate_hz')
         if rate_hz is not None and not (is_number(rate_hz) and rate_hz > 0):
             raise ValueError(f'rate_hz is {shown(rate_hz)}')
-        features = {name: (key, dict(feature)) for name, (key, feature)
+        features = {name: (key, _checked(key, feature)) for name, (key, feature)
                     in raw.get('features', {}).items()}
         contract = parse_contract(raw['contract'], f'{where}') if 'contract' in raw else None
         return Notes(rate_hz=rate_hz, robot_type=raw.get('robot_type', 'unknown'),
@@ -78,6 +78,14 @@ def parse_notes(text, where) -> Notes:
     except (ValueError, TypeError, AttributeError, KeyError, ContractError) as error:
         raise DatasetError(f'{where}: the attribute {ATTRIBUTE!r} is damaged: {error}. Restore '
                            'the file from a copy, or remove the attribute') from error
+
+
+def _checked(key, feature):
+    """Return a copy of what describes an array, or refuse what does not."""
+    if not isinstance(key, str) or not layout.is_feature(feature):
+        raise ValueError(f'feature {shown(key)} is {shown(feature)}')
+    layout.array_dtype(feature)  # which knows the kinds of numbers
+    return dict(feature)
 
 
 def short_name(key) -> str:

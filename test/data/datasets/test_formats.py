@@ -14,6 +14,7 @@
 
 """What one format holds, the others hold too: copied there and back, nothing is changed."""
 
+import json
 import tracemalloc
 
 from diffusion_policy_ros.data.datasets.formats import (
@@ -257,8 +258,15 @@ def test_a_hdf5_file_is_not_made_of_another(tmp_path, contract):
     assert not list(tmp_path.glob('new*'))
 
 
-@pytest.mark.parametrize('note', ['no json', '[1]', '{"rate_hz": "x"}', '{"features": {"a": 1}}',
-                                  '{"contract": "robot: 3"}', '{"rate_hz": -1}'])
+DAMAGED_FEATURES = [
+    ['state', {'shape': [2]}], ['state', {'dtype': 'float64'}],
+    ['state', {'dtype': 'float64', 'shape': 2}], ['state', {'dtype': 'much', 'shape': [2]}],
+    ['state', {'dtype': 'image', 'shape': [2]}], [3, {'dtype': 'float64', 'shape': [2]}]]
+
+
+@pytest.mark.parametrize('note', [
+    'no json', '[1]', '{"rate_hz": "x"}', '{"features": {"a": 1}}', '{"contract": "robot: 3"}',
+    '{"rate_hz": -1}', *(json.dumps({'features': {'state': f}}) for f in DAMAGED_FEATURES)])
 def test_a_damaged_note_is_named(tmp_path, note):
     path = write_buffer(tmp_path / 's.zarr', {'state': np.zeros((4, 2))}, [4])
     zarr.open_group(str(path), mode='a').attrs['diffusion_policy_ros'] = note
