@@ -36,8 +36,8 @@ def generate_launch_description():
                                   'arm_controller:=forward')),
         DeclareLaunchArgument('seed', default_value='0',
                               description='Seed of the first episode; each reset adds one'),
-        *arm_arguments(), *software_arguments(), *common_arguments(use_sim_time='true'),
-        fast_dds_profile(), OpaqueFunction(function=start),
+        *arm_arguments(), *software_arguments(tip_link='tool0'),
+        *common_arguments(use_sim_time='true'), fast_dds_profile(), OpaqueFunction(function=start),
     ])
 
 

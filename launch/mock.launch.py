@@ -29,8 +29,8 @@ from launch.actions import OpaqueFunction
 def generate_launch_description():
     """Declare the arguments and start the nodes."""
     return LaunchDescription([
-        *arm_arguments(), *software_arguments(), *common_arguments(), fast_dds_profile(),
-        OpaqueFunction(function=start),
+        *arm_arguments(), *software_arguments(tip_link='tool0'), *common_arguments(),
+        fast_dds_profile(), OpaqueFunction(function=start),
     ])
 
 

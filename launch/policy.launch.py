@@ -34,7 +34,9 @@ NODE_ARGUMENTS = {
     'contract': 'Robot contract (YAML file); empty: that of params_file, else that of the model',
     'device': 'Where to run the policy: auto, cpu, cuda or cuda:<n>; empty: auto',
     'command_rate_hz': "Commands per second, Hz, a multiple of the contract's rate; empty: that "
-                       'rate'}
+                       'rate',
+    'tip_link': 'Link of the robot description whose way in the plan is shown on '
+                '/policy_server/markers; empty: that of params_file, else none'}
 SAFETY_ARGUMENTS = {
     'speed_scale': 'Share of the velocity limits that may be used, 0 to 1; empty: 1',
     'dry_run': 'true: the safety node computes and reports, and publishes nothing; empty: false'}

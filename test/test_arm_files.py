@@ -23,7 +23,10 @@ import re
 from xml.etree import ElementTree
 
 from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.control.plan_path import choose_plan_path
 from diffusion_policy_ros.control.safety.limits import motion_limits
+from diffusion_policy_ros.urdf import parse_urdf
+import numpy as np
 import pytest
 import yaml
 
@@ -187,6 +190,20 @@ def test_one_checkpoint_serves_both_ways_to_command_the_arm():
     assert not forward.disagreements(trajectory)
     assert [output.topic for output in trajectory.actions] == [
         'arm_controller/joint_trajectory', 'gripper_controller/commands']
+
+
+@BY_CONTRACT
+def test_the_way_of_the_tool_in_a_plan_can_be_drawn(robot, name):
+    urdf = parse_urdf(ElementTree.tostring(robot, encoding='unicode'))
+    path, reason = choose_plan_path(CONTRACTS[name], urdf=urdf, tip_link='tool0')
+    assert path, reason
+    assert path.frame_id == 'world'
+    rows = np.zeros((2, 7))
+    rows[1, 0] = 1.0  # shoulder_pan turns about the vertical
+    here, turned = path.points(rows)
+    assert turned[2] == pytest.approx(here[2])
+    assert np.hypot(*turned[:2]) == pytest.approx(np.hypot(*here[:2]))
+    assert np.linalg.norm(turned - here) == pytest.approx(2 * np.hypot(*here[:2]) * np.sin(0.5))
 
 
 def test_cameras_have_frames_and_topics_of_their_names_and_square_pictures(gazebo_robot):

@@ -27,9 +27,16 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 NODES = ROOT / 'diffusion_policy_ros' / 'nodes'
-RVIZ = yaml.safe_load((ROOT / 'config' / 'rviz' / 'policy.rviz').read_text('utf-8'))
-FOXGLOVE = json.loads((ROOT / 'config' / 'foxglove' / 'policy.json').read_text('utf-8'))
-PANELS = FOXGLOVE['configById']
+# Each view with the node of its simulated robot and that robot's contract.
+ROBOTS = {'policy': ('pusht_sim', 'pusht'), 'arm': ('arm_sim', 'arm_pick_place')}
+CAMERAS = {'policy': {'/camera/image_raw'},
+           'arm': {'/wrist_camera/image_raw', '/scene_camera/image_raw'}}
+RVIZ = {name: yaml.safe_load((ROOT / 'config' / 'rviz' / f'{name}.rviz').read_text('utf-8'))
+        for name in ROBOTS}
+FOXGLOVE = {name: json.loads((ROOT / 'config' / 'foxglove' / f'{name}.json').read_text('utf-8'))
+            for name in ROBOTS}
+PANELS = {name: layout['configById'] for name, layout in FOXGLOVE.items()}
+of_each = pytest.mark.parametrize('name', ROBOTS)
 # What RViz 2 brings along (plugins_description.xml of rviz_common and rviz_default_plugins).
 RVIZ_CLASSES = {
     *(f'rviz_common/{name}' for name in (
@@ -68,10 +75,12 @@ def offered_by(node):
     return {f'/{node}/{name}' for name in re.findall(r"'~/([a-z_/]+)'", texts)}
 
 
-def offered():
-    """Return the topics and services of our nodes and of the Push-T robot."""
-    contract = load_contract(ROOT / 'config' / 'robots' / 'pusht.yaml')
+def offered(name):
+    """Return the topics and services of our nodes and of a simulated robot."""
+    simulation, robot = ROBOTS[name]
+    contract = load_contract(ROOT / 'config' / 'robots' / f'{robot}.yaml')
     return {*offered_by('policy_server'), *offered_by('command_safety'), '/diagnostics',
+            *offered_by(simulation),
             *(f'/{entry.topic}' for entry in (*contract.observations, *contract.actions))}
 
 
@@ -105,25 +114,28 @@ def leaves_of(tree):
     return leaves_of(tree['first']) + leaves_of(tree['second'])
 
 
-@pytest.mark.parametrize('document', [RVIZ['Visualization Manager'], PANELS],
-                         ids=['rviz', 'foxglove'])
-def test_every_name_is_one_that_our_nodes_offer(document):
-    named = named_in(document)
-    assert {'/policy_server/markers', '/policy_server/overlay/compressed',
-            '/camera/image_raw'} <= named
-    assert named - OF_OTHERS <= offered()
+@of_each
+@pytest.mark.parametrize('tool', ['rviz', 'foxglove'])
+def test_every_name_is_one_that_our_nodes_offer(tool, name):
+    named = named_in(
+        RVIZ[name]['Visualization Manager'] if tool == 'rviz' else PANELS[name])
+    assert {'/policy_server/markers', '/policy_server/overlay/compressed', '/robot_description',
+            *CAMERAS[name]} <= named
+    assert named - OF_OTHERS <= offered(name)
 
 
-def test_rviz_knows_every_class():
-    found = classes_in(RVIZ)
+@of_each
+def test_rviz_knows_every_class(name):
+    found = classes_in(RVIZ[name])
     assert {entry['Class'] for entry in found} <= RVIZ_CLASSES
     assert {f'rviz_default_plugins/{name}' for name in (
         'MarkerArray', 'Image', 'RobotModel', 'TF', 'Orbit')} <= {e['Class'] for e in found}
 
 
-def test_rviz_subscribes_as_the_topics_are_published():
+@of_each
+def test_rviz_subscribes_as_the_topics_are_published(name):
     topics = {}
-    for display in RVIZ['Visualization Manager']['Displays']:
+    for display in RVIZ[name]['Visualization Manager']['Displays']:
         for key in ('Topic', 'Description Topic'):
             if key in display:
                 topic = display[key]
@@ -133,39 +145,59 @@ def test_rviz_subscribes_as_the_topics_are_published():
     assert topics['/robot_description']['Durability Policy'] == 'Transient Local'
     assert topics['/policy_server/markers']['Durability Policy'] == 'Volatile'
     # A reliable subscription would get nothing from a best-effort camera.
-    assert topics['/camera/image_raw']['Reliability Policy'] == 'Best Effort'
+    for camera in CAMERAS[name]:
+        assert topics[camera]['Reliability Policy'] == 'Best Effort'
 
 
-def test_rviz_shows_the_namespaces_that_the_markers_have():
+def test_the_view_of_the_arm_is_in_a_frame_of_its_description():
+    urdf = (ROOT / 'urdf' / 'arm.urdf.xacro').read_text('utf-8')
+    frame = RVIZ['arm']['Visualization Manager']['Global Options']['Fixed Frame']
+    assert frame == PANELS['arm']['3D!plan']['followTf'] and f'<link name="{frame}"' in urdf
+
+
+def test_the_plots_of_the_arm_name_joints_as_commands_and_joint_states_order_them():
+    contract = load_contract(ROOT / 'config' / 'robots' / 'arm_pick_place.yaml')
+    orders = {f'/{entry.topic}': entry.names for entry in (
+        *contract.actions, *contract.streams_of('observation.state'))}
+    for path in PANELS['arm']['Plot!commands']['paths']:
+        topic, index = re.fullmatch(r'(.*)\.(?:data|position)\[(\d)\]', path['value']).groups()
+        assert path['label'].split()[0] == orders[topic][int(index)]
+
+
+@of_each
+def test_rviz_shows_the_namespaces_that_the_markers_have(name):
     pytest.importorskip('visualization_msgs')
     from diffusion_policy_ros.nodes import plan_markers
-    plan, = [display for display in RVIZ['Visualization Manager']['Displays']
+    plan, = [display for display in RVIZ[name]['Visualization Manager']['Displays']
              if display['Class'] == 'rviz_default_plugins/MarkerArray']
     assert plan['Namespaces'] == dict.fromkeys(
         [plan_markers.PLAN, plan_markers.DUE, plan_markers.CANDIDATES], True)
 
 
-def test_foxglove_knows_every_panel_and_places_each_once():
-    assert {panel.split('!')[0] for panel in PANELS} <= PANEL_TYPES
-    assert sorted(leaves_of(FOXGLOVE['layout'])) == sorted(PANELS)
+@of_each
+def test_foxglove_knows_every_panel_and_places_each_once(name):
+    assert {panel.split('!')[0] for panel in PANELS[name]} <= PANEL_TYPES
+    assert sorted(leaves_of(FOXGLOVE[name]['layout'])) == sorted(PANELS[name])
 
 
-def test_foxglove_plots_every_part_of_the_latency_under_its_name():
+@of_each
+def test_foxglove_plots_every_part_of_the_latency_under_its_name(name):
     names = Latency(*[0.0] * len(fields(Latency))).named()
-    assert {path['label']: path['value'] for path in PANELS['Plot!latency']['paths']} == {
-        name: f'/policy_server/latency.data[{index}]' for index, name in enumerate(names)}
+    assert {path['label']: path['value'] for path in PANELS[name]['Plot!latency']['paths']} == {
+        part: f'/policy_server/latency.data[{index}]' for index, part in enumerate(names)}
 
 
-def test_foxglove_has_a_button_for_every_service_that_stops_and_goes_on():
-    buttons = {config['serviceName'] for panel, config in PANELS.items()
-               if panel.startswith('CallService!')}
-    assert buttons == {'/policy_server/reset', '/command_safety/trip', '/command_safety/rearm'}
-    assert all(json.loads(config['requestPayload']) == {} for panel, config in PANELS.items()
-               if panel.startswith('CallService!'))
+@of_each
+def test_foxglove_has_a_button_for_every_service_that_stops_and_goes_on(name):
+    calls = [config for panel, config in PANELS[name].items() if panel.startswith('CallService!')]
+    assert {config['serviceName'] for config in calls} - {'/arm_sim/reset'} == {
+        '/policy_server/reset', '/command_safety/trip', '/command_safety/rearm'}
+    assert all(json.loads(config['requestPayload']) == {} for config in calls)
 
 
-def test_foxglove_lights_tell_each_level_and_silence():
-    for panel, config in PANELS.items():
+@of_each
+def test_foxglove_lights_tell_each_level_and_silence(name):
+    for panel, config in PANELS[name].items():
         if panel.startswith('Indicator!'):
             assert [rule['rawValue'] for rule in config['rules']] == ['0', '1', '2']
             assert config['fallbackLabel'] == 'silent'

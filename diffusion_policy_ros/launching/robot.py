@@ -216,13 +216,13 @@ def _when_done(process, actions):
 
 
 def rviz(context) -> list:
-    """Return RViz with the package's view, where it is wanted."""
+    """Return RViz with the view of the arm, where it is wanted."""
     if value(context, 'rviz') == 'false':
         return []
     require('rviz2')
     return [Node(package='rviz2', executable='rviz2', output='log',
                  namespace=value(context, 'namespace'),
-                 arguments=['-d', f'{share()}/config/rviz/policy.rviz'],
+                 arguments=['-d', f'{share()}/config/rviz/arm.rviz'],
                  parameters=[{'use_sim_time': value(context, 'use_sim_time') == 'true'}])]
 
 

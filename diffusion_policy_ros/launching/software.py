@@ -20,16 +20,17 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 COMMON = ('namespace', 'use_sim_time', 'log_level')
 SAFETY = ('speed_scale', 'dry_run', 'autostart')
-POLICY = ('model', 'device', 'command_rate_hz')
+POLICY = ('model', 'device', 'command_rate_hz', 'tip_link')
 RECORDER = ('output', 'task')
 
 
-def software_arguments(speed_scale='1.0', dry_run='false') -> list:
+def software_arguments(speed_scale='1.0', dry_run='false', tip_link='') -> list:
     """
     Return the declarations of what is passed on to the policy, the safety node and the recorder.
 
     :param speed_scale: Default of the argument of that name.
     :param dry_run: Default of the argument of that name.
+    :param tip_link: Default of the argument of that name.
     """
     def argument(name, description, default=''):
         return DeclareLaunchArgument(name, default_value=default, description=description)
@@ -40,6 +41,9 @@ def software_arguments(speed_scale='1.0', dry_run='false') -> list:
         argument('device', 'Where to run the policy: auto, cpu, cuda or cuda:<n>; empty: auto'),
         argument('command_rate_hz', "The policy's commands per second, Hz, a multiple of the "
                                     "contract's rate; empty: that rate"),
+        argument('tip_link', 'Link of the robot description whose way in the plan is shown on '
+                             '/policy_server/markers; empty: that of '
+                             'policy_params_file, else none', tip_link),
         argument('speed_scale', 'Share of the velocity limits that may be used, 0 to 1',
                  speed_scale),
         DeclareLaunchArgument('dry_run', default_value=dry_run, choices=TRUTH, description=(

@@ -128,7 +128,7 @@ def test_a_model_brings_the_policy_behind_the_safety_node_and_record_the_recorde
     server, safety, recorder = (call_of(name, run.calls) for name in (
         'policy_server', 'command_safety', 'recorder'))
     assert f'model: {model}' in server and 'command_prefix: policy' in server
-    assert 'command_rate_hz: 30' in server
+    assert 'command_rate_hz: 30' in server and 'tip_link: tool0' in server
     assert 'task: pick it up' in recorder
     for call, node in ((server, 'policy_server'), (safety, 'command_safety'),
                        (recorder, 'recorder')):
@@ -218,5 +218,13 @@ def test_the_simulated_arm_has_a_contract_for_pushing_and_can_follow_the_wall_cl
     assert not run.missing, run.outputs[0]
     simulation = call_of('arm_sim', run.calls)
     assert 'task: push' in simulation and 'publish_clock: false' in simulation
+    assert 'rviz2' not in names(run.calls)
     assert f'contract: {run.share}/config/robots/arm_push.yaml' in call_of(
         'command_safety', run.calls)
+
+
+def test_rviz_comes_with_the_view_of_the_arm_where_it_is_wanted(launched):
+    run = launched(('arm', 'rviz:=true'), until='rviz2')
+    assert not run.missing, run.outputs[0]
+    view = run.share / 'config' / 'rviz' / 'arm.rviz'
+    assert view.is_file() and f'rviz2 -d {view}' in call_of('rviz2', run.calls)
