@@ -125,25 +125,33 @@ def describe_dataset(path) -> dict:
         facts.update(_told_of(source))
     facts['features'] = [
         {'name': key, 'dtype': feature['dtype'], 'shape': list(feature['shape']),
-         'content': ', '.join(_names_of(feature)) if feature['dtype'] != 'video'
-         else _video_of(source, key) if is_lerobot else 'pictures'}
+         'content': _content(source, key, feature, is_lerobot)}
         for key, feature in source.row_features.items()]
     return facts
 
 
+def _content(source, key, feature, is_lerobot):
+    """Say what a feature holds: its names, or how its pictures are stored."""
+    from diffusion_policy_ros.data.datasets.lerobot_format import is_picture
+    if feature['dtype'] == 'video' and is_lerobot:
+        return _video_of(source, key)
+    return 'pictures' if is_picture(feature) else ', '.join(_names_of(feature))
+
+
 def describe_checkpoint(path) -> dict:
     """
-    Describe a checkpoint without loading its weights.
+    Describe a checkpoint whose files are those that it was saved with.
 
     :param path: Its folder.
     :return: Facts by name.
-    :raises CheckpointError: if it cannot be read.
+    :raises CheckpointError: if it cannot be read, or a file is missing or another one.
     """
     from dataclasses import asdict
 
-    from diffusion_policy_ros.policy.checkpoint import read_description
+    from diffusion_policy_ros.policy.checkpoint import check_unchanged, read_description
     from diffusion_policy_ros.policy.network_words import network_words
     config, contract, sampler = read_description(path)
+    check_unchanged(path)
     raw = json.loads((path / 'config.json').read_text(encoding='utf-8'))
     weights = _weights(path / 'model.safetensors')
     facts = {

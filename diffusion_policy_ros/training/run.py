@@ -14,7 +14,7 @@
 
 """A whole training run: from a dataset folder to a checkpoint folder."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 import hashlib
 from pathlib import Path
 import shlex
@@ -40,7 +40,7 @@ from diffusion_policy_ros.training.loop import Loop
 from diffusion_policy_ros.training.processes import Processes
 from diffusion_policy_ros.training.record import check_wandb
 from diffusion_policy_ros.training.run_folder import (
-    best_folder, check_alike, check_dataset, prepare_folder, run_folder_of)
+    best_folder, check_alike, check_dataset, prepared_folder, run_folder_of)
 from diffusion_policy_ros.training.snapshot import FACTS, read_facts
 from diffusion_policy_ros.training.split import Split
 from diffusion_policy_ros.training.stages import Stages
@@ -73,8 +73,8 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
     run_folder = run_folder_of(out)
     reader = LeRobotReader(dataset_dir)
     policy_config = _policy_config(reader, config)
-    facts = _begin(out, run_folder, config, resume, processes, device)
-    with _kept_once_begun(run_folder, stop_requested, processes) as stop_requested:
+    with _begun(out, run_folder, config, resume, processes, device) as facts, \
+            _kept_once_begun(run_folder, stop_requested, processes) as stop_requested:
         cache = _open_cache(dataset_dir, cache_dir, processes)
         identity = {'config': config.to_yaml(), 'dataset': _digest(cache)}
         check_dataset(run_folder, facts, identity)
@@ -102,17 +102,18 @@ def _result(figures, best, folder):
     return ''.join(f'; {text}' for text in said)
 
 
-def _begin(out, run_folder, config, resume, processes, device):
-    """Let the first process prepare the folders; return the facts of the snapshot, or {}."""
+@contextmanager
+def _begun(out, run_folder, config, resume, processes, device):
+    """Let the first process prepare the folders; give the facts of the snapshot, or {}."""
     check_wandb(config.wandb_project)
-    if processes.is_first:
-        facts = prepare_folder(out, run_folder, config.to_yaml(), resume)
-    processes.wait()
-    if not processes.is_first:
-        facts = read_facts(run_folder) or {}
-    if facts:
-        check_alike(run_folder, processes, device)
-    return facts
+    with prepared_folder(out, run_folder, config.to_yaml(), resume) if processes.is_first \
+            else nullcontext() as facts:
+        processes.wait()
+        if not processes.is_first:
+            facts = read_facts(run_folder) or {}
+        if facts:
+            check_alike(run_folder, processes, device)
+        yield facts
 
 
 def _open_cache(dataset_dir, cache_dir, processes):

@@ -14,7 +14,9 @@
 
 """The folder of a run: made for a new one, checked before another goes on."""
 
+from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, MISSING
+import fcntl
 import os
 from pathlib import Path
 import shutil
@@ -53,15 +55,16 @@ def best_folder(out) -> Path:
     return out.with_name(f'{out.name}.best')
 
 
-def prepare_folder(out, run_folder, settings, resume) -> dict:
+@contextmanager
+def prepared_folder(out, run_folder, settings, resume):
     """
-    Check the folders and make the run's.
+    Check the folders, make the run's, and keep other processes from it.
 
     :param out: Checkpoint folder to write.
     :param run_folder: The run's folder.
     :param settings: Its settings, YAML.
     :param resume: Go on from the snapshot there.
-    :return: The facts of the snapshot, or {}.
+    :return: Context manager that gives the facts of the snapshot, or {}.
     :raises DiffusionPolicyError: if there is nothing to go on from, or something in the way.
     """
     _check_around(out)
@@ -80,16 +83,43 @@ def prepare_folder(out, run_folder, settings, resume) -> dict:
             if folder.exists() and any(folder.iterdir()):
                 raise ConfigError(f'{folder} holds a checkpoint, which a new run would replace; '
                                   'choose another --out, or delete that folder')
-    try:
+    with _alone(run_folder):
         if not resume:
             _clear(run_folder)
             shutil.rmtree(best_folder(out), ignore_errors=True)
+        with _writing(run_folder):
+            (run_folder / SETTINGS).write_text(settings)
+        yield facts or {}
+
+
+@contextmanager
+def _alone(run_folder):
+    """Make the folder and hold its lock, which ends with this process; refuse where it is held."""
+    with _writing(run_folder):
         run_folder.mkdir(parents=True, exist_ok=True)
-        (run_folder / SETTINGS).write_text(settings)
+        number = os.open(run_folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(number)
+        raise ConfigError(f'{run_folder} is being written by another dpr train; wait for it, or '
+                          'choose another --out') from error
+    except OSError:
+        pass  # a network disk without locks
+    try:
+        yield
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def _writing(run_folder):
+    """Tell a disk that refuses in words."""
+    try:
+        yield
     except OSError as error:
         raise ConfigError(f'{run_folder} cannot be written to ({error}); choose another --out'
                           ) from error
-    return facts or {}
 
 
 def _check_around(out):
@@ -169,7 +199,7 @@ def check_dataset(run_folder, facts, identity) -> None:
     Refuse to resume with another dataset.
 
     :param run_folder: The run's folder.
-    :param facts: From ``prepare_folder``.
+    :param facts: From ``prepared_folder``.
     :param identity: With the digest of the ``dataset``.
     :raises ConfigError: if it differs.
     """
@@ -180,9 +210,9 @@ def check_dataset(run_folder, facts, identity) -> None:
 
 def _clear(run_folder):
     """Remove what a run left that ended before its first snapshot, and nothing else."""
-    if not run_folder.exists():
-        return
     if any(run_folder.iterdir()) and not (run_folder / SETTINGS).is_file():
         raise ConfigError(f'{run_folder} holds something else than a training run; choose '
                           'another --out')
-    shutil.rmtree(run_folder)
+    with _writing(run_folder):
+        for path in run_folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

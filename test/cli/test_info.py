@@ -128,9 +128,9 @@ def test_bags_of_others(capsys, name, storage, compression, messages):
     assert found['messages'] == messages
 
 
-def write_dataset(folder, contract):
+def write_dataset(folder, contract, **options):
     """Write two episodes of 5 and 8 rows."""
-    with LeRobotWriter(folder, contract) as writer:
+    with LeRobotWriter(folder, contract, **options) as writer:
         for length, task in ((5, 'Open.'), (8, 'Close.')):
             for row in range(length):
                 writer.add_row(
@@ -155,6 +155,11 @@ def test_a_dataset(tmp_path, contract, capsys):
     assert features['observation.state']['content'] == 'elbow, wrist'
     assert features['action']['shape'] == [2]
     assert 'robot small, 10 Hz' in found['contract']
+
+
+def test_pictures_in_no_video_are_not_named_one_by_one(tmp_path, contract, capsys):
+    found = facts(write_dataset(tmp_path / 'd', contract, codec='png'), capsys)
+    assert [row['content'] for row in found['features'] if row['dtype'] == 'image'] == ['pictures']
 
 
 @pytest.mark.parametrize('kind', ['zarr', 'hdf5'])
@@ -237,12 +242,17 @@ def test_a_checkpoint_of_a_transformer_without_cameras(tmp_path, capsys):
         'diffusion_policy_ros: causal Transformer of 2 layers of 16, predicts epsilon'
 
 
-def test_a_checkpoint_whose_weights_are_cut_off(tmp_path, capsys):
+@pytest.mark.parametrize('name', [
+    'model.safetensors', 'policy_preprocessor_step_3_normalizer_processor.safetensors'])
+def test_a_checkpoint_with_a_file_that_is_cut_off_or_missing(tmp_path, capsys, name):
     pytest.importorskip('torch')
     folder = Path(shutil.copytree(ROOT / 'models' / 'pusht_image', tmp_path / 'model'))
-    (folder / 'model.safetensors').write_bytes(b'\x10')
+    (folder / name).write_bytes(b'\x10')
     assert main(['info', str(folder)]) == 1
-    assert 'is no intact safetensors file' in capsys.readouterr().err
+    assert f'{name} is not the file that the policy was saved with' in capsys.readouterr().err
+    (folder / name).unlink()
+    assert main(['info', str(folder)]) == 1
+    assert f'{name} is missing' in capsys.readouterr().err
 
 
 def test_what_is_none_of_them_is_one_sentence(tmp_path, capsys):

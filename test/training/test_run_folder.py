@@ -20,7 +20,7 @@ from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.training.loop import Interrupted
 from diffusion_policy_ros.training.processes import Processes
 from diffusion_policy_ros.training.run import train
-from diffusion_policy_ros.training.run_folder import check_alike
+from diffusion_policy_ros.training.run_folder import check_alike, prepared_folder
 from diffusion_policy_ros.training.snapshot import save_snapshot
 import pytest
 import torch
@@ -28,14 +28,14 @@ import torch
 CPU, GPU = torch.device('cpu'), torch.device('cuda:0')
 
 
-def snapshot(folder, processes, device):
+def snapshot(folder, processes, device, config=''):
     """Write the snapshot of a run in some processes."""
     states = [torch.get_rng_state()] * (2 if device.type == 'cuda' else 1)
     network = torch.nn.Linear(1, 1)
     save_snapshot(folder, modules={'network': network},
                   optimizer=torch.optim.AdamW(network.parameters()), generator=torch.Generator(),
                   default_states=[states] * processes, facts={
-                      'stage': 'diffusion', 'step': 1, 'seconds': 0, 'config': '', 'dataset': ''})
+                      'stage': 'diffusion', 'step': 1, 'seconds': 0, 'config': config, 'dataset': ''})
 
 
 @pytest.mark.parametrize('count, device', [(1, CPU), (3, CPU), (1, GPU), (2, GPU)])
@@ -68,6 +68,22 @@ def test_a_run_of_the_cpu_is_not_resumed_on_a_gpu_and_stays(dataset, tmp_path, s
     with pytest.raises(ConfigError, match='trained by one process on cpu.*--device cpu'):
         resume(GPU)
     assert 'trained 2 steps' in resume(CPU)
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_two_runs_into_one_folder_are_kept_apart_and_the_first_loses_nothing(tmp_path, resume):
+    out, run_folder = tmp_path / 'model', tmp_path / 'model.run'
+    with prepared_folder(out, run_folder, '{}', False):
+        (run_folder / 'tensorboard').mkdir()
+        if resume:
+            snapshot(run_folder, 1, CPU, config='{}')
+        files = sorted(run_folder.rglob('*'))
+        with pytest.raises(ConfigError, match='being written by another dpr train; wait for it'):
+            with prepared_folder(out, run_folder, '{}', resume):
+                pass
+        assert sorted(run_folder.rglob('*')) == files
+    with prepared_folder(out, run_folder, '{}', resume) as facts:
+        assert bool(facts) == resume and (run_folder / 'tensorboard').exists() == resume
 
 
 def test_a_snapshot_without_generators_is_named_as_damaged(tmp_path):

@@ -21,7 +21,7 @@ from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.episode_table import Episode
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.dataset.source import (
-    choose_state, MOST_ENTRIES, StoredRows, vector_entries, viewable)
+    choose_state, MOST_ENTRIES, StoredRows, vector_entries)
 import numpy as np
 
 KINDS = {'ZarrDataset': 'Diffusion Policy zarr', 'Hdf5Dataset': 'robomimic HDF5'}
@@ -84,14 +84,14 @@ class FramesUnderAudit:
 
         :param episode: ``Episode``.
         :param key: A camera's key.
-        :return: Iterator of uint8 ``(height, width, channels)``, one per row.
+        :return: Iterator of ``(height, width, channels)``, one per row; its type is the data's.
         :raises DatasetError: if the file is damaged.
         """
         walk = self._walks.setdefault(key, enumerate(self.frames.read_episodes()))
         for number, (_, rows) in walk:
             for row in rows:
                 if number == episode.index:
-                    yield viewable(row[key], self.features[key])
+                    yield row[key]
             if number == episode.index:
                 return
 

@@ -27,6 +27,7 @@ FROZEN_S = 1.0
 # Of the range of a joint over the dataset, what counts as movement.
 MOVEMENT = 0.05
 BLACK = 12
+MM_PER_LEVEL = 20.0  # of depth, as it is shown
 THUMBNAIL_WIDTH = 128
 JPEG_QUALITY = 80
 MOMENTS = ('first', 'middle', 'last')
@@ -63,14 +64,15 @@ class PictureCheck:
         :param state_range: Range of each entry of the state over the dataset, ``(D,)``; None
             without a state.
         """
-        episode = rows.episode
+        episode, feature = rows.episode, self._source.features[key]
         moments = dict.fromkeys((0, (episode.length - 1) // 2, episode.length - 1))
         try:
             if self._every:
                 self._look_at_all(rows, key, state_range, moments)
             elif episode.index in self._shown:
                 for row in moments:
-                    moments[row] = _thumbnail(self._source.picture(episode, key, row))
+                    moments[row] = _thumbnail(
+                        viewable(self._source.picture(episode, key, row), feature))
         except DatasetError as error:
             self._broken.setdefault(key, Places()).add(f'episode {episode.index} ({error})')
         if episode.index in self._shown:
@@ -104,17 +106,17 @@ class PictureCheck:
         """Decode an episode and compare each picture with those before."""
         episode, state = rows.episode, rows.columns.get(self._source.state_key)
         kept, since, row, total = None, 0, -1, 0.0
-        black = []
-        for row, picture in enumerate(self._source.pictures(episode, key)):
+        black, feature = [], self._source.features[key]
+        for row, raw in enumerate(self._source.pictures(episode, key)):
             if row in moments and episode.index in self._shown:
-                moments[row] = _thumbnail(picture)
-            small = thinned(picture).astype(np.int16)
+                moments[row] = _thumbnail(viewable(raw, feature))
+            small = thinned(viewable(raw, feature))
             total += small.mean(axis=(0, 1))
             if small.max() <= BLACK:
                 black.append(row)
-            if kept is None or not _is_same(small, kept):
+            if kept is None or not _is_same(thinned(raw), kept):
                 self._end_run(key, episode, since, row, state, state_range)
-                kept, since = small, row
+                kept, since = thinned(raw), row
         self._end_run(key, episode, since, row + 1, state, state_range)
         if row >= 0:
             self.episode_means[episode.index, key] = total / (row + 1) / 255
@@ -134,8 +136,10 @@ class PictureCheck:
 
 
 def _is_same(one, other):
-    """Tell whether two pictures show the same, but for what a codec makes of them."""
-    apart = np.abs(one - other)
+    """Tell whether two pictures show the same, but for what a codec makes of 8 bits."""
+    if one.dtype != np.uint8:
+        return np.array_equal(one, other, equal_nan=one.dtype.kind == 'f')
+    apart = np.abs(one.astype(np.int16) - other)
     return apart.mean() < SAME_MEAN and apart.max() <= SAME_MOST
 
 
@@ -147,3 +151,22 @@ def _thumbnail(picture) -> bytes:
     small = cv2.cvtColor(small, cv2.COLOR_GRAY2RGB) if small.ndim == 2 else small
     done, jpeg = cv2.imencode('.jpg', small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return jpeg.tobytes() if done else b''
+
+
+def viewable(picture, feature):
+    """
+    Return a picture of any kind as uint8.
+
+    :param picture: ``(height, width, channels)``; depth becomes 8 bits per 5.1 m, floats up to 1
+        and up to 255 both their colour.
+    :param feature: How the dataset describes it.
+    """
+    if picture.dtype == np.uint8:
+        return picture
+    values = np.nan_to_num(picture.astype(np.float32))
+    unit = (feature.get('info') or {}).get('depth_unit')
+    if unit:
+        values = values * ({'mm': 1.0, 'm': 1000.0}[unit] / MM_PER_LEVEL)
+    elif values.max(initial=0.0) <= 1.0:
+        values = values * 255.0
+    return np.clip(values, 0, 255).astype(np.uint8)

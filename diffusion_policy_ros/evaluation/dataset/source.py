@@ -32,7 +32,6 @@ import pyarrow.parquet as pq
 BATCH_ROWS = 16384
 # A column with more numbers per row is a picture, or a cloud of points.
 MOST_ENTRIES = 256
-MM_PER_LEVEL = 20.0
 NUMERIC = ('float', 'int', 'uint', 'bool')
 RESTORE = 'restore the file from a copy, or convert the bags again'
 # What a row says about itself and not about the robot.
@@ -113,11 +112,10 @@ class LeRobotSource:
 
         :param episode: ``Episode``.
         :param key: A camera's key.
-        :return: Iterator of uint8 ``(height, width, channels)``, one per row.
+        :return: Iterator of ``(height, width, channels)``, one per row; its type is the data's.
         :raises DatasetError: if a row has no picture, or one that cannot be decoded.
         """
-        for picture in self.reader.episode_frames(episode, key):
-            yield viewable(picture, self.features[key])
+        yield from self.reader.episode_frames(episode, key)
 
     def picture(self, episode, key, row):
         """
@@ -126,7 +124,7 @@ class LeRobotSource:
         :param episode: ``Episode``.
         :param key: A camera's key.
         :param row: Row in the episode.
-        :return: uint8 ``(height, width, channels)``.
+        :return: As of ``pictures``.
         :raises DatasetError: if the row has no picture, or one that cannot be decoded.
         """
         if self.features[key]['dtype'] == 'video':
@@ -235,22 +233,3 @@ def is_depth(feature):
     info = feature.get('info') or feature.get('video_info') or {}
     return bool(info.get('depth_unit') or info.get('is_depth_map')
                 or info.get('video.is_depth_map'))
-
-
-def viewable(picture, feature):
-    """
-    Return a picture of any kind as uint8.
-
-    :param picture: ``(height, width, channels)``; depth becomes 8 bits per 5.1 m, floats up to 1
-        and up to 255 both their colour.
-    :param feature: How the dataset describes it.
-    """
-    if picture.dtype == np.uint8:
-        return picture
-    values = np.nan_to_num(picture.astype(np.float32))
-    unit = (feature.get('info') or {}).get('depth_unit')
-    if unit:
-        values = values * ({'mm': 1.0, 'm': 1000.0}[unit] / MM_PER_LEVEL)
-    elif values.max(initial=0.0) <= 1.0:
-        values = values * 255.0
-    return np.clip(values, 0, 255).astype(np.uint8)

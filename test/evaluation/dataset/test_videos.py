@@ -148,7 +148,7 @@ def test_depth_is_looked_at_in_its_own_unit(tmp_path, audits):
         rng = np.random.default_rng(0)
         for row in range(30):
             depth = np.zeros((48, 64, 1), np.uint16) if 10 <= row < 13 else np.full(
-                (48, 64, 1), 400 + 100 * row, np.uint16)
+                (48, 64, 1), 400 + 700 * row, np.uint16)  # far beyond what is shown of it
             writer.add_row({CAMERA: depth, 'observation.state': rng.normal(size=2),
                             'action': rng.normal(size=2)}, tick_ns=row * 10**8,
                            ages_ns=dict.fromkeys(audits.TOPICS, 0))
