@@ -14,6 +14,7 @@
 
 """``dpr export-lerobot``: a checkpoint becomes a folder that LeRobot loads."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 DESCRIPTION = """
@@ -35,7 +36,7 @@ def add_arguments(parser):
 
 def run(args) -> int:
     """
-    Export and print one line.
+    Export, and print how LeRobot will sample and what of the sampler it cannot do.
 
     :param args: Parsed arguments.
     :return: 0.
@@ -53,6 +54,21 @@ def run(args) -> int:
     check_unchanged(args.model)
     scheduler = export_checkpoint(args.out, checkpoint)
     steps = scheduler['num_inference_steps'] or 'all'
+    left = _left_behind(checkpoint, scheduler)
+    without = f"; of this checkpoint's sampler it cannot do {', '.join(left)}" if left else ''
     print(f'{args.out}: LeRobot will sample with {scheduler["noise_scheduler_type"]} and {steps} '
-          'steps')
+          f'steps{without}')
     return 0
+
+
+def _left_behind(checkpoint, scheduler):
+    """Return name and value of each setting of the sampler that LeRobot's scheduler has not."""
+    from diffusion_policy_ros.diffusion.sampler import Sampler
+    from diffusion_policy_ros.policy.lerobot_config import scheduler_sampler
+
+    config = checkpoint.config
+    there = asdict(Sampler(**scheduler_sampler(
+        scheduler['noise_scheduler_type'], scheduler['num_inference_steps'],
+        config.num_train_timesteps, config.clip_sample)))
+    return [f'{name} {value}' for name, value in asdict(checkpoint.sampler).items()
+            if there[name] != value]

@@ -24,6 +24,8 @@ from diffusion_policy_ros.streams import ACTION_KEY, ENVIRONMENT_KEY, STATE_KEY
 
 # Fields of PolicyConfig that LeRobot has too.
 SHARED = tuple(f.name for f in fields(PolicyConfig) if f.name not in OWN_FIELDS)
+# What a sampler may do besides, and LeRobot does not.
+PLAIN = {'then': None, 'temperature': 1, 'guidance_scale': 1, 'eta': 0}
 LEROBOT_TYPE, OWN_TYPE = 'diffusion', 'diffusion_policy_ros'
 PREDICTION_TYPES = ('epsilon', 'sample')
 SCHEDULERS = ('DDPM', 'DDIM')
@@ -153,7 +155,7 @@ def scheduler_fields(sampler, config) -> dict:
     """
     levels, steps = config.num_train_timesteps, sampler['num_inference_steps']
     for kind in SCHEDULERS:
-        wanted = scheduler_sampler(kind, steps, levels, config.clip_sample) \
+        wanted = {**scheduler_sampler(kind, steps, levels, config.clip_sample), **PLAIN} \
             if steps <= levels else {'solver': None}
         if all(sampler[name] == value for name, value in wanted.items()):
             return {'noise_scheduler_type': kind, 'num_inference_steps': steps}

@@ -38,7 +38,9 @@ def test_exactly_the_files_of_lerobot_are_written_and_hold_the_same_policy(
         save_tiny_policy, tmp_path, capsys):
     ours, out = save_tiny_policy(vision_backbone='resnet18'), tmp_path / 'out'
     assert main(['export-lerobot', str(ours), str(out)]) == 0
-    assert 'LeRobot will sample with DDPM and all steps' in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith(
+        "LeRobot will sample with DDPM and all steps; of this checkpoint's sampler it cannot do "
+        'solver ddim, num_inference_steps 4, spacing trailing\n')
     assert {path.name for path in out.iterdir()} == FILES
     assert json.loads((out / 'config.json').read_text())['type'] == 'diffusion'
     first, second = Policy.load(ours), Policy.load(out)
@@ -47,6 +49,20 @@ def test_exactly_the_files_of_lerobot_are_written_and_hold_the_same_policy(
                for name, tensor in first.state_dict().items())
     assert main(['export-lerobot', str(ours), str(out)]) == 1
     assert 'holds a checkpoint already; choose another folder' in capsys.readouterr().err
+
+
+def test_a_sampler_goes_along_where_lerobot_has_all_of_it_and_else_what_is_left_is_told(
+        save_tiny_policy, tmp_path, capsys):
+    ddim = {'solver': 'ddim_unclipped', 'num_inference_steps': 10, 'order': None,
+            'spacing': 'linspace', 'start_timestep': 90.0}
+    folder = shutil.copytree(save_tiny_policy(vision_backbone='resnet18'), tmp_path / 'model')
+    for name, temperature in (('same', 1.0), ('other', 0.5)):
+        edit_json(folder / 'diffusion_policy_ros.json', lambda d, temperature=temperature:
+                  d['sampler'].update(ddim, temperature=temperature))
+        assert main(['export-lerobot', str(folder), str(tmp_path / name)]) == 0
+    same, other = capsys.readouterr().out.splitlines()
+    assert same == f'{tmp_path}/same: LeRobot will sample with DDIM and 10 steps'
+    assert 'DDPM and all steps; of this' in other and 'temperature 0.5' in other
 
 
 def normalization_from_the_weights(folder):

@@ -13,11 +13,13 @@
 # limitations under the License.
 """Tests of LeRobot's ``config.json``: what of it is read, and what is written."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from diffusion_policy_ros.choices import PREDICTION_TYPES
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.diffusion.sampler import Sampler
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.policy import lerobot_config
 import pytest
@@ -109,3 +111,15 @@ def test_what_lerobot_does_not_know_is_left_out():
     ({'observation_encoder': {'fusion': 'transformer'}}, False)))
 def test_it_is_known_what_lerobot_has_networks_for(changes, is_lerobot):
     assert (not lerobot_config.refusals(pusht_config(**changes))) is is_lerobot
+
+
+@pytest.mark.parametrize('change', [
+    {'temperature': 0.5}, {'guidance_scale': 3.0}, {'then': 'dpm_solver++'}, {'eta': 0.5}])
+def test_a_sampler_that_does_more_than_a_scheduler_of_lerobot_is_not_taken_for_it(change):
+    config = pusht_config()
+    sampler = {**asdict(Sampler()), **lerobot_config.scheduler_sampler(
+        'DDIM', 10, config.num_train_timesteps, config.clip_sample)}
+    assert lerobot_config.scheduler_fields(sampler, config) == {
+        'noise_scheduler_type': 'DDIM', 'num_inference_steps': 10}
+    assert lerobot_config.scheduler_fields({**sampler, **change}, config) == {
+        'noise_scheduler_type': 'DDPM', 'num_inference_steps': None}
