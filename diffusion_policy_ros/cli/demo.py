@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``dpr demo``: a policy drives the simulated Push-T robot over ROS 2, and a report about it."""
+"""``dpr demo``: a policy drives a simulated robot over ROS 2, and a report about it."""
 
 from collections import Counter
 from contextlib import contextmanager
@@ -20,13 +20,15 @@ from dataclasses import replace
 import json
 import os
 from pathlib import Path
+import shlex
 import signal
-import subprocess
 import tempfile
 
 from diffusion_policy_ros.cli.demo_arguments import add_arguments, check_arguments
 from diffusion_policy_ros.cli.ros_domain import hold_domain
+from diffusion_policy_ros.cli.simulations import load_simulation
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
+from diffusion_policy_ros.evaluation.live_simulations import LIVE
 
 __all__ = ['add_arguments', 'run']
 
@@ -38,8 +40,7 @@ NOTES_SHOWN = 3
 MENTIONED_WITHHELD = 0.01
 COLUMNS = (('episode', 'episode', 0), ('time s', 'seconds', 1),
            ('commands/s', 'commands_per_s', 2), ('interval p99 ms', 'interval_p99_ms', 1),
-           ('latency p50 ms', 'latency_p50_ms', 1), ('latency p99 ms', 'latency_p99_ms', 1),
-           ('coverage', 'coverage', 3), ('max', 'max_coverage', 3))
+           ('latency p50 ms', 'latency_p50_ms', 1), ('latency p99 ms', 'latency_p99_ms', 1))
 
 
 def run(args) -> int:
@@ -53,6 +54,7 @@ def run(args) -> int:
     from diffusion_policy_ros.machine import WithheldTime
 
     plan = check_arguments(args)
+    load_simulation(plan.demo.sim)  # what it lacks on this machine is told at once
     with _interruptible(), _workplace(args.out) as folder:
         setting, withheld = _setting(plan), WithheldTime()
         records = _play(args, plan, folder)
@@ -101,46 +103,69 @@ def _workplace(out):
 
 def _play(args, plan, folder):
     """Start robot, policy and observer, show what they do, and return the records."""
-    from diffusion_policy_ros.cli.children import Children, node_command, node_environment
+    from diffusion_policy_ros.cli.children import Children, node_environment
+    from diffusion_policy_ros.cli.live_nodes import play_episodes
     from diffusion_policy_ros.evaluation.demo_record import load_record
     from diffusion_policy_ros.share import share_path
 
+    sim, rate_hz = plan.demo.sim, float(plan.command_rate_hz)
     with hold_domain(args.domain) as domain_id:
         environment = node_environment(domain_id, share_path('config', 'fastdds.xml'))
-        print(f'{plan.model} drives Push-T at {plan.command_rate_hz:g} commands per second, ROS '
-              f'domain {domain_id}, this machine only', flush=True)
+        print(f'{plan.model} drives {LIVE[sim].title} at {plan.command_rate_hz:g} commands per '
+              f'second, ROS domain {domain_id}, this machine only', flush=True)
+        _demonstrate(args.out / 'bags', plan, folder, environment)
         with Children(folder, environment) as children:
-            children.start('pusht_sim', node_command(
-                'pusht_sim', {'seed': args.seed, 'view': args.view}))
-            children.start('policy_server', node_command('policy_server', {
-                'model': plan.model.resolve(), 'contract': plan.contract_path,
-                'command_rate_hz': float(plan.command_rate_hz)}))
-            observer = children.start('demo_observer', node_command('demo_observer', {
-                'contract': plan.contract_path, 'command_rate_hz': float(plan.command_rate_hz),
-                'episodes': args.episodes, 'records': folder.resolve(),
-                'seconds_per_episode': args.seconds_per_episode}), stdout=subprocess.PIPE)
-            _follow(observer, children)
+            _follow(LIVE[sim].score, play_episodes(
+                children, sim, plan.contract_path, has_safety=plan.demo.has_safety,
+                simulation={'seed': args.seed, **({'view': True} if args.view else {})},
+                server={'model': plan.model.resolve(), 'contract': plan.contract_path,
+                        'command_rate_hz': rate_hz},
+                observer={'command_rate_hz': rate_hz, 'episodes': args.episodes,
+                          'records': folder.resolve(),
+                          'seconds_per_episode': float(plan.seconds_per_episode)}))
     return [load_record(folder / f'episode_{number}.npz') for number in range(args.episodes)]
 
 
-def _follow(observer, children):
+def _demonstrate(bags, plan, folder, environment):
+    """Let the expert show the task first, where there is one, and tell what was recorded."""
+    from diffusion_policy_ros.cli.children import Children
+    from diffusion_policy_ros.cli.info_bag import describe_bags
+    from diffusion_policy_ros.cli.live_nodes import record_demonstrations
+
+    demo = plan.demo
+    if not demo.demonstrations:
+        return
+    print(f'the expert demonstrates ({demo.demonstrations}x), the recorder writes', flush=True)
+    with Children(folder, environment) as children:
+        found = record_demonstrations(children, demo.sim, plan.contract_path, bags,
+                                      episodes=demo.demonstrations, task=demo.task)
+    for bag in found:
+        facts = describe_bags(bag)
+        print(f'{bag}: {facts["custom data"]["outcome"]}, {facts["messages"]} messages in '
+              f'{facts["duration_s"]:.1f} s')
+    print(f'many such bags become a dataset (dpr convert {shlex.quote(str(bags))} --out '
+          'datasets/NAME), a dataset a policy; now the policy', flush=True)
+
+
+def _follow(score, events):
     """Show what the observer tells until it has finished, while all others run."""
-    from diffusion_policy_ros.cli.node_events import node_events
-
+    columns = (*COLUMNS, (score, 'score', 3), ('best', 'best_score', 3))
     shown = None
-    for kind, event in node_events(observer, 'demo_observer', children):
+    for kind, event in events:
+        if kind == 'guard':
+            continue
         if event['episode'] != shown:
-            print('  '.join(title for title, _, _ in COLUMNS))
+            print('  '.join(title for title, _, _ in columns))
             shown = event['episode']
-        _print_row(event, finished=kind == 'episode')
+        _print_row(columns, event, finished=kind == 'episode')
 
 
-def _print_row(figures, finished):
+def _print_row(columns, figures, finished):
     """Print one row of the live table."""
     from diffusion_policy_ros.evaluation.demo_record import number
 
     shown = {**figures, 'episode': figures['episode'] + 1}
-    cells = (number(shown[key], digits).rjust(len(title)) for title, key, digits in COLUMNS)
+    cells = (number(shown[key], digits).rjust(len(title)) for title, key, digits in columns)
     ending = ('  solved' if figures['solved'] else '  time is over') if finished else ''
     print('  '.join(cells) + ending, flush=True)
 
@@ -150,8 +175,9 @@ def _setting(plan):
     from diffusion_policy_ros.evaluation.demo_report import DemoSetting
     from diffusion_policy_ros.machine import machine_facts, package_versions
 
-    return DemoSetting(model=plan.model_facts, rate_hz=plan.rate_hz, machine=machine_facts(),
-                       command_rate_hz=plan.command_rate_hz, versions=package_versions())
+    return DemoSetting(sim=plan.demo.sim, model=plan.model_facts, rate_hz=plan.rate_hz,
+                       machine=machine_facts(), command_rate_hz=plan.command_rate_hz,
+                       versions=package_versions())
 
 
 def _report(out, folder, records, setting):

@@ -21,10 +21,13 @@ import os
 from pathlib import Path
 
 from diffusion_policy_ros.cli.ros_domain import DOMAIN_IDS, MAX_DOMAIN_ID
+from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
+from diffusion_policy_ros.evaluation.live_simulations import Demo, DEMOS, LIVE
 
-# Starting takes up to a third of the demo's three minutes, video and report take some as well.
-MAX_PLAYING_S = 120
+# Starting takes up to a third of the demo's three minutes, video and report take some as well; a
+# demonstration takes so much of the rest.
+MAX_PLAYING_S, DEMONSTRATION_S = 120, 30
 # In a shorter one the part of an interval that is lost at the end costs more than 5 % of the rate.
 MIN_EPISODE_S = 2.0
 MAX_RATE_HZ = 1000.0
@@ -38,19 +41,26 @@ def add_arguments(parser):
 
     :param parser: The subcommand's ``ArgumentParser``.
     """
-    parser.add_argument('--model', type=Path, help='checkpoint folder; default: '
-                        'models/pusht_image of this package')
+    parser.add_argument('name', nargs='?', choices=sorted(DEMOS), default='pusht',
+                        help='which robot; arm: an expert demonstrates picking and placing first, '
+                             'for the recorder')
+    parser.add_argument('--model', type=Path, help='checkpoint folder; default: ' + ', '.join(
+        f'models/{demo.model} for {name}' for name, demo in sorted(DEMOS.items())))
     parser.add_argument('--rate', type=float, metavar='HZ',
                         help="commands per second, a multiple of the policy's rate, between "
-                             "whose rows commands are interpolated; default: the policy's rate")
+                             "whose rows commands are interpolated; default: the policy's rate, "
+                             '30 for arm')
     parser.add_argument('--episodes', type=int, default=3, help='number of episodes')
-    parser.add_argument('--seconds-per-episode', type=float, default=30.0, metavar='S',
-                        help=f'longest duration of an episode, at least {MIN_EPISODE_S:g} s')
+    parser.add_argument('--seconds-per-episode', type=float, metavar='S',
+                        help=f'longest duration of an episode, at least {MIN_EPISODE_S:g} s; '
+                             'default: 20 for arm, 30 for pusht')
     parser.add_argument('--seed', type=int, default=100_000,
                         help='seed of the first start; the others count up from it')
     parser.add_argument('--out', type=Path, default=Path('demo_report'),
-                        help='folder for demo.mp4, report.pdf, report.png and demo.json')
-    parser.add_argument('--view', action='store_true', help='open a window on the table')
+                        help='folder for demo.mp4, report.pdf, report.png and demo.json; '
+                             'demonstrations go to bags/ in it, beside what is there')
+    parser.add_argument('--view', action='store_true',
+                        help='open a window on the table; pusht only')
     parser.add_argument('--domain', type=int, metavar='ID',
                         help=f'ROS domain, 0 to {MAX_DOMAIN_ID}; default: the first from '
                              f'{DOMAIN_IDS[0]} to {DOMAIN_IDS[-1]} that is free on this machine')
@@ -64,18 +74,22 @@ class DemoPlan:
     """
     What is to be played, from arguments that were checked.
 
+    :ivar demo: What is shown.
     :ivar model: Checkpoint folder.
     :ivar model_facts: What identifies the checkpoint, text by name.
     :ivar contract_path: File of the robot's contract.
     :ivar rate_hz: Rows per second of the policy.
     :ivar command_rate_hz: Commands per second that are wanted.
+    :ivar seconds_per_episode: Longest duration of an episode, s.
     """
 
+    demo: Demo
     model: Path
     model_facts: dict
     contract_path: Path
     rate_hz: float
     command_rate_hz: float
+    seconds_per_episode: float
 
 
 def check_arguments(args) -> DemoPlan:
@@ -88,30 +102,48 @@ def check_arguments(args) -> DemoPlan:
     from diffusion_policy_ros.contract import load_contract
     from diffusion_policy_ros.share import share_path
 
-    _check_length(args)
+    demo = DEMOS[args.name]
+    contract_path = share_path('config', 'robots', LIVE[demo.sim].contract)
+    rate_hz = load_contract(contract_path).rate_hz
+    seconds = args.seconds_per_episode
+    seconds = SIMULATIONS[demo.sim][2] / rate_hz if seconds is None else seconds
+    _check_length(args.episodes, seconds, MAX_PLAYING_S - DEMONSTRATION_S * demo.demonstrations)
     if not 0 <= args.seed <= MAX_SEED:
         raise ConfigError(f'--seed is {args.seed}; it must be from 0 to {MAX_SEED}')
     if args.domain is not None and not 0 <= args.domain <= MAX_DOMAIN_ID:
         raise ConfigError(f'--domain is {args.domain}; it must be from 0 to {MAX_DOMAIN_ID}')
-    contract_path = share_path('config', 'robots', 'pusht.yaml')
-    rate_hz = load_contract(contract_path).rate_hz
-    model = args.model or share_path('models', 'pusht_image')
-    return DemoPlan(model, _model_facts(model), contract_path, rate_hz,
-                    _command_rate_hz(args.rate, rate_hz))
+    if args.view and not demo.has_window:
+        raise ConfigError(f'--view: {args.name} has no window; leave it out, demo.mp4 shows the '
+                          'cameras')
+    model = args.model or _shipped(demo)
+    wanted_hz = demo.command_rate_hz if args.rate is None else args.rate
+    return DemoPlan(demo, model, _model_facts(model), contract_path, rate_hz,
+                    _command_rate_hz(wanted_hz, rate_hz), seconds)
 
 
-def _check_length(args):
+def _check_length(episodes, seconds, longest_s):
     """Refuse a number or a duration of episodes that cannot be played."""
-    if args.episodes < 1:
-        raise ConfigError(f'--episodes is {args.episodes}; it must be at least 1')
+    if episodes < 1:
+        raise ConfigError(f'--episodes is {episodes}; it must be at least 1')
     # Written so that "not a number" is refused as well.
-    if not MIN_EPISODE_S <= args.seconds_per_episode <= MAX_PLAYING_S:
-        raise ConfigError(f'--seconds-per-episode is {args.seconds_per_episode:g}; it must be '
-                          f'from {MIN_EPISODE_S:g} to {MAX_PLAYING_S}')
-    if args.episodes * args.seconds_per_episode > MAX_PLAYING_S:
-        raise ConfigError(f'{args.episodes} episodes of {args.seconds_per_episode:g} s are more '
-                          f'than the {MAX_PLAYING_S} s that the demo plays at most; lower '
-                          '--episodes or --seconds-per-episode')
+    if not MIN_EPISODE_S <= seconds <= longest_s:
+        raise ConfigError(f'--seconds-per-episode is {seconds:g}; it must be from '
+                          f'{MIN_EPISODE_S:g} to {longest_s}')
+    if episodes * seconds > longest_s:
+        raise ConfigError(f'{episodes} episodes of {seconds:g} s are more than the {longest_s} s '
+                          'that the demo plays at most; lower --episodes or '
+                          '--seconds-per-episode')
+
+
+def _shipped(demo):
+    """Return the folder of the model that comes with the package."""
+    from diffusion_policy_ros.share import share_path
+
+    folder = share_path('models') / demo.model
+    if not folder.is_dir():
+        raise CheckpointError(f'{folder} is not there; train a policy as docs/arm.md says, and '
+                              'name its folder with --model')
+    return folder
 
 
 def _command_rate_hz(wanted_hz, rate_hz):

@@ -25,6 +25,7 @@ from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
 from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.errors import ConfigError, DatasetError
+from diffusion_policy_ros.evaluation.live_simulations import LIVE
 from diffusion_policy_ros.sampler_options import BY_NAME, parse_change
 
 EPISODES, EPISODES_THROUGH_ROS = 500, 10
@@ -53,8 +54,8 @@ def add_arguments(parser):
                              'same arguments, or with the --out of an earlier run, which may have '
                              'had others; dpr compare takes two such results')
     parser.add_argument('--through-ros', action='store_true',
-                        help='run pusht_sim, policy_server and command_safety as nodes, in real '
-                             'time: half a minute for an episode that is not solved')
+                        help='run the simulation, policy_server and command_safety as nodes, in '
+                             f'real time ({", ".join(LIVE)}): up to half a minute for an episode')
     add_run_arguments(parser)
     add_threads_argument(parser)
     parser.add_argument('--out', type=Path, metavar='FOLDER|FILE.json',
@@ -143,9 +144,9 @@ def run(args) -> int:
     check_range('noise-vectors', args.noise_vectors, 0, 1)
     check_range('noise-images', args.noise_images, 0, 128)
     check_range('delay-jitter-ms', args.delay_jitter_ms, 0, 10_000)
-    if args.through_ros and args.sim != 'pusht':
-        raise ConfigError(f'--through-ros has nodes for pusht only, not for {args.sim}; leave it '
-                          'out')
+    if args.through_ros and args.sim not in LIVE:
+        raise ConfigError(f'--through-ros has nodes for {", ".join(LIVE)}, not for {args.sim}; '
+                          'leave it out')
     if args.through_ros and (args.noise_vectors or args.noise_images or args.delay_jitter_ms):
         raise ConfigError('--noise-vectors, --noise-images and --delay-jitter-ms belong to the '
                           'lock step; leave them out with --through-ros')

@@ -35,25 +35,31 @@ def node_events(conductor, name, children):
     :return: Iterator of (kind, facts by name).
     :raises DiffusionPolicyError: if a node ended that should not, or the conductor tells an error.
     """
-    for line in _lines(conductor.stdout, lambda: _check_children(children)):
+    for line in _lines(conductor.stdout, lambda: check_children(children)):
         if not line.startswith(b'{"event"'):  # a remark of the middleware
             print(line.decode('utf-8', 'replace'), flush=True)
             continue
         event = json.loads(line)
         kind = event.pop('event')
         if kind == 'error':
-            _check_children(children, allowed=(name,))  # that one has ended explains more
+            check_children(children, allowed=(name,))  # that one has ended explains more
             raise DiffusionPolicyError(event['text'])
         if kind == 'stage':
             print(event['text'], flush=True)
         else:
             yield kind, event
     conductor.wait()
-    _check_children(children, allowed=(name,) if conductor.returncode == 0 else ())
+    check_children(children, allowed=(name,) if conductor.returncode == 0 else ())
 
 
-def _check_children(children, allowed=()):
-    """Pass on which process ended, with the end of its log in lines of its own."""
+def check_children(children, allowed=()):
+    """
+    Make sure that all processes run; the end of the log of one that ended is printed.
+
+    :param children: ``Children``.
+    :param allowed: Names of those that may have ended.
+    :raises DiffusionPolicyError: naming the process that ended.
+    """
     try:
         children.check(allowed=allowed)
     except DiffusionPolicyError as error:

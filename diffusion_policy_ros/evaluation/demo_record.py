@@ -12,49 +12,53 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What was seen of a Push-T episode that ran live over ROS, and its figures."""
+"""What was seen of an episode of a simulated robot that ran live over ROS, and its figures."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from zipfile import BadZipFile
 
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.evaluation.live_simulations import LIVE, SCORE_RATE_HZ
 from diffusion_policy_ros.evaluation.loop_timing import measure_timing, Span
-from diffusion_policy_ros.sim.pusht import SUCCESS_COVERAGE
 import numpy as np
 
 
 @dataclass(frozen=True)
 class EpisodeRecord:
     """
-    One episode; all times are ns of the ROS clock.
+    One episode; all times are ns of the system's clock.
 
+    :ivar sim: Name of the simulation, a key of ``LIVE``.
     :ivar number: Number of the episode from 0.
     :ivar seed: Seed of its start.
     :ivar end_ns: When it ended; it began with the first command.
     :ivar received_ns: Arrival of each command at another process, stamped by the middleware,
         int64 ``(n,)``.
     :ivar sent_ns: When the middleware took each command from the policy server, int64 ``(n,)``.
-    :ivar coverage_ns: Times of the coverages, int64 ``(c,)``.
-    :ivar coverage: Share of the goal covered now, and the maximum so far, float64 ``(c, 2)``.
+    :ivar score_ns: Arrival of the scores, int64 ``(c,)``.
+    :ivar score: Score of that moment and the best so far, as the simulation tells them, float64
+        ``(c, 2)`` in [0, 1].
     :ivar latency_ns: Times of the latencies, int64 ``(m,)``.
     :ivar latency_ms: From the picture's stamp to the finished plan, float64 ``(m,)``, ms.
     :ivar plan_ns: Arrival of the plans, int64 ``(p,)``.
     :ivar plan_due_ns: When each row of the plans is due, int64 ``(p, rows)``.
-    :ivar plans: The rows, x and y of the finger, float64 ``(p, rows, 2)``, m.
+    :ivar plans: The rows, float64 ``(p, rows, action_dim)`` in robot units.
     :ivar frame_ns: When the pictures were kept, int64 ``(f,)``.
-    :ivar pictures: What the camera saw, uint8 ``(f, H, W, 3)``, RGB.
-    :ivar poses: Finger x, y, block x, y in m, block angle in rad, float64 ``(f, 5)``.
+    :ivar pictures: What the cameras took, in the order of the simulation's contract, uint8
+        ``(f, cameras, H, W, 3)``, RGB.
+    :ivar states: What its other streams showed then, in that order, float64 ``(f, entries)``.
     :ivar notes: What the policy server gave as reasons for not commanding, text ``(k,)``.
     """
 
+    sim: str
     number: int
     seed: int
     end_ns: int
     received_ns: np.ndarray
     sent_ns: np.ndarray
-    coverage_ns: np.ndarray
-    coverage: np.ndarray
+    score_ns: np.ndarray
+    score: np.ndarray
     latency_ns: np.ndarray
     latency_ms: np.ndarray
     plan_ns: np.ndarray
@@ -62,7 +66,7 @@ class EpisodeRecord:
     plans: np.ndarray
     frame_ns: np.ndarray
     pictures: np.ndarray
-    poses: np.ndarray
+    states: np.ndarray
     notes: np.ndarray
 
     @property
@@ -76,9 +80,27 @@ class EpisodeRecord:
         return Span(self.received_ns, self.end_ns)
 
     @property
-    def max_coverage(self) -> float:
-        """Return the largest coverage, in [0, 1]."""
-        return float(self.coverage[:, 1].max()) if len(self.coverage) else 0.0
+    def best_score(self) -> float:
+        """Return the best score, in [0, 1]."""
+        return float(self.score[:, 1].max()) if len(self.score) else 0.0
+
+    @property
+    def solved(self) -> bool:
+        """Tell whether the task was solved."""
+        return self.best_score >= LIVE[self.sim].goal
+
+    def plan_at(self, now_ns) -> np.ndarray:
+        """
+        Return what was still to come of the newest plan, from the row that is due on.
+
+        :param now_ns: The time, ns.
+        :return: float64 ``(n, action_dim)``; no rows where there was no plan yet.
+        """
+        known = np.searchsorted(self.plan_ns, now_ns, side='right')
+        if not known:
+            return np.empty((0, 0))
+        first = np.searchsorted(self.plan_due_ns[known - 1], now_ns, side='right') - 1
+        return self.plans[known - 1][max(first, 0):]
 
     def figures(self, wanted_hz) -> dict:
         """
@@ -90,9 +112,9 @@ class EpisodeRecord:
         return {
             'episode': self.number, 'seed': self.seed,
             'seconds': (self.end_ns - self.start_ns) / 1e9,
-            'solved': self.max_coverage >= SUCCESS_COVERAGE,
-            'coverage': float(self.coverage[-1, 0]) if len(self.coverage) else 0.0,
-            'max_coverage': self.max_coverage,
+            'solved': self.solved,
+            'score': float(self.score[-1, 0]) if len(self.score) else 0.0,
+            'best_score': self.best_score,
             'latency_p50_ms': latency[0], 'latency_p99_ms': latency[1],
             'plans': len(self.plan_ns),
             **measure_timing([self.span], wanted_hz).to_dict(),
@@ -126,6 +148,19 @@ def load_record(path) -> EpisodeRecord:
                            'again') from error
     return EpisodeRecord(**{name: value.item() if value.ndim == 0 else value
                             for name, value in values.items()})
+
+
+def real_time_factor(records):
+    """
+    Return how fast the simulation ran: its seconds, told by the scores, per second.
+
+    :param records: ``EpisodeRecord`` objects.
+    :return: The factor; None where there are not two scores.
+    """
+    told = [record.score_ns for record in records if len(record.score_ns) > 1]
+    seconds = sum(stamps_ns[-1] - stamps_ns[0] for stamps_ns in told) / 1e9
+    simulated = sum(len(stamps_ns) - 1 for stamps_ns in told) / SCORE_RATE_HZ
+    return simulated / seconds if told else None
 
 
 def percentiles(values, ranks=(50, 99)) -> list:

@@ -16,11 +16,11 @@
 
 from dataclasses import asdict, dataclass
 
-from diffusion_policy_ros.evaluation.demo_record import number, percentiles
-from diffusion_policy_ros.evaluation.demo_video import table_picture
+from diffusion_policy_ros.evaluation.demo_record import number, percentiles, real_time_factor
+from diffusion_policy_ros.evaluation.live_simulations import LIVE
+from diffusion_policy_ros.evaluation.live_views import view_of
 from diffusion_policy_ros.evaluation.loop_timing import (
     Check, check_timing, intervals_ms, MAX_DEVIATION_SHARE, measure_timing)
-from diffusion_policy_ros.sim.pusht import PushT, SUCCESS_COVERAGE
 from matplotlib.figure import Figure
 import numpy as np
 
@@ -39,6 +39,7 @@ class DemoSetting:
     """
     What was run, and where.
 
+    :ivar sim: Name of the simulation, a key of ``LIVE``.
     :ivar model: Name of the checkpoint and its facts, text by name.
     :ivar rate_hz: Rows per second of the policy.
     :ivar command_rate_hz: Commands per second that were wanted.
@@ -47,6 +48,7 @@ class DemoSetting:
     :ivar withheld: Share of the CPU time asked for that a virtual machine's host withheld.
     """
 
+    sim: str
     model: dict
     rate_hz: float
     command_rate_hz: float
@@ -73,7 +75,8 @@ def demo_figures(records, setting) -> dict:
         'timing': timing.to_dict(),
         'sent_interval_p99_ms': percentiles(sent)[1],
         'latency_p50_ms': latency[0], 'latency_p99_ms': latency[1],
-        'mean_max_coverage': float(np.mean([record.max_coverage for record in records])),
+        'real_time_factor': real_time_factor(records),
+        'mean_best_score': float(np.mean([record.best_score for record in records])),
         'episodes': [record.figures(wanted_hz) for record in records],
         'measured': MEASURED, **asdict(setting)}
 
@@ -86,14 +89,15 @@ def write_report(folder, records, figures):
     :param records: Sequence of ``EpisodeRecord``, at least one.
     :param figures: What ``demo_figures`` returned.
     """
+    live = LIVE[figures['sim']]
     page = Figure(figsize=PAGE_INCHES)
     grid = page.add_gridspec(5, 2, height_ratios=(0.8, 1.6, 1.6, 0.6, 0.9), hspace=0.45,
                              left=0.09, right=0.97, top=0.91, bottom=0.03)
     outcome = 'the loop held its rate' if figures['passed'] else 'the loop did NOT hold its rate'
-    page.suptitle(f'Push-T over ROS 2, live: {outcome}', fontsize=15, fontweight='bold')
+    page.suptitle(f'{live.title} over ROS 2, live: {outcome}', fontsize=15, fontweight='bold')
     page.text(0.5, 0.952, check_lines(figures), ha='center', va='top', fontsize=9)
     _draw_strip(page.add_subplot(grid[0, :]), records)
-    _draw_coverage(page.add_subplot(grid[1, :]), records)
+    _draw_score(page.add_subplot(grid[1, :]), records, live)
     _draw_intervals(page.add_subplot(grid[2, 0]), records, figures['command_rate_hz'])
     _draw_latency(page.add_subplot(grid[2, 1]), records)
     _draw_table(page.add_subplot(grid[3, :]), figures)
@@ -113,13 +117,13 @@ def check_lines(figures):
 
 def _draw_strip(axes, records):
     """Show pictures of the best episode, with the plan."""
-    best = max(records, key=lambda record: record.max_coverage)
+    best = max(records, key=lambda record: record.best_score)
     axes.axis('off')
     if not len(best.frame_ns):
         return
-    sim = PushT()
+    view = view_of(best.sim)
     chosen = np.linspace(0, len(best.frame_ns) - 1, STRIP_PICTURES).round().astype(int)
-    pictures = [np.pad(table_picture(sim, best, index), ((0, 0), (0, 12), (0, 0)),
+    pictures = [np.pad(view.pictures(best, index)[0], ((0, 0), (0, 12), (0, 0)),
                        constant_values=255) for index in chosen]
     axes.imshow(np.hstack(pictures))
     axes.set_title(f'episode {best.number + 1}, every '
@@ -127,13 +131,13 @@ def _draw_strip(axes, records):
                    'red: the plan from the due row on', fontsize=9)
 
 
-def _draw_coverage(axes, records):
-    """Plot how much of the goal was covered over time."""
+def _draw_score(axes, records, live):
+    """Plot the score over time."""
     for record in records:
-        axes.plot((record.coverage_ns - record.start_ns) / 1e9, record.coverage[:, 0],
+        axes.plot((record.score_ns - record.start_ns) / 1e9, record.score[:, 0],
                   label=f'episode {record.number + 1}, seed {record.seed}')
-    axes.axhline(SUCCESS_COVERAGE, color='grey', linestyle='--', linewidth=1)
-    axes.set(xlabel='time since the first command (s)', ylabel='coverage of the goal',
+    axes.axhline(live.goal, color='grey', linestyle='--', linewidth=1)
+    axes.set(xlabel='time since the first command (s)', ylabel=f'{live.score}: {live.meaning}',
              ylim=(0, 1.02))
     axes.legend(fontsize=8, loc='upper left')
 
@@ -162,10 +166,10 @@ def _draw_latency(axes, records):
 
 def _draw_table(axes, figures):
     """Write one row per episode."""
-    columns = ('episode', 'seed', 'time s', 'solved', 'max coverage', 'commands/s',
-               'interval p99 ms', 'latency p50 ms', 'latency p99 ms')
+    columns = ('episode', 'seed', 'time s', 'solved', f'best {LIVE[figures["sim"]].score}',
+               'commands/s', 'interval p99 ms', 'latency p50 ms', 'latency p99 ms')
     rows = [(episode['episode'] + 1, episode['seed'], number(episode['seconds']),
-             'yes' if episode['solved'] else 'no', number(episode['max_coverage'], 2),
+             'yes' if episode['solved'] else 'no', number(episode['best_score'], 2),
              number(episode['commands_per_s'], 2), number(episode['interval_p99_ms']),
              number(episode['latency_p50_ms'], 0), number(episode['latency_p99_ms'], 0))
             for episode in figures['episodes']]
@@ -181,7 +185,8 @@ def _write_facts(axes, figures):
     lines = [f'{name}: ' + ', '.join(f'{key} {value}' for key, value in figures[name].items())
              for name in ('model', 'machine', 'versions')]
     lines.append(f'rates: policy {figures["rate_hz"]:g} rows per second, wanted '
-                 f'{figures["command_rate_hz"]:g} commands per second')
+                 f'{figures["command_rate_hz"]:g} commands per second; real-time factor of the '
+                 f'simulation {number(figures["real_time_factor"], 2)}')
     axes.text(0, 1, '\n'.join(_wrapped([*lines, MEASURED])), va='top', fontsize=7.5,
               transform=axes.transAxes)
 

@@ -14,10 +14,10 @@
 
 """What episodes over ROS came to: results as in lock step, and how the live loop did."""
 
-from diffusion_policy_ros.evaluation.demo_record import number, percentiles
+from diffusion_policy_ros.evaluation.demo_record import number, percentiles, real_time_factor
+from diffusion_policy_ros.evaluation.live_simulations import LIVE
 from diffusion_policy_ros.evaluation.loop_timing import measure_timing
 from diffusion_policy_ros.evaluation.rollout import EpisodeResult
-from diffusion_policy_ros.sim.pusht import SUCCESS_COVERAGE
 import numpy as np
 
 # What command_safety says while the robot follows its commands, and the policy server before it
@@ -34,10 +34,9 @@ def episode_result(record, rate_hz) -> EpisodeResult:
     :param record: ``EpisodeRecord``.
     :param rate_hz: Rows per second of the policy, Hz.
     """
-    coverage = record.max_coverage
-    steps = round((record.end_ns - record.start_ns) / 1e9 * rate_hz)
-    return EpisodeResult(record.seed, min(coverage / SUCCESS_COVERAGE, 1.0),
-                         coverage >= SUCCESS_COVERAGE, steps)
+    steps = round((record.end_ns - record.start_ns) / 1e9 * _rows_per_s(record, rate_hz))
+    return EpisodeResult(record.seed, min(record.best_score / LIVE[record.sim].goal, 1.0),
+                         record.solved, steps)
 
 
 def score_course(record, rate_hz, max_steps) -> np.ndarray:
@@ -49,12 +48,12 @@ def score_course(record, rate_hz, max_steps) -> np.ndarray:
     :param max_steps: Rows of an episode at most.
     :return: float64 (max_steps + 1,).
     """
-    if not len(record.coverage):
+    if not len(record.score):
         return np.zeros(max_steps + 1)
-    at_ns = record.start_ns + np.arange(max_steps + 1) / rate_hz * 1e9
-    newest = np.searchsorted(record.coverage_ns, at_ns, side='right') - 1
-    reached = np.where(newest >= 0, record.coverage[newest, 1], 0.0)
-    return np.minimum(np.maximum.accumulate(reached) / SUCCESS_COVERAGE, 1.0)
+    at_ns = record.start_ns + np.arange(max_steps + 1) / _rows_per_s(record, rate_hz) * 1e9
+    newest = np.searchsorted(record.score_ns, at_ns, side='right') - 1
+    reached = np.where(newest >= 0, record.score[newest, 1], 0.0)
+    return np.minimum(np.maximum.accumulate(reached) / LIVE[record.sim].goal, 1.0)
 
 
 def live_figures(records, guards, wanted_hz) -> dict:
@@ -69,9 +68,11 @@ def live_figures(records, guards, wanted_hz) -> dict:
     latency = percentiles(np.concatenate([record.latency_ms for record in records]))
     holds = [text for guard in guards for text in _holds(guard['said'])]
     notes = [str(note) for record in records for note in record.notes if note != FIRST_PLAN]
-    clamped = {name: text for name, text in guards[-1]['facts'].items()
-               if name.endswith(('clamped steps', 'refused'))}
+    factor = real_time_factor(records)
+    clamped = {name: _summed(guard['facts'][name] for guard in guards)
+               for name in guards[-1]['facts'] if name.endswith(('clamped steps', 'refused'))}
     return {
+        'real-time factor of the simulation': number(factor, 2),
         'commands per second': f'{timing.commands_per_s:.2f} of {wanted_hz:g}',
         'deviation from their period, 99 %': f'{number(timing.deviation_p99_ms)} ms',
         'longest interval': f'{number(timing.interval_max_ms)} ms',
@@ -79,6 +80,12 @@ def live_figures(records, guards, wanted_hz) -> dict:
         'picture to finished plan, 99 %': f'{number(latency[1])} ms',
         'holds by command_safety while commanded': _counted(holds),
         'times without a plan': _counted(notes), **clamped}
+
+
+def _rows_per_s(record, rate_hz):
+    """Return the rows per second of the system's clock, which stamps."""
+    has_clock = LIVE[record.sim].has_clock
+    return rate_hz * (real_time_factor([record]) or 1.0) if has_clock else rate_hz
 
 
 def _holds(said):
@@ -93,6 +100,12 @@ def _holds(said):
             found.append(text)
         before = state
     return found
+
+
+def _summed(counts):
+    """Add up counts of episodes, such as '3 of 60'."""
+    return ' of '.join(str(sum(column)) for column in zip(
+        *(map(int, count.split(' of ')) for count in counts)))
 
 
 def _counted(reasons):

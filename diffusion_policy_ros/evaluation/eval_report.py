@@ -28,6 +28,7 @@ from diffusion_policy_ros.evaluation.demo_video import write_video
 from diffusion_policy_ros.evaluation.eval_plots import plot_curves, plot_scores
 from diffusion_policy_ros.evaluation.eval_result import RESULT
 from diffusion_policy_ros.evaluation.intervals import interval_text
+from diffusion_policy_ros.evaluation.live_simulations import LIVE
 from diffusion_policy_ros.settings import flattened
 
 PAGE = 'report.html'
@@ -42,7 +43,7 @@ td:first-child,th:first-child{text-align:left}
 HOW = {
     False: 'In lock step, in simulated time: the same loop as on a robot, without ROS. What the '
            'computer takes to plan costs nothing; an injected delay does.',
-    True: 'Through ROS 2 in real time: pusht_sim, policy_server and command_safety as separate '
+    True: 'Through ROS 2 in real time: simulation, policy_server and command_safety as separate '
           'processes, so that planning takes what it takes. The seeds are the same as in lock '
           'step; a run does not repeat bit for bit.'}
 
@@ -180,13 +181,13 @@ def _videos(videos):
         return ''
     shown = ''.join(
         f'<div class="panel"><b>{name}</b>: seed {record.seed}, '
-        f'largest coverage {record.max_coverage:.3f} (<a href="{file}">{file}</a>)'
+        f'best {LIVE[record.sim].score} {record.best_score:.3f} (<a href="{file}">{file}</a>)'
         f'<video controls muted preload="metadata" src="data:video/mp4;base64,'
         f'{b64encode(data).decode("ascii")}"></video></div>'
         for name, (file, data, record) in videos.items())
     return ('<h2>Episodes to see</h2><p class="hint">Red: the plan that is followed, from the due '
             'row on. These are the very episodes that were measured, not another run of them; '
-            'the small picture is of the camera, before any noise.</p>'
+            'pictures of cameras are as they were before any noise.</p>'
             f'<div class="videos">{shown}</div>')
 
 

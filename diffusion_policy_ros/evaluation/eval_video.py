@@ -12,10 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Episodes that ran in lock step as records that ``demo_video`` shows, without a second run."""
+"""Push-T episodes that ran in lock step as records that ``demo_video`` shows, run only once."""
 
 from diffusion_policy_ros.evaluation.demo_record import EpisodeRecord
-from diffusion_policy_ros.sim.pusht import PICTURE_SIZE, PushT, SUCCESS_COVERAGE
+from diffusion_policy_ros.sim.pusht import CAMERA_KEY, PushT, SUCCESS_COVERAGE
+from diffusion_policy_ros.streams import ENVIRONMENT_KEY, STATE_KEY
 import numpy as np
 
 START_NS = 1_000_000_000
@@ -93,14 +94,15 @@ def as_record(number, evaluation, book, *, rate_hz, n_obs_steps) -> EpisodeRecor
     sent = [step for step, command in enumerate(commands) if command is not None]
     sent_ns = START_NS + np.array(sent, dtype=np.int64) * period_ns
     none = np.zeros(0)
+    pictures, states = _shown(seen[:, 2:])
     return EpisodeRecord(
-        number=number, seed=result.seed, end_ns=int(frame_ns[-1]), received_ns=sent_ns,
-        sent_ns=sent_ns, coverage_ns=frame_ns,
-        coverage=np.stack([seen[:, 1], np.maximum.accumulate(seen[:, 1])], axis=1),
+        sim='pusht', number=number, seed=result.seed, end_ns=int(frame_ns[-1]),
+        received_ns=sent_ns, sent_ns=sent_ns, score_ns=frame_ns,
+        score=np.stack([seen[:, 1], np.maximum.accumulate(seen[:, 1])], axis=1),
         latency_ns=none.astype(np.int64), latency_ms=none,
         plan_ns=START_NS + np.array(borders[:len(plans)], dtype=np.int64) * period_ns,
-        plan_due_ns=due_ns, plans=rows, frame_ns=frame_ns, pictures=_pictures(seen[:, 2:]),
-        poses=seen[:, 2:], notes=np.array([], dtype=str))
+        plan_due_ns=due_ns, plans=rows, frame_ns=frame_ns, pictures=pictures,
+        states=states, notes=np.array([], dtype=str))
 
 
 def _first_due(step, border, rows, commands):
@@ -116,10 +118,12 @@ def _first_due(step, border, rows, commands):
     return border if fresh < on_time else step
 
 
-def _pictures(poses):
-    """Take the camera's picture of every pose."""
-    sim, pictures = PushT(), []
+def _shown(poses):
+    """Return the camera's pictures of all poses, and the vectors that a robot there shows."""
+    sim, pictures, states = PushT(), [], []
     for pose in poses:
         sim.reset(state=pose)
-        pictures.append(sim.picture(PICTURE_SIZE))
-    return np.array(pictures)
+        shown = sim.observation()
+        pictures.append(shown[CAMERA_KEY][None])
+        states.append(np.append(shown[STATE_KEY], shown[ENVIRONMENT_KEY]))
+    return np.array(pictures), np.array(states, dtype=np.float64)

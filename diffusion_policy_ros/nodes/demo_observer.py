@@ -15,8 +15,8 @@
 """
 The node ``demo_observer``: conducts and measures the episodes of ``dpr demo``.
 
-Configures ``policy_server``; for each episode lets ``pusht_sim`` reset the table, activates the
-server, watches until the block is in place or the time is over, and deactivates it. Prints one
+Configures ``policy_server``; for each episode lets the simulation reset itself, activates the
+server, watches until the task is solved or the time is over, and deactivates it. Prints one
 JSON object per line: ``stage`` (text), ``row`` and ``episode`` (figures), ``error`` (text). Every
 episode is left in the folder ``records`` as ``episode_<number>.npz``.
 """
@@ -26,10 +26,10 @@ import time
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.evaluation.live_simulations import LIVE
 from diffusion_policy_ros.nodes.conductor import ANSWER_S, conduct, Conductor, tell
 from diffusion_policy_ros.nodes.demo_watch import DemoWatch
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
-from diffusion_policy_ros.sim.pusht import SUCCESS_COVERAGE
 from std_srvs.srv import Trigger
 
 ROW_PERIOD_S = 1.0
@@ -39,7 +39,10 @@ SILENCE_S = 10.0
 # Topics that only one node may publish, and what is too many where two do.
 COMPANY = {'joint_states': 'robots', 'policy_server/status': 'policy servers'}
 PARAMETERS = (
-    ParameterSpec('contract', '', 'Path of the robot contract (YAML)', read_only=True),
+    ParameterSpec('sim', 'pusht', 'The simulation that is played', choices=tuple(LIVE),
+                  read_only=True),
+    ParameterSpec('contract', '', 'Path of the robot contract (YAML) that is commanded',
+                  read_only=True),
     ParameterSpec('command_rate_hz', 10.0, 'Commands per second that are wanted, Hz', 1.0, 1000.0,
                   read_only=True),
     ParameterSpec('episodes', 3, 'Episodes to play', 1, 1000, read_only=True),
@@ -52,6 +55,8 @@ PARAMETERS = (
 class DemoObserver(Conductor):
     """Plays episodes one after another and tells what it measures."""
 
+    is_guarded = False  # nothing stands between policy and robot
+
     def __init__(self, **node_options):
         """
         Subscribe to robot and policy.
@@ -62,8 +67,11 @@ class DemoObserver(Conductor):
         super().__init__('demo_observer', **node_options)
         self._settings = Parameters(self, PARAMETERS)
         self._wanted_hz = self._settings['command_rate_hz']
-        self._watch = DemoWatch(self, load_contract(self._settings['contract']))
-        self._reset = self.create_client(Trigger, 'pusht_sim/reset')
+        sim = self._settings['sim']
+        self._robot = LIVE[sim].node
+        self._watch = DemoWatch(self, sim, load_contract(self._settings['contract']),
+                                is_guarded=self.is_guarded)
+        self._reset = self.create_client(Trigger, f'{self._robot}/reset')
 
     def conduct(self):
         """
@@ -71,7 +79,7 @@ class DemoObserver(Conductor):
 
         :raises DiffusionPolicyError: if the robot or the policy does not do its part.
         """
-        tell('stage', text='waiting for pusht_sim and policy_server')
+        tell('stage', text=f'waiting for {self._robot} and policy_server')
         self.until(lambda: self._watch.has_seen_robot and self.sees_server
                    and self._reset.service_is_ready(), 'the start of both nodes', START_UP_S)
         self.refuse_company(COMPANY)
@@ -79,26 +87,28 @@ class DemoObserver(Conductor):
         self.change('CONFIGURE', START_UP_S)
         for number in range(self._settings['episodes']):
             if number:
-                self.ask(self._reset, Trigger.Request(), 'the reset of the table')
+                self.ask(self._reset, Trigger.Request(), f'the reset of {self._robot}')
             self.until(lambda: self._watch.episode.get('number') == number,
-                       f'episode {number} of pusht_sim', ANSWER_S)
+                       f'episode {number} of {self._robot}', ANSWER_S)
             self._play(number)
 
     def _play(self, number):
-        """Let the policy drive until the block is in place or the time is over."""
+        """Let the policy drive until the task is solved or the time is over."""
         self._watch.begin(self.now_ns)
         self.change('ACTIVATE')
         self.until(lambda: self._watch.start_ns, 'the first command', ANSWER_S)
-        end_ns = self._watch.start_ns + round(self._settings['seconds_per_episode'] * 1e9)
+        # Seconds of the robot's clock, which may be slower than the one that stamps.
+        last_ns = self._watch.start_ns - self._watch.behind_ns + round(
+            self._settings['seconds_per_episode'] * 1e9)
         row_ns = self._watch.start_ns + round(ROW_PERIOD_S * 1e9)
-        while self.now_ns < end_ns and self._watch.max_coverage < SUCCESS_COVERAGE:
+        while self.now_ns < last_ns + self._watch.behind_ns and not self._watch.solved:
             if self.now_ns >= row_ns:
                 row_ns += round(ROW_PERIOD_S * 1e9)
                 self.refuse_company(COMPANY)
                 self._refuse_silence()
                 tell('row', **self._watch.record(number, self.now_ns).figures(self._wanted_hz))
             self.look()
-        end_ns = min(end_ns, self.now_ns)
+        end_ns = min(last_ns + self._watch.behind_ns, self.now_ns)
         self.refuse_company(COMPANY)
         self.change('DEACTIVATE')
         record = self._watch.record(number, end_ns)

@@ -16,7 +16,7 @@
 The node ``eval_observer``: conducts and measures the episodes of ``dpr eval --through-ros``.
 
 As ``demo_observer``, with ``command_safety`` between the policy server and the robot: configures
-and activates it first, and tells after each episode what it did, as the event ``guard``.
+it first, has it active in each episode, and tells after that what it did, as the event ``guard``.
 """
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -31,6 +31,8 @@ from lifecycle_msgs.srv import ChangeState
 class EvalObserver(DemoObserver):
     """Plays episodes under ``command_safety``."""
 
+    is_guarded = True
+
     def __init__(self, **node_options):
         """
         Subscribe to robot, policy and safety node.
@@ -44,24 +46,33 @@ class EvalObserver(DemoObserver):
 
     def conduct(self):
         """
-        Activate the safety node, then play all episodes.
+        Configure the safety node, then play all episodes.
 
         :raises DiffusionPolicyError: if a node does not do its part.
         """
         self.until(self._guard.service_is_ready, 'the start of command_safety', START_UP_S)
-        for name in ('CONFIGURE', 'ACTIVATE'):
-            request = ChangeState.Request()
-            request.transition.id = getattr(Transition, f'TRANSITION_{name}')
-            if not self.ask(self._guard, request, f'{name.lower()} of command_safety').success:
-                raise DiffusionPolicyError(f'command_safety refused to {name.lower()}; it says: '
-                                           f'{self._said[-1:] or "nothing"}')
+        self._change_guard('CONFIGURE')
         super().conduct()
 
     def _play(self, number):
-        """Play an episode, and tell what the safety node said and counted meanwhile."""
+        """
+        Play an episode, and tell what the safety node said and counted meanwhile.
+
+        Between two it is inactive: a robot that was put back is not to be held where it was.
+        """
         self._said.clear()
+        self._change_guard('ACTIVATE')
         super()._play(number)
         tell('guard', episode=number, said=self._said, facts=self._facts)
+        self._change_guard('DEACTIVATE')
+
+    def _change_guard(self, name):
+        """Take the safety node through a transition."""
+        request = ChangeState.Request()
+        request.transition.id = getattr(Transition, f'TRANSITION_{name}')
+        if not self.ask(self._guard, request, f'{name.lower()} of command_safety').success:
+            raise DiffusionPolicyError(f'command_safety refused to {name.lower()}; it says: '
+                                       f'{self._said[-1:] or "nothing"}')
 
     def _on_guard(self, message, info):
         """Keep what the safety node counts, and why it held the robot."""

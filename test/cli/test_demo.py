@@ -26,9 +26,11 @@ import uuid
 
 from diffusion_policy_ros.cli.children import Children, node_command, node_environment
 from diffusion_policy_ros.cli.demo import _interruptible, _report, _workplace
+from diffusion_policy_ros.cli.info_bag import describe_bags
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.cli.ros_domain import hold_domain
 from diffusion_policy_ros.errors import DiffusionPolicyError
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
@@ -121,6 +123,29 @@ def test_it_leaves_video_report_and_figures_and_nobody_behind(start, model, tmp_
     assert figures['command_rate_hz'] == 30.0
     assert (tmp_path / 'report' / 'report.pdf').read_bytes().startswith(b'%PDF')
     assert (tmp_path / 'report' / 'demo.mp4').stat().st_size > 1000
+    assert not demo.children()
+
+
+@pytest.mark.slow
+def test_an_arm_is_demonstrated_recorded_and_then_driven(start, save_tiny_policy, tmp_path):
+    pytest.importorskip('mujoco')
+    home, out = (0.0, 0.27, 1.33, 1.54, 0.0, 0.0, 0.02), tmp_path / 'report'
+    model = save_tiny_policy(num_inference_steps=2, low=np.subtract(home, 0.1),
+                             high=np.add(home, 0.1), contract=ROOT / 'config' / 'robots'
+                             / 'arm_pick_place.yaml')
+    demo = start('arm', '--model', model, '--episodes', 1, '--seconds-per-episode', 3, '--out',
+                 out)
+    code, output, errors = demo.finish()
+    assert code in (0, 1), errors
+    figures = json.loads((out / 'demo.json').read_text())
+    assert code == (0 if figures['passed'] else 1)
+    assert 'the expert demonstrates (1x)' in output and 'score  best' in output
+    assert describe_bags(out / 'bags' / 'episode_000000')['custom data']['outcome'] == 'success'
+    episode, = figures['episodes']
+    assert (figures['sim'], figures['command_rate_hz']) == ('arm_pick_place', 30.0)
+    assert episode['plans'] > 0 and episode['commands'] > 0 and not episode['solved']
+    assert 0 < figures['real_time_factor'] < 1.1
+    assert (out / 'demo.mp4').stat().st_size > 1000
     assert not demo.children()
 
 

@@ -18,6 +18,7 @@
 import re
 
 from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.share import share_path
 import pytest
 
 pytest.importorskip('rclpy')
@@ -57,12 +58,23 @@ def _refusal(capsys, *arguments):
     (['--seed', '99999999999'], '--seed is 99999999999; it must be from 0 to 2147483647'),
     (['--domain', '-1'], '--domain is -1; it must be from 0 to 101'),
     (['--domain', '300'], '--domain is 300; it must be from 0 to 101'),
+    (['arm', '--episodes', '5'], '5 episodes of 20 s are more than the 90 s'),
+    (['arm', '--view'], '--view: arm has no window'),
 ])
 def test_what_cannot_work_is_refused_before_anything_starts(
         model, tmp_path, capsys, arguments, words):
     said = _refusal(capsys, '--model', model, '--out', tmp_path / 'report', *arguments)
     assert re.search(words, said)
     assert not (tmp_path / 'report').exists()
+
+
+def test_a_shipped_model_that_is_not_there_is_refused_naming_the_remedy(
+        monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr('diffusion_policy_ros.share.share_path', lambda *parts: (
+        tmp_path if parts == ('models',) else share_path(*parts)))
+    said = _refusal(capsys, 'arm', '--out', tmp_path / 'report')
+    assert 'arm_pick_place is not there; train a policy as docs/arm.md says, and name its folder' \
+        in said
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused_naming_what_it_lacks(

@@ -125,22 +125,23 @@ def echo():
 
 
 def make_record(number=0, seconds=3, top=0.5, **changes):
-    """Make an episode of some seconds in which the coverage rises to ``top``."""
+    """Make an episode of Push-T of some seconds in which the coverage rises to ``top``."""
     ticks = START_NS + np.arange(seconds * 10 + 1) * 100_000_000
     rising = np.linspace(0.0, top, len(ticks))
-    poses = np.column_stack([rising * 0.4 + 0.05, rising * 0.3 + 0.1, np.full_like(rising, 0.25),
-                             np.full_like(rising, 0.3), rising])
+    none, cos, sin = np.zeros_like(rising), np.cos(rising), np.sin(rising)
+    states = np.column_stack([rising * 0.4 + 0.05, rising * 0.3 + 0.1, none + 0.25, none + 0.3,
+                              none, cos, sin, none, -sin, cos, none])
     rows = np.arange(15)
     values = {
-        'number': number, 'seed': 7 + number, 'end_ns': int(ticks[-1]),
+        'sim': 'pusht', 'number': number, 'seed': 7 + number, 'end_ns': int(ticks[-1]),
         'received_ns': ticks, 'sent_ns': ticks - 300_000,
-        'coverage_ns': ticks, 'coverage': np.column_stack([rising, rising]),
+        'score_ns': ticks, 'score': np.column_stack([rising, rising]),
         'latency_ns': ticks[::8], 'latency_ms': np.linspace(80, 120, len(ticks[::8])),
         'plan_ns': ticks[::8], 'plan_due_ns': ticks[::8, None] + rows * 100_000_000,
         'plans': np.broadcast_to(np.column_stack([rows, rows]) * 0.03,
                                  (len(ticks[::8]), 15, 2)).copy(),
-        'frame_ns': ticks, 'poses': poses,
-        'pictures': np.full((len(ticks), 96, 96, 3), 200, dtype=np.uint8),
+        'frame_ns': ticks, 'states': states,
+        'pictures': np.full((len(ticks), 1, 96, 96, 3), 200, dtype=np.uint8),
         'notes': np.array([], dtype=str)}
     return EpisodeRecord(**{**values, **changes})
 

@@ -18,28 +18,31 @@ from dataclasses import fields, replace
 import json
 
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.demo_record import load_record, number, percentiles
+from diffusion_policy_ros.evaluation.demo_record import (
+    load_record, number, percentiles, real_time_factor)
 import numpy as np
 import pytest
 
 
 def test_figures_tell_what_the_episode_reached(record):
     figures = record(seconds=4, top=0.97).figures(10.0)
-    assert figures['solved'] and figures['max_coverage'] == pytest.approx(0.97)
+    assert figures['solved'] and figures['best_score'] == pytest.approx(0.97)
     assert figures['seconds'] == pytest.approx(4.0)
     assert figures['commands_per_s'] == pytest.approx(10.0)
     assert figures['latency_p50_ms'] == pytest.approx(100.0)
     assert not record(top=0.94).figures(10.0)['solved']
+    assert not record(sim='arm_pick_place', top=0.97).figures(10.0)['solved']
+    assert record(sim='arm_pick_place', top=1.0).figures(10.0)['solved']
     assert json.loads(json.dumps(figures)) == figures
 
 
 def test_an_episode_in_which_nothing_came_has_figures_too(record):
     empty = np.empty(0, np.int64)
     silent = record(received_ns=empty, sent_ns=empty, latency_ns=empty, latency_ms=np.empty(0),
-                    coverage_ns=empty, coverage=np.empty((0, 2)), notes=np.array(['no picture']))
+                    score_ns=empty, score=np.empty((0, 2)), notes=np.array(['no picture']))
     figures = silent.figures(10.0)
     assert figures['commands_per_s'] == 0.0 and figures['seconds'] == 0.0
-    assert figures['latency_p50_ms'] is None and figures['max_coverage'] == 0.0
+    assert figures['latency_p50_ms'] is None and figures['best_score'] == 0.0
     assert figures['notes'] == ['no picture']
 
 
@@ -66,13 +69,23 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
         load_record(path)
 
 
-def test_coverage_of_the_end_is_not_the_maximum(record):
+def test_the_score_of_the_end_is_not_the_best_one(record):
     shown = record()
-    coverage = shown.coverage.copy()
-    coverage[-1, 0] = 0.1
-    figures = replace(shown, coverage=coverage).figures(10.0)
-    assert figures['coverage'] == pytest.approx(0.1)
-    assert figures['max_coverage'] == pytest.approx(0.5)
+    score = shown.score.copy()
+    score[-1, 0] = 0.1
+    figures = replace(shown, score=score).figures(10.0)
+    assert figures['score'] == pytest.approx(0.1)
+    assert figures['best_score'] == pytest.approx(0.5)
+
+
+def test_the_simulation_is_as_fast_as_its_scores_come(record):
+    whole = record(seconds=4)
+    slow = record(seconds=4, score_ns=whole.score_ns[::2], score=whole.score[::2])
+    assert real_time_factor([whole]) == pytest.approx(1.0)
+    assert real_time_factor([slow]) == pytest.approx(0.5)
+    assert real_time_factor([whole, slow]) == pytest.approx(0.75)
+    assert real_time_factor([record(score_ns=np.empty(0, np.int64), score=np.empty((0, 2)))]) \
+        is None
 
 
 def test_missing_figures_are_written_as_a_dash():

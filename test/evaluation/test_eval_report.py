@@ -51,7 +51,7 @@ def test_all_that_was_measured_is_on_the_page(tmp_path, record):
     shown = page(tmp_path)
     for text in ('new in pusht', '66.7 (20.8 to 93.9) %', '0.833 (', 'abababababababab',
                  'In lock step', 'sampler.solver', 'ddim', 'a &lt;box&gt;', 'best.mp4',
-                 'seed 9, largest coverage 0.900', '<td>1</td><td>0.500</td><td>no</td>'):
+                 'seed 9, best coverage 0.900', '<td>1</td><td>0.500</td><td>no</td>'):
         assert text in shown, text
     assert shown.count('data:image/png') == 2 and shown.count('data:video/mp4') == 1
     assert 'Comparison' not in shown and 'Stopped' not in shown

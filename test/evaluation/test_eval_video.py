@@ -24,9 +24,8 @@ import pytest
 
 pytest.importorskip('gym_pusht')
 pytest.importorskip('av')
-demo_video = pytest.importorskip('diffusion_policy_ros.evaluation.demo_video')
 eval_video = pytest.importorskip('diffusion_policy_ros.evaluation.eval_video')
-PushT = demo_video.PushT
+PushT = eval_video.PushT
 
 
 def test_best_median_and_worst_go_by_score_and_then_by_speed():
@@ -56,11 +55,13 @@ def test_the_record_repeats_the_episode_step_by_step(measured):
     for step, command in enumerate([None, *commands]):
         if step:
             again.wait() if command is None else again.step(command)
-        assert record.poses[step] == pytest.approx(again.state(), abs=1e-12)
-        assert record.coverage[step, 0] == pytest.approx(again.coverage())
+        shown = again.observation()
+        assert record.states[step] == pytest.approx(
+            [*shown['observation.state'], *shown['observation.environment_state']], abs=1e-6)
+        assert record.score[step, 0] == pytest.approx(again.coverage())
     assert again.score() == found.episodes[1].score
     # Rounding may move an edge by a pixel of the table.
-    apart = record.pictures[-1].astype(int) - again.picture()
+    apart = record.pictures[-1, 0].astype(int) - again.picture()
     assert np.abs(apart).mean() < 0.1
 
 
@@ -70,7 +71,7 @@ def test_the_plan_that_is_shown_is_the_one_that_was_followed(measured):
     commands, borders = found.traces[0]
     assert len(record.plans) == len(borders) and borders[0] == 1
     for step, command in enumerate(commands):
-        rows = demo_video._rows_to_come(record, record.frame_ns[step])
+        rows = record.plan_at(record.frame_ns[step])
         if command is None:
             assert not len(rows)
         else:
@@ -80,4 +81,4 @@ def test_the_plan_that_is_shown_is_the_one_that_was_followed(measured):
 def test_an_episode_without_a_plan_has_a_record(measured):
     _, found, _ = measured
     record = eval_video.as_record(0, found, eval_video.PlanBook(), rate_hz=10.0, n_obs_steps=2)
-    assert not len(demo_video._rows_to_come(record, record.frame_ns[-1]))
+    assert not len(record.plan_at(record.frame_ns[-1]))

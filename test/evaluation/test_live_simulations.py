@@ -1,0 +1,51 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The table of live simulations says what their nodes, tasks and contracts say."""
+
+from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.evaluation.live_simulations import DEMOS, LIVE, SCORE_RATE_HZ
+from diffusion_policy_ros.share import share_path
+import pytest
+
+
+def test_scores_and_goals_are_those_of_the_nodes():
+    pytest.importorskip('rclpy')
+    pusht_sim = pytest.importorskip('diffusion_policy_ros.nodes.pusht_sim')
+    from diffusion_policy_ros.sim.pusht import SUCCESS_COVERAGE
+    assert LIVE['pusht'].goal == SUCCESS_COVERAGE
+    assert pusht_sim.COVERAGE_RATE_HZ == SCORE_RATE_HZ
+    try:
+        from diffusion_policy_ros.nodes import arm_sim
+        from diffusion_policy_ros.sim.arm.tasks import TASKS
+    except (ConfigError, ImportError) as error:  # the first names the packages that EGL needs
+        pytest.skip(str(error))
+    assert arm_sim.SCORE_RATE_HZ == SCORE_RATE_HZ
+    assert DEMOS['arm'].task == TASKS['pick_place'].text
+
+
+@pytest.mark.parametrize('name, sim, parameters', [
+    ('arm_pick_place', 'arm_pick_place', {'task': 'pick_place', 'arm_controller': 'forward'}),
+    ('arm_pick_place_trajectory', 'arm_pick_place',
+     {'task': 'pick_place', 'arm_controller': 'trajectory'}),
+    ('arm_push', 'arm_push', {'task': 'push', 'arm_controller': 'forward'})])
+def test_the_arm_has_the_controller_active_that_the_contract_commands(name, sim, parameters):
+    contract = load_contract(share_path('config', 'robots', f'{name}.yaml'))
+    assert LIVE[sim].parameters(contract) == {**parameters, 'publish_clock': True}
+
+
+@pytest.mark.parametrize('name', LIVE)
+def test_each_has_a_contract_whose_pictures_have_one_size(name):
+    contract = load_contract(share_path('config', 'robots', LIVE[name].contract))
+    assert len({stream.shape for stream in contract.observations if stream.is_image}) == 1
