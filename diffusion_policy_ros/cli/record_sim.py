@@ -69,9 +69,9 @@ def run(args) -> int:
 def _record(args, environment, expert, max_steps):
     """Write a folder of bags that gets its name when it is whole; return rows and successes."""
     from diffusion_policy_ros.data.bags.episode_files import episode_path
-    from diffusion_policy_ros.data.files import put_in_place
     from diffusion_policy_ros.data.new_folder import unfinished_path
     from diffusion_policy_ros.data.progress import progress_bar
+    from diffusion_policy_ros.on_disk import put_in_place
 
     part, rows, solved = unfinished_path(args.out), 0, 0
     try:

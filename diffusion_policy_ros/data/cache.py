@@ -27,8 +27,9 @@ import sys
 
 from diffusion_policy_ros.data.datasets.lerobot_format import array_dtype
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
-from diffusion_policy_ros.data.files import put_in_place, replacing
+from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.on_disk import put_in_place
 from diffusion_policy_ros.streams import ACTION_KEY
 import numpy as np
 from tqdm import tqdm

@@ -12,56 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Files that get their name when they are whole, and that no loss of power takes back."""
+"""Files that get their name when they are whole."""
 
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 import json
 import os
 from pathlib import Path
-import stat
 
 from diffusion_policy_ros.errors import DatasetError
-
-
-def sync(path) -> None:
-    """
-    Bring a file, or the list of a folder's files, to the disk.
-
-    :param path: File or folder.
-    :raises OSError: if the disk does not take the file. A folder passes: not every disk can.
-    """
-    with _forgiving(os.path.isdir(path)):
-        number = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
-
-
-def sync_open(number) -> None:
-    """
-    Do as ``sync`` with what is open already, and may have been moved since.
-
-    :param number: File descriptor.
-    :raises OSError: if the disk does not take the file.
-    """
-    with _forgiving(stat.S_ISDIR(os.fstat(number).st_mode)):
-        os.fsync(number)
-
-
-def put_in_place(built, place) -> None:
-    """
-    Give what is finished its name, once it is on the disk and no loss of power can undo that.
-
-    :param built: File or folder that was built.
-    :param place: Its final path, on the same disk.
-    """
-    built, place = Path(built), Path(place)
-    inside = [path for path in built.rglob('*') if not path.is_symlink()]
-    for path in sorted(inside, reverse=True) + [built]:
-        sync(path)
-    built.rename(place)
-    sync(place.parent)
+from diffusion_policy_ros.on_disk import put_in_place
 
 
 @contextmanager
@@ -113,8 +72,3 @@ def writing(folder):
     except OSError as error:
         raise DatasetError(f'cannot write the dataset {folder}: {error}. Make room on the disk, '
                            'or write it to another one') from error
-
-
-def _forgiving(is_folder):
-    """Pass over any error of a folder."""
-    return suppress(OSError) if is_folder else nullcontext()

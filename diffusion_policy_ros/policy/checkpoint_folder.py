@@ -17,6 +17,7 @@
 import shutil
 
 from diffusion_policy_ros.errors import CheckpointError
+from diffusion_policy_ros.on_disk import sync, sync_whole
 from diffusion_policy_ros.policy.checkpoint_files import CONFIG
 
 
@@ -70,10 +71,12 @@ def _put_in_place(fresh, folder):
     finds what is still to be moved.
     """
     old = folder.with_name(f'.{folder.name}.old')
+    sync_whole(fresh)  # before the old one goes, as no loss of power may leave neither
     if folder.exists():
         _carry_over(old, folder)
         folder.rename(old)
     fresh.rename(folder)
+    sync(folder.parent)
     _carry_over(old, folder)
 
 
@@ -84,4 +87,5 @@ def _carry_over(old, folder):
     for entry in old.iterdir():
         if not (folder / entry.name).exists():
             entry.rename(folder / entry.name)
+    sync(folder)
     shutil.rmtree(old)

@@ -14,7 +14,7 @@
 
 """The learning curves of a run as one picture."""
 
-import os
+from diffusion_policy_ros.data.files import replacing
 
 # Title of a panel, the figures that it shows, and whether its axis is logarithmic.
 PANELS = (
@@ -57,9 +57,8 @@ def draw_curves(lines, path) -> None:
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     axes.set_xlabel('step')
-    part = path.with_name(f'{path.name}.part')
-    figure.savefig(part, format='png', dpi=100)
-    os.replace(part, path)
+    with replacing(path) as part:
+        figure.savefig(part, format='png', dpi=100)
 
 
 def _scale(axes, values):

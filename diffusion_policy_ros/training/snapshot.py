@@ -20,16 +20,18 @@ JSON file holds the step and the settings. Nothing is pickled.
 """
 
 import json
-import os
 from pathlib import Path
 
 from diffusion_policy_ros.errors import CheckpointError
+from diffusion_policy_ros.on_disk import put_in_place
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import load_file, save_file
 import torch
 
 FACTS = 'snapshot.json'
 PART = '.part'
+# Names of tensors: stage and step. Another file, such as weights to begin from, is the user's.
+TENSORS = f'*-{"[0-9]" * 8}.safetensors'
 FACT_KINDS = {'stage': str, 'step': int, 'seconds': (int, float), 'config': str, 'dataset': str,
               'tensors': str}
 
@@ -46,7 +48,7 @@ def default_states(device) -> list:
 
 def save_snapshot(folder, *, modules, optimizer, generator, default_states, facts):
     """
-    Write a snapshot so that a kill at any moment leaves the old one or the new one.
+    Write a snapshot so that a kill or a loss of power at any moment leaves the old or the new one.
 
     :param folder: The run's folder; made where missing.
     :param modules: ``{name: module}`` whose state dicts are kept.
@@ -83,10 +85,10 @@ def _write(folder, tensors, facts):
     try:
         part = folder / (name + PART)
         save_file(tensors, part)
-        os.replace(part, folder / name)
+        put_in_place(part, folder / name)
         part = folder / (FACTS + PART)
         part.write_text(json.dumps({**facts, 'tensors': name}, indent=2))
-        os.replace(part, folder / FACTS)
+        put_in_place(part, folder / FACTS)
     finally:
         _remove_others(folder)
 
@@ -94,7 +96,7 @@ def _write(folder, tensors, facts):
 def _remove_others(folder):
     """Remove older tensors, and what a full disk or a kill left half written."""
     facts = read_facts(folder)
-    for path in (*folder.glob('*.safetensors'), *folder.glob(f'*{PART}')):
+    for path in (*folder.glob(TENSORS), *folder.glob(f'*{PART}')):
         if facts is None or path.name != facts['tensors']:
             path.unlink()
 

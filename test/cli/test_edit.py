@@ -17,8 +17,8 @@
 import json
 from pathlib import Path
 
+from diffusion_policy_ros import on_disk
 from diffusion_policy_ros.cli.main import main
-from diffusion_policy_ros.data import files
 from diffusion_policy_ros.data.datasets.lerobot_format import RECORD_PATH
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
@@ -124,7 +124,7 @@ def test_a_run_that_is_stopped_says_whether_its_dataset_is_there(
         dataset, tmp_path, monkeypatch, capsys, act, is_late):
     place, options = (dataset, ['--append', dataset]) if act == 'append' else (
         tmp_path / 'new', ['--delete', '0', '--out', tmp_path / 'new'])
-    put = files.put_in_place
+    put = on_disk.put_in_place
 
     def interrupted(built, place):
         if is_late:

@@ -23,7 +23,8 @@ from diffusion_policy_ros.data.conversion.conversion import convert_bags
 from diffusion_policy_ros.data.datasets.edit import append_datasets, split_dataset
 from diffusion_policy_ros.data.datasets.formats import create_dataset, open_dataset
 from diffusion_policy_ros.data.datasets.frames import copy_dataset
-from diffusion_policy_ros.data.files import put_in_place, replacing, sync, write_json
+from diffusion_policy_ros.data.files import replacing, write_json
+from diffusion_policy_ros.on_disk import put_in_place, sync
 import pytest
 
 

@@ -126,6 +126,17 @@ def test_saving_again_replaces_the_checkpoint_and_keeps_other_files(make_policy,
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
+def test_a_checkpoint_is_on_the_disk_before_the_old_one_goes(make_policy, folder, monkeypatch):
+    happened, fsync, rename = [], os.fsync, Path.rename
+    monkeypatch.setattr(os, 'fsync', lambda handle: happened.append(
+        Path(os.readlink(f'/proc/self/fd/{handle}')).name) or fsync(handle))
+    monkeypatch.setattr(Path, 'rename', lambda *paths: happened.append('rename') or rename(*paths))
+    make_policy().save(folder)
+    files = {path.name for path in folder.iterdir()}
+    assert files | {f'.{folder.name}.new'} == set(happened[:happened.index('rename')])
+    assert happened[-4:] == ['rename', 'rename', folder.parent.name, folder.name]
+
+
 def test_failed_save_leaves_the_old_checkpoint_alone(make_policy, folder, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     monkeypatch.setattr(Path, 'write_bytes',

@@ -26,8 +26,8 @@ import shutil
 
 from diffusion_policy_ros.data.bags import durable, episode_files, metadata
 from diffusion_policy_ros.data.bags.checked_mcap import CheckedWriter
-from diffusion_policy_ros.data.files import sync
 from diffusion_policy_ros.errors import BagError
+from diffusion_policy_ros.on_disk import sync
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2.errors import WriterError
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores, TypesysError

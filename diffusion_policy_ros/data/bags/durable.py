@@ -21,7 +21,7 @@ from pathlib import Path
 import threading
 import time
 
-from diffusion_policy_ros.data.files import sync_open
+from diffusion_policy_ros.on_disk import sync_open
 
 
 def missing_parents(path) -> list:

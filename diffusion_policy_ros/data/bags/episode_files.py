@@ -23,8 +23,8 @@ import re
 
 from diffusion_policy_ros.data.bags import metadata
 from diffusion_policy_ros.data.bags.mcap_file import MAGIC
-from diffusion_policy_ros.data.files import sync
 from diffusion_policy_ros.errors import BagError
+from diffusion_policy_ros.on_disk import sync
 
 NAME = re.compile(r'episode_(\d{6,})')
 # Folders inside the output folder. Whoever looks for bags to convert passes over them.

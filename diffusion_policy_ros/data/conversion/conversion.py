@@ -37,11 +37,12 @@ from diffusion_policy_ros.data.datasets.frames import copy_dataset
 from diffusion_policy_ros.data.datasets.lerobot_format import RECORD_PATH
 from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
 from diffusion_policy_ros.data.datasets.video import check_quality, DEFAULT_CODEC, PICTURE_CODEC
-from diffusion_policy_ros.data.files import put_in_place, write_json, writing
+from diffusion_policy_ros.data.files import write_json, writing
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, in_the_way
 from diffusion_policy_ros.data.progress import progress_bar
 from diffusion_policy_ros.errors import BagError, ContractError, DatasetError
 from diffusion_policy_ros.machine import package_versions
+from diffusion_policy_ros.on_disk import put_in_place
 
 
 def convert_bags(paths, out, *, to='lerobot', contract=None, task=None, codec=DEFAULT_CODEC,

@@ -24,12 +24,12 @@ from diffusion_policy_ros.checks import is_count, is_number, shown, told
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import episode_path
 from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
-from diffusion_policy_ros.data.files import put_in_place
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
 from diffusion_policy_ros.data.progress import progress_bar
 from diffusion_policy_ros.data.topic_messages import build_topic
 from diffusion_policy_ros.errors import BagError, DatasetError
 from diffusion_policy_ros.message_types import IMAGE_TYPES, POSE_STAMPED
+from diffusion_policy_ros.on_disk import put_in_place
 from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 from rosbags.typesys import get_typestore, Stores

@@ -23,10 +23,11 @@ import shutil
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.selection import link_file, write_selection
-from diffusion_policy_ros.data.files import put_in_place, writing
+from diffusion_policy_ros.data.files import writing
 from diffusion_policy_ros.data.new_folder import (
     check_new, check_outside, in_the_way, unfinished_path)
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.on_disk import put_in_place
 
 # What belongs to a dataset, and what is only computed from it.
 PARTS = ('meta', 'data', 'videos')

@@ -25,9 +25,10 @@ from diffusion_policy_ros.data.datasets.hdf5_dataset import key_of
 from diffusion_policy_ros.data.datasets.notes import (
     ATTRIBUTE, features_to_note, Notes, short_name)
 from diffusion_policy_ros.data.datasets.zarr_writer import check_arrays
-from diffusion_policy_ros.data.files import put_in_place, writing
+from diffusion_policy_ros.data.files import writing
 from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.on_disk import put_in_place
 import numpy as np
 
 CHUNK_BYTES = 2**20

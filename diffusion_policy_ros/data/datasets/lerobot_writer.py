@@ -23,9 +23,10 @@ from diffusion_policy_ros.data.datasets.episode_rows import checked_row, Episode
 from diffusion_policy_ros.data.datasets.statistics import DatasetStatistics, RunningStatistics
 from diffusion_policy_ros.data.datasets.video import (
     check_quality, DEFAULT_CODEC, describe_video, PICTURE_CODEC, VideoWriter)
-from diffusion_policy_ros.data.files import put_in_place, replacing, write_json, writing
+from diffusion_policy_ros.data.files import replacing, write_json, writing
 from diffusion_policy_ros.data.new_folder import check_new, unfinished_path
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.on_disk import put_in_place
 import numpy as np
 import pyarrow as pa
 
@@ -255,9 +256,8 @@ class LeRobotWriter:
             'codebase_version': layout.CODEBASE_VERSION, 'robot_type': self._robot_type,
             'total_episodes': self.episode_count, 'total_frames': self.row_count,
             'total_tasks': len(self._tasks), 'chunks_size': layout.FILES_PER_CHUNK,
-            'data_files_size_in_mb': 100, 'video_files_size_in_mb': 200,
-            'fps': self._rate_hz, 'splits': {'train': f'0:{self.episode_count}'},
-            'data_path': layout.DATA_PATH,
+            'data_files_size_in_mb': 100, 'video_files_size_in_mb': 200, 'fps': self._rate_hz,
+            'splits': {'train': f'0:{self.episode_count}'}, 'data_path': layout.DATA_PATH,
             'video_path': layout.VIDEO_PATH if self._video_keys else None,
             'features': self._features}
 

@@ -32,10 +32,11 @@ from diffusion_policy_ros.data.datasets.statistics import (
     DatasetStatistics, merge_statistics, moments)
 from diffusion_policy_ros.data.datasets.stored_statistics import checked_statistics
 from diffusion_policy_ros.data.datasets.video import frame_times, rows_without_frame
-from diffusion_policy_ros.data.files import put_in_place, write_json, writing
+from diffusion_policy_ros.data.files import write_json, writing
 from diffusion_policy_ros.data.new_folder import check_new, check_outside, unfinished_path
 from diffusion_policy_ros.data.progress import progress_bar
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.on_disk import put_in_place
 import numpy as np
 import pyarrow as pa
 

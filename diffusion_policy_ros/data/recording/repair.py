@@ -31,8 +31,8 @@ from diffusion_policy_ros.data.bags.episode_files import (
     all_episodes, NOTE, read_note, remove_note, REPAIRING, set_aside, State, state_of, UNREPAIRED)
 from diffusion_policy_ros.data.bags.mcap_file import McapFile
 from diffusion_policy_ros.data.bags.stored import Damage
-from diffusion_policy_ros.data.files import sync
 from diffusion_policy_ros.data.recording.bag_copy import BagCopy
+from diffusion_policy_ros.on_disk import sync
 
 # Where nothing can be locked, what was changed so lately may be in the hands of another recorder.
 FRESH_S = 10.0

@@ -19,8 +19,8 @@ import threading
 
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.durable import BackgroundSync
-from diffusion_policy_ros.data.files import sync
 from diffusion_policy_ros.data.recording.repair import repair
+from diffusion_policy_ros.on_disk import sync
 import pytest
 from rosbags.rosbag2 import Reader
 
