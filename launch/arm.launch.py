@@ -18,7 +18,7 @@ The same contracts, policies and launches drive it in Gazebo (gazebo.launch.py) 
 """
 
 from diffusion_policy_ros.launching.common import (
-    common_arguments, fast_dds_profile, PACKAGE, share)
+    common_arguments, fast_dds_profile, PACKAGE, share, TRUTH)
 from diffusion_policy_ros.launching.robot import (
     arm_arguments, arm_contract, describe, require, rviz, state_publisher, value)
 from diffusion_policy_ros.launching.software import software, software_arguments
@@ -34,6 +34,8 @@ def generate_launch_description():
                               choices=('pick_place', 'push'), description=(
                                   'What is to be done; push has a contract of its own, for '
                                   'arm_controller:=forward')),
+        DeclareLaunchArgument('viewer', default_value='false', choices=TRUTH, description=(
+            'Open a window of MuJoCo in which a person watches')),
         DeclareLaunchArgument('seed', default_value='0',
                               description='Seed of the first episode; each reset adds one'),
         *arm_arguments(), *software_arguments(tip_link='tool0'),
@@ -52,6 +54,7 @@ def start(context):
             'task': value(context, 'arm_task'), 'seed': int(value(context, 'seed')),
             'description': description, 'controllers': value(context, 'controllers'),
             'arm_controller': value(context, 'arm_controller'),
+            'viewer': value(context, 'viewer') == 'true',
             'publish_clock': value(context, 'use_sim_time') == 'true'}],
         arguments=['--ros-args', '--log-level', value(context, 'log_level')])
     is_push = value(context, 'arm_task') == 'push' and not value(context, 'contract')

@@ -48,7 +48,7 @@ ROS_MODULES = {'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecy
                'std_srvs', 'trajectory_msgs', 'visualization_msgs'}
 LAUNCH_MODULES = {'ament_index_python', 'launch', 'launch_ros'}
 ENGINES = {'gym_pusht', 'gymnasium', 'pygame', 'pymunk', 'shapely'}
-ARM_ENGINES = {'mink', 'mujoco', 'xacro'}
+ARM_ENGINES = {'glfw', 'mink', 'mujoco', 'xacro'}
 DATA_LIBRARIES = {'av', 'distributed', 'h5py', 'numcodecs', 'pyarrow', 'zarr'}
 # Libraries that may be imported only in these parts ('' is the top of the package), folders or
 # modules.

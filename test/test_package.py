@@ -37,8 +37,8 @@ DISTRIBUTIONS = {'backports': 'backports.zstd', 'cv2': 'opencv-python-headless',
                  'gym_pusht': 'gym-pusht', 'yaml': 'PyYAML'}
 # Parts of Python packages that another requirement brings, by that package's own promise.
 STDLIB = {*sys.stdlib_module_names, 'compression'}  # of this Python, and of 3.14
-BROUGHT_ALONG = {'gymnasium': 'gym-pusht', 'numcodecs': 'zarr', 'OpenGL': 'mujoco',
-                 'pygame': 'gym-pusht', 'shapely': 'gym-pusht'}
+BROUGHT_ALONG = {'glfw': 'mujoco', 'gymnasium': 'gym-pusht', 'numcodecs': 'zarr',
+                 'OpenGL': 'mujoco', 'pygame': 'gym-pusht', 'shapely': 'gym-pusht'}
 
 
 def keyword_of_setup(name):

@@ -39,6 +39,7 @@ PARAMETERS = (
                   read_only=True),
     ParameterSpec('contract', '', 'Robot contract (YAML file) of the demonstrations; empty: that '
                   'of the task', read_only=True),
+    ParameterSpec('viewer', False, 'Open a window in which a person watches', read_only=True),
     ParameterSpec('publish_clock', False, 'Be the source of /clock, for nodes with use_sim_time; '
                   'only then can the simulation be paused', read_only=True),
 )

@@ -24,6 +24,7 @@ starts the next episode, ``~/pause`` (SetBool) and ``~/step`` (Trigger) hold the
 """
 
 from functools import partial
+import signal
 import time
 
 from diffusion_policy_ros.contract import load_contract
@@ -50,7 +51,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 STEP_RATE_HZ = 1e9 / CONTROL_PERIOD_NS
-SCORE_RATE_HZ = 10.0
+SCORE_RATE_HZ, VIEWER_RATE_HZ = 10.0, 30.0
 FIRST_NS = 1_000_000_000  # of a clock of its own: 0 would mean that there is no time yet
 
 
@@ -64,7 +65,7 @@ class ArmSim(Node):
         :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
         :raises ConfigError: naming the file and the fault, if the robot cannot be simulated.
         """
-        self._stepper = None
+        self._stepper = self._viewer = None
         super().__init__('arm_sim', **node_options)
         self._settings = Parameters(self, PARAMETERS)
         self._lock = TurnLock()  # of the robot: the stepper moves it, callbacks command it
@@ -85,6 +86,7 @@ class ArmSim(Node):
         self._demonstrator = self._make_demonstrator(task)
         if self._demonstrator is None:
             self._start_episode()
+        self._viewer = self._make_viewer()
         self._listen()
         self._stepper = SimStepper(
             self, CONTROL_PERIOD_NS, self._on_step, speed=self._settings['real_time_factor'],
@@ -96,9 +98,11 @@ class ArmSim(Node):
             f'{", ".join(self._robot.active_topics)}')
 
     def destroy_node(self):
-        """Stop the physics, then the node."""
+        """Stop the physics and close the window, then the node."""
         if self._stepper is not None:
             self._stepper.stop()
+        if self._viewer is not None:
+            self._viewer.close()
         super().destroy_node()
 
     def _make_demonstrator(self, task):
@@ -112,6 +116,13 @@ class ArmSim(Node):
             self, self._robot, task, contract, self._episode,
             episodes=self._settings['demonstrations'], record=self._settings['record'],
             start_episode=self._start_episode)
+
+    def _make_viewer(self):
+        """Open the window, where one is wanted."""
+        if not self._settings['viewer']:
+            return None
+        from diffusion_policy_ros.sim.arm.viewer import Viewer
+        return Viewer(self._robot.arm)
 
     def _listen(self):
         """Create subscriptions and services."""
@@ -191,12 +202,22 @@ class ArmSim(Node):
     def _on_step(self, step, stamp_ns):
         """Make one control period, while nobody commands, and publish what falls due."""
         with self._lock:
+            if self._viewer and falls_due(step, VIEWER_RATE_HZ, STEP_RATE_HZ):
+                self._show_viewer()
             if self._paused and not self._to_step:
                 return
             self._to_step = max(self._to_step - 1, 0)
             self._steps += 1
             self._advance(self._steps, stamp_ns if not self._own_clock
                           else self._robot.now_ns + CONTROL_PERIOD_NS)
+
+    def _show_viewer(self):
+        """Let the window show the robot; end the node when it was closed."""
+        if self._viewer.is_closed:
+            self.get_logger().info('the window was closed', once=True)
+            signal.raise_signal(signal.SIGINT)  # ends the node as Ctrl-C would
+        else:
+            self._viewer.show()
 
     def _advance(self, step, now_ns):
         """Move the robot on to a time, and show it."""

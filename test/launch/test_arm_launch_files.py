@@ -204,7 +204,8 @@ def test_the_simulated_arm_is_the_clock_and_its_contract_fits_the_active_control
     assert not run.missing, run.outputs[0]
     simulation = call_of('arm_sim', run.calls)
     for words in (f'arm_controller: {arm_controller}', 'seed: 7', 'publish_clock: true',
-                  'task: pick_place', f'controllers: {run.share}/config/gazebo/controllers.yaml'):
+                  'viewer: false', 'task: pick_place',
+                  f'controllers: {run.share}/config/gazebo/controllers.yaml'):
         assert words in simulation
     assert 'use_sim_time' not in simulation
     assert 'use_sim_time: true' in call_of('robot_state_publisher', run.calls)

@@ -195,8 +195,12 @@ def test_without_a_clock_of_its_own_it_cannot_be_paused(peer):
 @pytest.mark.parametrize(('parameters', 'message'), [
     ({'publish_clock': True, 'use_sim_time': True}, 'publish_clock and use_sim_time'),
     ({'description': '/no/such/robot.xacro'}, '/no/such/robot.xacro'),
-    ({'controllers': '/no/such/controllers.yaml'}, '/no/such/controllers.yaml')])
-def test_parameters_that_cannot_be_are_refused_by_name(peer, parameters, message):
+    ({'controllers': '/no/such/controllers.yaml'}, '/no/such/controllers.yaml'),
+    ({'viewer': True}, 'no window can be opened: .*DISPLAY.*set viewer to false')])
+def test_parameters_that_cannot_be_are_refused_by_name(
+        peer, monkeypatch, parameters, message):
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match=message):
         peer.start(ArmSim, **parameters)
 
