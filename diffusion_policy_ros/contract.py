@@ -33,6 +33,8 @@ import yaml
 # The entries of a contract that a policy deals with, and those that a bag or a dataset holds.
 SERVED = ('policy_observations', 'actions')
 RECORDED = ('observations', 'actions')
+# Where a clock is free, row 0 is at one second: a stamp of zero means "not set" in ROS.
+START_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)

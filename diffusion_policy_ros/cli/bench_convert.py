@@ -24,6 +24,7 @@ import tempfile
 import time
 
 from diffusion_policy_ros.choices import CODECS
+from diffusion_policy_ros.cli.info_facts import size_of
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 
@@ -149,7 +150,7 @@ def _measure_size(args, size):
         folder = Path(name)
         bag = folder / 'bag'
         duration_s = write_bench_bag(bag, size * 1e9)
-        gigabytes = _size_of(bag) / 1e9
+        gigabytes = size_of(bag) / 1e9
         runs = (('read', [PLAIN, 'read', str(bag), str(folder / 'read')]),
                 ('loop', [PLAIN, 'loop', str(bag), str(folder / 'loop')]),
                 (OURS, [MAIN, 'convert', str(bag), '--out', str(folder / OURS),
@@ -159,7 +160,7 @@ def _measure_size(args, size):
             printed, used = _run_watched(words)
             what = OURS if name == OURS else printed.splitlines()[-1]
             yield Measured(what, gigabytes, duration_s=duration_s,
-                           output_bytes=_size_of(folder / name), **used)
+                           output_bytes=size_of(folder / name), **used)
 
 
 def _run_watched(words):
@@ -265,8 +266,3 @@ def _read_once(bag):
             with open(path, 'rb') as file:
                 while file.read(1 << 24):
                     pass
-
-
-def _size_of(folder):
-    """Return the bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob('*') if path.is_file())

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from diffusion_policy_ros.choices import JOINS
 from diffusion_policy_ros.cli.bench_rows import measure_rows
+from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.out_folder import make_out_folder
 from diffusion_policy_ros.cli.simulations import load_policy, load_simulation, SIMULATIONS
-from diffusion_policy_ros.errors import ConfigError
 
 
 def add_arguments(parser):
@@ -88,9 +88,8 @@ def _check(args):
     numbers = [('episodes', args.episodes, 1, 10**6), ('seed', args.seed, 0, 2**31 - 1),
                ('candidates', args.candidates, 2, 256),
                *(('delays-ms', delay, 0, 10_000) for delay in args.delays_ms)]
-    for name, value, low, high in numbers:
-        if not low <= value <= high:
-            raise ConfigError(f'--{name} is {value:g}; it must be from {low} to {high}')
+    for number in numbers:
+        check_range(*number)
 
 
 def _measure(args, bench, cases):

@@ -17,6 +17,7 @@
 from pathlib import Path
 
 from diffusion_policy_ros.choices import SOLVERS, SPACINGS
+from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.simulations import load_simulation, SIMULATIONS
 from diffusion_policy_ros.errors import ConfigError, SamplingError
@@ -100,9 +101,8 @@ def _check(args):
     numbers = [('windows', args.windows, 1, 1000), ('samples', args.samples, 2, 100_000),
                ('seed', args.seed, 0, 2**31 - 1),
                *(('evaluations', count, 2, LARGEST_BUDGET) for count in args.evaluations)]
-    for name, value, low, high in numbers:
-        if not low <= value <= high:
-            raise ConfigError(f'--{name} is {value}; it must be from {low} to {high}')
+    for number in numbers:
+        check_range(*number)
     if args.cache and not args.dataset:
         raise ConfigError('--cache is the folder of a decoded dataset; name the --dataset too')
 

@@ -23,7 +23,7 @@ from diffusion_policy_ros.choices import CODECS
 from diffusion_policy_ros.cli import USAGE_ERROR
 from diffusion_policy_ros.cli.convert_end import (
     conclude, INCOMPLETE, print_summary, warn_of_lost_record)
-from diffusion_policy_ros.cli.convert_foreign import under_contract, warn_of_limits
+from diffusion_policy_ros.cli.convert_foreign import note, under_contract, warn_of_limits
 from diffusion_policy_ros.data.conversion.settings import MIN_ROWS
 
 DESCRIPTION = """
@@ -251,7 +251,7 @@ def _convert_bags(args):
     except ConfigError as error:
         print(f'dpr convert: {error}', file=sys.stderr)
         return USAGE_ERROR
-    found = [bag for source in args.source for bag in find_bags(source, note=_note)]
+    found = [bag for source in args.source for bag in find_bags(source, note=note)]
     bags = list({os.path.realpath(bag): bag for bag in found}.values())  # each of them once
     if not bags:
         raise BagError(f'{" ".join(map(str, args.source))}: there is no finished bag')
@@ -267,11 +267,6 @@ def _convert_bags(args):
               f'{shlex.quote(str(args.out))} --append MORE', file=sys.stderr)
     code = conclude(args)
     return INCOMPLETE if summary.skipped else code
-
-
-def _note(sentence):
-    """Print what is no warning: an episode that is not finished was passed over."""
-    print(f'NOTE: {sentence}', file=sys.stderr)
 
 
 def _summary_of(args, bags, cut):

@@ -35,11 +35,11 @@ def under_contract(source, args):
         source, contract, renames=parse_pairs('--rename', args.rename or ()),
         is_by_order=bool(args.by_order))
     if found.left_out:
-        _note(f'left out, as the contract does not name them: {", ".join(found.left_out)}')
+        note(f'left out, as the contract does not name them: {", ".join(found.left_out)}')
     for key in found.by_order:
-        _note(f'the entries of {key} are taken by their order: '
-              f'{", ".join(found.row_features[key]["names"])}')
-    _note('units and axes are taken to be those of the contract; nothing in a dataset tells them')
+        note(f'the entries of {key} are taken by their order: '
+             f'{", ".join(found.row_features[key]["names"])}')
+    note('units and axes are taken to be those of the contract; nothing in a dataset tells them')
     return found
 
 
@@ -64,6 +64,10 @@ def warn_of_limits(folder, contract) -> None:
                   file=sys.stderr)
 
 
-def _note(sentence):
-    """Print what is no warning."""
+def note(sentence):
+    """
+    Print what is no warning.
+
+    :param sentence: What is told, such as that an episode was passed over.
+    """
     print(f'NOTE: {sentence}', file=sys.stderr)

@@ -153,11 +153,11 @@ def show_progress(lines):
 
 def _environment():
     """Return the environment of this shell, with a profile that lets pictures through."""
+    from diffusion_policy_ros.cli.children import package_environment
     from diffusion_policy_ros.dds_profile import profile_variable, uses_large_data
     from diffusion_policy_ros.share import share_path
-    package_folder = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join([package_folder, *filter(None, [os.environ.get('PYTHONPATH')])])
-    environment = {**os.environ, 'PYTHONPATH': path, 'PYTHONUNBUFFERED': '1'}
+
+    environment = package_environment()
     if not uses_large_data():
         environment.setdefault(profile_variable(), str(share_path('config', 'fastdds.xml')))
     return environment

@@ -105,9 +105,11 @@ def _train(args, config, roll_out, processes, device):
 
 def _next_steps(out):
     """Tell in one line what can be done with a checkpoint, in words that a shell takes."""
+    from diffusion_policy_ros.training.run_folder import run_folder_of
+
     here = Path.cwd()
     model, run = (shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
-                  for path in (out, out.with_name(f'{out.name}.run')))
+                  for path in (out, run_folder_of(out)))
     return (f'next: dpr eval {model} --sim NAME (only for {", ".join(SIMULATIONS)}), or ros2 '
             f'launch diffusion_policy_ros policy.launch.py model:={model}; curves: tensorboard '
             f'--logdir {run}/tensorboard')

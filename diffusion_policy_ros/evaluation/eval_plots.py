@@ -45,7 +45,7 @@ def plot_curves(named) -> bytes:
                  xlim=(0, curves.seconds[-1]))
         _tidy(axes)
     panels[1].legend(fontsize=8, frameon=False, loc='lower right')
-    return _png(figure)
+    return as_png(figure)
 
 
 def plot_scores(named) -> bytes:
@@ -70,7 +70,7 @@ def plot_scores(named) -> bytes:
     axes.set(xlabel='score (1 is best)', ylabel='episodes', xlim=(0, 1))
     axes.legend(fontsize=8, frameon=False, loc='upper left')
     _tidy(axes)
-    return _png(figure)
+    return as_png(figure)
 
 
 def _tidy(axes):
@@ -80,8 +80,12 @@ def _tidy(axes):
         axes.spines[side].set_visible(False)
 
 
-def _png(figure):
-    """Return a figure as PNG bytes."""
+def as_png(figure) -> bytes:
+    """
+    Return a figure as PNG bytes.
+
+    :param figure: Figure of matplotlib.
+    """
     data = BytesIO()
     figure.savefig(data, format='png', dpi=DPI)
     return data.getvalue()

@@ -14,12 +14,11 @@
 
 """Push-T episodes that ran in lock step as records that ``demo_video`` shows, run only once."""
 
+from diffusion_policy_ros.contract import START_NS
 from diffusion_policy_ros.evaluation.demo_record import EpisodeRecord
 from diffusion_policy_ros.sim.pusht import CAMERA_KEY, PushT, SUCCESS_COVERAGE
 from diffusion_policy_ros.streams import ENVIRONMENT_KEY, STATE_KEY
 import numpy as np
-
-START_NS = 1_000_000_000
 
 
 def look_at(environment) -> tuple:

@@ -17,6 +17,7 @@
 import json
 
 from diffusion_policy_ros.evaluation.bench_files import write_lines, write_picture
+from diffusion_policy_ros.evaluation.demo_record import number
 from diffusion_policy_ros.evaluation.loop_bench import MAX_GAP_PERIODS, MIB
 from diffusion_policy_ros.evaluation.loop_timing import (
     Check, intervals_ms, MAX_DEVIATION_SHARE)
@@ -45,9 +46,9 @@ def lines(figures) -> list:
     server, notes = figures['server'], figures['not_commanding']
     found = [
         *(str(Check(**check)) for check in figures['checks']),
-        f'policy_server: {_number(server["cpu_cores"], 2)} cores, '
+        f'policy_server: {number(server["cpu_cores"], 2)} cores, '
         f'{server["resident_mib"]:.0f} MiB resident, {server["threads"]} threads, '
-        f'{_number(server["involuntary_switches_per_s"])} involuntary switches per second']
+        f'{number(server["involuntary_switches_per_s"])} involuntary switches per second']
     if figures['withheld'] >= MENTIONED_WITHHELD:
         found.append(f'The host of this virtual machine withheld {figures["withheld"]:.0%} of the '
                      'CPU time that was asked for; commands wait for that')
@@ -84,7 +85,7 @@ def _spreads(figures):
         'sent to received (ms)': figures['sent_to_received_ms'],
         **{f'plan: {part.removesuffix("_ms").replace("_", " ")} (ms)': spread
            for part, spread in figures['plan_latency'].items()}}
-    return {name: [_number(spread.get(rank), 2) for rank in ('p50', 'p99', 'max')]
+    return {name: [number(spread.get(rank), 2) for rank in ('p50', 'p99', 'max')]
             for name, spread in rows.items()}
 
 
@@ -96,7 +97,7 @@ def _usage(figures):
                ('private_growth_mib_per_min', 'growth of the private memory (MiB/min)', 2),
                ('threads', 'threads', 0),
                ('involuntary_switches_per_s', 'involuntary switches per second', 1))
-    return {title: [_number(figures[process][key], digits) for process in ('server', 'robot')]
+    return {title: [number(figures[process][key], digits) for process in ('server', 'robot')]
             for key, title, digits in columns}
 
 
@@ -110,11 +111,6 @@ def _facts(figures):
              'plans': figures['plans'], 'CPU time withheld (host)': f'{figures["withheld"]:.1%}',
              **figures['machine'], **figures['versions']}
     return {name: [str(value)] for name, value in facts.items()}
-
-
-def _number(value, digits=1):
-    """Write a figure that may be missing."""
-    return '-' if value is None else f'{value:.{digits}f}'
 
 
 def _table(title, columns, rows):

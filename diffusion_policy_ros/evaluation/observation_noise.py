@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from diffusion_policy_ros.errors import ConfigError
 import numpy as np
 
-MOST_VECTORS, MOST_IMAGES = 1.0, 128.0
-
 
 @dataclass(frozen=True)
 class ObservationNoise:

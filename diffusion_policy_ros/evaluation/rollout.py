@@ -23,6 +23,7 @@ episode at a time.
 
 from dataclasses import dataclass, field
 
+from diffusion_policy_ros.contract import START_NS
 from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
@@ -208,7 +209,7 @@ class Rollout:
 
     def _tick_ns(self, later=0):
         """Return the simulated time; ticks start at 1 s because stamp 0 means unset."""
-        return self._environment.contract.tick_ns(1_000_000_000, self.steps + later)
+        return self._environment.contract.tick_ns(START_NS, self.steps + later)
 
     def _observe(self):
         """Show the present observation to the window, as messages."""

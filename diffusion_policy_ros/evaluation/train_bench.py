@@ -27,7 +27,9 @@ from diffusion_policy_ros.streams import ACTION_KEY
 from diffusion_policy_ros.training.acceleration import autocast
 from diffusion_policy_ros.training.config_groups import RolloutSettings
 from diffusion_policy_ros.training.loss import diffusion_loss, draw_noise_and_levels
+from diffusion_policy_ros.training.record import read_history
 from diffusion_policy_ros.training.run import train
+from diffusion_policy_ros.training.run_folder import run_folder_of
 import torch
 
 OURS, PLAIN, LEROBOT = 'dpr train', 'plain DataLoader loop', 'lerobot'
@@ -63,8 +65,8 @@ def measure_ours(dataset, out, config, *, device, steps, cache_dir=None) -> Pace
                      checkpoint_every=NEVER, validation_episodes=0, rollouts=RolloutSettings())
     train(dataset, out, config, device=device, resume=False, stop_requested=lambda: False,
           cache_dir=cache_dir)
-    history = (out.with_name(f'{out.name}.run') / 'history.jsonl').read_text().splitlines()
-    last = [line for line in map(json.loads, history) if 'windows_per_s' in line][-1]
+    history = read_history(run_folder_of(out))
+    last = [line for line in history if 'windows_per_s' in line][-1]
     return Pace(last['windows_per_s'], last['data_wait_share'])
 
 

@@ -16,6 +16,7 @@
 
 from typing import Protocol
 
+from diffusion_policy_ros.contract import START_NS
 from diffusion_policy_ros.errors import ConfigError, ContractError
 from diffusion_policy_ros.evaluation.evaluate import observation_messages
 from diffusion_policy_ros.observation.window import WindowBuilder
@@ -80,7 +81,7 @@ def window_at_rest(policy, environment) -> dict:
     """
     windows = WindowBuilder(policy.contract, policy.config.n_obs_steps)
     for row in range(policy.config.n_obs_steps):
-        now_ns = policy.contract.tick_ns(1_000_000_000, row)
+        now_ns = policy.contract.tick_ns(START_NS, row)
         for topic, message in observation_messages(policy.contract, environment.observation(),
                                                    now_ns):
             windows.push(topic, message, now_ns)

@@ -66,8 +66,8 @@ class DiTBlock(nn.Module):
 class DiffusionTransformer(nn.Module):
     """Diffusion transformer (Peebles and Xie 2023, arXiv:2212.09748) over the rows of a chunk."""
 
-    def __init__(self, action_dim, global_cond_dim, horizon, *, dim=256, layers=8,
-                 heads=4, dropout=0.0):
+    def __init__(self, action_dim, global_cond_dim, horizon, *, dim, layers, heads,
+                 dropout=0.0):
         """
         Build the network; parameters as for ``ConditionalTransformer``.
 

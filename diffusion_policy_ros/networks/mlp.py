@@ -22,7 +22,7 @@ from torch import nn
 class ConcatenationMlp(nn.Module):
     """Denoiser for states and short chunks: noisy chunk, time and observations in one vector."""
 
-    def __init__(self, action_dim, global_cond_dim, horizon, *, dim=256, layers=8,
+    def __init__(self, action_dim, global_cond_dim, horizon, *, dim, layers,
                  dropout=0.0):
         """
         Build the network.

@@ -43,8 +43,8 @@ class ConditionalTransformer(nn.Module):
     of the time and one of each observed row.
     """
 
-    def __init__(self, action_dim, global_cond_dim, horizon, n_obs_steps, *, dim=256,
-                 layers=8, heads=4, dropout=0.0, causal=True):
+    def __init__(self, action_dim, global_cond_dim, horizon, n_obs_steps, *, dim, layers,
+                 heads, dropout=0.0, causal=True):
         """
         Build the network.
 

@@ -23,6 +23,7 @@ each episode on standard output.
 
 import time
 
+from diffusion_policy_ros.contract import START_NS
 from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes import qos
@@ -42,7 +43,6 @@ from std_msgs.msg import String
 
 # Until the server has laid its slots, and where it did not take the last one in time.
 STEP_NS = 25_000_000
-START_NS = 1_000_000_000
 # Not counted: the first plans show how many rows plans take on this clock, which what they take to
 # warm up on the other one does not tell.
 REHEARSAL_NS = 3_000_000_000

@@ -33,8 +33,7 @@ def log_likelihood(policy, window, chunk, *, steps=100, probes=0, generator=None
     """
     Return how likely a policy finds chunks where it sees certain windows, in nats.
 
-    It is the density in normalized units; ``log_unit_density`` added to it gives that in robot
-    units. Call it outside ``torch.inference_mode``.
+    It is the density in normalized units. Call it outside ``torch.inference_mode``.
 
     :param policy: The ``Policy``.
     :param window: As for ``Policy.sample``, of B windows.
@@ -88,18 +87,6 @@ def confidence(policy, global_cond, chunk, *, steps, generator):
     nats = log_likelihood_from(policy, global_cond, chunk, steps=steps, probes=1,
                                generator=generator)
     return nats / chunk[0].numel()
-
-
-def log_unit_density(policy) -> float:
-    """
-    Return what ``log_likelihood`` gains in robot units: log volume of normalized per robot units.
-
-    :param policy: The ``Policy``.
-    :return: Nats, the same for every chunk.
-    """
-    row = torch.zeros(policy.config.action_dim, device=policy.device)
-    zero, one = (policy.normalizer.normalize(ACTION_KEY, value) for value in (row, row + 1))
-    return policy.config.horizon * float((one - zero).log().sum())
 
 
 @torch.no_grad()

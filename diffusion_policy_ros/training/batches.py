@@ -58,11 +58,6 @@ class Batches:
                          in windows.arrays.items()} if on_device else None
         self._thread, self._made = None, iter(())
 
-    @property
-    def is_on_device(self) -> bool:
-        """Tell whether the whole dataset is on the device."""
-        return self._tensors is not None
-
     def at(self, indices):
         """
         Cut the windows of some rows now.

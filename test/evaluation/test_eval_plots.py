@@ -25,8 +25,8 @@ pytest.importorskip('matplotlib')
     ([400], [0, 1, 2, 5, 10, 20, 50, 100, 200])])
 def test_ticks_are_numbers_of_episodes_that_a_bar_reaches(counts, ticks, monkeypatch):
     from diffusion_policy_ros.evaluation import eval_plots
-    drawn, png = [], eval_plots._png
-    monkeypatch.setattr(eval_plots, '_png', lambda figure: drawn.append(figure) or png(figure))
+    drawn, png = [], eval_plots.as_png
+    monkeypatch.setattr(eval_plots, 'as_png', lambda figure: drawn.append(figure) or png(figure))
     scores = [0.1 + place / 4 for place, count in enumerate(counts) for _ in range(count)]
     results = [EpisodeResult(seed, score, False, 9) for seed, score in enumerate(scores)]
     assert eval_plots.plot_scores({'model': results})[:4] == b'\x89PNG'

@@ -69,7 +69,7 @@ def test_no_call_reads_a_number_back_from_the_device(causal):
 def test_published_size_has_about_nine_million_weights():
     # image_pusht_diffusion_policy_transformer: 8 layers of 256, 4 heads.
     with torch.device('meta'):
-        large = ConditionalTransformer(2, 132, 16, 2)
+        large = ConditionalTransformer(2, 132, 16, 2, dim=256, layers=8, heads=4)
     assert sum(p.numel() for p in large.parameters()) == pytest.approx(9e6, rel=0.1)
 
 

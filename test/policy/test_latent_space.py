@@ -95,11 +95,6 @@ def test_from_what_was_encoded_under_inference_mode_the_likelihood_is_the_same(p
     torch.testing.assert_close(each, expected / (16 * 2))
 
 
-def test_the_change_to_robot_units_is_that_of_the_statistics(policy):
-    expected = -16 * (math.log(0.245) + math.log(0.22))
-    assert latent_space.log_unit_density(policy) == pytest.approx(expected, rel=1e-5)
-
-
 def test_a_way_between_chunks_begins_and_ends_with_them(policy, window):
     first, second = (latent_space.generate(
         policy, window, torch.randn(2, 16, 2, generator=seeded(seed)), steps=20)

@@ -52,7 +52,6 @@ def test_windows_cut_on_the_device_equal_those_of_the_host_bit_for_bit():
     rows = np.array([0, 7, 8, 19, 3, 3])
     wanted = source.gather(rows)
     batches = Batches(source, CPU, on_device=True)
-    assert batches.is_on_device and not Batches(source, CPU).is_on_device
     for found in (batches.at(rows), Batches(source, CPU, on_device=False).at(rows)):
         assert found.keys() == wanted.keys()
         for key, values in wanted.items():

@@ -21,6 +21,7 @@ import shutil
 
 from diffusion_policy_ros import messages
 from diffusion_policy_ros.checks import is_count, is_number, shown, told
+from diffusion_policy_ros.contract import START_NS
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.episode_files import episode_path
 from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
@@ -33,9 +34,6 @@ from diffusion_policy_ros.on_disk import put_in_place
 from diffusion_policy_ros.yaml_text import parse_yaml
 import numpy as np
 from rosbags.typesys import get_typestore, Stores
-
-# A stamp of zero means "not set" in ROS, so episodes begin at one second.
-START_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@
 
 """Read a LeRobotDataset v3.0, ours or anybody's, without lerobot."""
 
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -98,10 +99,10 @@ class LeRobotReader:
         """Return the exclusive end row of each episode, int64 ``(episodes,)``."""
         return np.array([episode.end for episode in self.episodes], dtype=np.int64)
 
-    @property
+    @cached_property
     def contract(self):
         """
-        Return the ``RobotContract`` inside the dataset, None where there is none.
+        Return the ``RobotContract`` inside the dataset, None where there is none; read once.
 
         :raises ContractError: if the one inside is invalid.
         :raises DatasetError: if it contradicts ``meta/info.json``.

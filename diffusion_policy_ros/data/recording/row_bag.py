@@ -14,12 +14,10 @@
 
 """Demonstrations made row by row, as in a simulation, in bags as the recorder writes them."""
 
+from diffusion_policy_ros.contract import START_NS
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.topic_messages import build_topic, observed_parts
 from rosbags.typesys import get_typestore, Stores
-
-# A stamp of zero means "not set" in ROS, so episodes begin at one second.
-START_NS = 1_000_000_000
 
 
 class RowBag:

@@ -14,15 +14,13 @@
 
 """The plots of a dataset's report, as PNG bytes."""
 
-from io import BytesIO
-
 from diffusion_policy_ros.evaluation.dataset.ages import MOST_MS
+from diffusion_policy_ros.evaluation.eval_plots import as_png
 from diffusion_policy_ros.streams import ACTION_KEY
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 import numpy as np
 
-DPI = 130
 WIDTH_INCHES = 11.0
 COLUMNS = 5
 BLUE, ORANGE, RED, GREY = '#2b6cb0', '#dd7a1d', '#c53030', '#8a94a6'
@@ -50,7 +48,7 @@ def plot_lengths(audit) -> bytes:
     axes.set_xlim(-0.7, len(seconds) - 0.3)
     _label(axes, 'episode', 'length (s)')
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _png(figure)
+    return as_png(figure)
 
 
 def plot_streams(audit) -> bytes:
@@ -74,7 +72,7 @@ def plot_streams(audit) -> bytes:
         _label(row[1], '', '')
     _label(grid[-1][0], 'age (ms)', 'rows')
     _label(grid[-1][1], 'episode', '')
-    return _png(figure)
+    return as_png(figure)
 
 
 def plot_histograms(audit) -> bytes:
@@ -100,7 +98,7 @@ def plot_histograms(audit) -> bytes:
         axes.set_yticks([])
         _label(axes, '', '')
     _legend(figure)
-    return _png(figure)
+    return as_png(figure)
 
 
 def plot_courses(audit) -> bytes:
@@ -127,7 +125,7 @@ def plot_courses(audit) -> bytes:
         axes.set_title(name, **TITLE)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         _label(axes, '', '')
-    return _png(figure)
+    return as_png(figure)
 
 
 def _panels(audit):
@@ -200,10 +198,3 @@ def _legend(figure):
 def _colour(key):
     """Return the colour of a column."""
     return ORANGE if key == ACTION_KEY else BLUE
-
-
-def _png(figure):
-    """Return a figure as PNG bytes."""
-    data = BytesIO()
-    figure.savefig(data, format='png', dpi=DPI)
-    return data.getvalue()
