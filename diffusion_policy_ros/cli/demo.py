@@ -32,9 +32,6 @@ from diffusion_policy_ros.evaluation.live_simulations import LIVE
 
 __all__ = ['add_arguments', 'run']
 
-# The demo ends within three minutes: starting takes up to a third of that, the rest of the time
-# is for the episodes and for video and report.
-DEADLINE_S = 170
 OUTPUTS = ('demo.mp4', 'report.pdf', 'report.png', 'demo.json')
 NOTES_SHOWN = 3
 MENTIONED_WITHHELD = 0.01
@@ -55,7 +52,7 @@ def run(args) -> int:
 
     plan = check_arguments(args)
     load_simulation(plan.demo.sim)  # what it lacks on this machine is told at once
-    with _interruptible(), _workplace(args.out) as folder:
+    with _interruptible(plan.demo.deadline_s), _workplace(args.out) as folder:
         setting, withheld = _setting(plan), WithheldTime()
         records = _play(args, plan, folder)
         figures = _report(args.out, folder, records,
@@ -120,10 +117,10 @@ def _play(args, plan, folder):
                 simulation={'seed': args.seed, **({'view': True} if args.view else {})},
                 server={'model': plan.model.resolve(), 'contract': plan.contract_path,
                         'command_rate_hz': rate_hz},
-                observer={'command_rate_hz': rate_hz, 'episodes': args.episodes,
+                observer={'command_rate_hz': rate_hz, 'episodes': plan.episodes,
                           'records': folder.resolve(),
                           'seconds_per_episode': float(plan.seconds_per_episode)}))
-    return [load_record(folder / f'episode_{number}.npz') for number in range(args.episodes)]
+    return [load_record(folder / f'episode_{number}.npz') for number in range(plan.episodes)]
 
 
 def _demonstrate(bags, plan, folder, environment):
@@ -202,18 +199,18 @@ def _report(out, folder, records, setting):
 
 
 @contextmanager
-def _interruptible():
+def _interruptible(deadline_s):
     """Within it SIGTERM and SIGHUP act like Ctrl-C, and the deadline is an error."""
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
     def expire(number, frame):
-        raise DiffusionPolicyError(f'the demo was not finished after {DEADLINE_S} s; this machine '
+        raise DiffusionPolicyError(f'the demo was not finished after {deadline_s} s; this machine '
                                    'is too busy or too slow, or lower --episodes')
 
     handlers = {signal.SIGTERM: interrupt, signal.SIGHUP: interrupt, signal.SIGALRM: expire}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    signal.alarm(DEADLINE_S)
+    signal.alarm(deadline_s)
     try:
         yield
     finally:

@@ -25,9 +25,8 @@ from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.evaluation.live_simulations import Demo, DEMOS, LIVE
 
-# Starting takes up to a third of the demo's three minutes, video and report take some as well; a
-# demonstration takes so much of the rest.
-MAX_PLAYING_S, DEMONSTRATION_S = 120, 30
+# Starting takes up to a minute of the demo's time, video and report take some as well.
+MAX_PLAYING_S = 120
 # In a shorter one the part of an interval that is lost at the end costs more than 5 % of the rate.
 MIN_EPISODE_S = 2.0
 MAX_RATE_HZ = 1000.0
@@ -44,13 +43,14 @@ def add_arguments(parser):
     parser.add_argument('name', nargs='?', choices=sorted(DEMOS), default='pusht',
                         help='which robot; arm: an expert demonstrates picking and placing first, '
                              'for the recorder')
-    parser.add_argument('--model', type=Path, help='checkpoint folder; default: ' + ', '.join(
-        f'models/{demo.model} for {name}' for name, demo in sorted(DEMOS.items())))
+    parser.add_argument('--model', type=Path,
+                        help='checkpoint folder; default, in models/: ' + _each('model'))
     parser.add_argument('--rate', type=float, metavar='HZ',
                         help="commands per second, a multiple of the policy's rate, between "
                              "whose rows commands are interpolated; default: the policy's rate, "
                              '30 for arm')
-    parser.add_argument('--episodes', type=int, default=3, help='number of episodes')
+    parser.add_argument('--episodes', type=int,
+                        help='number of episodes; default: ' + _each('episodes'))
     parser.add_argument('--seconds-per-episode', type=float, metavar='S',
                         help=f'longest duration of an episode, at least {MIN_EPISODE_S:g} s; '
                              'default: 20 for arm, 30 for pusht')
@@ -69,6 +69,11 @@ def add_arguments(parser):
                      'virtual machine withheld 5 % or more of the CPU time asked for.')
 
 
+def _each(what):
+    """Write a default that differs between demos."""
+    return ', '.join(f'{getattr(demo, what)} for {name}' for name, demo in sorted(DEMOS.items()))
+
+
 @dataclass(frozen=True)
 class DemoPlan:
     """
@@ -80,6 +85,7 @@ class DemoPlan:
     :ivar contract_path: File of the robot's contract.
     :ivar rate_hz: Rows per second of the policy.
     :ivar command_rate_hz: Commands per second that are wanted.
+    :ivar episodes: How many are played.
     :ivar seconds_per_episode: Longest duration of an episode, s.
     """
 
@@ -89,6 +95,7 @@ class DemoPlan:
     contract_path: Path
     rate_hz: float
     command_rate_hz: float
+    episodes: int
     seconds_per_episode: float
 
 
@@ -107,7 +114,8 @@ def check_arguments(args) -> DemoPlan:
     rate_hz = load_contract(contract_path).rate_hz
     seconds = args.seconds_per_episode
     seconds = SIMULATIONS[demo.sim][2] / rate_hz if seconds is None else seconds
-    _check_length(args.episodes, seconds, MAX_PLAYING_S - DEMONSTRATION_S * demo.demonstrations)
+    episodes = demo.episodes if args.episodes is None else args.episodes
+    _check_length(episodes, seconds)
     if not 0 <= args.seed <= MAX_SEED:
         raise ConfigError(f'--seed is {args.seed}; it must be from 0 to {MAX_SEED}')
     if args.domain is not None and not 0 <= args.domain <= MAX_DOMAIN_ID:
@@ -118,20 +126,20 @@ def check_arguments(args) -> DemoPlan:
     model = args.model or _shipped(demo)
     wanted_hz = demo.command_rate_hz if args.rate is None else args.rate
     return DemoPlan(demo, model, _model_facts(model), contract_path, rate_hz,
-                    _command_rate_hz(wanted_hz, rate_hz), seconds)
+                    _command_rate_hz(wanted_hz, rate_hz), episodes, seconds)
 
 
-def _check_length(episodes, seconds, longest_s):
+def _check_length(episodes, seconds):
     """Refuse a number or a duration of episodes that cannot be played."""
     if episodes < 1:
         raise ConfigError(f'--episodes is {episodes}; it must be at least 1')
     # Written so that "not a number" is refused as well.
-    if not MIN_EPISODE_S <= seconds <= longest_s:
+    if not MIN_EPISODE_S <= seconds <= MAX_PLAYING_S:
         raise ConfigError(f'--seconds-per-episode is {seconds:g}; it must be from '
-                          f'{MIN_EPISODE_S:g} to {longest_s}')
-    if episodes * seconds > longest_s:
-        raise ConfigError(f'{episodes} episodes of {seconds:g} s are more than the {longest_s} s '
-                          'that the demo plays at most; lower --episodes or '
+                          f'{MIN_EPISODE_S:g} to {MAX_PLAYING_S}')
+    if episodes * seconds > MAX_PLAYING_S:
+        raise ConfigError(f'{episodes} episodes of {seconds:g} s are more than the '
+                          f'{MAX_PLAYING_S} s that the demo plays at most; lower --episodes or '
                           '--seconds-per-episode')
 
 

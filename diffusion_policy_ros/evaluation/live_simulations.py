@@ -59,6 +59,8 @@ class Demo:
 
     :ivar sim: A key of ``LIVE``.
     :ivar model: Folder in ``models``.
+    :ivar episodes: How many are played unless asked otherwise.
+    :ivar deadline_s: It ends within this time, whatever happens, s.
     :ivar command_rate_hz: Commands per second, Hz; None for the policy's rate.
     :ivar has_safety: Whether ``command_safety`` stands between policy and robot.
     :ivar has_window: Whether the node can open a window.
@@ -68,6 +70,8 @@ class Demo:
 
     sim: str
     model: str
+    episodes: int
+    deadline_s: int
     command_rate_hz: float = None
     has_safety: bool = False
     has_window: bool = False
@@ -92,6 +96,6 @@ LIVE = {
     'pusht': LiveSimulation('Push-T', 'pusht_sim', 'pusht.yaml', 'coverage', 0.95,
                             'share of the goal that is covered')}
 DEMOS = {
-    'arm': Demo('arm_pick_place', 'arm_pick_place', 30.0, has_safety=True, demonstrations=1,
-                task='pick up the cube and place it in a bin'),
-    'pusht': Demo('pusht', 'pusht_image', has_window=True)}
+    'arm': Demo('arm_pick_place', 'arm_pick_place', 2, 230, 30.0, has_safety=True,
+                demonstrations=1, task='pick up the cube and place it in a bin'),
+    'pusht': Demo('pusht', 'pusht_image', 3, 170, has_window=True)}

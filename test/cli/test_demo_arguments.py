@@ -58,7 +58,7 @@ def _refusal(capsys, *arguments):
     (['--seed', '99999999999'], '--seed is 99999999999; it must be from 0 to 2147483647'),
     (['--domain', '-1'], '--domain is -1; it must be from 0 to 101'),
     (['--domain', '300'], '--domain is 300; it must be from 0 to 101'),
-    (['arm', '--episodes', '5'], '5 episodes of 20 s are more than the 90 s'),
+    (['arm', '--episodes', '7'], '7 episodes of 20 s are more than the 120 s'),
     (['arm', '--view'], '--view: arm has no window'),
 ])
 def test_what_cannot_work_is_refused_before_anything_starts(
