@@ -97,6 +97,7 @@ setup(
             f'record_keys = {PACKAGE}.nodes.record_keys:main',
             f'pusht_sim = {PACKAGE}.nodes.pusht_sim:main',
             f'arm_sim = {PACKAGE}.nodes.arm_sim:main',
+            f'base_sim = {PACKAGE}.nodes.base_sim:main',
         ],
     },
 )

@@ -34,6 +34,8 @@ TRAJECTORY_POINT = 'trajectory_msgs/msg/JointTrajectoryPoint'
 LAYOUT = 'std_msgs/msg/MultiArrayLayout'
 POSE, POINT = 'geometry_msgs/msg/Pose', 'geometry_msgs/msg/Point'
 ORIENTATION, VECTOR3 = 'geometry_msgs/msg/Quaternion', 'geometry_msgs/msg/Vector3'
+POSE_COVARIANCE, TWIST_COVARIANCE = (
+    'geometry_msgs/msg/PoseWithCovariance', 'geometry_msgs/msg/TwistWithCovariance')
 # What the pixels of an image are, by its encoding.
 PIXELS = {'rgb8': np.dtype('<u1'), 'mono8': np.dtype('<u1'), '16UC1': np.dtype('<u2'),
           '32FC1': np.dtype('<f4')}
@@ -213,6 +215,25 @@ def twist(types, linear, angular):
     """
     return types[ros.TWIST](linear=types[VECTOR3](**_components('xyz', linear)),
                             angular=types[VECTOR3](**_components('xyz', angular)))
+
+
+def odometry(types, pose, velocity, stamp_ns, frame_id='', child_frame_id=''):
+    """
+    Join pose and twist; covariances are unknown, which is written as 0.
+
+    :param types: ROS type name to message class.
+    :param pose: geometry_msgs/Pose, in ``frame_id``.
+    :param velocity: geometry_msgs/Twist, in ``child_frame_id``.
+    :param stamp_ns: When they hold, ns.
+    :param frame_id: Name of the frame that the robot moves in.
+    :param child_frame_id: Name of the robot's frame.
+    :return: nav_msgs/Odometry.
+    """
+    unknown = np.zeros(36)
+    return types[ros.ODOMETRY](
+        header=header(types, stamp_ns, frame_id), child_frame_id=child_frame_id,
+        pose=types[POSE_COVARIANCE](pose=pose, covariance=unknown),
+        twist=types[TWIST_COVARIANCE](twist=velocity, covariance=unknown))
 
 
 def laser_scan(types, ranges, stamp_ns, *, range_min, range_max, angle_min=0.0,

@@ -31,7 +31,7 @@ PACKAGE = 'diffusion_policy_ros'
 SETUP = (ROOT / 'setup.py').read_text('utf-8')
 MANIFEST = ElementTree.parse(ROOT / 'package.xml').getroot()
 EXECUTABLES = ('dpr', 'policy_server', 'command_safety', 'recorder', 'record_keys', 'pusht_sim',
-               'arm_sim')
+               'arm_sim', 'base_sim')
 # import name: distribution name, where the two differ
 DISTRIBUTIONS = {'backports': 'backports.zstd', 'cv2': 'opencv-python-headless',
                  'gym_pusht': 'gym-pusht', 'yaml': 'PyYAML'}

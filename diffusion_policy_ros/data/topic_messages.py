@@ -22,9 +22,6 @@ from diffusion_policy_ros import messages
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
 
-POSE_COVARIANCE, TWIST_COVARIANCE = (
-    'geometry_msgs/msg/PoseWithCovariance', 'geometry_msgs/msg/TwistWithCovariance')
-
 
 def observed_parts(contract, values) -> dict:
     """
@@ -144,16 +141,11 @@ def _twist_stamped(entry, named, types, stamp_ns):
 
 
 def _odometry(entry, named, types, stamp_ns):
-    """Join pose and twist; covariances are unknown, which is written as 0."""
+    """Join pose and twist."""
     posed = {name: value for name, value in named.items() if not name.startswith(
         ('linear', 'angular'))}
-    unknown = np.zeros(36)
-    return types[ros.ODOMETRY](
-        header=messages.header(types, stamp_ns), child_frame_id='',
-        pose=types[POSE_COVARIANCE](pose=_pose(entry, posed, types, stamp_ns).pose,
-                                    covariance=unknown),
-        twist=types[TWIST_COVARIANCE](twist=_twist(entry, named, types, stamp_ns),
-                                      covariance=unknown))
+    return messages.odometry(types, _pose(entry, posed, types, stamp_ns).pose,
+                             _twist(entry, named, types, stamp_ns), stamp_ns)
 
 
 def _array(entry, values, types, stamp_ns):

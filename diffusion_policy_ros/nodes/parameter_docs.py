@@ -21,7 +21,7 @@ The reference of all parameters, written from their declarations.
 import json
 
 from diffusion_policy_ros.nodes import (
-    arm_parameters, policy_parameters, pusht_sim, recorder, safety_parameters)
+    arm_parameters, base_sim, policy_parameters, pusht_sim, recorder, safety_parameters)
 
 INTRODUCTION = """\
 # Parameters
@@ -61,6 +61,7 @@ SECTIONS = (
     ('recorder', 'Records demonstrations and converts them.', recorder.PARAMETERS),
     ('pusht_sim', 'A live Push-T robot.', pusht_sim.PARAMETERS),
     ('arm_sim', 'A live robot arm on MuJoCo.', arm_parameters.PARAMETERS),
+    ('base_sim', 'A live mobile base.', base_sim.PARAMETERS),
 )
 COLUMNS = ('parameter', 'type', 'default', 'possible', 'changes', 'description')
 TYPES = {bool: 'boolean', int: 'integer', float: 'double', str: 'string'}

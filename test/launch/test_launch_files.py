@@ -21,7 +21,8 @@ import pytest
 
 pytestmark = pytest.mark.launch
 HERE = Path(__file__).resolve().parent
-LAUNCH_FILES = ('policy', 'safety', 'record', 'pusht', 'gazebo', 'mock', 'real_arm')
+LAUNCH_FILES = ('policy', 'safety', 'record', 'pusht', 'arm', 'base', 'gazebo', 'mock',
+                'real_arm')
 ARGUMENTS = """
 import sys
 from launch import LaunchContext
@@ -188,6 +189,10 @@ def test_record_launch_writes_a_bag(colcon_workspace, tmp_path):
 def test_pusht_launch_closes_the_loop(colcon_workspace, tiny_model):
     pytest.importorskip('gym_pusht')
     run_scenario(colcon_workspace, 'pusht', 63, TINY_MODEL=str(tiny_model))
+
+
+def test_base_launch_closes_the_loop(colcon_workspace):
+    run_scenario(colcon_workspace, 'base', 91)
 
 
 @pytest.mark.parametrize('name', LAUNCH_FILES)

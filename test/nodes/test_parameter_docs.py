@@ -52,7 +52,7 @@ def test_every_default_is_possible(spec):
     assert spec.refusal(spec.default) == ''
 
 
-@pytest.mark.parametrize('node', ['recorder', 'pusht_sim', 'arm_sim'])
+@pytest.mark.parametrize('node', ['recorder', 'pusht_sim', 'arm_sim', 'base_sim'])
 def test_the_shipped_file_has_every_parameter_with_its_default(node):
     text = (ROOT / 'config' / f'{node}.yaml').read_text(encoding='utf-8')
     specs = next(specs for name, _, specs in SECTIONS if name == node)

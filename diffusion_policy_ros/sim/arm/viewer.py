@@ -25,11 +25,7 @@ REMEDY = ('start it where there is a screen and DISPLAY or WAYLAND_DISPLAY names
 
 
 class Viewer:
-    """
-    MuJoCo's own window, which draws in a thread of its own.
-
-    The mouse looks around, and with Ctrl held pushes and turns what was chosen by a double click.
-    """
+    """MuJoCo's own window, which draws in a thread of its own."""
 
     def __init__(self, arm):
         """
