@@ -199,7 +199,8 @@ def save_tiny_policy(tmp_path_factory):
     from diffusion_policy_ros.diffusion import Sampler
     from diffusion_policy_ros.policy import Policy
 
-    def save(num_inference_steps=4, contract=ROOT / 'config' / 'robots' / 'pusht.yaml', **changes):
+    def save(num_inference_steps=4, contract=ROOT / 'config' / 'robots' / 'pusht.yaml',
+             low=0.0, high=0.512, **changes):
         torch.set_num_threads(1)
         torch.manual_seed(0)
         contract = load_contract(contract)
@@ -207,8 +208,8 @@ def save_tiny_policy(tmp_path_factory):
             'vision_backbone': 'light_cnn', 'down_dims': (16, 32),
             'diffusion_step_embed_dim': 16, **changes})
         statistics = {
-            key: {'min': np.zeros(shape), 'max': np.full(shape, 0.512),
-                  'mean': np.full(shape, 0.25), 'std': np.full(shape, 0.1)}
+            key: {'min': np.full(shape, low), 'max': np.full(shape, high),
+                  'mean': np.full(shape, np.add(low, high) / 2), 'std': np.full(shape, 0.1)}
             for key, shape in ((key, contract.shape_of(key))
                                for key in (*config.vector_keys, 'action'))}
         folder = tmp_path_factory.mktemp('models') / 'tiny'

@@ -27,7 +27,8 @@ PAGE = (ROOT / 'docs' / 'faults.md').read_text(encoding='utf-8')
 HEAD = ['fault', '`policy_server`', '`command_safety`, and the robot', 'what brings it back',
         'test']
 # Test files in which every test is of a fault.
-FAULT_TESTS = ('test_faults.py', 'test_faults_guarded.py', 'test_kills.py')
+FAULT_TESTS = ('test_faults.py', 'test_faults_guarded.py', 'test_kills.py',
+               'test_arm_kills.py')
 # What must have a row, whatever else does: words that its first cell holds, in lower case.
 REQUIRED = (
     'stale camera', 'stale joint states', 'on_stale: hold', 'frozen camera', 'frozen joint states',
@@ -38,9 +39,9 @@ REQUIRED = (
     'inference thread is told to exit', 'inference hangs', 'plan that is not finite',
     'dds peer loss', 'two publishers on the command topic', 'two publishers on the controller',
     'kill -9 of the policy server', 'kill -9 of the simulator', 'kill -9 of either of two cameras',
-    'kill -9 of the safety node', 'nan', 'wrong size', 'wrong names', 'wrong stamp',
-    'times of a trajectory', 'first command far', 'no commands', 'e-stop: ', 'late tick',
-    'error inside', 'controller with other joints')
+    'kill -9 of the safety node', 'kill -9 of a controller', 'nan', 'wrong size', 'wrong names',
+    'wrong stamp', 'times of a trajectory', 'first command far', 'no commands', 'e-stop: ',
+    'late tick', 'error inside', 'controller with other joints')
 
 
 def tables(page):

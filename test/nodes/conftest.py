@@ -14,8 +14,10 @@
 
 """A second node on a domain of the test file's own, robots, and what is asked of the nodes."""
 
+from itertools import pairwise
 import math
 import os
+from pathlib import Path
 import time
 
 import numpy as np
@@ -31,10 +33,14 @@ from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import QoSProfile  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 
 DEADLINE_S = 60.0
 ANSWER_S = 20.0
+FAST_DDS = Path(__file__).parents[2] / 'config' / 'fastdds.xml'
+# A message may wait for this process, but must not be lost.
+LOSSLESS = QoSProfile(depth=10000)
 ARM = """
 robot: test
 rate_hz: 20
@@ -356,6 +362,149 @@ class Server:
         before = len(self.commands)
         self._peer.until(lambda: len(images) > 10 or len(joints) > 10, 'more pictures or joints')
         return len(self.commands) == before
+
+
+class Processes:
+    """
+    A robot, the policy server and the safety node in processes, and all that they say.
+
+    :ivar sent: All that the controller is told: number in its publisher's sequence, time in s,
+        and the values.
+    :ivar asked: The same of what the policy wanted it to be told.
+    :ivar joints: All joint states.
+    :ivar status: What the two nodes say of themselves, by their names.
+    """
+
+    PERIOD_S, PAUSE_S = 0.01, 0.3
+
+    def __init__(self, peer, children, commands, topic, message_type, read, check):
+        self._peer, self._children, self._commands = peer, children, commands
+        self._processes, self._read, self._check = {}, read, check
+        self.sent = self._hear_commands(message_type, topic)
+        self.asked = self._hear_commands(message_type, f'policy/{topic}')
+        self.joints = peer.hear(JointState, 'joint_states', LOSSLESS)
+        self.status = {node: peer.hear(DiagnosticStatus, f'{node}/status', qos.STATUS)
+                       for node in ('policy_server', 'command_safety')}
+
+    def _hear_commands(self, message_type, topic):
+        """Subscribe; the returned list grows with every command."""
+        heard = []
+
+        def keep(message, info):
+            time_s, values = self._read(message, info)
+            heard.append((info['publication_sequence_number'], time_s, *values))
+
+        self._peer.node.create_subscription(message_type, topic, keep, LOSSLESS)
+        return heard
+
+    def start(self, *names):
+        """Start processes, and take those that are lifecycle nodes to active."""
+        told = {node: len(heard) for node, heard in self.status.items()}
+        for name in names:
+            self._processes[name] = self._children.start(name, self._commands[name])
+        for node in set(names) & set(self.status):
+            # A killed one is still listed, but says nothing: ask the one that has just begun.
+            self._peer.until(lambda: any(status.message == 'unconfigured' for status
+                                         in self.status[node][told[node]:]), f'the new {node}')
+            self.change(node, 'CONFIGURE', 'ACTIVATE')
+
+    def change(self, node, *transitions):
+        """Take a lifecycle node through transitions."""
+        for transition in transitions:
+            assert self._peer.change(node, transition), self._children.tail(node)
+
+    def kill(self, name):
+        """Kill a process while the robot moves; return when, s on the ROS clock."""
+        self._peer.until(self.moves, 'some speed')
+        self._processes[name].kill()
+        killed_s = self._peer.node.get_clock().now().nanoseconds / 1e9
+        self._peer.until(lambda: self._processes[name].poll() is not None, f'the end of {name}')
+        return killed_s
+
+    def step(self):
+        """Return how far the newest command is from the one before."""
+        return np.abs(np.subtract(self.sent[-1][2:], self.sent[-2][2:])).max()
+
+    def moves(self):
+        """Tell whether the commands have some speed."""
+        return len(self.sent) > 1 and self.step() > 0.1 * self.PERIOD_S
+
+    def until(self, node, *words):
+        """Wait for a status of a node."""
+        def said():
+            return self.status[node][-1].message if self.status[node] else ''
+
+        self._peer.until(lambda: all(word in said() for word in words),
+                         lambda: f'{node}: after {said()!r}, a status with {words}')
+
+    def until_more(self, messages, count=50):
+        """Wait for so many more messages."""
+        count += len(messages)
+        self._peer.until(lambda: len(messages) >= count, 'more messages')
+
+    def listen(self, duration_s):
+        """Let time pass; return how many commands the controller got."""
+        before, end_s = len(self.sent), time.monotonic() + duration_s
+        self._peer.until(lambda: time.monotonic() > end_s, 'time')
+        return len(self.sent) - before
+
+    def until_it_follows(self):
+        """Wait until the robot is moved by the policy, and moves."""
+        before = len(self.joints)
+        self.until('command_safety', 'FOLLOWING')
+        self.until('policy_server', 'commanding')
+        self.until_more(self.sent, 100)
+        self._peer.until(lambda: np.ptp([list(joints.position) for joints in self.joints[before:]],
+                                        axis=0).max() > 0.002, 'the robot to move')
+        self._peer.until(self.moves, 'some speed')
+
+    def rest_s(self, since_s, with_delays=False):
+        """
+        Return how long the commands went on to move after a time, s.
+
+        A late tick moves the robot by one period all the same, so what it was late does not count
+        unless that is asked for.
+        """
+        steps = [(before, row) for before, row in pairwise(self.sent) if row[1] > since_s]
+        last_s = max(row[1] for before, row in steps
+                     if np.abs(np.subtract(row[2:], before[2:])).max() > 1e-9)
+        late_s = sum(max(row[1] - before[1] - self.PERIOD_S, 0.0) for before, row in steps
+                     if row[1] <= last_s)
+        return last_s - since_s - (0.0 if with_delays else late_s)
+
+    def assert_limits_kept(self):
+        """Check all that the controller was told, without what is between two runs."""
+        checked = 0
+        for run in self._runs():
+            self._check(np.array(run)[:, 2:], self.PERIOD_S)
+            checked += max(len(run) - 3, 0)
+        assert checked > 2 / 3 * len(self.sent)
+
+    def _runs(self):
+        """Yield the commands in runs in which none was lost and the robot was not left alone."""
+        run = self.sent[:1]
+        for before, row in pairwise(self.sent):
+            if row[0] != before[0] + 1 or row[1] - before[1] > self.PAUSE_S:
+                yield run
+                run = []
+            run.append(row)
+        yield run
+
+
+@pytest.fixture
+def make_processes(request, peer, tmp_path, assert_limits_kept):
+    """
+    Return a function that makes the processes of a robot, none of which runs yet.
+
+    It takes the command of each by name; topic and type of what the controller is told, and how
+    time (s) and values are read from a message and its info; and the limits of these values.
+    """
+    from diffusion_policy_ros.cli.children import Children, node_environment
+
+    with Children(tmp_path, node_environment(request.module.DOMAIN_ID, FAST_DDS)) as children:
+        yield lambda commands, topic, message_type, read, limits: Processes(
+            peer, children, commands, topic, message_type, read,
+            lambda rows, period_s: assert_limits_kept(rows, period_s, *limits))
 
 
 @pytest.fixture
