@@ -42,7 +42,8 @@ def add_arguments(parser):
                         help='simulated robot; the score of pusht is the largest share of the '
                              'goal that was covered, divided by the 0.95 that is success; that '
                              'of base the share of the way to the goal before anything was '
-                             'touched')
+                             'touched; of arm_pick_place half for lifting the cube; of arm_push '
+                             'how near to the goal the puck came')
     parser.add_argument('--contract', type=Path,
                         help='contract of the robot (YAML), for a model that holds none, such as '
                              "a folder of LeRobot's; that of another robot than the model's is "

@@ -25,6 +25,8 @@ SIMULATIONS = {
     'arm_push': ('diffusion_policy_ros.sim.arm.tasks', 'push', 200),
     'base': ('diffusion_policy_ros.sim.base.environment', 'BaseEnvironment', 200),
     'pusht': ('diffusion_policy_ros.sim.pusht', 'PushT', 300)}
+# Of those that need more than the extra "sim": the extra that holds it
+EXTRAS = {'arm_pick_place': 'arm', 'arm_push': 'arm'}
 # Of those that know a place with two valid answers: (module, ``TwoSided`` class)
 TWO_SIDED = {'arm_pick_place': ('diffusion_policy_ros.evaluation.arm_modes', 'HeldCube'),
              'base': ('diffusion_policy_ros.evaluation.base_modes', 'MirrorRoom'),
@@ -42,9 +44,15 @@ def load_simulation(name) -> tuple:
 
     :param name: A key of ``SIMULATIONS``.
     :return: ``(make_environment, rows per episode at most)``; the first is called with a contract.
+    :raises ConfigError: if something that it needs is not installed.
     """
     module, cls, max_steps = SIMULATIONS[name]
-    return getattr(import_module(module), cls), max_steps
+    try:
+        return getattr(import_module(module), cls), max_steps
+    except ImportError as error:
+        raise ConfigError(f'the simulation {name} cannot be imported here ({error}); install it '
+                          f'with: pip install "diffusion_policy_ros[{EXTRAS.get(name, "sim")}]"'
+                          ) from error
 
 
 def load_two_sided(name):

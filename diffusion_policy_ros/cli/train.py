@@ -74,7 +74,7 @@ def run(args) -> int:
     try:
         with joined_processes(args.device) as (processes, device):
             config = load_train_config(args.config, args.overrides)
-            roll_out = rollout_function(config.rollouts)
+            roll_out = rollout_function(config.rollouts, args.dataset)
             return _train(args, config, roll_out, processes, device)
     except OtherProcessFailed:  # it has told why
         return 1

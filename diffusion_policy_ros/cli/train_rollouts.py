@@ -15,6 +15,7 @@
 """Episodes in simulation while ``dpr train`` runs."""
 
 from diffusion_policy_ros.cli.simulations import load_simulation, run_episodes, SIMULATIONS
+from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.errors import ConfigError
 
 # Far from the seeds of dpr eval, which measures what was chosen by these.
@@ -22,26 +23,25 @@ FIRST_SEED = 900_000
 BATCH = 50
 
 
-def rollout_function(settings):
+def rollout_function(settings, dataset):
     """
     Return what measures a policy under training, or None where no rollouts are asked for.
 
     :param settings: ``RolloutSettings``.
+    :param dataset: Folder of the dataset that the policy learns from.
     :return: ``policy -> {'rollout_score': mean score, 'rollout_success': share of successes}``,
         over the same seeds each time, as ``dpr eval`` measures without options.
-    :raises ConfigError: if there is no such simulation, or it cannot be imported here.
+    :raises DiffusionPolicyError: if there is no such simulation, it cannot be imported here, or
+        it is not one of the dataset's robot.
     """
     if settings.sim is None:
         return None
     if settings.sim not in SIMULATIONS:
         raise ConfigError(f'rollouts.sim is {settings.sim!r}; choose one of: '
                           f'{", ".join(SIMULATIONS)}')
-    try:
-        simulation = load_simulation(settings.sim)
-    except ImportError as error:
-        raise ConfigError(f'rollouts.sim is {settings.sim!r}, which cannot be imported here '
-                          f'({error}); install it with: pip install "diffusion_policy_ros[sim]"'
-                          ) from error
+    simulation, contract = load_simulation(settings.sim), LeRobotReader(dataset).contract
+    if contract is not None:
+        simulation[0](contract)  # refuses another robot before hours of training, not after
 
     def roll_out(policy):
         result = run_episodes(
