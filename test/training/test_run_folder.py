@@ -35,7 +35,8 @@ def snapshot(folder, processes, device, config=''):
     save_snapshot(folder, modules={'network': network},
                   optimizer=torch.optim.AdamW(network.parameters()), generator=torch.Generator(),
                   default_states=[states] * processes, facts={
-                      'stage': 'diffusion', 'step': 1, 'seconds': 0, 'config': config, 'dataset': ''})
+                      'stage': 'diffusion', 'step': 1, 'seconds': 0, 'config': config,
+                      'dataset': ''})
 
 
 @pytest.mark.parametrize('count, device', [(1, CPU), (3, CPU), (1, GPU), (2, GPU)])
