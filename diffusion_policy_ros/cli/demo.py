@@ -64,6 +64,7 @@ def run(args) -> int:
 
 def _print_results(figures):
     """Print what came of the episodes, and what may have disturbed them."""
+    from diffusion_policy_ros.evaluation.demo_record import number
     from diffusion_policy_ros.evaluation.demo_report import check_lines
 
     solved = sum(episode['solved'] for episode in figures['episodes'])
@@ -71,6 +72,7 @@ def _print_results(figures):
     print(f'\nsolved {solved} of {len(figures["episodes"])}'
           + (f'; this checkpoint in lock step: {measured}' if measured else ''))
     print(check_lines(figures))
+    print('real-time factor of the simulation: ' + number(figures['real_time_factor'], 2))
     if figures['withheld'] >= MENTIONED_WITHHELD:
         print(f'The host of this virtual machine withheld {figures["withheld"]:.0%} of the CPU '
               'time that was asked for; commands wait for that')
