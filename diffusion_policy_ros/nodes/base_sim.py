@@ -72,7 +72,8 @@ class BaseSim(Node):
         self._base = MobileBase()
         self._topics = BaseTopics(self, self._base)
         self._episodes, self._score = SimEpisodes(self, self._settings), SimScore(self)
-        self._patience = round(self._settings['cmd_vel_timeout_s'] * STEP_RATE_HZ) or math.inf
+        timeout_s = self._settings['cmd_vel_timeout_s']
+        self._patience = max(round(timeout_s * STEP_RATE_HZ), 1) if timeout_s else math.inf
         self._start_episode()
         self.create_subscription(Twist, COMMAND_TOPIC, self._on_command, qos.VECTORS)
         self.create_service(Trigger, '~/reset', self._on_reset)

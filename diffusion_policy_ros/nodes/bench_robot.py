@@ -20,14 +20,12 @@ else at another, all in step, which is the hardest for those who listen. Receive
 and does not heed them.
 """
 
-import signal
-
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.clockwork import Clockwork
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
-from diffusion_policy_ros.nodes.spinning import run
+from diffusion_policy_ros.nodes.spinning import break_off, run
 from diffusion_policy_ros.sim.imitation import picture_maker, vector_maker
 from diffusion_policy_ros.sim.pacing import StepCounter
 from rclpy.node import Node
@@ -90,8 +88,7 @@ class BenchRobot(Node):
 
     def _on_broken(self, error):
         """End the node: without its robot nothing can be measured."""
-        self.get_logger().fatal(f'the robot broke: {type(error).__name__}: {error}')
-        signal.raise_signal(signal.SIGTERM)
+        break_off(self, f'the robot broke: {type(error).__name__}: {error}')
 
 
 class _Outlet:

@@ -14,10 +14,10 @@
 
 """Moves a simulated robot in step with the clock of its node, in a thread of its own."""
 
-import signal
 import time
 
 from diffusion_policy_ros.nodes.clockwork import Clockwork
+from diffusion_policy_ros.nodes.spinning import break_off
 from diffusion_policy_ros.sim.pacing import StepCounter
 
 CLOCK_READINGS = 10
@@ -99,9 +99,7 @@ class SimStepper:
 
     def _on_broken(self, error):
         """End the node: a robot that stands still without a word would mislead everybody."""
-        self._node.get_logger().fatal(
-            f'the simulation broke: {type(error).__name__}: {error}')
-        signal.raise_signal(signal.SIGTERM)
+        break_off(self._node, f'the simulation broke: {type(error).__name__}: {error}')
 
     def _read_clocks(self):
         """Return steady and ROS time of one instant in ns; read anew if something came between."""

@@ -62,7 +62,7 @@ def _run(node_class, args) -> int:
 
     :param node_class: Callable without arguments that makes the node.
     :param args: Command line arguments for ROS; None takes those of the process.
-    :return: Exit code: 0 after a clean end, 1 when the node could not start or hung.
+    :return: Exit code: 0 after a clean end, 1 when the node could not start, hung or broke.
     """
     if {'-h', '--help'} & set(sys.argv[1:] if args is None else args):
         print(f'{_usage()}\n{HELP}')
@@ -84,7 +84,19 @@ def _run(node_class, args) -> int:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    return 0
+    return int(getattr(node, 'is_broken', False))
+
+
+def break_off(node, text):
+    """
+    End a node that cannot go on, from any of its threads; its exit code is 1 then.
+
+    :param node: The node that ``run`` spins.
+    :param text: What broke, for the log.
+    """
+    node.get_logger().fatal(text)
+    node.is_broken = True
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _usage():

@@ -105,6 +105,15 @@ def test_without_a_timeout_it_drives_on(peer, odometry, drive):
     peer.until(lambda: odometry[-1].pose.pose.position.x > begin + 0.4, 'two seconds of driving')
 
 
+def test_a_timeout_of_less_than_a_step_stops_it_all_the_same(peer, odometry, drive):
+    robot = peer.start(BaseSim, cmd_vel_timeout_s=0.004)
+    drive(0.2, 0.0)
+    peer.until(lambda: robot._told == (0.2, 0.0), 'the command')
+    seen = len(odometry)
+    peer.until(lambda: len(odometry) > seen + 25, 'half a second')
+    assert abs(odometry[-1].twist.twist.linear.x) < 1e-3
+
+
 def test_a_command_that_is_no_number_is_refused(peer, odometry, drive, capfd):
     peer.start(BaseSim)
     peer.until(lambda: odometry, 'odometry')

@@ -71,6 +71,15 @@ def test_a_signal_ends_the_node_cleanly(name):
     assert _end(f'signal.raise_signal(signal.{name})') == (0, ['destroyed'], '')
 
 
+def test_a_simulation_that_breaks_ends_its_node_with_the_exit_code_of_a_failure():
+    code, lines, errors = _end(
+        'self.stepper = SimStepper(self, 1, lambda *_: 1 / 0, remedy=""); self.stepper.start(); '
+        'self.on_timer = lambda: None; time.sleep(0.1)',
+        before='from diffusion_policy_ros.nodes.sim_stepper import SimStepper')
+    assert (code, lines) == (1, ['destroyed'])
+    assert 'the simulation broke: ZeroDivisionError' in errors and 'Traceback' not in errors
+
+
 def test_signals_interrupt_neither_a_callback_nor_the_end_nor_the_exit():
     assert _end(f'{EVERY_SIGNAL}; print("called back")', ending=f'{EVERY_SIGNAL}; print("closed")',
                 after=EVERY_SIGNAL) == (0, ['called back', 'closed', 'destroyed'], '')
