@@ -25,7 +25,6 @@ starts the next episode, ``~/pause`` (SetBool) and ``~/step`` (Trigger) hold the
 
 from functools import partial
 import signal
-import time
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import CommandRefused, ConfigError
@@ -33,6 +32,7 @@ from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.arm_demonstrator import Demonstrator, DONE
 from diffusion_policy_ros.nodes.arm_parameters import PARAMETERS
 from diffusion_policy_ros.nodes.arm_topics import ArmTopics
+from diffusion_policy_ros.nodes.arrival import dated
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.sim_episodes import SimEpisodes, SimScore
 from diffusion_policy_ros.nodes.sim_stepper import SimStepper
@@ -86,6 +86,7 @@ class ArmSim(Node):
         self._demonstrator = self._make_demonstrator(task)
         if self._demonstrator is None:
             self._start_episode()
+        self._obeyed = self._robot.active_topics
         self._viewer = self._make_viewer()
         self._listen()
         self._stepper = SimStepper(
@@ -112,6 +113,7 @@ class ArmSim(Node):
         contract = load_contract(self._settings['contract'] or share_path(
             'config', 'robots', f'arm_{self._settings["task"]}.yaml'))
         check_contract(contract, self._robot)
+        self._robot.activate([output.topic for output in contract.actions])
         return Demonstrator(
             self, self._robot, task, contract, self._episode,
             episodes=self._settings['demonstrations'], record=self._settings['record'],
@@ -130,14 +132,13 @@ class ArmSim(Node):
             is_trajectory = isinstance(controller, TrajectoryController)
             self.create_subscription(
                 JointTrajectory if is_trajectory else Float64MultiArray, topic,
-                partial(self._on_command, topic), qos.VECTORS)
+                dated(partial(self._on_command, topic)), qos.VECTORS)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_service(SetBool, '~/pause', self._on_pause)
         self.create_service(Trigger, '~/step', self._on_step_once)
 
     def _start_episode(self):
         """Draw the next start from the next seed, and return that."""
-        self._reset_ns = time.time_ns()
         seed = self._episodes.begin()
         self._episode.reset(seed)
         self._score.show_success(False)
@@ -149,12 +150,12 @@ class ArmSim(Node):
         """Tell whether the expert moves the robot, so that commands must wait."""
         return self._demonstrator is not None and self._demonstrator.phase != DONE
 
-    def _on_command(self, topic, message, info):
+    def _on_command(self, topic, message, received_ns):
         """Hand a command to its controller, or say why not."""
         if self._is_demonstrating:
             return  # they come from here
-        if info['received_timestamp'] < self._reset_ns:
-            return  # it waited here while the robot was put back, and was for where it had been
+        if self._episodes.is_late(received_ns):
+            return  # it was for where the robot had been
         try:
             with self._lock:
                 self._robot.command(topic, message)
@@ -169,6 +170,7 @@ class ArmSim(Node):
                 'demonstrations are being shown; they reset the robot themselves')
             return response
         with self._lock:
+            self._robot.activate(self._obeyed)  # a wrong command may have ended a controller
             self._start_episode()
         response.success, response.message = True, str(self._episodes)
         self.get_logger().info(response.message, throttle_duration_sec=1.0)

@@ -25,6 +25,7 @@ set back.
 import math
 
 from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.arrival import dated
 from diffusion_policy_ros.nodes.base_topics import BaseTopics
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.sim_episodes import SEED, SimEpisodes, SimScore
@@ -75,7 +76,7 @@ class BaseSim(Node):
         timeout_s = self._settings['cmd_vel_timeout_s']
         self._patience = max(round(timeout_s * STEP_RATE_HZ), 1) if timeout_s else math.inf
         self._start_episode()
-        self.create_subscription(Twist, COMMAND_TOPIC, self._on_command, qos.VECTORS)
+        self.create_subscription(Twist, COMMAND_TOPIC, dated(self._on_command), qos.VECTORS)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self._stepper = SimStepper(
             self, SUBSTEP_NS, self._on_step, speed=self._settings['real_time_factor'],
@@ -109,8 +110,10 @@ class BaseSim(Node):
         self.get_logger().info(response.message, throttle_duration_sec=1.0)
         return response
 
-    def _on_command(self, message):
+    def _on_command(self, message, received_ns):
         """Take a new twist, or say why not."""
+        if self._episodes.is_late(received_ns):
+            return  # it was for the episode before
         told = message.linear.x, message.angular.z
         if not all(map(math.isfinite, told)):
             self.get_logger().warning(

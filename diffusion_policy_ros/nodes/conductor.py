@@ -20,8 +20,9 @@ import sys
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.arrival import TELLS_ARRIVAL
 from diffusion_policy_ros.real_time import real_time_threads
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -56,7 +57,11 @@ class Conductor(Node):
 
         :param name: Name of the node.
         :param node_options: Options of ``rclpy.node.Node``, such as parameter overrides.
+        :raises ConfigError: where rclpy does not tell when messages arrive.
         """
+        if not TELLS_ARRIVAL:
+            raise ConfigError('the rclpy of this ROS distribution does not tell when messages '
+                              'arrive, so that nothing can be measured; use Jazzy or a later one')
         super().__init__(name, **node_options)
         self.status = ''
         self.notes = []
@@ -79,7 +84,7 @@ class Conductor(Node):
 
     def listen(self, message_type, topic, handle, profile=ALL):
         """
-        Subscribe with the middleware's stamps.
+        Subscribe with the middleware's stamps; end the work where it has none.
 
         :param message_type: Class of the message.
         :param topic: Name of the topic.
@@ -87,6 +92,10 @@ class Conductor(Node):
         :param profile: Quality of service.
         """
         def count(message, info):
+            if not info['received_timestamp']:
+                raise ConfigError(
+                    'the ROS middleware in use does not tell when messages arrive, so that '
+                    'nothing can be measured; set RMW_IMPLEMENTATION=rmw_fastrtps_cpp')
             self._heard += 1
             handle(message, info)
 

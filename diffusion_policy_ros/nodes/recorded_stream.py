@@ -23,6 +23,7 @@ from diffusion_policy_ros.data.recording.stream_quality import StreamQuality
 from diffusion_policy_ros.errors import DecodeError
 from diffusion_policy_ros.message_types import HEADERLESS_TYPES, UNDATED_TYPES
 from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.arrival import dated
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
 from diffusion_policy_ros.nodes.subscription_events import (
     SubscriptionEventCallbacks, UnsupportedEventTypeError)
@@ -32,12 +33,9 @@ from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 from diffusion_policy_ros.streams import ActionOutput
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from rclpy.subscription import Subscription
 
 # A stream that said nothing for this long is silent, whatever age the contract allows.
 SILENCE_S = 1.0
-# ROS 2 Humble's rclpy does not hand on when the middleware received a message.
-TELLS_ARRIVAL = hasattr(Subscription, 'CallbackType')
 
 
 def recorded_streams(node, contract, on_message, stream_class=None) -> list:
@@ -208,11 +206,10 @@ class RecordedStream:
         """Subscribe as was decided; not every middleware says what it lost."""
         profile = QoSProfile(depth=qos.RECORDED.depth, reliability=self._reliability,
                              durability=self._durability)
-        on_arrival = self._on_dated_arrival if TELLS_ARRIVAL else self._on_arrival
 
         def subscribe(**events):
             return self._node.create_subscription(
-                MESSAGE_CLASSES[self.type], self.topic, on_arrival, profile, raw=True,
+                MESSAGE_CLASSES[self.type], self.topic, dated(self._on_arrival), profile, raw=True,
                 event_callbacks=SubscriptionEventCallbacks(**events))
 
         try:
@@ -233,11 +230,7 @@ class RecordedStream:
         """Note what the middleware lost."""
         self.quality.lost(self._node.get_clock().now().nanoseconds, event.total_count_change)
 
-    def _on_dated_arrival(self, data, info):
-        """Take a message in, with the time at which the middleware received it."""
-        self._on_arrival(data, info['received_timestamp'])
-
-    def _on_arrival(self, data, received_ns=0):
+    def _on_arrival(self, data, received_ns):
         """Date a message and hand its bytes on."""
         clock = self._node.get_clock()
         receive_ns = clock.now().nanoseconds

@@ -14,6 +14,7 @@
 """Which episode of a simulated robot it is, from which seed, and how it goes, told on topics."""
 
 import json
+import time
 
 from diffusion_policy_ros import messages
 from diffusion_policy_ros.message_types import FLOAT64_ARRAY
@@ -41,7 +42,7 @@ class SimEpisodes:
         :param settings: Its ``Parameters``, with ``SEED`` among them.
         """
         self.number, self.seed = -1, None
-        self._settings, self._base_seed = settings, None
+        self._settings, self._base_seed, self._shown_ns = settings, None, 0
         self._publisher = node.create_publisher(String, '~/episode', qos.STATUS)
 
     def __str__(self):
@@ -58,12 +59,22 @@ class SimEpisodes:
 
     def show(self, **facts):
         """
-        Publish which episode it is.
+        Publish which episode it is, once the robot is at its start.
 
         :param facts: What else there is to say, or to say instead of ``number`` and ``seed``.
         """
+        self._shown_ns = time.time_ns()
         facts = {'number': self.number, 'seed': self.seed, **facts}
         self._publisher.publish(String(data=json.dumps(facts)))
+
+    def is_late(self, received_ns) -> bool:
+        """
+        Tell whether a command came before the episode, and waited while the robot was put back.
+
+        :param received_ns: As of ``arrival.dated``; of a command whose time nobody tells, nobody
+            knows, and it counts.
+        """
+        return 0 < received_ns < self._shown_ns
 
 
 class SimScore:

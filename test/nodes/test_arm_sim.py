@@ -17,6 +17,7 @@
 import json
 import time
 
+from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.share import share_path
 import numpy as np
@@ -150,18 +151,49 @@ def test_each_reset_starts_the_next_seed_and_forgets_the_success(peer, joints):
                and scores[-1].data[1] == 0.0, 'the second episode')
 
 
-def test_a_command_that_waited_while_the_robot_was_put_back_is_dropped(peer, joints):
+def test_a_command_that_waited_while_the_robot_was_put_back_is_dropped(
+        peer, joints, monkeypatch):
     robot = peer.start(ArmSim)
-    before_ns = time.time_ns()
+    started, arrived_ns = robot._episode.reset, []
+    monkeypatch.setattr(robot._episode, 'reset', lambda seed: (
+        started(seed), arrived_ns.append(time.time_ns())))
     assert peer.ask('arm_sim/reset')[0]
     peer.until(lambda: joints, 'joint states')
     topic, home = 'arm_forward_controller/commands', robot._robot.arm.positions()
-    robot._on_command(topic, array(TARGET), {'received_timestamp': before_ns})
+    robot._on_command(topic, array(TARGET), *arrived_ns)
     seen = len(joints)
     peer.until(lambda: len(joints) > seen + 20, 'joint states after it')
     np.testing.assert_allclose(robot._robot.arm.positions(), home, atol=2e-3)
-    robot._on_command(topic, array(TARGET), {'received_timestamp': time.time_ns()})
+    robot._on_command(topic, array(TARGET), time.time_ns())
     peer.until(lambda: at_target(joints), 'the target')
+
+
+def test_commands_are_obeyed_where_nobody_tells_when_they_came_and_wrong_ones_until_a_reset(
+        peer, joints):
+    robot = peer.start(ArmSim)
+    topic = 'arm_forward_controller/commands'
+    active = robot._robot.active_topics
+    robot._on_command(topic, array([0.0]), 0)
+    assert topic not in robot._robot.active_topics
+    assert peer.ask('arm_sim/reset')[0]
+    assert robot._robot.active_topics == active
+    robot._on_command(topic, array(TARGET), 0)
+    peer.until(lambda: at_target(joints), 'the target')
+
+
+def test_a_demonstration_activates_the_controllers_of_its_contract(peer):
+    contract = share_path('config', 'robots', 'arm_pick_place_trajectory.yaml')
+    robot = peer.start(ArmSim, demonstrations=1, contract=str(contract))
+    assert set(robot._robot.active_topics) == {
+        output.topic for output in load_contract(contract).actions}
+
+
+def test_a_demonstration_on_topics_of_no_controller_is_refused_at_the_start(peer, tmp_path):
+    contract = tmp_path / 'contract.yaml'
+    contract.write_text(share_path('config', 'robots', 'arm_pick_place.yaml').read_text().replace(
+        'arm_forward_controller/commands', 'other/commands'))
+    with pytest.raises(ConfigError, match='no controller listens on other/commands'):
+        peer.start(ArmSim, demonstrations=1, contract=str(contract))
 
 
 def test_its_own_clock_can_be_held_and_moved_by_single_steps(peer, joints):

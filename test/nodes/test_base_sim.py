@@ -15,6 +15,7 @@
 
 import json
 import math
+import time
 
 from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.observation.decode import decode
@@ -136,6 +137,17 @@ def test_each_reset_starts_the_next_seed_and_forgets_the_success(peer, odometry)
     assert peer.ask('base_sim/reset') == (True, 'episode 1, seed 6')
     peer.until(lambda: not solved[-1].data and json.loads(episodes[-1].data)['seed'] == 6
                and list(scores[-1].data) == [0.0, 0.0], 'the second episode')
+
+
+def test_a_command_that_waited_while_the_base_was_put_back_is_dropped(peer):
+    robot = peer.start(BaseSim)
+    before_ns = time.time_ns()
+    assert peer.ask('base_sim/reset')[0]
+    twist = Twist(linear=Vector3(x=0.2))
+    robot._on_command(twist, before_ns)
+    assert robot._told == (0.0, 0.0)
+    robot._on_command(twist, time.time_ns())
+    assert robot._told == (0.2, 0.0)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from diffusion_policy_ros.contract import parse_contract  # noqa: E402
 from diffusion_policy_ros.data.bags.bag_reader import open_bag  # noqa: E402
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
-from diffusion_policy_ros.nodes.recorded_stream import TELLS_ARRIVAL  # noqa: E402
+from diffusion_policy_ros.nodes.arrival import TELLS_ARRIVAL  # noqa: E402
 from diffusion_policy_ros.nodes.recorder import Recorder  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402

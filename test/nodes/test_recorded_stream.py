@@ -104,7 +104,7 @@ def test_messages_are_dated_by_the_middleware_where_it_knows_the_clock(
 
 def test_where_rclpy_does_not_say_when_a_message_was_received_it_is_dated_when_taken(
         node, heard, monkeypatch):
-    monkeypatch.setattr('diffusion_policy_ros.nodes.recorded_stream.TELLS_ARRIVAL', False)
+    monkeypatch.setattr('diffusion_policy_ros.nodes.arrival.TELLS_ARRIVAL', False)
     monkeypatch.setattr(node, 'create_subscription', lambda kind, topic, callback, profile, **_:
                         node.send.update({topic: callback}))
     recorded_streams(node, CONTRACT, lambda *arguments: heard.append(arguments))

@@ -14,6 +14,7 @@
 """Seeds of a simulated robot's episodes: from the parameter, then counting up."""
 
 import json
+import time
 from unittest.mock import Mock
 
 import pytest
@@ -41,3 +42,14 @@ def test_what_is_told_of_an_episode_is_its_number_its_seed_and_what_else_there_i
             node.create_publisher().publish.call_args_list]
     assert told == [{'number': 0, 'seed': 5, 'task': 'push'},
                     {'number': 3, 'seed': None, 'phase': 'playing'}]
+
+
+def test_what_came_before_an_episode_is_late_but_not_what_nobody_dates():
+    episodes = SimEpisodes(Mock(), {'seed': 5})
+    before_ns = time.time_ns()
+    episodes.begin()
+    while time.time_ns() == before_ns:  # a clock may be coarse
+        pass
+    episodes.show()
+    assert episodes.is_late(before_ns)
+    assert not episodes.is_late(time.time_ns()) and not episodes.is_late(0)

@@ -70,9 +70,12 @@ class SimulatedRobot:
 
     @property
     def gripper_range(self) -> tuple:
-        """Return the positions of a closed and of an open gripper."""
-        joint = next(joint for joint in self.arm.model.joints
-                     if joint.name in self.gripper_joints)
+        """Return the positions of a closed and of an open gripper; ``ConfigError`` for none."""
+        joint = next((joint for joint in self.arm.model.joints
+                      if joint.name in self.gripper_joints), None)
+        if joint is None:
+            raise ConfigError(f'the arm has no gripper, which its demonstrations need: all of '
+                              f'{", ".join(self.arm.joint_names)} carry {TOOL}')
         return joint.min, joint.max
 
     @property

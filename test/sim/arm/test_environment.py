@@ -16,6 +16,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 from diffusion_policy_ros.contract import load_contract, parse_contract
 from diffusion_policy_ros.errors import CommandRefused, ConfigError, ContractError
@@ -31,6 +32,7 @@ from diffusion_policy_ros.sim.arm.environment import ArmEnvironment  # noqa: E40
 from diffusion_policy_ros.sim.arm.expert import ArmExpert  # noqa: E402
 from diffusion_policy_ros.sim.arm.pick_place import BINS, CUBE, PickPlace  # noqa: E402
 from diffusion_policy_ros.sim.arm.push import GOAL, PUCK, Push  # noqa: E402
+from diffusion_policy_ros.sim.arm.robot import SimulatedRobot  # noqa: E402
 
 ROBOTS = Path(share_path('config', 'robots'))
 FORWARD, TRAJECTORY = 'arm_pick_place.yaml', 'arm_pick_place_trajectory.yaml'
@@ -235,3 +237,11 @@ def test_many_at_once_are_independent_though_they_share_a_model():
     second.observation()
     for key, value in first.observation().items():
         np.testing.assert_array_equal(value, seen[key])
+
+
+def test_an_arm_without_a_gripper_is_named_as_one_that_cannot_be_demonstrated():
+    joint = SimpleNamespace(name='wrist', min=0.0, max=1.0)
+    robot = SimpleNamespace(gripper_joints=(), arm=SimpleNamespace(
+        joint_names=('wrist',), model=SimpleNamespace(joints=(joint,))))
+    with pytest.raises(ConfigError, match='no gripper.*wrist carry tool0'):
+        SimulatedRobot.gripper_range.fget(robot)

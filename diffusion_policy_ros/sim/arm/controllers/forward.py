@@ -63,7 +63,7 @@ class ForwardController(Controller):
             self.deactivate()
             raise CommandRefused(f'{self.name} got {len(values)} numbers, wanted {wanted}, and is '
                                  'deactivated, as a controller_manager would do; send that many, '
-                                 'and activate it again')
+                                 'and activate it again (arm_sim: by ~/reset)')
         self._target = values
 
     def positions(self, now_ns, measured=None):
