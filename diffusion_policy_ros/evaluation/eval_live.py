@@ -24,6 +24,8 @@ import numpy as np
 # has any.
 FOLLOWING = ('RAMPING', 'FOLLOWING')
 FIRST_PLAN = 'waiting for the first plan'
+# How names of what command_safety counts at each output end.
+COUNTED = ('clamped steps', 'refused')
 MOST_REASONS = 5
 
 
@@ -70,7 +72,7 @@ def live_figures(records, guards, wanted_hz) -> dict:
     notes = [str(note) for record in records for note in record.notes if note != FIRST_PLAN]
     factor = real_time_factor(records)
     clamped = {name: _summed(guard['facts'][name] for guard in guards)
-               for name in guards[-1]['facts'] if name.endswith(('clamped steps', 'refused'))}
+               for name in guards[-1]['facts'] if name.endswith(COUNTED)}
     return {
         'real-time factor of the simulation': number(factor, 2),
         'commands per second': f'{timing.commands_per_s:.2f} of {wanted_hz:g}',

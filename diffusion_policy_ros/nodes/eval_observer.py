@@ -21,11 +21,15 @@ it first, has it active in each episode, and tells after that what it did, as th
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.errors import DiffusionPolicyError
-from diffusion_policy_ros.nodes import qos
-from diffusion_policy_ros.nodes.conductor import conduct, tell
+from diffusion_policy_ros.evaluation.eval_live import COUNTED
+from diffusion_policy_ros.nodes.conductor import ALL, ANSWER_S, conduct, tell
 from diffusion_policy_ros.nodes.demo_observer import DemoObserver, START_UP_S
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+# Latched as the status is, and deep: what a look finds holds more than the newest state.
+EVERY_STATUS = QoSProfile(depth=ALL.depth, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class EvalObserver(DemoObserver):
@@ -42,7 +46,7 @@ class EvalObserver(DemoObserver):
         super().__init__(**node_options)
         self._facts, self._said = {}, []
         self._guard = self.create_client(ChangeState, 'command_safety/change_state')
-        self.listen(DiagnosticStatus, 'command_safety/status', self._on_guard, qos.STATUS)
+        self.listen(DiagnosticStatus, 'command_safety/status', self._on_guard, EVERY_STATUS)
 
     def conduct(self):
         """
@@ -58,13 +62,17 @@ class EvalObserver(DemoObserver):
         """
         Play an episode, and tell what the safety node said and counted meanwhile.
 
-        Between two it is inactive: a robot that was put back is not to be held where it was.
+        Between two it is inactive: a robot that was put back is not to be held where it was. It
+        says what it counted in all when it begins to end, and once it is inactive nothing more.
         """
-        self._said.clear()
+        self._facts, self._said = {}, []
         self._change_guard('ACTIVATE')
         super()._play(number)
-        tell('guard', episode=number, said=self._said, facts=self._facts)
+        said = self._said.copy()
         self._change_guard('DEACTIVATE')
+        self.until(lambda: self._facts and self._said[-1].startswith('inactive'),
+                   'what command_safety counted', ANSWER_S)
+        tell('guard', episode=number, said=said, facts=self._facts)
 
     def _change_guard(self, name):
         """Take the safety node through a transition."""
@@ -75,9 +83,11 @@ class EvalObserver(DemoObserver):
                                        f'{self._said[-1:] or "nothing"}')
 
     def _on_guard(self, message, info):
-        """Keep what the safety node counts, and why it held the robot."""
+        """Keep what the safety node counted last, and why it held the robot."""
         del info
-        self._facts = {pair.key: pair.value for pair in message.values}
+        facts = {pair.key: pair.value for pair in message.values}
+        if any(name.endswith(COUNTED) for name in facts):
+            self._facts = facts
         self._said.append(message.message)
 
 
