@@ -112,6 +112,18 @@ def test_a_joint_that_mimics_another_has_no_command_interface(robot):
         assert not commanded.get(joint.get('name'))
 
 
+def test_gazebo_lets_follow_what_mimics_a_joint_since_ros2_control_lists_both(gazebo_robot):
+    states = interfaces(gazebo_robot, 'state_interface')
+    for joint in gazebo_robot.findall('joint'):
+        if joint.find('mimic') is not None:
+            leader = joint.find('mimic').get('joint')
+            assert states[joint.get('name')] == states[leader] >= {'position'}
+            starts = [gazebo_robot.findtext(
+                f"ros2_control/joint[@name='{name}']/state_interface/param[@name='initial_value']")
+                for name in (leader, joint.get('name'))]
+            assert starts[0] == starts[1] is not None
+
+
 def test_every_controller_has_a_type_and_its_joints_have_its_interfaces(robot):
     manager = CONTROLLERS['controller_manager']
     types = {name: entry['type'] for name, entry in manager.items() if isinstance(entry, dict)}
@@ -178,9 +190,9 @@ def test_the_limits_for_ros2_control_are_those_of_the_joints(robot):
     joints = {joint.get('name'): joint.find('limit') for joint in robot.findall('joint')}
     for joint in robot.iterfind('ros2_control/joint'):
         limit = joints[joint.get('name')]
-        for end, key in (('min', 'lower'), ('max', 'upper')):
-            given = joint.findtext(f"command_interface/param[@name='{end}']")
-            assert float(given) == float(limit.get(key))
+        for command in joint.iterfind('command_interface'):
+            for end, key in (('min', 'lower'), ('max', 'upper')):
+                assert float(command.findtext(f"param[@name='{end}']")) == float(limit.get(key))
         start = float(joint.findtext("state_interface/param[@name='initial_value']"))
         assert float(limit.get('lower')) <= start <= float(limit.get('upper'))
 

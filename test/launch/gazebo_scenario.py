@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""gazebo.launch.py without a screen: pictures come, and the arm goes where it is sent."""
+"""gazebo.launch.py without a screen: pictures come, arm and fingers go where they are sent."""
 
 import unittest
 
@@ -50,6 +50,8 @@ class TestArm(unittest.TestCase):
             self.assertEqual(picture.header.frame_id, f'{camera}_optical_frame')
             self.assertGreater(len(set(picture.data)), 10, 'the picture shows nothing')
         peer.turn_and_close()
+        peer.until(lambda: abs(peer.joints['gripper_right'] - peer.joints['gripper']) < 0.003,
+                   'the other finger to follow')
         now_s = peer.node.get_clock().now().nanoseconds * 1e-9
         self.assertLess(abs(now_s - peer.stamps[-1] * 1e-9), 1.0)
         self.assertLess(now_s, 1e6, 'the time is not that of the simulation')
