@@ -122,13 +122,13 @@ class EpisodeRecord:
 
     def save(self, path):
         """
-        Write the record to a file.
+        Write the record to a file, whose pictures are compressed: an evaluation keeps hundreds.
 
         :param path: File to write, ending in .npz.
         :raises DatasetError: if it cannot be written.
         """
         try:
-            np.savez(path, **asdict(self))
+            np.savez_compressed(path, **asdict(self))
         except OSError as error:
             raise DatasetError(f'cannot keep the recorded episode {path}: {error}') from error
 

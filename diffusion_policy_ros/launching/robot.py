@@ -92,7 +92,9 @@ def find_launch_file(given) -> str:
     """
     if Path(given).is_file():
         return given
-    package, _, name = given.partition('/')
+    package, slash, name = given.partition('/')
+    if not (package and slash):
+        raise RuntimeError(f'{given}: there is no such file; give its path, or PACKAGE/FILE')
     require(package)
     path = Path(get_package_share_directory(package)) / 'launch' / name
     if not path.is_file():
@@ -143,10 +145,20 @@ def for_gazebo(urdf_text, namespace) -> str:
 
 
 def camera_topics(urdf_text) -> list:
-    """Return the Gazebo topics of the cameras in a robot description."""
-    return [sensor.findtext('topic').strip()
-            for sensor in ElementTree.fromstring(urdf_text).iter('sensor')
-            if sensor.get('type') == 'camera']
+    """
+    Return the Gazebo topics of the cameras in a robot description.
+
+    :raises RuntimeError: naming a camera that has none.
+    """
+    topics = []
+    for sensor in ElementTree.fromstring(urdf_text).iter('sensor'):
+        if sensor.get('type') == 'camera':
+            topics.append((sensor.findtext('topic') or '').strip())
+            if not topics[-1]:
+                raise RuntimeError(
+                    f'the camera {sensor.get("name")} in description:= has no <topic>, so that '
+                    'its pictures cannot be bridged; give its sensor one, CAMERA/image_raw')
+    return topics
 
 
 def state_publisher(context, urdf_text) -> Node:

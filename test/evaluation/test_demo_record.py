@@ -55,6 +55,12 @@ def test_a_record_comes_back_from_its_file(record, tmp_path):
     assert isinstance(read.number, int)
 
 
+def test_the_file_is_much_smaller_than_the_pictures_of_a_plain_scene(record, tmp_path):
+    kept = record(seconds=20)
+    kept.save(tmp_path / 'episode_0.npz')
+    assert (tmp_path / 'episode_0.npz').stat().st_size < kept.pictures.nbytes / 10
+
+
 def test_a_record_that_cannot_be_written_is_named(record, tmp_path):
     with pytest.raises(DatasetError, match='cannot keep the recorded episode .*gone/episode.npz'):
         record().save(tmp_path / 'gone' / 'episode.npz')
