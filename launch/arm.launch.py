@@ -57,7 +57,17 @@ def start(context):
             'viewer': value(context, 'viewer') == 'true',
             'publish_clock': value(context, 'use_sim_time') == 'true'}],
         arguments=['--ros-args', '--log-level', value(context, 'log_level')])
-    is_push = value(context, 'arm_task') == 'push' and not value(context, 'contract')
-    contract = f'{share()}/config/robots/arm_push.yaml' if is_push else arm_contract(context)
     return [simulation, state_publisher(context, describe(context, description, hardware='mock')),
-            *rviz(context), *software(context, contract)]
+            *rviz(context), *software(context, task_contract(context))]
+
+
+def task_contract(context) -> str:
+    """Return the robot contract that was given, or that of the task and the active controller."""
+    if value(context, 'arm_task') != 'push' or value(context, 'contract'):
+        return arm_contract(context)
+    if value(context, 'arm_controller') != 'forward':
+        raise RuntimeError(
+            'arm_task:=push has no contract for arm_controller:='
+            f'{value(context, "arm_controller")}; give one by contract:=, or leave '
+            'arm_controller out')
+    return f'{share()}/config/robots/arm_push.yaml'

@@ -50,7 +50,6 @@ def generate_launch_description():
         *arm_arguments(), *software_arguments(tip_link='tool0'),
         *common_arguments(use_sim_time='true'),
         fast_dds_profile(),
-        AppendEnvironmentVariable('GZ_SIM_RESOURCE_PATH', str(Path(share()).parent)),
         OpaqueFunction(function=start),
     ])
 
@@ -79,7 +78,9 @@ def gazebo(context):
     words = ['-r', '--seed', value(context, 'seed'), value(context, 'world')]
     if value(context, 'headless') == 'true':
         words = ['-s', '--headless-rendering', *words]
-    return GroupAction([IncludeLaunchDescription(
+    meshes = AppendEnvironmentVariable('GZ_SIM_RESOURCE_PATH', str(Path(share()).parent))
+    # Set inside the group, which does not take over what is set outside.
+    return GroupAction([fast_dds_profile(), meshes, IncludeLaunchDescription(
         PythonLaunchDescriptionSource(find_launch_file('ros_gz_sim/gz_sim.launch.py')),
         launch_arguments={'gz_args': shlex.join(words), 'on_exit_shutdown': 'true'}.items())],
         forwarding=False)

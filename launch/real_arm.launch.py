@@ -86,11 +86,12 @@ def included(context, name, arguments):
     """
     Return the launch file that an argument names, or nothing.
 
-    Of the arguments of this launch it sees none: it has a namespace, say, of its own.
+    Of the arguments of this launch it sees none: it has a namespace, say, of its own. The same
+    holds for what was set in the environment, so that the profile is set once more.
     """
     if not value(context, name):
         return []
-    return [GroupAction([IncludeLaunchDescription(
+    return [GroupAction([fast_dds_profile(), IncludeLaunchDescription(
         AnyLaunchDescriptionSource(find_launch_file(value(context, name))),
         launch_arguments=pairs(context, arguments))], forwarding=False)]
 

@@ -36,17 +36,20 @@ PACKAGES = {
 # Launch files: name, program, arguments.
 LAUNCH_FILES = {'ros_gz_sim': ('gz_sim', 'gz', ['gz_args', 'on_exit_shutdown']),
                 'their_robot': ('driver', 'driver', ['namespace', 'contract', 'robot_ip'])}
+# What of the environment a launch file above shows behind its arguments.
+ENVIRONMENT = ['FASTDDS_DEFAULT_PROFILES_FILE', 'GZ_SIM_RESOURCE_PATH']
 LAUNCH = """
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 
 
 def generate_launch_description():
     return LaunchDescription([
         *[DeclareLaunchArgument(name, default_value='unset') for name in {arguments}],
         ExecuteProcess(cmd=['{program}', *[
-            LaunchConfiguration(name) for name in {arguments}]])])
+            LaunchConfiguration(name) for name in {arguments}], *[
+            EnvironmentVariable(name, default_value='unset') for name in {environment}]])])
 """
 GOES_ON = '#!/bin/bash\nexec sleep 100\n'
 ENDS = '#!/bin/bash\n[[ " $FAILING " != *" ${0##*/} "* ]] || exit 3\n'
@@ -136,7 +139,8 @@ def make_packages(prefix, without):
         if name in LAUNCH_FILES:
             file, program, arguments = LAUNCH_FILES[name]
             (prefix / 'share' / name / 'launch' / f'{file}.launch.py').write_text(
-                LAUNCH.format(program=folder / program, arguments=arguments))
+                LAUNCH.format(program=folder / program, arguments=arguments,
+                              environment=ENVIRONMENT))
 
 
 @pytest.fixture
@@ -153,7 +157,8 @@ def launched(colcon_workspace, tmp_path):
         words = ' NEXT '.join(' ; '.join((f'{share}/launch/{name}.launch.py', *arguments))
                               for name, *arguments in launches)
         done = colcon_workspace.run(
-            'bash', '-c', 'AMENT_PREFIX_PATH=$1:$AMENT_PREFIX_PATH; shift; exec "$@" 2>&1',
+            'bash', '-c', f'unset {" ".join(ENVIRONMENT)}; '
+            'AMENT_PREFIX_PATH=$1:$AMENT_PREFIX_PATH; shift; exec "$@" 2>&1',
             'bash', tmp_path / 'ros', 'python3', '-c', RUN, until,
             words.replace('{share}', str(share)), ROS_DOMAIN_ID='79', FAILING=failing,
             ROS_DISTRO='kilted', timeout_s=200)

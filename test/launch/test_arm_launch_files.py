@@ -72,7 +72,14 @@ def test_where_a_step_fails_nothing_that_needs_it_is_started_and_the_launch_ends
 def test_gazebo_is_told_world_seed_and_whether_there_is_a_screen(launched, headless, words):
     run = launched(('gazebo', f'headless:={headless}', 'seed:=7'), until='gz')
     world = run.share / 'worlds' / 'arm_pick_place.sdf'
-    assert call_of('gz', run.calls) == f'gz {words} {world} true'
+    assert call_of('gz', run.calls).startswith(f'gz {words} {world} true ')
+
+
+def test_gazebo_finds_the_files_of_the_package_and_its_plugin_the_fast_dds_profile(launched):
+    run = launched(('gazebo',), until='gz')
+    profile, resources = call_of('gz', run.calls).split()[-2:]
+    assert profile == f'{run.share}/config/fastdds.xml'
+    assert str(run.share.parent) in resources.split(':')
 
 
 def test_gazebo_runs_everything_on_its_clock_and_pictures_past_the_other_bridge(launched):
@@ -142,7 +149,10 @@ def test_a_real_arm_is_started_by_its_own_launch_file_and_at_first_not_moved(lau
                     'bringup_arguments:=robot_ip:=10.0.0.7'), until='command_safety driver')
     assert not run.missing, run.outputs[0]
     # Its arguments are its own: it has a namespace and a contract of its own.
-    assert call_of('driver', run.calls) == 'driver unset unset 10.0.0.7'
+    words = call_of('driver', run.calls).split()
+    assert words[:4] == ['driver', 'unset', 'unset', '10.0.0.7']
+    # But for the profile, without which its pictures get lost.
+    assert words[4] == f'{run.share}/config/fastdds.xml'
     safety = call_of('command_safety', run.calls)
     assert 'dry_run: true' in safety and 'speed_scale: 0.1' in safety
     assert set(names(run.calls)) == {'driver', 'command_safety'}
@@ -177,7 +187,9 @@ REFUSED = [
     (('real_arm', 'contract:=a', 'description:=c'), 'needs controllers:='),
     (('real_arm', 'contract:=a', 'bringup:=their_robot/driver.launch.py',
       'bringup_arguments:=robot_ip=3'), 'got robot_ip=3; wanted is name:=value'),
-    (('real_arm',), "missing required argument 'contract'")]
+    (('real_arm',), "missing required argument 'contract'"),
+    (('arm', 'arm_task:=push', 'arm_controller:=trajectory'),
+     'arm_task:=push has no contract for arm_controller:=trajectory; give one by contract:=')]
 
 
 def test_what_cannot_be_started_is_said_with_the_way_out(launched):
