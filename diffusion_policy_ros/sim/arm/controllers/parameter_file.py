@@ -28,7 +28,8 @@ IMITATED = {
     'forward_command_controller/ForwardCommandController': (ForwardController, 'commands', ()),
     'joint_trajectory_controller/JointTrajectoryController': (
         TrajectoryController, 'joint_trajectory',
-        ('interpolate_from_desired_state', 'allow_nonzero_velocity_at_trajectory_end'))}
+        ('interpolate_from_desired_state', 'allow_nonzero_velocity_at_trajectory_end',
+         'allow_trajectory_replacement'))}
 
 
 def read_controllers(path) -> dict:

@@ -1,0 +1,47 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The parameters that a simulated controller takes from the file of the real one."""
+
+from types import SimpleNamespace
+
+from diffusion_policy_ros.sim.arm.controllers.parameter_file import read_controllers
+import pytest
+
+FILE = """
+controller_manager:
+  ros__parameters:
+    arm: {type: joint_trajectory_controller/JointTrajectoryController}
+arm:
+  ros__parameters: {joints: [a], interpolate_from_desired_state: true%s}
+"""
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize(('more', 'wanted'), [
+    ('', 0.0), (', allow_trajectory_replacement: true', 0.0),
+    (', allow_trajectory_replacement: false', 0.5)])
+def test_the_file_says_whether_a_trajectory_for_later_is_on_its_way_at_once(
+        tmp_path, more, wanted):
+    path = tmp_path / 'controllers.yaml'
+    path.write_text(FILE % more, 'utf-8')
+    controller = read_controllers(path)['arm/joint_trajectory']
+    controller.activate(SECOND, [0.0])
+    point = SimpleNamespace(
+        positions=[1.0], velocities=[], accelerations=[], effort=[],
+        time_from_start=SimpleNamespace(sec=1, nanosec=0))
+    controller.accept(SimpleNamespace(
+        header=SimpleNamespace(stamp=SimpleNamespace(sec=2, nanosec=0)), joint_names=['a'],
+        points=[point]), SECOND)
+    assert controller.positions(2 * SECOND) == pytest.approx([wanted])
