@@ -23,7 +23,7 @@ from diffusion_policy_ros.launching.robot import (
     arm_arguments, arm_contract, describe, require, rviz, state_publisher, value)
 from diffusion_policy_ros.launching.software import software, software_arguments
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 
@@ -49,7 +49,7 @@ def start(context):
     description = value(context, 'description')
     simulation = Node(
         package=PACKAGE, executable='arm_sim', name='arm_sim', output='screen',
-        namespace=value(context, 'namespace'),
+        namespace=value(context, 'namespace'), on_exit=Shutdown(reason='arm_sim has ended'),
         parameters=[{
             'task': value(context, 'arm_task'), 'seed': int(value(context, 'seed')),
             'description': description, 'controllers': value(context, 'controllers'),

@@ -16,7 +16,7 @@
 from diffusion_policy_ros.launching.common import (
     common_arguments, fast_dds_profile, PACKAGE, share, TRUTH)
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
@@ -69,6 +69,7 @@ def start_simulation():
     return Node(
         package=PACKAGE, executable='base_sim', name='base_sim', output='screen',
         namespace=LaunchConfiguration('namespace'),
+        on_exit=Shutdown(reason='base_sim has ended'),
         parameters=[LaunchConfiguration('sim_params_file'),
                     {'seed': typed('seed', int), 'use_sim_time': typed('use_sim_time', bool)}],
         arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])

@@ -236,6 +236,13 @@ def test_the_simulated_arm_has_a_contract_for_pushing_and_can_follow_the_wall_cl
         'command_safety', run.calls)
 
 
+def test_a_launch_ends_with_its_simulation(launched):
+    run = launched(('arm', 'seed:=-1'), ('base', 'seed:=-1', 'autostart:=false'),
+                   ('pusht', 'seed:=-1', 'autostart:=false'), until='what_never_starts')
+    for others, output in zip(('command_safety', 'policy_server', 'policy_server'), run.outputs):
+        assert f"sending signal 'SIGINT' to process[{others}" in output, output[-2000:]
+
+
 def test_rviz_comes_with_the_view_of_the_arm_where_it_is_wanted(launched):
     run = launched(('arm', 'rviz:=true'), until='rviz2')
     assert not run.missing, run.outputs[0]
