@@ -131,4 +131,5 @@ def test_dpr_eval_drives_the_base(model, tmp_path, capsys, monkeypatch):
 
 def test_dpr_eval_has_no_nodes_for_it(model, capsys):
     assert main(['eval', str(model), '--sim', 'base', '--through-ros']) == 1
-    assert '--through-ros has nodes for pusht only' in capsys.readouterr().err
+    assert '--through-ros has nodes for arm_pick_place, arm_push, pusht, not for base' \
+        in capsys.readouterr().err

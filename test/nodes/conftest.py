@@ -359,6 +359,8 @@ class Server:
         """Tell whether no command comes while the robot sends ten more pictures."""
         images = self._peer.hear(Image, 'camera/image_raw', qos.EVENTS)
         joints = self._peer.hear(JointState, 'joint_states', qos.EVENTS)
+        # What was sent before the stop may be heard after the status that tells of it.
+        self._peer.until(lambda: images or joints, 'a picture or joints')
         before = len(self.commands)
         self._peer.until(lambda: len(images) > 10 or len(joints) > 10, 'more pictures or joints')
         return len(self.commands) == before
