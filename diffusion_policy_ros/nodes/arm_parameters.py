@@ -16,6 +16,7 @@
 
 from diffusion_policy_ros.nodes.parameters import ParameterSpec
 from diffusion_policy_ros.nodes.sim_episodes import SEED
+from diffusion_policy_ros.nodes.sim_stepper import REAL_TIME_FACTOR
 
 PARAMETERS = (
     ParameterSpec('task', 'pick_place', 'What is to be done, and the world in which',
@@ -31,8 +32,7 @@ PARAMETERS = (
     SEED,
     ParameterSpec('randomise', False, 'Let colours, light, camera poses, friction and masses '
                   'differ from episode to episode', read_only=True),
-    ParameterSpec('real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0,
-                  read_only=True),
+    REAL_TIME_FACTOR,
     ParameterSpec('demonstrations', 0, 'How many episodes the scripted expert demonstrates by '
                   'commands on the topics; 0: a live robot', 0, 100_000, read_only=True),
     ParameterSpec('record', False, 'Start and stop the recorder around each demonstration',

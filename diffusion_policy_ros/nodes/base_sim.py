@@ -29,7 +29,7 @@ from diffusion_policy_ros.nodes.arrival import dated
 from diffusion_policy_ros.nodes.base_topics import BaseTopics
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.sim_episodes import SEED, SimEpisodes, SimScore
-from diffusion_policy_ros.nodes.sim_stepper import SimStepper
+from diffusion_policy_ros.nodes.sim_stepper import REAL_TIME_FACTOR, SimStepper
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.nodes.turn_lock import TurnLock
 from diffusion_policy_ros.sim.base.environment import COMMAND_TOPIC
@@ -52,8 +52,7 @@ PARAMETERS = (
     ParameterSpec('cmd_vel_timeout_s', 0.5, 'The wheels are stopped when no command came for this '
                   'simulated time, s; 0: never', 0.0, 60.0, read_only=True),
     SEED,
-    ParameterSpec('real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0,
-                  read_only=True),
+    REAL_TIME_FACTOR,
 )
 
 

@@ -31,7 +31,7 @@ from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, PushTTopics
 from diffusion_policy_ros.nodes.sim_episodes import SEED, SimEpisodes
-from diffusion_policy_ros.nodes.sim_stepper import SimStepper
+from diffusion_policy_ros.nodes.sim_stepper import REAL_TIME_FACTOR, SimStepper
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.sim.pacing import falls_due
 from diffusion_policy_ros.sim.pusht import PushT, SUBSTEP_S
@@ -53,8 +53,7 @@ PARAMETERS = (
     ParameterSpec('state_rate_hz', 50.0, 'Joint states and block poses per second, Hz', 1.0, 100.0,
                   read_only=True),
     SEED,
-    ParameterSpec('real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0,
-                  read_only=True),
+    REAL_TIME_FACTOR,
     ParameterSpec('replay_dataset', '', 'Zarr folder of Push-T demonstrations to replay; empty: '
                   'a live robot', read_only=True),
     ParameterSpec('replay_episodes', '0', 'Which demonstrations to replay, such as 0-9 or 0,4,7',

@@ -17,9 +17,12 @@
 import time
 
 from diffusion_policy_ros.nodes.clockwork import Clockwork
+from diffusion_policy_ros.nodes.parameters import ParameterSpec
 from diffusion_policy_ros.nodes.spinning import break_off
 from diffusion_policy_ros.sim.pacing import StepCounter
 
+REAL_TIME_FACTOR = ParameterSpec(
+    'real_time_factor', 1.0, 'Simulated seconds per second', 0.1, 20.0, read_only=True)
 CLOCK_READINGS = 10
 CLOCK_TOLERANCE_NS = 200_000
 # How often to look for a simulated clock that has not begun, and at one that runs or stands: it

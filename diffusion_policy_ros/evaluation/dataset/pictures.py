@@ -108,15 +108,16 @@ class PictureCheck:
         kept, since, row, total = None, 0, -1, 0.0
         black, feature = [], self._source.features[key]
         for row, raw in enumerate(self._source.pictures(episode, key)):
+            picture, grid = viewable(raw, feature), thinned(raw)
             if row in moments and episode.index in self._shown:
-                moments[row] = _thumbnail(viewable(raw, feature))
-            small = thinned(viewable(raw, feature))
+                moments[row] = _thumbnail(picture)
+            small = thinned(picture)
             total += small.mean(axis=(0, 1))
             if small.max() <= BLACK:
                 black.append(row)
-            if kept is None or not _is_same(thinned(raw), kept):
+            if kept is None or not _is_same(grid, kept):
                 self._end_run(key, episode, since, row, state, state_range)
-                kept, since = thinned(raw), row
+                kept, since = grid, row
         self._end_run(key, episode, since, row + 1, state, state_range)
         if row >= 0:
             self.episode_means[episode.index, key] = total / (row + 1) / 255
