@@ -68,7 +68,7 @@ def test_no_message_kills_the_recorder_and_every_one_is_in_the_bag(
         for stream in recorder._streams:
             message = any_message(_message(entries[stream.topic], number), choose)
             data = broken_bytes(message, choose) if number % 3 == 2 else serialize_message(message)
-            stream._on_arrival(data)
+            stream._on_arrival(data, 0)
             sent[stream.topic].append(data)
             judged.add(bool(stream.misfit()))
         if number % 10 == 0:

@@ -71,10 +71,24 @@ class Pictures:
             _close(self._renderers.popitem()[1])
 
 
+class _Renderer(mujoco.Renderer):
+    """
+    A renderer whose end, by ``close`` or by being forgotten, leaves the others alone.
+
+    MuJoCo deletes textures and frame buffers by their numbers, which count anew in each OpenGL
+    context, in the one that is current: without this, in that of whichever renderer drew last.
+    """
+
+    def close(self):
+        if self._gl_context:
+            self._gl_context.make_current()
+        super().close()
+
+
 def _make_renderer(model, height, width):
     """Make a renderer, or say what is missing."""
     try:
-        renderer = mujoco.Renderer(model, height, width)
+        renderer = _Renderer(model, height, width)
     except (AttributeError, ImportError, RuntimeError, mujoco.FatalError) as error:
         raise ConfigError(NO_EGL.format(reason=error)) from error
     if not _open_renderers:

@@ -14,6 +14,7 @@
 
 """What cameras see against the pinhole, and what is said where nothing can be drawn."""
 
+import gc
 from pathlib import Path
 import subprocess
 import sys
@@ -86,6 +87,19 @@ def test_what_is_near_hides_what_is_far(arm):
     assert not np.array_equal(arm.picture('wrist_camera'), free)
 
 
+@pytest.mark.parametrize('end', ['close', 'forget'])
+def test_the_end_of_one_robot_leaves_the_pictures_of_another_alone(arm_urdf, worlds, arm, end):
+    free = arm.picture('wrist_camera')
+    other = Arm(arm_urdf, worlds / 'arm_pick_place.sdf')
+    other.picture('wrist_camera')
+    arm.picture('wrist_camera')
+    if end == 'close':
+        other.close()
+    del other
+    gc.collect()
+    assert np.array_equal(arm.picture('wrist_camera'), free)
+
+
 def test_pictures_have_the_size_of_the_description(arm):
     for name, camera in arm.model.cameras.items():
         picture = arm.picture(name)
@@ -121,7 +135,7 @@ def test_where_egl_cannot_be_loaded_two_packages_are_named():
 def test_where_egl_has_no_driver_two_packages_are_named(arm_urdf, worlds, monkeypatch, error):
     def refuse(*_):
         raise error
-    monkeypatch.setattr(rendering.mujoco, 'Renderer', refuse)
+    monkeypatch.setattr(rendering.mujoco.rendering.classic.gl_context, 'GLContext', refuse)
     arm = Arm(arm_urdf, worlds / 'arm_push.sdf')
     arm.advance({}, 0.01)
     with pytest.raises(ConfigError, match=f'{error}.*apt install libegl1 libgl1-mesa-dri'):
