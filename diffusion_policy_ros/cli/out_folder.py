@@ -41,12 +41,15 @@ def check_out_file(path):
     """
     Refuse a file of ``--out`` that cannot be written, before anything that takes long.
 
+    A device or a pipe is refused too: the file that takes the place of what is there would not
+    write to it, but remove it.
+
     :param path: Its path; it may exist.
     :raises ConfigError: naming it.
     """
     wanted = f'--out is {path}; name a file in a folder that exists and can be written to'
     try:
-        is_taken = stat.S_ISDIR(path.stat().st_mode) or not os.access(path, os.W_OK)
+        is_taken = not stat.S_ISREG(path.stat().st_mode) or not os.access(path, os.W_OK)
     except FileNotFoundError:
         is_taken = False
     except OSError as error:  # such as a name that is too long

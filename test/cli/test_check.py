@@ -14,6 +14,9 @@
 
 """``dpr check``: what it prints, and what its exit code says."""
 
+import os
+import resource
+
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
@@ -105,6 +108,34 @@ def test_an_out_that_cannot_be_written_is_refused_first(dataset, tmp_path, capsy
     captured = capsys.readouterr()
     assert '--out is ' in captured.err
     assert not captured.out
+
+
+def test_a_pipe_is_not_replaced_by_the_report(dataset, tmp_path, capsys):
+    pipe = tmp_path / 'page.html'
+    os.mkfifo(pipe)
+    assert main(['check', str(dataset), '--out', str(pipe)]) == 1
+    assert '--out is ' in capsys.readouterr().err
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize('stood', [None, 'the page of before'])
+def test_a_full_disk_is_an_error_in_one_line_that_leaves_nothing(dataset, tmp_path, capsys, stood):
+    page = tmp_path / 'page.html'
+    if stood:
+        page.write_text(stood)
+    before = sorted(tmp_path.rglob('*'))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, hard))
+    try:
+        code = main(['check', str(dataset), '--out', str(page)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f'dpr check: cannot write the report {page}: File too large; make room on the '
+                    'disk, or have it written to another place with dpr check --out']
+    assert sorted(tmp_path.rglob('*')) == before
+    assert not stood or page.read_text() == stood
 
 
 def test_a_contract_that_differs_is_an_error(dataset, tmp_path, capsys):

@@ -14,13 +14,15 @@
 
 """The report of a dataset: one HTML file with everything inside, to be judged in a minute."""
 
+import errno
 from html import escape
-import os
 from pathlib import Path
 import re
 
+from diffusion_policy_ros.checks import told
 from diffusion_policy_ros.data.datasets.conversion_record import count_outcomes
 from diffusion_policy_ros.data.datasets.lerobot_format import REPORT_PATH
+from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.errors import DatasetError
 from diffusion_policy_ros.evaluation.dataset.audit import MOST_SHOWN
 from diffusion_policy_ros.evaluation.dataset.cards import colour_key, episode_card, image_tag
@@ -29,6 +31,7 @@ from diffusion_policy_ros.evaluation.dataset.plots import (
     plot_courses, plot_histograms, plot_lengths, plot_streams)
 
 EPISODE = re.compile(r'episode (\d+)')
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;color:#1a202c;background:#f4f6f9;margin:0}
 main{max-width:1120px;margin:0 auto;padding:18px 22px 60px}
@@ -69,13 +72,14 @@ def write_page(audit, out=None) -> Path:
     :raises DatasetError: if the file cannot be written.
     """
     path = Path(out) if out else audit.folder / REPORT_PATH
-    fresh = path.with_name(f'{path.name}.tmp')
+    page = report_html(audit)
     try:
-        fresh.write_text(report_html(audit), encoding='utf-8')
-        os.replace(fresh, path)
+        with replacing(path) as temporary:
+            temporary.write_text(page, encoding='utf-8')
     except OSError as error:
-        raise DatasetError(f'cannot write the report {path}: {error}; name another file with '
-                           '--out') from error
+        room = 'make room on the disk, or ' if error.errno in NO_ROOM else ''
+        raise DatasetError(f'cannot write the report {path}: {told(error)}; {room}have it written '
+                           'to another place with dpr check --out') from error
     return path
 
 

@@ -179,9 +179,18 @@ def test_the_verdict_is_that_of_the_worst(tmp_path, levels, words):
         == words
 
 
-def test_a_report_that_cannot_be_written_is_refused(dataset, tmp_path):
-    with pytest.raises(DatasetError, match='cannot write the report .* --out'):
-        write_page(audit_dataset(dataset, every_picture=False), tmp_path / 'no' / 'page.html')
+@pytest.mark.parametrize('name, reason', [
+    ('taken', 'Is a directory'), ('taken/file/page.html', 'File exists'),
+    ('taken/file/more/page.html', 'Not a directory')])
+def test_a_report_that_cannot_be_written_is_refused(dataset, tmp_path, name, reason):
+    (tmp_path / 'taken').mkdir()
+    (tmp_path / 'taken/file').touch()
+    with pytest.raises(DatasetError) as refused:
+        write_page(audit_dataset(dataset, every_picture=False), tmp_path / name)
+    assert str(refused.value) == (
+        f'cannot write the report {tmp_path / name}: {reason}; have it written to another place '
+        'with dpr check --out')
+    assert [path.name for path in tmp_path.rglob('*')] == ['taken', 'file']
 
 
 def test_curves_run_through_the_values(dataset):
