@@ -16,6 +16,7 @@
 
 from functools import cached_property
 from itertools import islice
+import os
 from pathlib import Path
 
 from diffusion_policy_ros.contract import load_contract
@@ -104,11 +105,11 @@ class LeRobotReader:
         """
         Return the ``RobotContract`` inside the dataset, None where there is none; read once.
 
-        :raises ContractError: if the one inside is invalid.
+        :raises ContractError: if the one inside is invalid, or cannot be read.
         :raises DatasetError: if it contradicts ``meta/info.json``.
         """
         path = self.folder / layout.CONTRACT_PATH
-        if not path.is_file():
+        if not os.path.lexists(path):
             return None
         contract = load_contract(path)
         check_contract(contract, self.info, self.folder)

@@ -98,7 +98,7 @@ class _Selection:
 
     def write(self, picks, progress):
         """Write everything, ``info.json`` last."""
-        record = carried_record(picks)
+        record, contract = carried_record(picks), self._first_reader.contract
         for reader in {id(reader): reader for reader, _ in picks}.values():
             check_sizes(reader, [e for other, e in picks if other is reader])
         (self._folder / 'meta').mkdir(parents=True)
@@ -107,9 +107,9 @@ class _Selection:
             for reader, episode in picks:
                 self._write_episode(reader, episode, unchanged)
                 bar.update()
-        contract = self._first_reader.folder / layout.CONTRACT_PATH
-        if contract.is_file():
-            shutil.copyfile(contract, self._folder / layout.CONTRACT_PATH)
+        if contract is not None:
+            shutil.copyfile(self._first_reader.folder / layout.CONTRACT_PATH,
+                            self._folder / layout.CONTRACT_PATH)
         if record is not None:
             write_json(self._folder / layout.RECORD_PATH, record)
         layout.write_parquet(self._folder / layout.TASKS_PATH,

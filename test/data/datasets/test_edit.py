@@ -24,7 +24,7 @@ from diffusion_policy_ros.data.datasets.lerobot_files import episode_table, read
 from diffusion_policy_ros.data.datasets.lerobot_format import (
     task_table, TASKS_PATH, write_parquet)
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
-from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.errors import ContractError, DatasetError
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -61,6 +61,15 @@ def test_thinned_split_and_appended_datasets_are_too(tmp_path, contract, named):
     check(tmp_path / 'parts/test', 2)
     append_datasets(tmp_path / 'thin', [tmp_path / 'parts/test'])
     check(tmp_path / 'thin', 1, 3, 2)
+
+
+def test_a_contract_that_cannot_be_read_does_not_get_lost(tmp_path, contract, named):
+    whole = named.write(tmp_path / 'whole', contract, EPISODES)
+    (whole / 'meta/contract.yaml').unlink()
+    (whole / 'meta/contract.yaml').mkdir()
+    with pytest.raises(ContractError, match='meta/contract.yaml: Is a directory'):
+        delete_episodes(whole, [0], tmp_path / 'thin')
+    assert os.listdir(tmp_path) == ['whole']
 
 
 def test_unchanged_files_are_linked_and_not_written_again(tmp_path, contract, named):

@@ -110,6 +110,26 @@ def test_the_contract_inside_and_the_one_that_is_asked_for(copy, audits):
     assert audits.found(copy)[0] == ('ERROR', 'contract')
 
 
+def _is_folder(path):
+    path.mkdir()
+
+
+def _leads_nowhere(path):
+    path.symlink_to('nowhere')
+
+
+@pytest.mark.parametrize('make, reason', [
+    (_is_folder, 'Is a directory'), (_leads_nowhere, 'there is no such file')])
+def test_a_contract_that_cannot_be_read_is_no_missing_one(copy, audits, make, reason):
+    (copy / 'meta/contract.yaml').unlink()
+    make(copy / 'meta/contract.yaml')
+    for asked in (None, parse_contract(audits.CONTRACT)):
+        findings = audit_dataset(copy, contract=asked).findings
+        assert [(f.level, f.check) for f in findings] == [('ERROR', 'contract')]
+        assert findings[0].text.startswith(
+            f'cannot read the contract {copy}/meta/contract.yaml: {reason}')
+
+
 @pytest.mark.parametrize('kind, library', [('zarr', 'zarr'), ('hdf5', 'h5py')])
 def test_other_formats_are_read_through_their_frames(tmp_path, kind, library, audits):
     pytest.importorskip(library)
