@@ -172,10 +172,12 @@ class SafetyRuntime:
         return self._controllers.facts()
 
     def _look_around(self, guard):
-        """Tell a guard who else is on the topics that commands come from, and who takes them."""
+        """Tell a guard who else is on the topics of the commands, and who takes them."""
         objection, unsuited = self._topics.objection(), self._controllers.look()
+        twin = self._topics.twin()
         if guard is not None:
             with self._lock:
+                guard.block('twin', twin)
                 guard.block('publishers', objection)
                 guard.block('controller', unsuited)
 

@@ -21,7 +21,7 @@ from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.message_types import JOINT_STATE
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
-from diffusion_policy_ros.nodes.topic_watch import several, wrong_type
+from diffusion_policy_ros.nodes.topic_watch import publisher_names, several, wrong_type
 from rclpy.duration import Duration
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
@@ -102,6 +102,14 @@ class SafetyTopics:
             if len(publishers) > 1:
                 return f'{several(topic, publishers)}; only one may command'
         return ''
+
+    def twin(self) -> str:
+        """Say that a second node of this one's full name commands the same controllers."""
+        own = self._node.get_fully_qualified_name()
+        shared = [topic for topic, publishers in self._publishers(self._outputs)
+                  if publisher_names(publishers).count(own) > 1]
+        return (f'another node {own} publishes {", ".join(shared)}; end one of the two, a robot '
+                'has one safety node') if shared else ''
 
     def bypass(self) -> str:
         """Say that somebody else commands a controller, past this node."""

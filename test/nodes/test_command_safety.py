@@ -133,6 +133,19 @@ def test_two_publishers_at_the_start_move_nothing(guarded):
     assert np.ptp(world.rows, axis=0).max() == 0
 
 
+def test_beside_a_second_safety_node_neither_sends_anything(guarded, arm_contract):
+    world = guarded()
+    world.follow()
+    twin = guarded(arm_contract)
+    twin.activate()
+    world.until('HOLDING: another node /command_safety publishes /arm; end one of the two')
+    world.peer.until(lambda: world.listen(0.3) == 0, 'silence of both')
+    world.assert_limits_kept()
+    world.assert_at_rest()
+    world.peer.stop(twin.node)
+    world.until('FOLLOWING')
+
+
 def test_topics_of_another_type_are_named(guarded):
     world = guarded()
     world.activate()

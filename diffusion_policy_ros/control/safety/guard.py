@@ -24,8 +24,9 @@ import numpy as np
 # HOLDING: at rest. RAMPING: moving, not yet at full speed. STOPPING: braking. ESTOP: braking, then
 # at rest and silent, until somebody re-arms.
 STATES = ('HOLDING', 'RAMPING', 'FOLLOWING', 'STOPPING', 'ESTOP')
-# What others may object to. A controller that takes joints wrongly is sent no position at all.
-BLOCKS = ('failure', 'end', 'dry_run', 'publishers', 'controller')
+# What others may object to. A controller that takes joints wrongly is sent no position at all, and
+# none is sent beside a twin: a robot must not be shaken between two held ones.
+BLOCKS = ('failure', 'end', 'dry_run', 'twin', 'publishers', 'controller')
 # Why the robot does not follow.
 SOURCES = ('e_stop', *BLOCKS, 'measured', 'tracking', 'rest', 'limits', 'speed_scale', 'command',
            'jump')
@@ -185,7 +186,7 @@ class Guard:
             self._looks_anew = ANEW
             for channel in self.channels:  # by now the robot stands where it was sent, or fell
                 channel.stand()
-        if self._emergency.trips != self._seen_trips or self._blocks.get('controller'):
+        if self._emergency.trips != self._seen_trips or self._silencer():
             self._looks_anew = ANEW
         if self._was_tripped and not self._emergency.reason:
             self._forget_commands()  # re-arming alone moves nothing
@@ -197,9 +198,14 @@ class Guard:
         if self._emergency.reason:
             return Reason('e_stop', f'emergency stop by {self._emergency.reason}; call ~/rearm '
                           'when it is safe to move')
-        if self._blocks.get('controller'):
-            return Reason('controller', self._blocks['controller'])
-        return self._looks_anew
+        return self._silencer() or self._looks_anew
+
+    def _silencer(self):
+        """Return why nothing at all is to be sent; velocities of zero do no harm beside a twin."""
+        for source in ('controller', 'twin') if self._tracked else ('controller',):
+            if self._blocks.get(source):
+                return Reason(source, self._blocks[source])
+        return None
 
     def _keep_engaged(self, now_s):
         """

@@ -17,6 +17,18 @@ from diffusion_policy_ros.control.safety.measured import REST_S
 import numpy as np
 import pytest
 
+BASE = """
+robot: test
+rate_hz: 20
+observations:
+  - {key: observation.state, topic: odom, type: nav_msgs/msg/Odometry, names: [position.x],
+     max_age_ms: 100}
+actions:
+  - {topic: base, type: geometry_msgs/msg/Twist, names: [linear.x], stamp: receive}
+limits:
+  linear.x: {velocity: 0.5, acceleration: 1.0, jerk: 10.0}
+"""
+
 
 def away(now_s):
     """Lead all of the arm far away, as fast as it goes."""
@@ -176,17 +188,27 @@ def test_after_a_sleep_a_robot_that_may_have_moved_is_sent_nowhere_else(followin
 
 
 @pytest.mark.parametrize('base', [0.0, 0.4])
-def test_nothing_is_sent_to_a_controller_that_takes_it_wrongly(
-        following, assert_limits_kept, base):
+@pytest.mark.parametrize('source', ['controller', 'twin'])
+def test_nothing_is_sent_to_a_controller_that_takes_it_wrongly_or_has_two_masters(
+        following, assert_limits_kept, source, base):
     world = following()
     world.run(0.3, ([1.9, 0.95], [0.5], [base]))
-    world.guard.block('controller', 'takes them in another order')
+    world.guard.block(source, 'somebody objects')
     world.until('HOLDING', away)
     world.run(1.0, away)
-    assert world.sent[-1] is None and world.guard.reason.source == 'controller'
+    assert world.sent[-1] is None and world.guard.reason == (source, 'somebody objects')
     assert_limits_kept(world.sent_at_all(), *world.limits)
-    world.guard.block('controller', '')
+    world.guard.block(source, '')
     world.until('FOLLOWING', lambda now_s: (world.robot[:2], world.robot[2:], [0.0]))
+
+
+def test_a_base_is_told_to_stand_beside_a_twin_that_may_be_dead_too(make_world):
+    world = make_world(BASE)
+    world.until('FOLLOWING', ([0.4],))
+    world.guard.block('twin', 'another node /command_safety')
+    world.until('HOLDING', ([0.4],))
+    world.run(0.5, ([0.4],))
+    assert world.sent[-1] == [0.0] and world.guard.reason.source == 'twin'
 
 
 @pytest.mark.parametrize('braking_s', [0.0, 0.05])
