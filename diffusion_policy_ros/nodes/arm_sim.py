@@ -26,7 +26,7 @@ starts the next episode, ``~/pause`` (SetBool) and ``~/step`` (Trigger) hold the
 from functools import partial
 import signal
 
-from diffusion_policy_ros.contract import load_contract
+from diffusion_policy_ros.contract import load_contract, START_NS
 from diffusion_policy_ros.errors import CommandRefused, ConfigError
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.arm_demonstrator import Demonstrator, DONE
@@ -52,7 +52,6 @@ from trajectory_msgs.msg import JointTrajectory
 
 STEP_RATE_HZ = 1e9 / CONTROL_PERIOD_NS
 SCORE_RATE_HZ, VIEWER_RATE_HZ = 10.0, 30.0
-FIRST_NS = 1_000_000_000  # of a clock of its own: 0 would mean that there is no time yet
 
 
 class ArmSim(Node):
@@ -79,7 +78,7 @@ class ArmSim(Node):
         self._topics = ArmTopics(self, self._robot, publishes_clock=self._own_clock)
         self._cameras = list(self._robot.arm.model.cameras.values())
         self._robot.activate_kind(self._settings['arm_controller'])
-        self._robot.now_ns = FIRST_NS if self._own_clock else 0
+        self._robot.now_ns = START_NS if self._own_clock else 0
         self._episode = Episode(self._robot, task, randomise=self._settings['randomise'])
         self._paused, self._to_step, self._steps = False, 0, 0
         self._episodes, self._score = SimEpisodes(self, self._settings), SimScore(self)
