@@ -17,14 +17,13 @@ Start the arm on MuJoCo, and what commands it: by default a safety node, with mo
 The same contracts, policies and launches drive it in Gazebo (gazebo.launch.py) and on hardware.
 """
 
-from diffusion_policy_ros.launching.common import (
-    common_arguments, fast_dds_profile, PACKAGE, share, TRUTH)
+from diffusion_policy_ros.launching.common import common_arguments, fast_dds_profile, share, TRUTH
 from diffusion_policy_ros.launching.robot import (
     arm_arguments, arm_contract, describe, require, rviz, state_publisher, value)
+from diffusion_policy_ros.launching.simulation import seed_argument, simulation_node
 from diffusion_policy_ros.launching.software import software, software_arguments
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
-from launch_ros.actions import Node
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 
 def generate_launch_description():
@@ -36,9 +35,7 @@ def generate_launch_description():
                                   'arm_controller:=forward')),
         DeclareLaunchArgument('viewer', default_value='false', choices=TRUTH, description=(
             'Open a window of MuJoCo in which a person watches')),
-        DeclareLaunchArgument('seed', default_value='0',
-                              description='Seed of the first episode; each reset adds one'),
-        *arm_arguments(), *software_arguments(tip_link='tool0'),
+        seed_argument(), *arm_arguments(), *software_arguments(tip_link='tool0'),
         *common_arguments(use_sim_time='true'), fast_dds_profile(), OpaqueFunction(function=start),
     ])
 
@@ -47,16 +44,12 @@ def start(context):
     """Start the simulation, the frames of its links, and what commands it."""
     require('robot_state_publisher')
     description = value(context, 'description')
-    simulation = Node(
-        package=PACKAGE, executable='arm_sim', name='arm_sim', output='screen',
-        namespace=value(context, 'namespace'), on_exit=Shutdown(reason='arm_sim has ended'),
-        parameters=[{
-            'task': value(context, 'arm_task'), 'seed': int(value(context, 'seed')),
-            'description': description, 'controllers': value(context, 'controllers'),
-            'arm_controller': value(context, 'arm_controller'),
-            'viewer': value(context, 'viewer') == 'true',
-            'publish_clock': value(context, 'use_sim_time') == 'true'}],
-        arguments=['--ros-args', '--log-level', value(context, 'log_level')])
+    simulation = simulation_node('arm_sim', [{
+        'task': value(context, 'arm_task'), 'seed': int(value(context, 'seed')),
+        'description': description, 'controllers': value(context, 'controllers'),
+        'arm_controller': value(context, 'arm_controller'),
+        'viewer': value(context, 'viewer') == 'true',
+        'publish_clock': value(context, 'use_sim_time') == 'true'}])
     return [simulation, state_publisher(context, describe(context, description, hardware='mock')),
             *rviz(context), *software(context, task_contract(context))]
 

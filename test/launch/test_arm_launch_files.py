@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The launch files for Gazebo, mock hardware and real arms, on pretended packages."""
+"""The launch files of simulated and real robots, on pretended packages."""
 
 from xml.etree import ElementTree
 
@@ -234,6 +234,17 @@ def test_the_simulated_arm_has_a_contract_for_pushing_and_can_follow_the_wall_cl
     assert 'rviz2' not in names(run.calls)
     assert f'contract: {run.share}/config/robots/arm_push.yaml' in call_of(
         'command_safety', run.calls)
+
+
+@pytest.mark.parametrize('name, switches', [('base', ''), ('pusht', ' view: false')])
+def test_a_simulation_without_its_policy_gets_its_arguments_as_parameters(
+        launched, name, switches):
+    run = launched((name, 'policy:=false', 'seed:=7', 'namespace:=left'), until=f'{name}_sim')
+    assert not run.missing, run.outputs[0]
+    assert names(run.calls) == [f'{name}_sim']
+    simulation, = run.calls
+    assert ' '.join(simulation.split()).endswith(f' seed: 7 use_sim_time: false{switches}')
+    assert '__ns:=/left' in simulation and f'{run.share}/config/{name}_sim.yaml' in simulation
 
 
 def test_a_launch_ends_with_its_simulation(launched):
