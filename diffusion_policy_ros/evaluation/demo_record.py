@@ -19,8 +19,9 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 from diffusion_policy_ros.errors import DatasetError
-from diffusion_policy_ros.evaluation.live_simulations import LIVE, SCORE_RATE_HZ
+from diffusion_policy_ros.evaluation.live_simulations import LIVE
 from diffusion_policy_ros.evaluation.loop_timing import measure_timing, Span
+from diffusion_policy_ros.sim.pacing import SCORE_RATE_HZ
 import numpy as np
 
 

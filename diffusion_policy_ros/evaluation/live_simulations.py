@@ -19,9 +19,6 @@ from functools import partial
 
 from diffusion_policy_ros.message_types import JOINT_TRAJECTORY
 
-# Scores per simulated second, of every node.
-SCORE_RATE_HZ = 10.0
-
 
 @dataclass(frozen=True)
 class LiveSimulation:

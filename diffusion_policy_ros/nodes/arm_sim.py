@@ -44,14 +44,14 @@ from diffusion_policy_ros.sim.arm.environment import check_contract
 from diffusion_policy_ros.sim.arm.episode import Episode
 from diffusion_policy_ros.sim.arm.robot import CONTROL_PERIOD_NS, SimulatedRobot
 from diffusion_policy_ros.sim.arm.tasks import TASKS
-from diffusion_policy_ros.sim.pacing import falls_due
+from diffusion_policy_ros.sim.pacing import falls_due, SCORE_RATE_HZ
 from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 STEP_RATE_HZ = 1e9 / CONTROL_PERIOD_NS
-SCORE_RATE_HZ, VIEWER_RATE_HZ = 10.0, 30.0
+VIEWER_RATE_HZ = 30.0
 
 
 class ArmSim(Node):

@@ -34,14 +34,14 @@ from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.nodes.turn_lock import TurnLock
 from diffusion_policy_ros.sim.base.environment import COMMAND_TOPIC
 from diffusion_policy_ros.sim.base.mobile_base import MobileBase, SUBSTEP_S
-from diffusion_policy_ros.sim.pacing import falls_due
+from diffusion_policy_ros.sim.pacing import falls_due, SCORE_RATE_HZ
 from geometry_msgs.msg import Twist
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 STEP_RATE_HZ = 100.0
 SUBSTEP_NS = round(SUBSTEP_S * 1e9)
-SCORE_RATE_HZ, GOAL_RATE_HZ = 10.0, 1.0
+GOAL_RATE_HZ = 1.0
 AT_REST = (0.0, 0.0)
 PARAMETERS = (
     ParameterSpec('scan_rate_hz', 20.0, 'Scans per second, Hz; a multiple of the rate of the '

@@ -23,17 +23,18 @@ it waits for the first time, stands still when the clock does, and goes on when 
 """
 
 from collections import deque
-import threading
 
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes import qos
+from diffusion_policy_ros.nodes.arrival import dated
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, PushTTopics
 from diffusion_policy_ros.nodes.sim_episodes import SEED, SimEpisodes
 from diffusion_policy_ros.nodes.sim_stepper import REAL_TIME_FACTOR, SimStepper
 from diffusion_policy_ros.nodes.spinning import run
-from diffusion_policy_ros.sim.pacing import falls_due
+from diffusion_policy_ros.nodes.turn_lock import TurnLock
+from diffusion_policy_ros.sim.pacing import falls_due, SCORE_RATE_HZ
 from diffusion_policy_ros.sim.pusht import PushT, SUBSTEP_S
 from diffusion_policy_ros.sim.pusht_commands import finger_target
 from rclpy.node import Node
@@ -42,7 +43,6 @@ from std_srvs.srv import Trigger
 
 STEP_RATE_HZ = 100.0
 SUBSTEP_NS = round(SUBSTEP_S * 1e9)
-COVERAGE_RATE_HZ = 10.0
 # How far ahead of this node's time the stamp of a command can be where both follow one clock.
 AHEAD_NS = 100_000_000
 ORDERS_KEPT = 1000
@@ -84,7 +84,7 @@ class PushTSim(Node):
         self._settings = Parameters(self, PARAMETERS)
         self._camera_rate_hz = self._settings['camera_rate_hz']
         self._state_rate_hz = self._settings['state_rate_hz']
-        self._lock = threading.Lock()  # of the table: the clockwork moves it, callbacks reset it
+        self._lock = TurnLock()  # of the table: the clockwork moves it, callbacks reset it
         self._sim = PushT()
         self._topics = PushTTopics(self, self._sim)
         self.commands, self._episodes = 0, SimEpisodes(self, self._settings)
@@ -92,7 +92,7 @@ class PushTSim(Node):
         self.start_episode()
         self._replay = self._make_replay()
         self._view = self._make_view()
-        self.create_subscription(JointState, COMMAND_TOPIC, self._on_command, qos.VECTORS)
+        self.create_subscription(JointState, COMMAND_TOPIC, dated(self._on_command), qos.VECTORS)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self._stepper = SimStepper(
             self, SUBSTEP_NS, self._on_step, speed=self._settings['real_time_factor'],
@@ -180,7 +180,7 @@ class PushTSim(Node):
         self.get_logger().info(response.message, throttle_duration_sec=1.0)
         return response
 
-    def _on_command(self, message):
+    def _on_command(self, message, received_ns):
         """
         Take a new target, or say why not.
 
@@ -188,8 +188,8 @@ class PushTSim(Node):
         came first; at once where its stamp is of another clock.
         """
         self.commands += 1
-        if self._is_replaying:
-            return
+        if self._is_replaying or self._episodes.is_late(received_ns):
+            return  # the finger is the replay's, or it was for the episode before
         try:
             target = tuple(finger_target(message.name, message.position))
             since_ns = nanoseconds(message.header.stamp)
@@ -221,7 +221,7 @@ class PushTSim(Node):
             self._topics.show_camera(stamp_ns)
         if falls_due(step, self._state_rate_hz, STEP_RATE_HZ):
             self._topics.show_joints(stamp_ns)
-        if falls_due(step, COVERAGE_RATE_HZ, STEP_RATE_HZ):
+        if falls_due(step, SCORE_RATE_HZ, STEP_RATE_HZ):
             self._topics.show_coverage()
 
 

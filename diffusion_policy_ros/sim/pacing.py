@@ -16,6 +16,9 @@
 
 import math
 
+# How often a live robot tells the score of its task, per simulated second.
+SCORE_RATE_HZ = 10.0
+
 
 class StepCounter:
     """

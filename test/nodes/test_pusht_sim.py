@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -158,6 +159,40 @@ def test_resets_count_seeds_up_and_say_so_to_latecomers(peer):
     robot.set_parameters([Parameter('seed', value=7)])
     assert peer.ask('pusht_sim/reset') == (True, 'episode 3, seed 7')
     assert peer.ask('pusht_sim/reset') == (True, 'episode 4, seed 8')
+
+
+def test_a_command_that_waited_while_the_table_was_put_back_is_dropped(peer):
+    robot = peer.start(PushTSim, real_time_factor=4.0)
+    joints = peer.hear(JointState, 'joint_states', qos.EVENTS)
+    before_ns = time.time_ns()
+    assert peer.ask('pusht_sim/reset')[0]
+    peer.until(lambda: joints, 'joint states')
+    start, seen = tuple(robot.table.state()[:2]), len(joints)
+    robot._on_command(joint_message((0.05, 0.06), 0), before_ns)
+    peer.until(lambda: len(joints) > seen + 20, 'joint states after it')
+    np.testing.assert_allclose(joints[-1].position, start)
+    robot._on_command(joint_message((0.05, 0.06), 0), time.time_ns())
+    peer.until(lambda: np.allclose(joints[-1].position, (0.05, 0.06), atol=1e-3),
+               'the finger at the target')
+
+
+def test_a_reset_does_not_wait_behind_a_simulation_that_is_late(peer, monkeypatch):
+    robot, steps = peer.start(PushTSim), []
+    advance = robot.table.advance
+
+    def slowly(*step):
+        time.sleep(0.03)  # three times as long as a step may take
+        steps.append(step)
+        advance(*step)
+
+    monkeypatch.setattr(robot.table, 'advance', slowly)
+    peer.until(lambda: len(steps) > 5, 'steps that are late')
+    waits = []
+    for _ in range(5):
+        before = len(steps)
+        robot._reset()
+        waits.append(len(steps) - before)
+    assert max(waits) <= 3
 
 
 def test_without_a_clock_it_waits_and_with_one_its_stamps_are_that_clocks(peer):
