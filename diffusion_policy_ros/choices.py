@@ -46,5 +46,7 @@ SOLVERS = {
 JOINS = ('none', 'blend', 'ensemble', 'warm_start', 'rtc', 'shared_noise', 'coherent', 'naive')
 # When the next plan is asked for.
 REPLAN_TRIGGERS = ('executed', 'low', 'continuous')
+# Of the denoiser's weights on a CPU.
+SERVED_PRECISIONS = ('float32', 'bfloat16')
 # How a dataset keeps pictures: as a video, or one by one inside the rows ('png').
 CODECS = ('h264', 'h264-lossless', 'av1', 'png')

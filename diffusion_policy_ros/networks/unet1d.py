@@ -70,14 +70,15 @@ class FilmResidualBlock(nn.Module):
         self.residual_conv = (nn.Identity() if in_channels == out_channels
                               else nn.Conv1d(in_channels, out_channels, 1))
 
-    def forward(self, x, cond):
+    def forward(self, x, film):
         """
         Map (B, in_channels, rows) to (B, out_channels, rows).
 
         :param x: float (B, in_channels, rows).
-        :param cond: float (B, cond_dim), after its activation.
+        :param film: What ``cond_encoder`` makes of the activated condition: shifts, float
+            (B, out_channels), or scales and shifts, (B, 2 * out_channels).
         """
-        film = self.cond_encoder(cond).unsqueeze(-1)  # (B, channels or 2 * channels, 1)
+        film = film.unsqueeze(-1)
         h = self.conv1(x)
         if self.use_film_scale:
             scale, bias = film.chunk(2, dim=1)
@@ -143,15 +144,31 @@ class ConditionalUnet1d(nn.Module):
         """
         embedding = self.diffusion_step_encoder(t).expand(x_t.shape[0], -1)
         cond = self.cond_activation(torch.cat([embedding, global_cond], dim=-1))  # (B, cond_dim)
-        x = x_t.transpose(1, 2)  # (B, action_dim, horizon)
+        return self.denoise(x_t, [block.cond_encoder(cond) for block in self.blocks])
+
+    @property
+    def blocks(self) -> list:
+        """Return the residual blocks, in the order in which they are passed."""
+        return [block for stage in (*self.down_modules, self.mid_modules, *self.up_modules)
+                for block in stage if isinstance(block, FilmResidualBlock)]
+
+    def denoise(self, x_t, films):
+        """
+        Predict, from a noisy chunk and what the condition makes of each block.
+
+        :param x_t: As for ``forward``.
+        :param films: For each of ``blocks``, as for ``FilmResidualBlock.forward``.
+        :return: As for ``forward``.
+        """
+        x, films = x_t.transpose(1, 2), iter(films)  # (B, action_dim, horizon)
         skips = []
         for first, second, *downsample in self.down_modules:
-            x = second(first(x, cond), cond)
+            x = second(first(x, next(films)), next(films))
             skips.append(x)
             x = downsample[0](x) if downsample else x
         for block in self.mid_modules:
-            x = block(x, cond)
+            x = block(x, next(films))
         for first, second, upsample in self.up_modules:
             x = torch.cat([x, skips.pop()], dim=1)  # (B, 2 * channels, rows)
-            x = upsample(second(first(x, cond), cond))
+            x = upsample(second(first(x, next(films)), next(films)))
         return self.final_conv(x).transpose(1, 2)

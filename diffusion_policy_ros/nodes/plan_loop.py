@@ -85,8 +85,7 @@ class PlanLoop:
             first_epoch=time.time_ns())  # recorded beside those of the model before
         self.builder = WindowBuilder(contract, policy.config.n_obs_steps)
         self._plans = PlanFollower(self._horizon, contract.rate_hz)
-        self._views.about = {'weights': policy.worker.digest, 'device': policy.worker.device,
-                             'topics': self._commands.topics}
+        self._views.about = {**policy.worker.facts, 'topics': self._commands.topics}
 
     @property
     def is_running(self) -> bool:

@@ -30,7 +30,7 @@ class PlanViews:
 
     ``~/chunk``, ``~/latency``, ``~/confidence``, ``~/plan_record``, ``~/markers``, ``~/overlay``.
 
-    :ivar about: ``weights``, ``device`` and ``topics`` of plan records.
+    :ivar about: ``weights``, ``device``, ``precision`` and ``topics`` of plan records.
     """
 
     def __init__(self, node, contract, *, tip_link):

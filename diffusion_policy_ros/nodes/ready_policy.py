@@ -68,7 +68,8 @@ def prepare_policy(values, served=None) -> ReadyPolicy:
     """
     worker, model = InferenceWorker(), values['model']
     try:
-        config, trained = worker.load(model, values['device'], values['num_threads'])
+        config, trained = worker.load(model, values['device'], values['num_threads'],
+                                      values['precision'])
         contract = choose_contract(values['contract'], trained, model)
         differences = contract.disagreements(served) if served else []
         if differences:

@@ -14,6 +14,8 @@
 
 """What a sampler sees of a policy: a function from noisy chunks to clean ones."""
 
+from functools import partial
+
 from diffusion_policy_ros.diffusion import clean_from_prediction
 from diffusion_policy_ros.errors import ConfigError
 import torch
@@ -53,9 +55,10 @@ class Denoiser:
         :raises ConfigError: if the policy cannot be guided.
         """
         check_guidance(policy.config, guidance_scale)
-        self._policy = policy
-        self._cond = global_cond
-        self._free = torch.zeros_like(global_cond) if guidance_scale != 1 else None
+        self._config = policy.config
+        self._conditioned, self._free = unclipped_denoiser(policy, global_cond), None
+        if guidance_scale != 1:
+            self._free = unclipped_denoiser(policy, torch.zeros_like(global_cond))
         self._scale = guidance_scale
 
     def __call__(self, x_t, level):
@@ -76,11 +79,11 @@ class Denoiser:
         :param level: As for a call.
         :return: x0_hat and what it was before it was clipped, each shaped like ``x_t``.
         """
-        x0_hat = predict_clean(self._policy, x_t, level, self._cond)
+        x0_hat = self._conditioned(x_t, level)
         if self._free is not None:
-            free = predict_clean(self._policy, x_t, level, self._free)
+            free = self._free(x_t, level)
             x0_hat = free + self._scale * (x0_hat - free)
-        config = self._policy.config
+        config = self._config
         if not config.clip_sample:
             return x0_hat, x0_hat
         # Clipping must not turn an overflow into a plausible action at the edge of the range.
@@ -88,19 +91,27 @@ class Denoiser:
         return torch.where(x0_hat.isfinite(), x0_hat.clamp(-limit, limit), torch.nan), x0_hat
 
 
-def predict_clean(policy, x_t, level, global_cond):
+def unclipped_denoiser(policy, global_cond):
     """
-    Ask the network of a policy and turn its answer into a clean chunk, which is not clipped.
+    Return what a policy predicts under one condition, as a function to clean chunks.
 
     :param policy: The ``Policy``.
-    :param x_t: Noisy chunk, float32 (B, horizon, action_dim), normalized units.
-    :param level: Level; fields may be tensors (B, 1, 1).
     :param global_cond: From ``Policy.encode``, float32 (B, global_cond_dim).
-    :return: x0_hat, shaped like ``x_t``.
+    :return: ``(x_t, level) -> x0_hat``, shaped like ``x_t``, float32 (B, horizon, action_dim) in
+        normalized units, not clipped. The level's fields may be tensors (B, 1, 1).
     """
-    if isinstance(level.timestep, torch.Tensor):
-        t = level.timestep.flatten()
+    network, prediction_type = policy.diffusion.denoiser, policy.config.prediction_type
+    if hasattr(network, 'conditioned'):  # it computes as much as it can for the whole chunk
+        predict = network.conditioned(global_cond)
     else:
-        t = torch.full((1,), float(level.timestep), device=x_t.device)
-    return clean_from_prediction(policy.denoise(x_t, t, global_cond), x_t, level.alpha,
-                                 level.sigma, policy.config.prediction_type)
+        predict = partial(policy.denoise, global_cond=global_cond)
+
+    def denoise(x_t, level):
+        if isinstance(level.timestep, torch.Tensor):
+            t = level.timestep.flatten()
+        else:
+            t = torch.full((1,), float(level.timestep), device=x_t.device)
+        return clean_from_prediction(predict(x_t, t), x_t, level.alpha, level.sigma,
+                                     prediction_type)
+
+    return denoise

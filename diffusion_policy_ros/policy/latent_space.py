@@ -19,10 +19,8 @@ The network is asked without clipping, unlike in sampling: only an unclipped flo
 and has a density.
 """
 
-from functools import partial
-
 from diffusion_policy_ros.diffusion import latent, likelihood
-from diffusion_policy_ros.policy.denoiser import predict_clean
+from diffusion_policy_ros.policy.denoiser import unclipped_denoiser
 from diffusion_policy_ros.policy.window_check import check_chunk
 from diffusion_policy_ros.streams import ACTION_KEY
 import torch
@@ -64,7 +62,7 @@ def log_likelihood_from(policy, global_cond, chunk, *, steps=100, probes=0, gene
     :return: Nats, float32 (B,).
     """
     # What was encoded under inference mode is kept from gradients; its copy is not.
-    denoiser = _denoiser(policy, global_cond.clone())
+    denoiser = unclipped_denoiser(policy, global_cond.clone())
     return likelihood.log_likelihood(
         denoiser, _normalized(policy, chunk, len(global_cond)), policy.process, steps=steps,
         probes=probes, generator=generator)
@@ -103,7 +101,7 @@ def invert(policy, window, chunk, *, steps=100):
     :raises SamplingError: if a value is not finite.
     """
     global_cond = policy.encode(window)
-    return latent.invert(_denoiser(policy, global_cond),
+    return latent.invert(unclipped_denoiser(policy, global_cond),
                          _normalized(policy, chunk, len(global_cond)), policy.process, steps=steps)
 
 
@@ -141,7 +139,7 @@ def interpolate(policy, window, first, second, weights, *, steps=100):
     :raises SamplingError: if a value is not finite.
     """
     global_cond = policy.encode(window)
-    denoiser = _denoiser(policy, global_cond)
+    denoiser = unclipped_denoiser(policy, global_cond)
     ends = [latent.invert(denoiser, _normalized(policy, chunk, len(global_cond)), policy.process,
                           steps=steps) for chunk in (first, second)]
     between = latent.interpolate(*ends, weights)
@@ -153,14 +151,9 @@ def interpolate(policy, window, first, second, weights, *, steps=100):
 
 def _generate_from(policy, global_cond, latents, steps):
     """Return the chunks of latents under a condition, in robot units."""
-    chunk = latent.generate(_denoiser(policy, global_cond), latents.to(policy.device),
+    chunk = latent.generate(unclipped_denoiser(policy, global_cond), latents.to(policy.device),
                             policy.process, steps=steps)
     return policy.normalizer.unnormalize(ACTION_KEY, chunk)
-
-
-def _denoiser(policy, global_cond):
-    """Return the network as a function to clean chunks that clips nothing."""
-    return partial(predict_clean, policy, global_cond=global_cond)
 
 
 def _normalized(policy, chunk, count):

@@ -21,7 +21,7 @@ from diffusion_policy_ros.errors import ChunkError
 from diffusion_policy_ros.policy.action_chunk import Promise
 import numpy as np
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,7 @@ class PlanRecord:
 
     :ivar weights: SHA-256 of the policy's weights.
     :ivar device: Device that it was made on.
+    :ivar precision: Of the denoiser's weights, as for ``accelerated``.
     :ivar tick_ns: Tick of the newest observation, ns.
     :ivar stamps_ns: For each row of the window, oldest first, the stamp of the sample of each of
         the contract's policy streams in order, ns.
@@ -51,6 +52,7 @@ class PlanRecord:
 
     weights: str
     device: str
+    precision: str
     tick_ns: int
     stamps_ns: list
     promise: Promise

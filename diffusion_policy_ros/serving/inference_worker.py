@@ -18,7 +18,6 @@ from contextlib import suppress
 import math
 from pathlib import Path
 import time
-import warnings
 
 from diffusion_policy_ros.control.budget import EvaluationBudget
 from diffusion_policy_ros.errors import CheckpointError, SamplingError
@@ -44,9 +43,15 @@ class InferenceWorker:
         """Start the thread."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix='inference')
         self.digest = ''
-        self._policy = None
+        self._precision = 'float32'
+        self._policy = self._differentiable = None  # the latter only tells likelihoods
         self._running = None
         self._budget = EvaluationBudget()
+
+    @property
+    def facts(self) -> dict:
+        """Return ``weights``, ``device`` and ``precision`` as in ``PlanRecord``."""
+        return {'weights': self.digest, 'device': self.device, 'precision': self._precision}
 
     @property
     def device(self) -> str:
@@ -58,18 +63,20 @@ class InferenceWorker:
         """Tell whether a plan is being computed."""
         return self._running is not None and not self._running.done()
 
-    def load(self, folder, device, num_threads):
+    def load(self, folder, device, num_threads, precision='float32'):
         """
         Load a checkpoint; wait until it is there.
 
         :param folder: Checkpoint folder.
         :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
         :param num_threads: CPU threads of torch; 0 leaves one core to everything else.
+        :param precision: As for ``accelerate``.
         :return: ``(config, contract)`` of the policy; the contract may be None.
         :raises CheckpointError: if the folder cannot be used.
-        :raises ConfigError: if the device does not exist.
+        :raises ConfigError: if the device does not exist, or has no such precision.
         """
-        return self._executor.submit(self._load, folder, device, num_threads).result()
+        return self._executor.submit(
+            self._load, folder, device, num_threads, precision).result()
 
     def warm_up(self, contract, settings):
         """
@@ -102,7 +109,7 @@ class InferenceWorker:
     def close(self):
         """End the thread when its present work is done, and let go of the policy."""
         self._executor.shutdown(wait=True)
-        self._policy = None
+        self._policy = self._differentiable = None
 
     def check(self, settings):
         """
@@ -113,19 +120,20 @@ class InferenceWorker:
         """
         self._options(settings).check(self._policy)
 
-    def _load(self, folder, device, num_threads):
+    def _load(self, folder, device, num_threads, precision):
         """Read the checkpoint and set torch up, in the worker's thread."""
         import torch
         from diffusion_policy_ros.policy import Policy
+        from diffusion_policy_ros.policy.acceleration import accelerated
         from diffusion_policy_ros.policy.checkpoint import weights_digest
         if not str(folder) or not Path(folder).is_dir():
             raise CheckpointError(f'model is {str(folder)!r}, which is no folder; set the '
                                   'parameter "model" to a checkpoint folder')
         torch.set_num_threads(num_threads or max(1, usable_cores() - 1))
-        self._policy = Policy.load(folder, device=device)
+        self._differentiable = Policy.load(folder, device=device)
         self.digest = weights_digest(folder)
-        if self._policy.device.type == 'cpu':
-            _trace_denoiser(self._policy)
+        self._policy = accelerated(self._differentiable, precision=precision)
+        self._precision = precision
         return self._policy.config, self._policy.contract
 
     def _warm_up(self, contract, settings):
@@ -197,8 +205,8 @@ class InferenceWorker:
         from diffusion_policy_ros.policy.latent_space import confidence
         if not settings.likelihood_steps:
             return None
-        return float(confidence(self._policy, cond, chunks, steps=settings.likelihood_steps,
-                                generator=generator)[0])
+        return float(confidence(self._differentiable, cond, chunks,
+                                steps=settings.likelihood_steps, generator=generator)[0])
 
     def _lateness(self, deadline_s):
         """Return a function that tells whether one more evaluation would come too late."""
@@ -213,22 +221,3 @@ class InferenceWorker:
         import torch
         if self._policy.device.type == 'cuda':
             torch.cuda.synchronize(self._policy.device)
-
-
-def _trace_denoiser(policy):
-    """
-    Record the denoiser's operations once, so that Python takes no part in a denoiser call.
-
-    The result stays the same bit for bit, for any number of candidates. Measured on two cores with
-    16 calls of a 4.5 M U-Net, a plan takes 60 % of the time, and the thread that publishes
-    commands, which needs the interpreter too, wakes up more punctually.
-    """
-    import torch
-    config = policy.config
-    example = (torch.zeros(1, config.horizon, config.action_dim),
-               torch.zeros(1), torch.zeros(1, config.global_cond_dim))
-    with torch.inference_mode(), warnings.catch_warnings():
-        # Newer versions of torch announce successors, which need a compiler on the robot.
-        warnings.simplefilter('ignore')
-        policy.diffusion.replace_denoiser(torch.jit.trace(
-            policy.diffusion.denoiser, example, check_trace=False))

@@ -71,7 +71,7 @@ def test_film_multiplies_by_the_first_half_and_adds_the_second(use_scale):
     set_film(block, scale + bias if use_scale else bias)
     x, seen = torch.randn(2, 4, 8), []
     block.conv2.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
-    block(x, torch.randn(2, 6))
+    block(x, block.cond_encoder(torch.randn(2, 6)))
     convolved = functional.conv1d(x, block.conv1.block[0].weight, block.conv1.block[0].bias,
                                   padding=1)
     plain = functional.mish(functional.group_norm(convolved, 2))

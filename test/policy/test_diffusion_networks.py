@@ -15,7 +15,6 @@
 
 from diffusion_policy_ros.policy import Policy
 from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
-from diffusion_policy_ros.serving.inference_worker import _trace_denoiser
 import pytest
 import torch
 
@@ -50,14 +49,6 @@ def test_a_policy_samples_and_its_checkpoint_samples_the_same(policy_of, window,
 def test_the_observation_reaches_the_chunk(policy_of, window):
     other = {**window, 'observation.state': window['observation.state'] + 0.2}
     assert not torch.allclose(sampled(policy_of, other), sampled(policy_of, window))
-
-
-def test_the_traced_denoiser_of_a_server_draws_the_same_chunks(make_policy, window):
-    for name, sizes in DENOISERS.items():
-        policy = make_policy(denoiser={'type': name, **sizes}).eval()
-        chunk = sampled(policy, window)
-        _trace_denoiser(policy)
-        torch.testing.assert_close(sampled(policy, window), chunk, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize('name', DENOISERS)
