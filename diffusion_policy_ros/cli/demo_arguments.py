@@ -16,14 +16,15 @@
 
 from dataclasses import dataclass
 import hashlib
-import json
 import os
 from pathlib import Path
 
+from diffusion_policy_ros.checks import is_count, is_number
 from diffusion_policy_ros.cli.ros_domain import DOMAIN_IDS, MAX_DOMAIN_ID
 from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.evaluation.live_simulations import Demo, DEMOS, LIVE
+from diffusion_policy_ros.json_text import parse_json
 
 # Starting takes up to a minute of the demo's time, video and report take some as well.
 MAX_PLAYING_S = 120
@@ -186,8 +187,10 @@ def _model_facts(folder):
 def _measured(folder):
     """Return what ``dpr eval`` left beside a checkpoint, if it did."""
     try:
-        figures = json.loads((folder / 'eval.json').read_text(encoding='utf-8'))
-        return {'measured': f'{figures["success_rate"]:.1%} of {figures["episodes"]} episodes '
-                            'solved'}
+        figures = parse_json((folder / 'eval.json').read_bytes())
+        rate, episodes = figures['success_rate'], figures['episodes']
     except (OSError, ValueError, KeyError, TypeError):  # a file of that name may be anything
         return {}
+    if not is_number(rate) or not 0 <= rate <= 1 or not is_count(episodes):
+        return {}
+    return {'measured': f'{rate:.1%} of {episodes} episodes solved'}

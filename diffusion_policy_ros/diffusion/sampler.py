@@ -15,6 +15,7 @@
 """How a chunk is drawn: the one configuration that Python, YAML and ROS parameters share."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Optional
 
 from diffusion_policy_ros.checks import check_choice, is_count, is_number, shown
 from diffusion_policy_ros.choices import SOLVERS, SPACINGS
@@ -58,13 +59,13 @@ class Sampler:
 
     solver: str = 'dpm_solver++'
     num_inference_steps: int = 10
-    order: int = None
+    order: Optional[int] = None
     spacing: str = 'trailing'
     eta: float = 0.0
-    start_timestep: float = None
+    start_timestep: Optional[float] = None
     temperature: float = 1.0
     guidance_scale: float = 1.0
-    then: str = None
+    then: Optional[str] = None
     switch_lambda: float = 0.0
     corrector_steps: int = 1
     corrector_snr: float = 0.16

@@ -20,9 +20,10 @@ import json
 import os
 from pathlib import Path
 
-from diffusion_policy_ros.checks import is_count, is_number, shown
+from diffusion_policy_ros.checks import is_count, is_number, shown, told
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 from diffusion_policy_ros.evaluation.rollout import EpisodeResult
+from diffusion_policy_ros.json_text import parse_json
 from diffusion_policy_ros.settings import flattened
 
 RESULT = 'eval.json'
@@ -30,13 +31,12 @@ RESULT = 'eval.json'
 NO_SETTINGS = ('model', 'model_sha256', 'sim', 'first_seed', 'episodes', 'mean_score',
                'mean_score_95', 'success_rate', 'success_rate_95', 'seconds', 'results', 'curves',
                'live', 'comparison')
-# What reading a file of figures can raise that is none, or was edited by hand.
-UNREADABLE = (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError,
-              RecursionError, ConfigError)
-# Field of an episode: whether a value of it can be true.
-FIELDS = {'seed': partial(is_count, least=0), 'success': lambda value: isinstance(value, bool),
-          'score': lambda value: is_number(value) and 0 <= value <= 1,
-          'steps': partial(is_count, least=0)}
+# Field of an episode: whether a value of it can be true, and which can.
+FIELDS = {
+    'seed': (partial(is_count, least=0), 'a whole number, at least 0'),
+    'score': (lambda value: is_number(value) and 0 <= value <= 1, 'a number from 0 to 1'),
+    'success': (lambda value: isinstance(value, bool), 'true or false'),
+    'steps': (partial(is_count, least=0), 'a whole number, at least 0')}
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,39 @@ def load_result(path) -> StoredResult:
     if not os.path.exists(file):
         raise DatasetError(_missing(path))
     try:
-        figures = json.loads(file.read_text(encoding='utf-8'))
-        episodes = read_episodes(figures.pop('results'))
-    except UNREADABLE as error:
-        raise DatasetError(f'{file} is no result of dpr eval ({type(error).__name__}: {error}); '
-                           'name the file or the folder of an earlier --out') from error
+        figures = read_figures(file)
+        episodes = read_episodes(figures.pop('results', None))
+        _check_figures(figures, len(episodes))
+    except ConfigError as error:
+        raise DatasetError(f'{file} is no result of dpr eval: {error}; name the file or the '
+                           'folder of an earlier --out') from error
     return StoredResult(str(path), figures, episodes)
+
+
+def read_figures(file) -> dict:
+    """
+    Read a JSON file that holds figures by name.
+
+    :param file: pathlib.Path.
+    :raises ConfigError: saying what is wrong, without the name of the file.
+    """
+    try:
+        figures = parse_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(told(error)) from error
+    if not isinstance(figures, dict):
+        raise ConfigError(f'it holds {shown(figures)}; it must map names to values')
+    return figures
+
+
+def _check_figures(figures, count):
+    """Refuse what cannot be said of so many episodes."""
+    sim, episodes = figures.get('sim', ''), figures.get('episodes', count)
+    if not isinstance(sim, str):
+        raise ConfigError(f'sim is {shown(sim)}; it must be the name of a simulation')
+    if not is_count(episodes) or episodes != count:
+        raise ConfigError(f'episodes is {shown(episodes)}, but results holds {count}; the file '
+                          'was cut or edited')
 
 
 def _missing(path):
@@ -154,17 +181,26 @@ def read_episodes(entries) -> tuple:
 
     :param entries: List of mappings from JSON, or whatever else was found there.
     :return: ``EpisodeResult`` objects of different seeds, at least one.
-    :raises ValueError: if a value cannot be true; another of ``UNREADABLE`` where there is none.
+    :raises ConfigError: naming what cannot be true, and what can.
     """
-    episodes = tuple(map(_read_episode, entries))
-    if len({episode.seed for episode in episodes}) < max(len(episodes), 1):
-        raise ValueError('a seed is in it twice' if episodes else 'no episode in it')
+    if not isinstance(entries, list) or not entries:
+        raise ConfigError(f'results is {shown(entries)}; it must be a list of episodes')
+    episodes = tuple(_read_episode(*entry) for entry in enumerate(entries))
+    seen = set()
+    for number, episode in enumerate(episodes):
+        if episode.seed in seen:
+            raise ConfigError(f'results[{number}].seed is {episode.seed}, as in an episode before '
+                              'it; each seed may be there once')
+        seen.add(episode.seed)
     return episodes
 
 
-def _read_episode(entry):
+def _read_episode(number, entry):
     """Read one episode."""
-    for name, is_possible in FIELDS.items():
+    where = f'results[{number}]'
+    if not isinstance(entry, dict) or not FIELDS.keys() <= entry.keys():
+        raise ConfigError(f'{where} is {shown(entry)}; it must hold {", ".join(FIELDS)}')
+    for name, (is_possible, wanted) in FIELDS.items():
         if not is_possible(entry[name]):
-            raise ValueError(f'{name} is {shown(entry[name])}')
+            raise ConfigError(f'{where}.{name} is {shown(entry[name])}; it must be {wanted}')
     return EpisodeResult(**{name: entry[name] for name in FIELDS})

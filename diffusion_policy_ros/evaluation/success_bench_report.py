@@ -21,15 +21,17 @@ from diffusion_policy_ros.data.files import replacing
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation.bench_files import write_lines, write_picture
-from diffusion_policy_ros.evaluation.eval_result import read_episodes, UNREADABLE
+from diffusion_policy_ros.evaluation.eval_result import read_episodes, read_figures
 from diffusion_policy_ros.evaluation.evaluate import Evaluation
 from diffusion_policy_ros.evaluation.intervals import interval_text
 from diffusion_policy_ros.evaluation.success_bench import compared, SuccessRow
+from diffusion_policy_ros.settings import from_mapping
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 FIGURE_INCHES = (12, 4.5)
 JSON = 'success.json'
+TIMES = ('time_ms', 'time_ratio', 'seconds')
 COLUMNS = ('solver', 'evaluations', 'ms', 'x DDIM', 'success %', '95 %', 'mean score', '95 %',
            'success points', '95 %', 'p')
 MEASURED = (
@@ -93,12 +95,11 @@ def read_bench(folder, identity) -> list:
     """
     path = folder / JSON
     try:
-        document = json.loads(path.read_text(encoding='utf-8'))
-        rows = list(map(_read_row, document['rows']))
-        if len({_seeds(row) for row in rows}) > 1:
-            raise ValueError('its rows are of different episodes')
-        found = dict(document['identity'])
-    except UNREADABLE as error:
+        document = read_figures(path)
+        rows, found = _read_rows(document.get('rows')), document.get('identity')
+        if not isinstance(found, dict):
+            raise ConfigError(f'identity is {shown(found)}; it must map names to values')
+    except ConfigError as error:
         raise ConfigError(f'{path} holds no bench to go on with ({error}); leave out --resume'
                           ) from error
     different = [key for key in identity if found.get(key) != identity[key]]
@@ -110,14 +111,32 @@ def read_bench(folder, identity) -> list:
     return rows[:1] + [compared(row, rows[0]) for row in rows[1:]]
 
 
+def _read_rows(stored):
+    """Read the rows that ``write_bench`` wrote, which are all of the same episodes."""
+    if not isinstance(stored, list):
+        raise ConfigError(f'rows is {shown(stored)}; it must be a list')
+    rows = []
+    for number, row in enumerate(stored):
+        try:
+            rows.append(_read_row(row))
+        except ConfigError as error:
+            raise ConfigError(f'rows[{number}]: {error}') from error
+    if len(set(map(_seeds, rows))) > 1:
+        raise ConfigError('its rows are of different episodes')
+    return rows
+
+
 def _read_row(stored):
     """Read what ``write_bench`` wrote of a row."""
-    figures = [stored[name] for name in ('time_ms', 'time_ratio', 'seconds')]
-    if not all(is_number(figure) and figure > 0 for figure in figures):
-        raise ValueError(f'a time is {shown(figures)}')
-    time_ms, ratio, seconds = map(float, figures)
-    return SuccessRow(Sampler(**stored['sampler']), time_ms, ratio,
-                      Evaluation(read_episodes(stored['results']), seconds))
+    if not isinstance(stored, dict):
+        raise ConfigError(f'it is {shown(stored)}; it must map names to values')
+    for name in TIMES:
+        if not is_number(stored.get(name)) or stored[name] <= 0:
+            raise ConfigError(f'{name} is {shown(stored.get(name))}; it must be a number above 0')
+    time_ms, ratio, seconds = (float(stored[name]) for name in TIMES)
+    sampler = from_mapping(Sampler, 'sampler', stored.get('sampler'))
+    return SuccessRow(sampler, time_ms, ratio,
+                      Evaluation(read_episodes(stored.get('results')), seconds))
 
 
 def _seeds(row):

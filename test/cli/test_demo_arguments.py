@@ -15,9 +15,12 @@
 
 """What ``dpr demo`` cannot do is refused in one line, before anything is started."""
 
+import json
+import math
 import re
 
-from diffusion_policy_ros.cli.main import main
+from diffusion_policy_ros.cli.demo_arguments import check_arguments
+from diffusion_policy_ros.cli.main import build_parser, main
 from diffusion_policy_ros.share import share_path
 import pytest
 
@@ -92,3 +95,13 @@ def test_a_place_where_no_report_can_be_written_is_refused_before_the_episodes(
     for place in (tmp_path / 'file', tmp_path / 'file' / 'below', '/proc', '/proc/report'):
         said = _refusal(capsys, '--model', model, '--out', place)
         assert f'--out is {place}, where no report can be written' in said
+
+
+@pytest.mark.parametrize('figures, told', [
+    ({'success_rate': 0.742, 'episodes': 500}, '74.2% of 500 episodes solved'),
+    ({'success_rate': 1, 'episodes': 'x'}, None), ({'success_rate': None, 'episodes': 5}, None),
+    ({'success_rate': math.nan, 'episodes': 5}, None), ({'episodes': 5}, None), ([], None)])
+def test_only_figures_that_can_be_true_are_told_of_a_model(model, figures, told):
+    (model / 'eval.json').write_text(json.dumps(figures))
+    plan = check_arguments(build_parser('demo').parse_args(['demo', '--model', str(model)]))
+    assert plan.model_facts.get('measured') == told

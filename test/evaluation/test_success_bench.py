@@ -15,6 +15,7 @@
 
 import json
 from pathlib import Path
+import sys
 
 from diffusion_policy_ros.cli import bench_success
 from diffusion_policy_ros.cli.main import main
@@ -27,6 +28,9 @@ from diffusion_policy_ros.evaluation.success_bench_report import (
     cells, COLUMNS, read_bench, write_bench)
 from diffusion_policy_ros.policy import Policy
 import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from damaged_json import PYTHON  # noqa: E402,I100
 
 SOLVED = {100: [True] * 6 + [False] * 2, 5: [True] * 2 + [False] * 6}
 
@@ -95,8 +99,10 @@ def test_another_bench_is_not_gone_on_with(rows, tmp_path):
 def test_what_is_no_bench_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / 'success.json').write_text(content)
-    with pytest.raises(ConfigError, match='holds no bench to go on with .* leave out --resume'):
+    with pytest.raises(ConfigError, match='holds no bench to go on with .* leave out --resume'
+                       ) as refused:
         read_bench(tmp_path, {})
+    assert not PYTHON.search(str(refused.value))
 
 
 @pytest.mark.parametrize('wrong', (
@@ -113,8 +119,9 @@ def test_a_row_that_cannot_be_true_is_refused(rows, tmp_path, wrong):
         wrong = {'results': episodes[:1] * (1 if wrong['results'] == 'first' else 2)}
     document['rows'][1].update(wrong)
     path.write_text(json.dumps(document))
-    with pytest.raises(ConfigError, match='holds no bench to go on with'):
+    with pytest.raises(ConfigError, match='holds no bench to go on with') as refused:
         read_bench(tmp_path, {})
+    assert not PYTHON.search(str(refused.value))
 
 
 def test_what_is_left_out_is_told_and_nothing_to_compare_is_refused(
