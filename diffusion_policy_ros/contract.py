@@ -181,7 +181,7 @@ def parse_contract(text, source='contract') -> RobotContract:
     raw = parse_yaml(text, source, ContractError)
     try:
         if not isinstance(raw, dict):
-            raise ContractError(f'a mapping is needed, got {type(raw).__name__}')
+            raise ContractError(f'a mapping is needed, got {shown(raw)}')
         return _build_contract(dict(raw))
     except ContractError as error:
         raise ContractError(f'{source}: {error}') from error
@@ -210,7 +210,7 @@ def _build_contract(raw):
 def _build_entry(cls, raw, where):
     """Build one stream or output; ``joints`` is the spelling of ``names`` for joint types."""
     if not isinstance(raw, dict):
-        raise ContractError(f'{where} must be a mapping, got {type(raw).__name__}')
+        raise ContractError(f'{where} must be a mapping, got {shown(raw)}')
     raw = dict(raw)
     if 'joints' in raw:
         if 'names' in raw:

@@ -60,7 +60,7 @@ def check_keys(where, raw, known, required):
     :raises ContractError: where it is no mapping, or for the first such key.
     """
     if not isinstance(raw, dict):
-        raise ContractError(f'{where} must be a mapping, got {type(raw).__name__}')
+        raise ContractError(f'{where} must be a mapping, got {shown(raw)}')
     for name in raw:
         if name not in known:
             raise ContractError(f'{where}: unknown key {shown(name)}; {suggestion(name, known)}')

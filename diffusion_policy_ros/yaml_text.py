@@ -61,4 +61,6 @@ def parse_yaml(text, source, error):
 
 def _first_words(problem):
     """Return an error's text on one line of bearable length."""
+    if isinstance(problem, RecursionError):
+        return 'its lists or mappings lie too deep in each other'
     return ' '.join(str(problem).split())[:300]

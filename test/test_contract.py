@@ -203,7 +203,7 @@ DOCUMENT_MISTAKES = [
     (changed((('settle_ms',), 100)), 'settle_ms is 100; it must be from 0 to less than one perio'),
     (changed((('settle_ms',), -1)), 'settle_ms is -1; it must be from 0'),
     (changed((('observations',), 5)), 'observations must be a list of entries'),
-    (changed((('observations',), ['x'])), r'observations\[0\] must be a mapping, got str'),
+    (changed((('observations',), ['x'])), r"observations\[0\] must be a mapping, got 'x'"),
     (changed((('observations',), [])), 'at least one stream with "role: policy" is needed'),
     (changed((('actions',), [])), 'actions: at least one output is needed'),
 ]
@@ -244,7 +244,8 @@ ENTRY_MISTAKES = [
     (observation(STATE, key='observation.images.a'), 'camera types, and only they, use a key und'),
     (observation(CAMERA, key='observation.camera'), 'camera types, and only they'),
     (observation(CAMERA, image=None), 'a camera needs "image: {height: .., width: ..}"'),
-    (observation(CAMERA, image=[96, 96]), r'observations\[0\].image must be a mapping, got list'),
+    (observation(CAMERA, image=[96, 96]),
+     r'observations\[0\].image must be a mapping, got \[96, 96\]'),
     (observation(CAMERA, image={'height': 9}), r'observations\[0\].image: "width" is missing'),
     (observation(CAMERA, image={'height': 9, 'width': 9.5}), r'\[0\].image.width is 9.5; it'),
     (observation(CAMERA, image={'height': 0, 'width': 9}), 'image.height is 0'),
@@ -282,7 +283,7 @@ TOGETHER_MISTAKES = [
      "label next_state needs 'c' exactly once in observation.state, which has: a, b"),
     (changed((('limits',), [1])), 'limits must map joint names to their limits'),
     (changed((('limits', 'z'), {})), "limits: 'z' is not commanded; actions name: a, b"),
-    (changed((('limits', 'a'), 3)), 'limits.a must be a mapping, got int'),
+    (changed((('limits', 'a'), 3)), 'limits.a must be a mapping, got 3'),
     (changed((('limits', 'a', 'speed'), 3)), "limits.a: unknown key 'speed'"),
     (changed((('limits', 'a', 'velocity'), 0)), 'limits.a.velocity is 0; it must be a finite'),
     (changed((('limits', 'a', 'velocity'), True)), 'limits.a.velocity is True; it must be'),
@@ -307,7 +308,7 @@ def test_next_state_must_be_unambiguous():
 
 
 def test_text_that_is_no_mapping_is_refused():
-    with pytest.raises(ContractError, match='robot.yaml: a mapping is needed, got list'):
+    with pytest.raises(ContractError, match=r'robot.yaml: a mapping is needed, got \[1, 2\]'):
         parse_contract('[1, 2]', source='robot.yaml')
     with pytest.raises(ContractError, match='contract: not valid YAML'):
         parse_contract('{')

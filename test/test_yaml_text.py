@@ -31,7 +31,7 @@ import yaml
     ('a: !!timestamp x', 'not what its YAML type says'),
     ('a: !!python/object/apply:os.getcwd []', 'could not determine a constructor'),
     ('a: "\x00"', 'not valid YAML'),
-    ('[' * 20000, 'not valid YAML'),
+    ('[' * 20000, 'not valid YAML: its lists or mappings lie too deep in each other'),
     ('a: ' * 2 + 'x' * 2_000_000, 'is it the right file'),
 ])
 def test_each_mistake_is_one_error_that_names_the_source(text, words):

@@ -34,12 +34,15 @@ from diffusion_policy_ros.policy.lerobot_folder import (
     read_lerobot_description, read_lerobot_tensors)
 from diffusion_policy_ros.policy.processors import (
     processor_documents, processor_tensors, read_statistics)
+from diffusion_policy_ros.settings import from_mapping
 from safetensors.torch import save
 import torch
 from torch import nn
 
 CONTRACT, EXTRAS = 'contract.yaml', 'diffusion_policy_ros.json'
 FORMAT_VERSION = 1
+# Fields of the sampler that every checkpoint holds; the others came later and have defaults.
+SAMPLER_FIELDS = ('solver', 'num_inference_steps', 'order', 'spacing', 'eta')
 OTHER_WEIGHTS = f'it is not the file that belongs to {CONFIG}; {REMEDY}'
 WEIGHT_DTYPES = {'float32': torch.float32, 'float16': torch.float16}
 
@@ -279,8 +282,15 @@ def _read_extras(folder, config):
         raise CheckpointError(f'{folder / CONTRACT} is not valid ({error}); {REMEDY}') from error
     try:
         config = config.with_own_json(extras.get('config', {}))
-        return config, contract, Sampler(**extras['sampler'])
+        return config, contract, _read_sampler(extras.get('sampler'))
     except ConfigError as error:
         raise CheckpointError(f'{path}: {error}; {REMEDY}') from error
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f'{path}: the sampler is not valid ({error}); {REMEDY}') from error
+
+
+def _read_sampler(raw):
+    """Read the default sampler; one without a field of its own would draw other chunks."""
+    sampler = from_mapping(Sampler, 'sampler', raw)
+    missing = [name for name in SAMPLER_FIELDS if name not in raw]
+    if missing:
+        raise ConfigError(f'sampler is {shown(raw)}, without {", ".join(missing)}')
+    return sampler

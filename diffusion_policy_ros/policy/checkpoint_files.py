@@ -13,11 +13,11 @@
 # limitations under the License.
 """Reading one file of a checkpoint, with one kind of error for all that can be wrong with it."""
 
-import json
 import stat
 
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.errors import CheckpointError
+from diffusion_policy_ros.json_text import parse_json
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import load_file
 import torch
@@ -73,9 +73,9 @@ def read_json(path):
     :raises CheckpointError: if it is missing, cannot be read or is no such JSON.
     """
     try:
-        document = json.loads(read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f'{path} is not valid JSON ({error}); {REMEDY}') from error
+        document = parse_json(read_bytes(path))
+    except ValueError as error:
+        raise CheckpointError(f'{path} cannot be read: {error}; {REMEDY}') from error
     if not isinstance(document, dict):
         raise CheckpointError(f'{path} holds {shown(document)}; it must map names to values; '
                               f'{REMEDY}')

@@ -56,12 +56,11 @@ def check_type(raw):
     :raises ConfigError: naming what was found.
     """
     types = (LEROBOT_TYPE, OWN_TYPE)
-    is_known = isinstance(raw, dict) and (
-        raw.get('type') in types or ('type' not in raw and 'input_shapes' in raw))
-    if not is_known:
-        got = raw.get('type') if isinstance(raw, dict) else type(raw).__name__
-        raise ConfigError(f'type is {shown(got)}; a policy with "type": "{LEROBOT_TYPE}" is '
-                          'needed')
+    if not isinstance(raw, dict):
+        raise ConfigError(f'the document is {shown(raw)}; it must map names to values')
+    if raw.get('type') not in types and ('type' in raw or 'input_shapes' not in raw):
+        raise ConfigError(f'type is {shown(raw.get("type"))}; a policy with "type": '
+                          f'"{LEROBOT_TYPE}" is needed')
 
 
 def from_json(raw, inferred=None) -> PolicyConfig:
@@ -278,7 +277,7 @@ def _features_of_shapes(raw):
         for key in shapes:
             mode = str(given.get(key, 'identity')).upper()
             if modes.setdefault(_type_of(key), mode) != mode:
-                raise ConfigError(f'{side}_normalization_modes has {given[key]!r} for {key!r} and '
+                raise ConfigError(f'{side}_normalization_modes has {shown(mode)} for {key!r} and '
                                   f'another mode for a feature of the same type; the type '
                                   f'{_type_of(key)} can have one')
     return {**fields, 'normalization_mapping': modes}

@@ -195,8 +195,8 @@ def _read(path):
             f'cannot read the training configuration {path}: {told(error)}') from error
     raw = parse_yaml(text, str(path), ConfigError) or {}
     if not isinstance(raw, dict):
-        raise ConfigError(f'{path}: a training configuration is a mapping of settings, got a '
-                          f'{type(raw).__name__}')
+        raise ConfigError(f'{path}: a training configuration is a mapping of settings, got '
+                          f'{shown(raw)}')
     return raw
 
 

@@ -14,13 +14,12 @@
 
 """Read the files of a LeRobotDataset v3.0: JSON, parquet tables, columns of arrays."""
 
-import json
-
 from diffusion_policy_ros.checks import shown, told
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.dataset_checks import REMEDY
 from diffusion_policy_ros.data.datasets.pictures import decode_picture
 from diffusion_policy_ros.errors import DatasetError
+from diffusion_policy_ros.json_text import parse_json
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,7 +36,7 @@ def read_json(path):
     :raises DatasetError: if it is missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
+        return parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise DatasetError(f'cannot read {path}: {told(error)}. Is this the folder of a '
                            'LeRobotDataset v3.0, as `dpr convert` writes it?') from error

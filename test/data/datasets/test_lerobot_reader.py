@@ -142,6 +142,12 @@ def ours(tmp_path, converted):
     return shutil.copytree(converted, tmp_path / 'ours')
 
 
+def test_lists_in_lists_without_end_are_named(ours):
+    (ours / 'meta/info.json').write_text('[' * 100_000)
+    with pytest.raises(DatasetError, match='meta/info.json: more than 100 lists or groups lie in'):
+        LeRobotReader(ours)
+
+
 def edit_json(path, change):
     """Change the content of a JSON file."""
     content = json.loads(path.read_text())
