@@ -17,8 +17,8 @@
 import torch
 from torch import nn
 
-# oneDNN spends some microseconds on each call; smaller products are done before that.
-FEWEST_WEIGHTS = 2 ** 15
+# oneDNN spends some 12 us on each call; products with fewer multiply-adds are done before that.
+FEWEST_PRODUCTS = 2 ** 19
 # What torch's own compiler calls; as TorchScript, because a trace cannot hold their arguments.
 _KERNELS = torch.jit.CompilationUnit("""
 def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor]):
@@ -37,7 +37,7 @@ def can_pack() -> bool:
 
 
 class PackedLinear(nn.Module):
-    """A linear layer with packed weights; what comes in and goes out stays float32."""
+    """A linear layer with packed weights; what goes in and comes out stays float32."""
 
     def __init__(self, weight, bias, dtype=torch.float32):
         """
@@ -78,15 +78,16 @@ class PackedConv2d(nn.Module):
         return _KERNELS.conv2d(x, self.weight, self.bias, *self.options)
 
 
-def packed_linear(weight, bias, dtype=torch.float32) -> nn.Module:
+def packed_linear(weight, bias, rows, dtype=torch.float32) -> nn.Module:
     """
     Return a linear layer in the form that is fastest here.
 
     :param weight: float32 (out, in).
     :param bias: float32 (out,), or None.
+    :param rows: Vectors that it maps at once, as a rule.
     :param dtype: As for ``PackedLinear``.
     """
-    if weight.numel() >= FEWEST_WEIGHTS:
+    if rows * weight.numel() >= FEWEST_PRODUCTS:
         return PackedLinear(weight, bias, dtype)
     linear = nn.Linear(*weight.shape[::-1], bias=bias is not None)
     with torch.no_grad():
@@ -96,27 +97,47 @@ def packed_linear(weight, bias, dtype=torch.float32) -> nn.Module:
     return linear.requires_grad_(False)
 
 
-def pack_layers(module, dtype=torch.float32):
+def pack_layers(module, example, dtype=torch.float32):
     """
     Replace linear layers and convolutions over pictures, in place, by packed ones.
 
     :param module: Network in eval mode; layers of torch's Transformers, which have fast kernels
         of their own for whole layers, stay.
+    :param example: Tuple of its arguments, as large as they are as a rule.
     :param dtype: As for ``PackedLinear``.
     """
+    _replace_layers(module, output_sizes(module, example), dtype)
+
+
+def output_sizes(module, example) -> dict:
+    """
+    Return how much each part of a network puts out in one call.
+
+    :param module: The network.
+    :param example: Tuple of its arguments.
+    :return: Part that returns a tensor -> number of entries; those not called are not in it.
+    """
+    sizes = {}
+
+    def note(part, _, output):
+        if isinstance(output, torch.Tensor):
+            sizes[part] = output.numel()
+
+    hooks = [part.register_forward_hook(note) for part in module.modules()]
+    module(*example)
+    for hook in hooks:
+        hook.remove()
+    return sizes
+
+
+def _replace_layers(module, sizes, dtype):
+    """Replace the children of a module, and theirs."""
     for name, child in module.named_children():
-        if not isinstance(child, nn.TransformerEncoderLayer):
-            packed = _packed(child, dtype)
-            if packed is None:
-                pack_layers(child, dtype)
-            else:
-                setattr(module, name, packed)
-
-
-def _packed(layer, dtype):
-    """Return the packed form of one layer, None where it has none."""
-    if type(layer) is nn.Linear:  # not the subclass whose weights an attention reads
-        return packed_linear(layer.weight, layer.bias, dtype)
-    if isinstance(layer, nn.Conv2d):
-        return PackedConv2d(layer)
-    return None
+        # An attention reads the weights of its linear layer, of a class of its own, itself.
+        if type(child) is nn.Linear and child in sizes:
+            rows = sizes[child] // child.out_features
+            setattr(module, name, packed_linear(child.weight, child.bias, rows, dtype))
+        elif isinstance(child, nn.Conv2d):
+            setattr(module, name, PackedConv2d(child))
+        elif not isinstance(child, nn.TransformerEncoderLayer):
+            _replace_layers(child, sizes, dtype)

@@ -16,7 +16,7 @@
 
 from functools import partial
 
-from diffusion_policy_ros.networks.packed_layers import pack_layers, packed_linear
+from diffusion_policy_ros.networks.packed_layers import output_sizes, packed_linear
 from diffusion_policy_ros.networks.traced import traced
 import torch
 from torch import nn
@@ -47,10 +47,10 @@ class PackedUnet1d(nn.Module):
         weight = torch.cat([projection.weight.detach() for projection in projections])
         bias = torch.cat([projection.bias.detach() for projection in projections])
         time_dim = self._time_encoder[-1].out_features
-        self._time_half = packed_linear(weight[:, :time_dim], bias)
-        self._observed_half = packed_linear(weight[:, time_dim:], None)
+        self._time_half = packed_linear(weight[:, :time_dim], bias, rows=1)
+        self._observed_half = packed_linear(weight[:, time_dim:], None, rows=1)
         self._halves = {}  # of each timestep that was asked for
-        _pack(unet, dtype)
+        _pack(unet, output_sizes(unet, example), dtype)
         x_t, t, global_cond = example
         films = self._films(self._of_time(t), self._of_observation(global_cond))
         self._unet = traced(unet, (x_t, films), 'denoise')
@@ -98,19 +98,20 @@ class RowConv1d(nn.Module):
     them out anew in every call. Channels are neighbours in memory, rows follow each other.
     """
 
-    def __init__(self, weight, bias, *, stride=1, padding=0, dtype=torch.float32):
+    def __init__(self, weight, bias, rows, *, stride=1, padding=0, dtype=torch.float32):
         """
         Pack the weights.
 
         :param weight: float32 (out_channels, in_channels, width).
         :param bias: float32 (out_channels,).
+        :param rows: Rows that come out, as a rule.
         :param stride: Rows from one window to the next.
         :param padding: Rows of zeros before and after.
         :param dtype: As for ``PackedLinear``.
         """
         super().__init__()
         self.width, self.stride, self.padding = weight.shape[-1], stride, padding
-        self.linear = packed_linear(weight.transpose(1, 2).flatten(1), bias, dtype)
+        self.linear = packed_linear(weight.transpose(1, 2).flatten(1), bias, rows, dtype)
 
     def forward(self, x):
         """Map (B, in_channels, rows) to (B, out_channels, rows')."""
@@ -129,19 +130,20 @@ class RowUpsample(nn.Module):
     three rows.
     """
 
-    def __init__(self, weight, bias, dtype=torch.float32):
+    def __init__(self, weight, bias, rows, dtype=torch.float32):
         """
         Pack the weights.
 
         :param weight: float32 (in_channels, out_channels, 4).
         :param bias: float32 (out_channels,).
+        :param rows: Rows that come in, as a rule.
         :param dtype: As for ``PackedLinear``.
         """
         super().__init__()
         w0, w1, w2, w3 = weight.permute(2, 1, 0)  # each (out_channels, in_channels)
         windows = torch.cat([torch.stack([w3, w1, torch.zeros_like(w1)], dim=-1),
                              torch.stack([torch.zeros_like(w2), w2, w0], dim=-1)])
-        self.conv = RowConv1d(windows, bias.repeat(2), padding=1, dtype=dtype)
+        self.conv = RowConv1d(windows, bias.repeat(2), rows, padding=1, dtype=dtype)
 
     def forward(self, x):
         """Map (B, in_channels, rows) to (B, out_channels, 2 * rows)."""
@@ -166,16 +168,16 @@ class RowGroupNorm(nn.Module):
         return self.norm(x.unsqueeze(-1)).squeeze(-1)
 
 
-def _pack(unet, dtype):
-    """Replace the layers of a U-Net by packed ones."""
-    pack_layers(unet, dtype)
+def _pack(unet, sizes, dtype):
+    """Replace the layers of a U-Net, whose parts put out so much, by packed ones."""
     for module in list(unet.modules()):
         for name, layer in list(module.named_children()):
             if isinstance(layer, nn.Conv1d):
                 setattr(module, name, RowConv1d(
-                    layer.weight, layer.bias, stride=layer.stride[0], padding=layer.padding[0],
-                    dtype=dtype))
+                    layer.weight, layer.bias, sizes[layer] // layer.out_channels,
+                    stride=layer.stride[0], padding=layer.padding[0], dtype=dtype))
             elif isinstance(layer, nn.ConvTranspose1d):
-                setattr(module, name, RowUpsample(layer.weight, layer.bias, dtype))
+                rows = sizes[layer] // (2 * layer.out_channels)
+                setattr(module, name, RowUpsample(layer.weight, layer.bias, rows, dtype))
             elif isinstance(layer, nn.GroupNorm):
                 setattr(module, name, RowGroupNorm(layer))

@@ -58,21 +58,17 @@ def accelerated(policy, *, precision='float32'):
 
 
 def _pack_encoders(networks, config):
-    """Pack what turns observations into the condition, and trace the encoders of pictures."""
-    for part in (networks.state_mlp, networks.fusion):
-        if part is not None:
-            pack_layers(part)
+    """Pack and trace the encoders of pictures."""
     if not config.image_keys:
         return
-    pack_layers(networks.rgb_encoder)
-    if config.vision_backbone == 'vit':
-        return  # a trace of torch's Transformer holds for one batch size only
     example = torch.zeros(1, *config.encoded_shape).to(memory_format=torch.channels_last),
-    if isinstance(networks.rgb_encoder, nn.ModuleList):
-        networks.rgb_encoder = nn.ModuleList(
-            traced(encoder, example) for encoder in networks.rgb_encoder)
-    else:
-        networks.rgb_encoder = traced(networks.rgb_encoder, example)
+    is_list = isinstance(networks.rgb_encoder, nn.ModuleList)
+    encoders = list(networks.rgb_encoder) if is_list else [networks.rgb_encoder]
+    for encoder in encoders:
+        pack_layers(encoder, example)
+    if config.vision_backbone != 'vit':  # a trace of torch's Transformer holds for one batch size
+        encoders = [traced(encoder, example) for encoder in encoders]
+    networks.rgb_encoder = nn.ModuleList(encoders) if is_list else encoders[0]
 
 
 def _accelerated(denoiser, config, dtype, is_packed):
@@ -82,5 +78,5 @@ def _accelerated(denoiser, config, dtype, is_packed):
     if is_packed and isinstance(denoiser, ConditionalUnet1d):
         return PackedUnet1d(denoiser, example, dtype)
     if is_packed:
-        pack_layers(denoiser, dtype)
+        pack_layers(denoiser, example, dtype)
     return traced(denoiser, example)

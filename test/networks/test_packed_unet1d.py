@@ -92,17 +92,17 @@ def test_bfloat16_predicts_nearly_the_same_and_not_the_same():
 
 @pytest.mark.parametrize('stride, padding, width', [(1, 2, 5), (2, 1, 3), (1, 0, 1), (1, 1, 3)])
 def test_a_convolution_over_rows_equals_torchs_in_float64(stride, padding, width):
-    conv = nn.Conv1d(40, 60, width, stride, padding)
-    row_conv = RowConv1d(conv.weight, conv.bias, stride=stride, padding=padding)
+    conv = nn.Conv1d(140, 260, width, stride, padding)
+    row_conv = RowConv1d(conv.weight, conv.bias, 16, stride=stride, padding=padding)
     for rows in (4, 7, 16):
-        x = torch.randn(2, 40, rows)
+        x = torch.randn(2, 140, rows)
         torch.testing.assert_close(row_conv(x).double(), conv.double()(x.double()), atol=1e-5,
                                    rtol=0)
         conv.float()
 
 
 def test_upsampling_equals_torchs_transposed_convolution_in_float64():
-    conv = nn.ConvTranspose1d(40, 60, 4, 2, 1)
-    x = torch.randn(2, 40, 7)
-    torch.testing.assert_close(RowUpsample(conv.weight, conv.bias)(x).double(),
+    conv = nn.ConvTranspose1d(140, 160, 4, 2, 1)
+    x = torch.randn(2, 140, 7)
+    torch.testing.assert_close(RowUpsample(conv.weight, conv.bias, 7)(x).double(),
                                conv.double()(x.double()), atol=1e-5, rtol=0)
