@@ -43,15 +43,14 @@ def generate_launch_description():
 def start(context):
     """Start the simulation, the frames of its links, and what commands it."""
     require('robot_state_publisher')
-    description = value(context, 'description')
+    description, contract = value(context, 'description'), task_contract(context)
     simulation = simulation_node('arm_sim', [{
         'task': value(context, 'arm_task'), 'seed': int(value(context, 'seed')),
         'description': description, 'controllers': value(context, 'controllers'),
-        'arm_controller': value(context, 'arm_controller'),
-        'viewer': value(context, 'viewer') == 'true',
+        'contract': contract, 'viewer': value(context, 'viewer') == 'true',
         'publish_clock': value(context, 'use_sim_time') == 'true'}])
     return [simulation, state_publisher(context, describe(context, description, hardware='mock')),
-            *rviz(context), *software(context, task_contract(context))]
+            *rviz(context), *software(context, contract)]
 
 
 def task_contract(context) -> str:

@@ -18,7 +18,6 @@ import time
 
 from diffusion_policy_ros.cli.children import node_command
 from diffusion_policy_ros.cli.node_events import check_children, node_events
-from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.evaluation.live_simulations import LIVE
 
 # Where commands come from: the policy server's go to command_safety.
@@ -42,7 +41,7 @@ def play_episodes(children, sim, contract, *, simulation, server, observer, has_
     """
     live, name = LIVE[sim], 'demo_observer'
     clock = {'use_sim_time': True} if live.has_clock else {}
-    nodes = {live.node: {**live.parameters(load_contract(contract)), **simulation},
+    nodes = {live.node: {**live.parameters(contract), **simulation},
              'policy_server': {**server, **clock}}
     if has_safety:
         name = 'eval_observer'
@@ -75,7 +74,7 @@ def record_demonstrations(children, sim, contract, bags, *, episodes, task) -> l
         'contract': contract, 'output': bags.resolve(), 'task': task,
         'use_sim_time': live.has_clock}))
     children.start(live.node, node_command(live.node, {
-        **live.parameters(load_contract(contract)), 'demonstrations': episodes, 'record': True}))
+        **live.parameters(contract), 'demonstrations': episodes, 'record': True}))
     while len(found := [bag for bag in finished_bags(bags) if bag not in before]) < episodes:
         check_children(children)
         time.sleep(LOOK_S)

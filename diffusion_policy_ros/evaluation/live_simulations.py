@@ -17,8 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from diffusion_policy_ros.message_types import JOINT_TRAJECTORY
-
 
 @dataclass(frozen=True)
 class LiveSimulation:
@@ -36,7 +34,8 @@ class LiveSimulation:
     :ivar meaning: What the score means, in a few words.
     :ivar has_clock: Whether the node is the source of ``/clock``, where it may be slower
         than real time. Otherwise all follow the system's clock.
-    :ivar parameters: Function of the ``RobotContract`` that is commanded: the node's parameters.
+    :ivar parameters: Function of the file of the contract that is commanded: the node's
+        parameters.
     """
 
     title: str
@@ -77,10 +76,8 @@ class Demo:
 
 
 def _arm(task, contract):
-    """Return the parameters of the arm: its task, and the controller that is to be active."""
-    is_trajectory = any(output.type == JOINT_TRAJECTORY for output in contract.actions)
-    return {'task': task, 'arm_controller': 'trajectory' if is_trajectory else 'forward',
-            'publish_clock': True}
+    """Return the parameters of the arm: its task, and the contract that says what is active."""
+    return {'task': task, 'contract': contract, 'publish_clock': True}
 
 
 LIVE = {

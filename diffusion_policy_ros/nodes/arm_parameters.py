@@ -25,8 +25,6 @@ PARAMETERS = (
                   'package', read_only=True),
     ParameterSpec('controllers', '', 'Parameter file of the controllers; empty: '
                   'config/gazebo/controllers.yaml', read_only=True),
-    ParameterSpec('arm_controller', 'forward', 'Which kind of controller is active on the arm '
-                  'at first', choices=('forward', 'trajectory'), read_only=True),
     ParameterSpec('state_rate_hz', 100.0, 'Joint states and poses of things per second, Hz', 1.0,
                   100.0, read_only=True),
     SEED,
@@ -37,8 +35,9 @@ PARAMETERS = (
                   'commands on the topics; 0: a live robot', 0, 100_000, read_only=True),
     ParameterSpec('record', False, 'Start and stop the recorder around each demonstration',
                   read_only=True),
-    ParameterSpec('contract', '', 'Robot contract (YAML file) of the demonstrations; empty: that '
-                  'of the task', read_only=True),
+    ParameterSpec('contract', '', 'Robot contract (YAML file) whose controllers are active, and '
+                  'that demonstrations follow; empty: the first controllers of their file, and '
+                  'for demonstrations the contract of the task', read_only=True),
     ParameterSpec('viewer', False, 'Open a window in which a person watches', read_only=True),
     ParameterSpec('publish_clock', False, 'Be the source of /clock, for nodes with use_sim_time; '
                   'only then can the simulation be paused', read_only=True),

@@ -77,12 +77,13 @@ class ArmSim(Node):
                               'cannot follow it, set one of them')
         self._topics = ArmTopics(self, self._robot, publishes_clock=self._own_clock)
         self._cameras = list(self._robot.arm.model.cameras.values())
-        self._robot.activate_kind(self._settings['arm_controller'])
+        contract = self._choose_contract()
+        self._robot.activate([output.topic for output in contract.actions] if contract else ())
         self._robot.now_ns = START_NS if self._own_clock else 0
         self._episode = Episode(self._robot, task, randomise=self._settings['randomise'])
         self._paused, self._to_step, self._steps = False, 0, 0
         self._episodes, self._score = SimEpisodes(self, self._settings), SimScore(self)
-        self._demonstrator = self._make_demonstrator(task)
+        self._demonstrator = self._make_demonstrator(task, contract)
         if self._demonstrator is None:
             self._start_episode()
         self._obeyed = self._robot.active_topics
@@ -105,14 +106,18 @@ class ArmSim(Node):
             self._viewer.close()
         super().destroy_node()
 
-    def _make_demonstrator(self, task):
+    def _choose_contract(self):
+        """Load the contract that is wanted, None where none is."""
+        path = self._settings['contract']
+        if not path and self._settings['demonstrations']:
+            path = share_path('config', 'robots', f'arm_{self._settings["task"]}.yaml')
+        return load_contract(path) if path else None
+
+    def _make_demonstrator(self, task, contract):
         """Prepare the expert, where one is wanted."""
         if not self._settings['demonstrations']:
             return None
-        contract = load_contract(self._settings['contract'] or share_path(
-            'config', 'robots', f'arm_{self._settings["task"]}.yaml'))
         check_contract(contract, self._robot)
-        self._robot.activate([output.topic for output in contract.actions])
         return Demonstrator(
             self, self._robot, task, contract, self._episode,
             episodes=self._settings['demonstrations'], record=self._settings['record'],

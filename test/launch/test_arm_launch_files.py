@@ -215,14 +215,14 @@ def test_the_simulated_arm_is_the_clock_and_its_contract_fits_the_active_control
                    until='arm_sim robot_state_publisher command_safety')
     assert not run.missing, run.outputs[0]
     simulation = call_of('arm_sim', run.calls)
-    for words in (f'arm_controller: {arm_controller}', 'seed: 7', 'publish_clock: true',
+    contract = f'contract: {run.share}/config/robots/{CONTRACTS[arm_controller]}.yaml'
+    for words in (contract, 'seed: 7', 'publish_clock: true',
                   'viewer: false', 'task: pick_place',
                   f'controllers: {run.share}/config/gazebo/controllers.yaml'):
         assert words in simulation
     assert 'use_sim_time' not in simulation
     assert 'use_sim_time: true' in call_of('robot_state_publisher', run.calls)
-    safety = call_of('command_safety', run.calls)
-    assert f'contract: {run.share}/config/robots/{CONTRACTS[arm_controller]}.yaml' in safety
+    assert contract in call_of('command_safety', run.calls)
 
 
 def test_the_simulated_arm_has_a_contract_for_pushing_and_can_follow_the_wall_clock(launched):
@@ -232,8 +232,8 @@ def test_the_simulated_arm_has_a_contract_for_pushing_and_can_follow_the_wall_cl
     simulation = call_of('arm_sim', run.calls)
     assert 'task: push' in simulation and 'publish_clock: false' in simulation
     assert 'rviz2' not in names(run.calls)
-    assert f'contract: {run.share}/config/robots/arm_push.yaml' in call_of(
-        'command_safety', run.calls)
+    for call in (simulation, call_of('command_safety', run.calls)):
+        assert f'contract: {run.share}/config/robots/arm_push.yaml' in call
 
 
 @pytest.mark.parametrize('name, switches', [('base', ''), ('pusht', ' view: false')])

@@ -190,7 +190,7 @@ def make_world(make_processes, model, description, limits_of):
         contract = load_contract(CONTRACTS[kind])
         topic = contract.actions[0].topic
         simulation = node_command('arm_sim', {
-            'arm_controller': kind, 'description': description, 'state_rate_hz': 50.0})
+            'contract': CONTRACTS[kind], 'description': description, 'state_rate_hz': 50.0})
         for camera in CAMERAS:
             simulation += ['-r', f'{camera}/image_raw:={camera}/made']
         if own_controller:

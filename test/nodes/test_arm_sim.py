@@ -123,7 +123,8 @@ def test_a_forward_command_moves_the_arm_and_a_wrong_one_does_not(peer, joints, 
 
 
 def test_a_trajectory_moves_the_arm_by_its_times(peer, joints, say):
-    peer.start(ArmSim, arm_controller='trajectory')
+    peer.start(ArmSim, contract=str(share_path(
+        'config', 'robots', 'arm_pick_place_trajectory.yaml')))
     peer.until(lambda: joints, 'joint states')
     begin = dict(zip(joints[-1].name, joints[-1].position))['shoulder_pan']
     say('arm_controller/joint_trajectory', messages.joint_trajectory(
@@ -181,19 +182,22 @@ def test_commands_are_obeyed_where_nobody_tells_when_they_came_and_wrong_ones_un
     peer.until(lambda: at_target(joints), 'the target')
 
 
-def test_a_demonstration_activates_the_controllers_of_its_contract(peer):
+@pytest.mark.parametrize('demonstrations', [0, 1])
+def test_the_controllers_of_its_contract_are_active(peer, demonstrations):
     contract = share_path('config', 'robots', 'arm_pick_place_trajectory.yaml')
-    robot = peer.start(ArmSim, demonstrations=1, contract=str(contract))
+    robot = peer.start(ArmSim, demonstrations=demonstrations, contract=str(contract))
     assert set(robot._robot.active_topics) == {
         output.topic for output in load_contract(contract).actions}
 
 
-def test_a_demonstration_on_topics_of_no_controller_is_refused_at_the_start(peer, tmp_path):
+@pytest.mark.parametrize('demonstrations', [0, 1])
+def test_a_contract_on_topics_of_no_controller_is_refused_at_the_start(
+        peer, tmp_path, demonstrations):
     contract = tmp_path / 'contract.yaml'
     contract.write_text(share_path('config', 'robots', 'arm_pick_place.yaml').read_text().replace(
         'arm_forward_controller/commands', 'other/commands'))
     with pytest.raises(ConfigError, match='no controller listens on other/commands'):
-        peer.start(ArmSim, demonstrations=1, contract=str(contract))
+        peer.start(ArmSim, demonstrations=demonstrations, contract=str(contract))
 
 
 def test_its_own_clock_can_be_held_and_moved_by_single_steps(peer, joints):

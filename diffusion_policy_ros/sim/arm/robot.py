@@ -23,7 +23,6 @@ from diffusion_policy_ros.share import share_path
 from diffusion_policy_ros.sim.arm.arm import Arm
 from diffusion_policy_ros.sim.arm.controllers.controller_set import ControllerSet
 from diffusion_policy_ros.sim.arm.controllers.parameter_file import read_controllers
-from diffusion_policy_ros.sim.arm.controllers.trajectory import TrajectoryController
 from diffusion_policy_ros.sim.arm.description import expand_xacro
 from diffusion_policy_ros.urdf import parse_urdf
 import numpy as np
@@ -84,41 +83,27 @@ class SimulatedRobot:
         return tuple(topic for topic, controller in self.controllers.items()
                      if controller.is_active)
 
-    def activate(self, topics):
+    def activate(self, topics=()):
         """
-        Activate the controllers behind some topics, and deactivate all others.
+        Activate the controllers behind some topics, and on other joints the first of the file.
 
-        :param topics: Topics of commands.
+        :param topics: Topics of commands, such as those of a contract's outputs.
         :raises ConfigError: if a topic belongs to no controller, or two of them share a joint.
         """
         unknown = [topic for topic in topics if topic not in self.controllers]
         if unknown:
             raise ConfigError(f'no controller listens on {unknown[0]}; there are '
                               f'{", ".join(self.controllers)}')
+        chosen = [self.controllers[topic] for topic in topics]
+        for controller in self.controllers.values():
+            if all(set(controller.joints).isdisjoint(other.joints) for other in chosen):
+                chosen.append(controller)
         try:
             self._set.switch(self.now_ns, deactivate=self._set.active,
-                             activate=[self.controllers[topic].name for topic in topics])
+                             activate=[controller.name for controller in chosen])
         except CommandRefused as error:
             raise ConfigError(f'{", ".join(topics)} cannot be commanded together: {error}') \
                 from error
-
-    def activate_kind(self, kind):
-        """
-        Activate the controllers of a kind, and the others of joints that these leave free.
-
-        :param kind: ``forward`` or ``trajectory``.
-        :raises ConfigError: if two of them share a joint.
-        """
-        def is_wanted(controller):
-            return isinstance(controller, TrajectoryController) == (kind == 'trajectory')
-
-        chosen, taken = [], set()
-        for topic, controller in sorted(self.controllers.items(),
-                                        key=lambda item: not is_wanted(item[1])):
-            if is_wanted(controller) or taken.isdisjoint(controller.joints):
-                chosen.append(topic)
-                taken.update(controller.joints)
-        self.activate(chosen)
 
     def command(self, topic, message):
         """

@@ -183,8 +183,11 @@ def test_controllers_of_one_arm_take_turns(picking):
         robot.command(output.topic, command)
     with pytest.raises(ConfigError, match='cannot be commanded together.*shoulder_pan'):
         robot.activate(['arm_controller/joint_trajectory', 'arm_forward_controller/commands'])
-    robot.activate_kind('forward')
+    robot.activate()  # the first one in the file, of those that share the arm's joints
     assert robot.active_topics == ('arm_forward_controller/commands', grip)
+    robot.activate(['arm_controller/joint_trajectory'])
+    assert robot.active_topics == ('arm_controller/joint_trajectory', grip)
+    robot.activate(['arm_forward_controller/commands'])
     robot.command(output.topic, command)
 
 
