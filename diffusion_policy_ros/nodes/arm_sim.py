@@ -91,7 +91,8 @@ class ArmSim(Node):
         self._listen()
         self._stepper = SimStepper(
             self, CONTROL_PERIOD_NS, self._on_step, speed=self._settings['real_time_factor'],
-            remedy='lower real_time_factor, or the rate or size of the cameras in the URDF')
+            remedy='lower real_time_factor, or the rate or size of the cameras in the URDF',
+            on_end=self._robot.arm.close)
         self._stepper.start()
         self.get_logger().info(
             f'{self._settings["task"]} is live: {len(self._robot.arm.joint_names)} joints, '

@@ -28,16 +28,17 @@ class Clockwork:
     Measured: a 100 Hz timer in an rclpy executor costs more than the whole simulation behind it.
     """
 
-    def __init__(self, on_wake, on_error, name='clockwork'):
+    def __init__(self, on_wake, on_error, name='clockwork', *, on_end=lambda: None):
         """
         Prepare; ``start`` begins.
 
         :param on_wake: Called without arguments; returns how long to pause, s, at least 0.
         :param on_error: Called with an exception that it lets out; the clockwork stands still.
         :param name: Name of the thread.
+        :param on_end: Called without arguments when all is over, for what belongs to the thread.
         """
         self._on_wake = on_wake
-        self._on_error = on_error
+        self._on_error, self._on_end = on_error, on_end
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -59,3 +60,5 @@ class Clockwork:
                 self._stopping.wait(self._on_wake())
         except Exception as error:  # handed on: nobody else hears of an error in this thread
             self._on_error(error)
+        finally:
+            self._on_end()

@@ -39,7 +39,7 @@ class SimStepper:
     the clock does, and goes on when it is set back.
     """
 
-    def __init__(self, node, step_ns, on_step, *, speed=1.0, remedy):
+    def __init__(self, node, step_ns, on_step, *, speed=1.0, remedy, on_end=lambda: None):
         """
         Prepare; ``start`` begins.
 
@@ -48,11 +48,12 @@ class SimStepper:
         :param on_step: Called in the thread with the number of the step from 1 and its stamp, ns.
         :param speed: Simulated seconds per second.
         :param remedy: What to do where the simulation cannot keep up, for the warning.
+        :param on_end: As for ``Clockwork``.
         """
         self._node, self._step_ns, self._on_step = node, step_ns, on_step
         self._speed, self._remedy = speed, remedy
         self._steps, self._dropped_ns = None, 0
-        self._clockwork = Clockwork(self._on_wake, self._on_broken)
+        self._clockwork = Clockwork(self._on_wake, self._on_broken, on_end=on_end)
 
     def start(self):
         """Begin."""

@@ -200,6 +200,15 @@ def test_a_contract_on_topics_of_no_controller_is_refused_at_the_start(
         peer.start(ArmSim, demonstrations=demonstrations, contract=str(contract))
 
 
+def test_its_pictures_give_their_memory_back_in_the_thread_that_drew_them(peer):
+    robot = peer.start(ArmSim)
+    images = peer.hear(Image, 'wrist_camera/image_raw', qos.EVENTS)
+    peer.until(lambda: images, 'a picture')
+    renderers = list(robot._robot.arm._pictures._renderers.values())
+    peer.stop(robot)
+    assert renderers and all(renderer._gl_context is None for renderer in renderers)
+
+
 def test_its_own_clock_can_be_held_and_moved_by_single_steps(peer, joints):
     robot = peer.start(ArmSim, publish_clock=True)
     clock = peer.hear(Clock, '/clock', qos.EVENTS)

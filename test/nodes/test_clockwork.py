@@ -53,5 +53,22 @@ def test_an_error_is_handed_on():
     assert isinstance(errors[0], ZeroDivisionError) and len(errors) == 1
 
 
+@pytest.mark.parametrize('pause', [lambda: 0.002, lambda: 1 / 0])
+def test_its_thread_has_the_last_word_whatever_ended_it(pause):
+    threads, woken = [], threading.Event()
+
+    def on_wake():
+        threads[:] = [threading.current_thread()]
+        woken.set()
+        return pause()
+
+    clockwork = Clockwork(on_wake, lambda error: None,
+                          on_end=lambda: threads.append(threading.current_thread()))
+    clockwork.start()
+    assert woken.wait(timeout=60)
+    clockwork.stop()
+    assert len(threads) == 2 and threads[0] is threads[1]
+
+
 def test_one_that_never_started_can_be_stopped():
     Clockwork(lambda: 0.0, pytest.fail).stop()

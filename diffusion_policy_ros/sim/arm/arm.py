@@ -57,11 +57,6 @@ class Arm:
         self._low, self._high = np.array([[joint.min, joint.max] for joint in self.model.joints]).T
         self.reset()
 
-    @property
-    def time_s(self) -> float:
-        """Return the simulated time since the reset, s."""
-        return self.data.time
-
     def reset(self):
         """Put the robot to where ros2_control begins, and everything where the world has it."""
         mujoco.mj_resetData(self.model.mj, self.data)
@@ -182,7 +177,7 @@ class Arm:
         return float(np.linalg.norm(self.data.joint(model).qvel[:3]))
 
     def close(self):
-        """Give the memory of the pictures back."""
+        """Give the memory of the pictures back; in the thread that drew them."""
         self._pictures.close()
 
 

@@ -109,11 +109,11 @@ def test_equal_commands_give_bit_equal_states(arm, arm_urdf, worlds):
 
 
 def test_a_reset_forgets_everything(arm):
-    start, time_s = state_of(arm), arm.time_s
+    start, time_s = state_of(arm), arm.data.time
     arm.advance(reach(0.4, 0.2, 0.1), 0.5)
     arm.place('cube', (0.3, 0.0, 0.3))
     arm.reset()
-    assert (state_of(arm), arm.time_s) == (start, time_s) == (start, 0.0)
+    assert (state_of(arm), arm.data.time) == (start, time_s) == (start, 0.0)
     arm.advance({}, 0.1)
     np.testing.assert_allclose(arm.positions(), [joint.initial for joint in arm.model.joints],
                                atol=1e-6)
@@ -141,7 +141,7 @@ def test_a_step_of_two_halves_is_a_whole_one(arm):
     arm.advance({'elbow': 1.0}, 0.1)
     arm.advance({}, 0.1)
     np.testing.assert_allclose(np.frombuffer(state_of(arm)), np.frombuffer(whole), atol=1e-9)
-    assert arm.time_s == pytest.approx(0.2)
+    assert arm.data.time == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize('targets, words', [

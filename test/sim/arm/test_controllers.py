@@ -356,25 +356,16 @@ def test_a_measured_velocity_is_kept_where_the_trajectory_takes_velocities():
     np.testing.assert_allclose(controller.positions(NOW + MS) - before, 2e-3, atol=1e-5)
 
 
-def test_holding_stops_at_once_and_drops_what_was_to_come():
+def test_a_deactivated_controller_stays_drops_what_was_to_come_and_refuses():
     controller = started()
     controller.accept(ramp(START + 1), NOW)
-    controller.accept(ramp([9, 9, 9], stamp_ns=NOW + SECOND), NOW)
-    controller.hold(NOW + SECOND // 2)
-    held = follow(controller, [SECOND // 2, SECOND, 9 * SECOND])
-    np.testing.assert_allclose(held, [START + 0.5] * 3)
-    controller.hold(NOW + 9 * SECOND, (START, np.zeros(3)))
-    np.testing.assert_array_equal(controller.positions(NOW + 9 * SECOND), START)
-
-
-def test_a_deactivated_controller_stays_and_refuses():
-    controller = started()
-    controller.accept(ramp(START + 1), NOW)
+    controller.accept(ramp([9, 9, 9], stamp_ns=NOW + 2 * SECOND), NOW)
     half = controller.positions(NOW + SECOND // 2)
     controller.deactivate()
+    np.testing.assert_allclose(half, START + 0.5)
+    np.testing.assert_array_equal(controller.positions(NOW + 9 * SECOND), half)
     with pytest.raises(CommandRefused, match='arm_controller got a command, but is not active'):
         controller.accept(ramp(START), NOW + SECOND)
-    np.testing.assert_array_equal(controller.positions(NOW + SECOND), half)
 
 
 def test_the_clock_of_a_controller_goes_back_only_at_activation():

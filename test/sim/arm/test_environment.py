@@ -167,9 +167,9 @@ def test_a_row_takes_the_period_of_its_contract(rate_hz):
     contract = replace(load_contract(ROBOTS / FORWARD), rate_hz=rate_hz, settle_ms=0)
     environment = ArmEnvironment(contract, PickPlace())
     environment.reset(0)
-    start_s = environment.robot.arm.time_s
+    start_s = environment.robot.arm.data.time
     environment.wait()
-    assert environment.robot.arm.time_s - start_s == pytest.approx(1 / rate_hz, abs=1e-9)
+    assert environment.robot.arm.data.time - start_s == pytest.approx(1 / rate_hz, abs=1e-9)
 
 
 def test_controllers_of_one_arm_take_turns(picking):

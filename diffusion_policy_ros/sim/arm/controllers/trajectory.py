@@ -82,22 +82,10 @@ class TrajectoryController(Controller):
                              'needs "measured"')
         return self._trajectory.state(self._now_ns, 1)[0]
 
-    def hold(self, now_ns, measured=None):
-        """
-        Stop at once, as when a goal is cancelled; trajectories to come are dropped too.
-
-        :param now_ns: The time, ns.
-        :param measured: As for ``positions``; where it is not given, the position that is
-            commanded now is held.
-        """
-        self._advance(now_ns, measured)
-        commanded = self._trajectory.state(self._now_ns, 1)[0]
-        self._start(self._now_ns, commanded if measured is None else self._own(measured[0]))
-
     def deactivate(self):
         """Let go of the joints, and drop all trajectories; ``positions`` stays what it was."""
         super().deactivate()
-        self.hold(self._now_ns)
+        self._start(self._now_ns, self._trajectory.state(self._now_ns, 1)[0])
 
     def _start(self, now_ns, positions):
         """Hold a position."""
