@@ -68,18 +68,14 @@ class ArmSim(Node):
         super().__init__('arm_sim', **node_options)
         self._settings = Parameters(self, PARAMETERS)
         self._lock = TurnLock()  # of the robot: the stepper moves it, callbacks command it
-        task = TASKS[self._settings['task']]()
-        self._robot = SimulatedRobot(task.world, self._settings['description'] or None,
-                                     self._settings['controllers'] or None)
         self._own_clock = self._settings['publish_clock']
         if self._own_clock and self.get_clock().ros_time_is_active:
             raise ConfigError('publish_clock and use_sim_time are both true; the source of /clock '
                               'cannot follow it, set one of them')
+        task, contract = TASKS[self._settings['task']](), self._choose_contract()
+        self._robot = self._make_robot(task.world, contract)
         self._topics = ArmTopics(self, self._robot, publishes_clock=self._own_clock)
         self._cameras = list(self._robot.arm.model.cameras.values())
-        contract = self._choose_contract()
-        self._robot.activate([output.topic for output in contract.actions] if contract else ())
-        self._robot.now_ns = START_NS if self._own_clock else 0
         self._episode = Episode(self._robot, task, randomise=self._settings['randomise'])
         self._paused, self._to_step, self._steps = False, 0, 0
         self._episodes, self._score = SimEpisodes(self, self._settings), SimScore(self)
@@ -113,6 +109,14 @@ class ArmSim(Node):
         if not path and self._settings['demonstrations']:
             path = share_path('config', 'robots', f'arm_{self._settings["task"]}.yaml')
         return load_contract(path) if path else None
+
+    def _make_robot(self, world, contract):
+        """Build the robot in its world, obedient to a contract."""
+        robot = SimulatedRobot(world, self._settings['description'] or None,
+                               self._settings['controllers'] or None)
+        robot.activate([output.topic for output in contract.actions] if contract else ())
+        robot.now_ns = START_NS if self._own_clock else 0
+        return robot
 
     def _make_demonstrator(self, task, contract):
         """Prepare the expert, where one is wanted."""
