@@ -28,6 +28,7 @@ from diffusion_policy_ros.observation.stamps import sample_stamp_ns
 from diffusion_policy_ros.observation.window import stack_rows
 from diffusion_policy_ros.policy.action_chunk import TimedChunk
 from diffusion_policy_ros.policy.planner import make_plans, PlanOptions
+from diffusion_policy_ros.policy.row_encoder import RowEncoder
 import numpy as np
 import torch
 
@@ -132,8 +133,7 @@ def replay_plan(policy, record, window):
     asked = iter(range(1, record.evaluations + 1))
     # A plan that ran out of time ends after as many evaluations again.
     is_late = None if record.is_complete else (lambda: next(asked) == record.evaluations)
-    with torch.inference_mode():
-        cond = policy.encode(window)
+    cond = RowEncoder(policy).encode({key: value[0] for key, value in window.items()})
     plans = make_plans(policy, cond, [record.promise],
                        [torch.Generator().manual_seed(record.seed)], options, is_late=is_late)
     return plans.chunks[0, policy.config.n_obs_steps - 1:].double().cpu().numpy()

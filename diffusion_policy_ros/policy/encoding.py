@@ -26,13 +26,14 @@ def encode_images(policy, tensors, *, augmentation, generator):
     Encode the images of a window: resize, crop, normalize, backbone, pooling.
 
     :param policy: The ``Policy``.
-    :param tensors: Key -> (B, n_obs_steps, H, W, C), checked, on the policy's device.
+    :param tensors: Key -> (B, rows, H, W, C), checked, on the policy's device.
     :param augmentation: As for ``prepared_images``.
     :param generator: As for ``prepared_images``.
-    :return: float32 (B, n_obs_steps, image_feature_dim); None for a policy without cameras.
+    :return: float32 (B, rows, image_feature_dim); None for a policy without cameras.
     """
-    return encode_prepared(policy, prepared_images(
-        policy, tensors, augmentation=augmentation, generator=generator))
+    pictures = prepared_images(policy, tensors, augmentation=augmentation, generator=generator)
+    rows = tensors[policy.config.image_keys[0]].shape[1] if pictures else None
+    return encode_prepared(policy, pictures, rows)
 
 
 def prepared_images(policy, tensors, *, augmentation, generator) -> list:
@@ -44,18 +45,19 @@ def prepared_images(policy, tensors, *, augmentation, generator) -> list:
     :param augmentation: ``Augmentation`` of training images, which are also cropped at random
         places where the configuration says so; None for the images as they are.
     :param generator: torch.Generator on the CPU for those places and changes.
-    :return: Of every camera float32 (B * n_obs_steps, channels, height, width).
+    :return: Of every camera float32 (B * rows, channels, height, width).
     """
     return [_normalized_pictures(policy, key, _prepared(
         policy.config, tensors[key], augmentation, generator)) for key in policy.config.image_keys]
 
 
-def encode_prepared(policy, pictures):
+def encode_prepared(policy, pictures, rows=None):
     """
     Encode images: backbone and pooling.
 
     :param policy: The ``Policy``.
     :param pictures: From ``prepared_images``.
+    :param rows: Rows of a window; ``n_obs_steps`` when None.
     :return: As ``encode_images``.
     """
     if not pictures:
@@ -65,7 +67,8 @@ def encode_prepared(policy, pictures):
         features = [one(picture) for one, picture in zip(encoder, pictures)]
     else:
         features = encoder(torch.cat(pictures)).chunk(len(pictures))
-    return torch.cat(features, dim=-1).unflatten(0, (-1, policy.config.n_obs_steps))
+    return torch.cat(features, dim=-1).unflatten(
+        0, (-1, rows or policy.config.n_obs_steps))
 
 
 def join_observations(policy, image_features, tensors):

@@ -44,7 +44,8 @@ class InferenceWorker:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix='inference')
         self.digest = ''
         self._precision = 'float32'
-        self._policy = self._differentiable = None  # the latter only tells likelihoods
+        self._policy = self._encoder = None
+        self._differentiable = None  # the policy as it is stored, which tells likelihoods
         self._running = None
         self._budget = EvaluationBudget()
 
@@ -109,7 +110,7 @@ class InferenceWorker:
     def close(self):
         """End the thread when its present work is done, and let go of the policy."""
         self._executor.shutdown(wait=True)
-        self._policy = self._differentiable = None
+        self._policy = self._encoder = self._differentiable = None
 
     def check(self, settings):
         """
@@ -126,6 +127,7 @@ class InferenceWorker:
         from diffusion_policy_ros.policy import Policy
         from diffusion_policy_ros.policy.acceleration import accelerated
         from diffusion_policy_ros.policy.checkpoint import weights_digest
+        from diffusion_policy_ros.policy.row_encoder import RowEncoder
         if not str(folder) or not Path(folder).is_dir():
             raise CheckpointError(f'model is {str(folder)!r}, which is no folder; set the '
                                   'parameter "model" to a checkpoint folder')
@@ -133,6 +135,7 @@ class InferenceWorker:
         self._differentiable = Policy.load(folder, device=device)
         self.digest = weights_digest(folder)
         self._policy = accelerated(self._differentiable, precision=precision)
+        self._encoder = RowEncoder(self._policy)
         self._precision = precision
         return self._policy.config, self._policy.contract
 
@@ -182,9 +185,7 @@ class InferenceWorker:
             options = options.within(self._budget.evaluations(budget_s), request.promise,
                                      self._policy.process)
             is_late = self._lateness(deadline_s)
-        with torch.inference_mode():
-            cond = self._policy.encode({key: value[None]
-                                        for key, value in request.window.items()})
+        cond = self._encoder.encode(request.window, self._pictures(request))
         self._finish_on_device()
         encoded_s = time.monotonic()
         generator = torch.Generator().manual_seed(request.seed)
@@ -199,6 +200,12 @@ class InferenceWorker:
             request, None, plans.chunks[0, first:].double().cpu().numpy(), candidates,
             float(plans.spread[0]), plans.evaluations, plans.is_complete, sampled_s > deadline_s,
             options.sampler.num_inference_steps, log_likelihood, encoded_s, time.monotonic())
+
+    def _pictures(self, request):
+        """Return the arrays that the pictures of each row of a window were made of."""
+        keys = self._policy.config.image_keys
+        return [[sample.value for stream, sample in row.items() if stream.key in keys]
+                for row in request.samples]
 
     def _log_likelihood(self, cond, chunks, settings, generator):
         """Return how likely the policy finds its plan, None where nobody asked."""

@@ -29,6 +29,7 @@ from diffusion_policy_ros.policy import Policy  # noqa: E402
 from diffusion_policy_ros.policy.acceleration import accelerated  # noqa: E402
 from diffusion_policy_ros.policy.action_chunk import Promise  # noqa: E402
 from diffusion_policy_ros.policy.latent_space import log_likelihood  # noqa: E402
+from diffusion_policy_ros.policy.row_encoder import RowEncoder  # noqa: E402
 from diffusion_policy_ros.serving.inference_worker import InferenceWorker  # noqa: E402
 from diffusion_policy_ros.serving.plan_request import PlanRequest, PlanSettings  # noqa: E402
 
@@ -92,8 +93,8 @@ def _plan(worker, window, changes=()):
     *(({'solver': name}, Sampler(name, 4)) for name in SOLVERS)])
 def test_a_plan_is_the_policys_own_bit_for_bit(worker, policy, changes, sampler):
     window = _window()
-    batch = {key: value[None] for key, value in window.items()}
-    chunk = policy.sample(batch, sampler=sampler, generator=torch.Generator().manual_seed(5))
+    chunk = policy.sample_from(RowEncoder(policy).encode(window), sampler=sampler,
+                               generator=torch.Generator().manual_seed(5))
     rows, error, _ = _plan(worker, window, changes)
     assert error is None
     assert (rows == chunk[0, 1:].double().numpy()).all()  # from the newest observation on
@@ -150,9 +151,9 @@ def test_a_policy_that_was_trained_for_guidance_takes_it(save_tiny_policy):
     rows, error, _ = _plan(worker, window, {'guidance_scale': 2.0})
     worker.close()
     assert error is None
-    chunk = accelerated(Policy.load(model)).sample(
-        {key: value[None] for key, value in window.items()},
-        sampler=Sampler('ddim', 4, guidance_scale=2.0),
+    policy = accelerated(Policy.load(model))
+    chunk = policy.sample_from(
+        RowEncoder(policy).encode(window), sampler=Sampler('ddim', 4, guidance_scale=2.0),
         generator=torch.Generator().manual_seed(5))
     assert (rows == chunk[0, 1:].double().numpy()).all()
 
@@ -179,9 +180,8 @@ def test_asked_for_a_likelihood_it_makes_the_same_plan_and_tells_how_likely_it_i
     assert plain.log_likelihood is None and plain.error is None and asked.error is None
     assert (plain.rows == asked.rows).all() and plain.spread == asked.spread
     batch = {key: np.repeat(value[None], 400, axis=0) for key, value in window.items()}
-    chunk = policy.sample_candidates(
-        {key: value[:1] for key, value in batch.items()}, 3,
-        generator=torch.Generator().manual_seed(5))[0, :1]
+    chunk = policy.sample_from(RowEncoder(policy).encode(window).repeat(3, 1),
+                               generator=torch.Generator().manual_seed(5))[:1]
     assert (chunk[0, 1:].double().numpy() == asked.rows).all()
     # One random direction without bias: the worker's is one of those that are seen here.
     nats = log_likelihood(Policy.load(model), batch, chunk.repeat(400, 1, 1), steps=4, probes=1,
