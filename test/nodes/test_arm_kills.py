@@ -211,6 +211,18 @@ def make_world(make_processes, model, description, limits_of):
     return make
 
 
+@pytest.fixture
+def make_moving_world(make_world):
+    """Return a function that takes the kind of the controller, and lets the policy move the arm."""
+    def make(kind):
+        world = make_world(kind)
+        world.start('arm_sim', *CAMERAS, 'command_safety', 'policy_server')
+        world.until_it_follows()
+        return world
+
+    return make
+
+
 def joint_rows(world, since_s):
     """Return what was measured since: time in s ``(n,)``, positions and speeds ``(n, 6)``."""
     rows = [(stamp_s(joints), *joints.position[:6], *joints.velocity[:6])
@@ -254,30 +266,33 @@ def assert_ramped(world, told):
     assert ramps and follows and ramps[-1] < follows[-1], said
 
 
+def assert_goes_on_with(world, name):
+    """Check that the policy moves the arm again, slowly at first, with a process started anew."""
+    told = len(world.status['command_safety'])
+    world.start(name)
+    world.until_it_follows()
+    assert_ramped(world, told)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', CONTRACTS)
-def test_a_killed_policy_server_leaves_the_arm_at_rest_until_the_next_one(make_world, kind):
-    world = make_world(kind)
-    world.start('arm_sim', *CAMERAS, 'command_safety', 'policy_server')
-    world.until_it_follows()
+def test_a_killed_policy_server_leaves_the_arm_at_rest_until_the_next_one(
+        make_moving_world, kind):
+    world = make_moving_world(kind)
     killed_s = world.kill('policy_server')
     world.until('command_safety', f'HOLDING: {TOPICS[kind]}: no acceptable command for', '0.30 s')
     assert_stands(world)
     assert world.asked[-1][1] <= killed_s + TICK_S
     assert_stopped(world, killed_s, WATCHDOG_S + STOPPING_S + TRANSIT_S)
-    told = len(world.status['command_safety'])
-    world.start('policy_server')
-    world.until_it_follows()
-    assert_ramped(world, told)
+    assert_goes_on_with(world, 'policy_server')
     world.assert_limits_kept()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('camera', CAMERAS)
-def test_either_camera_killed_stops_the_policy_and_with_it_the_arm(make_world, camera):
-    world = make_world('forward')
-    world.start('arm_sim', *CAMERAS, 'command_safety', 'policy_server')
-    world.until_it_follows()
+def test_either_camera_killed_stops_the_policy_and_with_it_the_arm(
+        make_moving_world, camera):
+    world = make_moving_world('forward')
     killed_s = world.kill(camera)
     world.until('policy_server', f'{camera}/image_raw', 'old, limit 0.250 s')
     world.until('command_safety', 'HOLDING', 'no acceptable command for', '0.30 s')
@@ -286,29 +301,22 @@ def test_either_camera_killed_stops_the_policy_and_with_it_the_arm(make_world, c
     assert world.asked[-1][1] == asked_s
     assert asked_s - killed_s <= MAX_AGE_S + TICK_S + SETTLE_S + TRANSIT_S
     assert_stopped(world, asked_s, WATCHDOG_S + STOPPING_S + TRANSIT_S)
-    told = len(world.status['command_safety'])
-    world.start(camera)
-    world.until_it_follows()
-    assert_ramped(world, told)
+    assert_goes_on_with(world, camera)
     world.assert_limits_kept()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', CONTRACTS)
-def test_a_killed_arm_is_told_to_rest_and_followed_again_when_it_is_back(make_world, kind):
-    world = make_world(kind)
-    world.start('arm_sim', *CAMERAS, 'command_safety', 'policy_server')
-    world.until_it_follows()
+def test_a_killed_arm_is_told_to_rest_and_followed_again_when_it_is_back(
+        make_moving_world, kind):
+    world = make_moving_world(kind)
     killed_s = world.kill('arm_sim')
     world.until('command_safety', 'HOLDING: joint_states: the last measurement is', '0.25 s')
     world.until('policy_server', 'old, limit 0.250 s')
     world.listen(TRANSIT_S)
     assert world.listen(1.0) == 0  # where it is when it comes back is not known yet
     assert world.rest_s(killed_s) <= MAX_AGE_S + STOPPING_S + TRANSIT_S
-    told = len(world.status['command_safety'])
-    world.start('arm_sim')
-    world.until_it_follows()
-    assert_ramped(world, told)
+    assert_goes_on_with(world, 'arm_sim')
     time_s, _, speeds = joint_rows(world, killed_s + TRANSIT_S)
     assert_gentle(time_s, speeds)
     world.assert_limits_kept()
