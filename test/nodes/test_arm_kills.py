@@ -213,7 +213,7 @@ def make_world(make_processes, model, description, limits_of):
 
 @pytest.fixture
 def make_moving_world(make_world):
-    """Return a function that takes the kind of the controller, and lets the policy move the arm."""
+    """Return a function that takes the kind of controller, and lets the policy move the arm."""
     def make(kind):
         world = make_world(kind)
         world.start('arm_sim', *CAMERAS, 'command_safety', 'policy_server')
