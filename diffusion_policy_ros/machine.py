@@ -18,6 +18,7 @@ from importlib import metadata
 import os
 from pathlib import Path
 import platform
+import subprocess
 
 PACKAGES = ('diffusion_policy_ros', 'torch', 'numpy', 'rclpy', 'fastdds', 'gym-pusht')
 
@@ -57,6 +58,25 @@ def package_versions(names=PACKAGES) -> dict:
     """
     found = {name: _version(name) or _version(f'ros-{name}') for name in names}
     return {name: version for name, version in found.items() if version}
+
+
+def source_commit(package_folder=Path(__file__).resolve().parent):
+    """
+    Return the commit that this package runs from, with a mark where files were changed since.
+
+    :param package_folder: Folder of the Python package.
+    :return: Text; None where it lies in no checkout of its own.
+    """
+    root = Path(package_folder).parent
+    if not (root / '.git').exists():
+        return None
+    try:
+        done = subprocess.run(
+            ['git', '-C', root, 'describe', '--always', '--dirty= and changes', '--exclude=*'],
+            capture_output=True, text=True)
+    except OSError:  # there is no git
+        return None
+    return done.stdout.strip() or None
 
 
 def _version(name):

@@ -16,6 +16,8 @@
 
 import os
 from pathlib import Path
+import shutil
+import subprocess
 
 from diffusion_policy_ros import machine
 import pytest
@@ -30,6 +32,35 @@ def test_the_facts_are_texts_and_name_the_cores_that_this_process_may_use():
 
 def test_packages_that_are_not_installed_are_left_out():
     assert list(machine.package_versions(('numpy', 'no_such_package'))) == ['numpy']
+
+
+def test_the_commit_is_that_of_the_checkout_with_a_mark_for_what_was_changed(tmp_path):
+    if shutil.which('git') is None:
+        pytest.skip('there is no git')
+    package = tmp_path / 'checkout' / 'package'
+    package.mkdir(parents=True)
+
+    def git(*words):
+        return subprocess.run(
+            ['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *words], check=True,
+            cwd=package, capture_output=True, text=True).stdout.strip()
+
+    assert machine.source_commit(package) is None  # an installed copy
+    git('init', '..')
+    (package / 'file').write_text('one')
+    git('add', 'file')
+    git('commit', '-m', 'one')
+    git('tag', 'v1')
+    commit = git('rev-parse', '--short', 'HEAD')
+    assert machine.source_commit(package) == commit
+    (package / 'file').write_text('two')
+    assert machine.source_commit(package) == f'{commit} and changes'
+
+
+def test_there_is_no_commit_where_git_is_not_installed(tmp_path, monkeypatch):
+    (tmp_path / '.git').mkdir()
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert machine.source_commit(tmp_path / 'package') is None
 
 
 @pytest.mark.parametrize('line, share', [
