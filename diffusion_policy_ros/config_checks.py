@@ -35,6 +35,7 @@ LARGEST_COUNTS = {
     'n_obs_steps': 1000, 'horizon': 10_000, 'n_action_steps': 10_000,
     'spatial_softmax_num_keypoints': 10_000, 'kernel_size': 1000, 'n_groups': 10_000,
     'diffusion_step_embed_dim': 10_000, 'num_train_timesteps': 100_000}
+POSITIVE = ('beta_start', 'beta_end', 'clip_sample_range')
 LARGEST_CHANNELS = 16_384
 LARGEST_LEVELS = 8
 LARGEST_CLIP = 1e6
@@ -47,7 +48,9 @@ def check_policy_config(config):
     :param config: PolicyConfig whose features are checked already.
     :raises ConfigError: naming the field, its value and what it may be.
     """
-    _check_values(config)
+    check_values(vars(config))
+    _check_betas(config)
+    _check_action(config)
     _check_steps(config)
     if config.denoiser.type == 'unet':
         _check_unet(config)
@@ -83,26 +86,41 @@ def checked_features(where, features) -> dict:
     return checked
 
 
-def _check_values(config):
-    """Check the fields that stand alone."""
+def check_values(settings, where=''):
+    """
+    Check the fields that stand alone, whatever robot they are for.
+
+    :param settings: Some fields of a PolicyConfig by name, from anywhere.
+    :param where: What to write before the name of a field.
+    :raises ConfigError: naming the field, its value and what it may be.
+    """
     for name, largest in LARGEST_COUNTS.items():
-        if not _are_counts([getattr(config, name)], largest):
-            raise ConfigError(f'{name} is {shown(getattr(config, name))}; it must be a whole '
+        if name in settings and not is_count(settings[name], most=largest):
+            raise ConfigError(f'{where}{name} is {shown(settings[name])}; it must be a whole '
                               f'number from 1 to {largest}')
-    for name in ('beta_start', 'beta_end', 'clip_sample_range'):
-        value = getattr(config, name)
+    for name in POSITIVE:
+        value = settings.get(name, 1)
         if not is_number(value) or not 0 < value <= LARGEST_CLIP:
-            raise ConfigError(f'{name} is {shown(value)}; it must be a number above 0, at most '
-                              f'{LARGEST_CLIP:g}')
-    dropout = config.conditioning_dropout
+            raise ConfigError(f'{where}{name} is {shown(value)}; it must be a number above 0, at '
+                              f'most {LARGEST_CLIP:g}')
+    dropout = settings.get('conditioning_dropout', 0)
     if not is_number(dropout) or not 0 <= dropout < 1:
-        raise ConfigError(f'conditioning_dropout is {shown(dropout)}; it must be a number from 0 '
-                          'to below 1')
+        raise ConfigError(f'{where}conditioning_dropout is {shown(dropout)}; it must be a number '
+                          'from 0 to below 1')
+    for name, choices in CHOICES.items():
+        if name in settings:
+            check_choice(f'{where}{name}', settings[name], choices, ConfigError)
+
+
+def _check_betas(config):
+    """Check the ends of the linear schedules against each other."""
     if not config.beta_start <= config.beta_end < 1:
         raise ConfigError(f'beta_start is {config.beta_start} and beta_end {config.beta_end}; '
                           'wanted beta_start <= beta_end < 1')
-    for name, choices in CHOICES.items():
-        check_choice(name, getattr(config, name), choices, ConfigError)
+
+
+def _check_action(config):
+    """Check that the action comes out, and only there."""
     if set(config.output_features) != {ACTION_KEY}:
         raise ConfigError(f'output_features has {shown(list(config.output_features))}; exactly '
                           f'"{ACTION_KEY}" is needed')

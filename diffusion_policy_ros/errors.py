@@ -27,6 +27,10 @@ class ConfigError(DiffusionPolicyError):
     """A policy or training configuration holds a value that cannot work."""
 
 
+class UsageError(ConfigError):
+    """A command was called with arguments that no input makes right."""
+
+
 class DecodeError(DiffusionPolicyError):
     """A message cannot be turned into the array that its stream promises."""
 

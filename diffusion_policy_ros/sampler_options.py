@@ -17,7 +17,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from diffusion_policy_ros.checks import shown, suggestion
+from diffusion_policy_ros.checks import check_choice, shown, suggestion
 from diffusion_policy_ros.choices import SOLVERS, SPACINGS
 from diffusion_policy_ros.errors import ConfigError
 
@@ -46,18 +46,25 @@ class SamplerOption:
 
     def parse(self, text):
         """
-        Read a value that somebody wrote; what it may be is the sampler's to say.
+        Read a value that somebody wrote; whether a solver can use it is the sampler's to say.
 
         :param text: The value.
         :return: str, int or float.
-        :raises ConfigError: if it is not of the option's type.
+        :raises ConfigError: if it is not of the option's type, or one that no sampler takes.
         """
         kind = type(self.unset)
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError:
             raise ConfigError(f'{self.name} is {shown(text)}; it must be '
                               f'{KIND_WORDS[kind]}') from None
+        if self.choices:
+            check_choice(self.name, value, self.choices, ConfigError)
+        elif not self.low <= value <= self.high or value == self.unset:
+            begin = 'above' if self.low == self.unset else 'from'
+            raise ConfigError(f'{self.name} is {shown(value)}; it must be {begin} {self.low:g} to '
+                              f'{self.high:g}')
+        return value
 
 
 OPTIONS = (

@@ -26,7 +26,8 @@ import time
 from diffusion_policy_ros.choices import CODECS
 from diffusion_policy_ros.cli.info_facts import size_of
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
-from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
+from diffusion_policy_ros.cli.usage import check_range
+from diffusion_policy_ros.errors import DiffusionPolicyError
 
 OURS = 'dpr convert'
 PLAIN = 'diffusion_policy_ros.evaluation.bench_plain'
@@ -122,9 +123,7 @@ def run(args) -> int:
     :raises DiffusionPolicyError: if nothing could be measured.
     """
     for size in args.gigabytes:
-        if not LEAST_GB <= size <= MOST_GB:
-            raise ConfigError(f'--gigabytes is {size:g}; it must be from {LEAST_GB:g} to '
-                              f'{MOST_GB:g}')
+        check_range('gigabytes', size, LEAST_GB, MOST_GB)
     make_out_folder(args.out)
     measured = []
     for _ in _measure_size(args, LEAST_GB):

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from diffusion_policy_ros.choices import JOINS
 from diffusion_policy_ros.cli.bench_rows import measure_rows
-from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.out_folder import make_out_folder
 from diffusion_policy_ros.cli.simulations import load_policy, load_simulation, SIMULATIONS
+from diffusion_policy_ros.cli.usage import check_range, LARGEST_SEED
 
 
 def add_arguments(parser):
@@ -85,11 +85,12 @@ def run(args) -> int:
 
 def _check(args):
     """Refuse numbers that no bench can have."""
-    numbers = [('episodes', args.episodes, 1, 10**6), ('seed', args.seed, 0, 2**31 - 1),
-               ('candidates', args.candidates, 2, 256),
-               *(('delays-ms', delay, 0, 10_000) for delay in args.delays_ms)]
-    for number in numbers:
-        check_range(*number)
+    check_range('episodes', args.episodes, 1, 10**6)
+    check_range('seed', args.seed, 0, LARGEST_SEED)
+    check_range('candidates', args.candidates, 2, 256)
+    check_range('execute-horizon', args.execute_horizon, 1, 1000)
+    for delay in args.delays_ms:
+        check_range('delays-ms', delay, 0, 10_000)
 
 
 def _measure(args, bench, cases):

@@ -24,6 +24,7 @@ import tempfile
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.ros_domain import DOMAIN_IDS, hold_domain, MAX_DOMAIN_ID
 from diffusion_policy_ros.cli.stopping import StopRequest
+from diffusion_policy_ros.cli.usage import check_range
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 
 STATE_RATE_HZ = 100.0
@@ -126,14 +127,11 @@ def _picture_size(text):
 
 def _check(args):
     """Refuse numbers that no bench can have."""
-    numbers = (('seconds', args.seconds, 2, MAX_SECONDS),
-               ('rate-hz', args.rate_hz, 1, MAX_RATE_HZ),
-               ('camera-rate-hz', args.camera_rate_hz, 1, MAX_RATE_HZ),
-               ('num-threads', args.num_threads, 0, 256),
-               ('domain', args.domain or 0, 0, MAX_DOMAIN_ID))
-    for name, value, low, high in numbers:
-        if not low <= value <= high:
-            raise ConfigError(f'--{name} is {value:g}; it must be from {low:g} to {high:g}')
+    check_range('seconds', args.seconds, 2, MAX_SECONDS)
+    check_range('rate-hz', args.rate_hz, 1, MAX_RATE_HZ)
+    check_range('camera-rate-hz', args.camera_rate_hz, 1, MAX_RATE_HZ)
+    check_range('num-threads', args.num_threads, 0, 256)
+    check_range('domain', args.domain, 0, MAX_DOMAIN_ID)
 
 
 def _plan(args, folder):

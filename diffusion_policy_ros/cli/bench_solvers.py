@@ -17,10 +17,10 @@
 from pathlib import Path
 
 from diffusion_policy_ros.choices import SOLVERS, SPACINGS
-from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.simulations import load_simulation, SIMULATIONS
-from diffusion_policy_ros.errors import ConfigError, SamplingError
+from diffusion_policy_ros.cli.usage import check_range, LARGEST_SEED
+from diffusion_policy_ros.errors import ConfigError, SamplingError, UsageError
 
 BUDGETS = (3, 5, 8, 10, 16, 25, 50)
 LARGEST_BUDGET = 1000
@@ -97,14 +97,14 @@ def run(args) -> int:
 
 
 def _check(args):
-    """Refuse numbers that no bench can have, and a folder that cannot be written to."""
-    numbers = [('windows', args.windows, 1, 1000), ('samples', args.samples, 2, 100_000),
-               ('seed', args.seed, 0, 2**31 - 1),
-               *(('evaluations', count, 2, LARGEST_BUDGET) for count in args.evaluations)]
-    for number in numbers:
-        check_range(*number)
+    """Refuse what no bench can have."""
+    check_range('windows', args.windows, 1, 1000)
+    check_range('samples', args.samples, 2, 100_000)
+    check_range('seed', args.seed, 0, LARGEST_SEED)
+    for count in args.evaluations:
+        check_range('evaluations', count, 2, LARGEST_BUDGET)
     if args.cache and not args.dataset:
-        raise ConfigError('--cache is the folder of a decoded dataset; name the --dataset too')
+        raise UsageError('--cache is the folder of a decoded dataset; name the --dataset too')
 
 
 def _windows(args, policy):

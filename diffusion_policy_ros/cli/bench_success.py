@@ -18,11 +18,11 @@ from pathlib import Path
 
 from diffusion_policy_ros.choices import SOLVERS
 from diffusion_policy_ros.cli.bench_rows import measure_rows
-from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.out_folder import make_out_folder
 from diffusion_policy_ros.cli.simulations import (
     load_policy, load_simulation, run_episodes, SIMULATIONS)
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
+from diffusion_policy_ros.cli.usage import check_range, LARGEST_SEED
 from diffusion_policy_ros.errors import ConfigError
 
 FIXED_STEP_SOLVERS = tuple(name for name in SOLVERS if name != 'adaptive')
@@ -116,7 +116,7 @@ def _samplers(args, policy):
 def _check(args):
     """Refuse numbers that no bench can have."""
     check_range('episodes', args.episodes, 2, 10**6)
-    check_range('seed', args.seed, 0, 2**31 - 1)
+    check_range('seed', args.seed, 0, LARGEST_SEED)
     check_range('batch', args.batch, 1, 10**4)
     for count in args.evaluations:
         check_range('evaluations', count, 2, 1000)
@@ -127,6 +127,7 @@ def _parts(args, policy):
     from diffusion_policy_ros.diffusion import draw_noise
     from diffusion_policy_ros.evaluation.bench_windows import simulated_windows
     from diffusion_policy_ros.evaluation.chunk_timer import ChunkTimer
+    from diffusion_policy_ros.policy.acceleration import accelerated
     import torch
 
     simulation, config = load_simulation(args.sim), policy.config
@@ -141,7 +142,7 @@ def _parts(args, policy):
         cond = policy.encode(simulated_windows(policy, simulation[0], 1, args.seed))
     noise = draw_noise((1, config.horizon, config.action_dim), generator=generator,
                        device=policy.device)
-    return episodes, ChunkTimer(policy, cond, noise, generator)
+    return episodes, ChunkTimer(accelerated(policy), cond, noise, generator)
 
 
 def _measure(args, bench, samplers, rows, identity):

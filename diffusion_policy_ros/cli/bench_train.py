@@ -21,9 +21,10 @@ from statistics import median
 import tempfile
 import time
 
-from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.threads import use_threads
+from diffusion_policy_ros.cli.train import load_settings
+from diffusion_policy_ros.cli.usage import check_range
 from diffusion_policy_ros.errors import ConfigError
 
 EXPLAINED = (
@@ -79,13 +80,12 @@ def run(args) -> int:
     :return: 0.
     """
     from diffusion_policy_ros.policy.device import choose_device, memory_guard
-    from diffusion_policy_ros.training.config import load_train_config
 
     for name, high in (('steps', 10**6), ('pairs', 1000)):
         check_range(name, getattr(args, name), 1, high)
     check_range('workers', args.workers, 0, 256)
     use_threads(args.threads)
-    config = _settings(load_train_config(args.config, args.overrides))
+    config = _settings(load_settings(args.config, args.overrides))
     device = choose_device(args.device)
     make_out_folder(args.out)
     with tempfile.TemporaryDirectory(prefix='dpr_bench_', dir=args.out) as name, \

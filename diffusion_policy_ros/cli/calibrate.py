@@ -19,11 +19,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from diffusion_policy_ros.cli.eval import (
-    add_run_arguments, check_range, check_run_arguments, read_run_arguments, sampler_changes,
+    add_run_arguments, check_run_arguments, read_run_arguments, sampler_changes,
     write_figures)
 from diffusion_policy_ros.cli.out_folder import check_out_file
 from diffusion_policy_ros.cli.simulations import load_simulation, SIMULATIONS
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.cli.usage import as_usage, check_range, check_share
+from diffusion_policy_ros.errors import ConfigError, UsageError
 from diffusion_policy_ros.sampler_options import BY_NAME
 
 SIMULATED = range(100)  # the episodes of a simulation where none are named
@@ -110,18 +111,22 @@ def _checked_episodes(args):
     from diffusion_policy_ros.evaluation.conformal import check_count
 
     check_run_arguments(args)
+    check_share('false-alarms', args.false_alarms)
+    check_range('likelihood-steps', args.likelihood_steps, 0, 100)
     if args.out:
         check_out_file(args.out)
-    check_range('likelihood-steps', args.likelihood_steps, 0, 100)
     if args.cache and not args.dataset:
-        raise ConfigError('--cache is for a dataset; name the --dataset too')
+        raise UsageError('--cache is for a dataset; name the --dataset too')
     if args.candidates == 1 and not args.likelihood_steps:
-        raise ConfigError('--candidates is 1, which has no spread, and --likelihood-steps is 0; '
-                          'set one of them')
-    numbers = args.episodes or SIMULATED
+        raise UsageError('--candidates is 1, which has no spread, and --likelihood-steps is 0; '
+                         'set one of them')
     if args.dataset and not args.episodes:
         numbers = range(len(LeRobotReader(args.dataset).episodes))
-    check_count(len(numbers), args.false_alarms)
+        check_count(len(numbers), args.false_alarms)
+        return numbers
+    numbers = args.episodes or SIMULATED
+    with as_usage():
+        check_count(len(numbers), args.false_alarms)
     return numbers
 
 

@@ -17,7 +17,7 @@
 from pathlib import Path
 import sys
 
-from diffusion_policy_ros.cli import USAGE_ERROR
+from diffusion_policy_ros.cli.usage import as_usage
 
 DESCRIPTION = """
 Audit a demonstration dataset, ours or anybody's LeRobotDataset v3.0, a Diffusion Policy zarr
@@ -56,21 +56,18 @@ def run(args) -> int:
     Print the findings, the worst first, and a line that sums them up.
 
     :param args: Parsed arguments.
-    :return: 0 without any ERROR, 3 with one, 2 for wrong usage.
+    :return: 0 without any ERROR, 3 with one.
+    :raises UsageError: if an argument cannot be.
     :raises DiffusionPolicyError: if there is no dataset; ``dpr`` exits with 1.
     """
     from diffusion_policy_ros.cli.out_folder import check_out_file
     from diffusion_policy_ros.contract import load_contract
     from diffusion_policy_ros.data.datasets.formats import check_rate
-    from diffusion_policy_ros.errors import DatasetError
     from diffusion_policy_ros.evaluation.dataset.audit import audit_dataset
     from diffusion_policy_ros.evaluation.dataset.finding import count_levels
 
-    try:
+    with as_usage('--'):
         check_rate(args.rate)
-    except DatasetError as error:
-        print(f'dpr check: --{error}', file=sys.stderr)
-        return USAGE_ERROR
     if args.out:
         check_out_file(args.out)
     contract = load_contract(args.contract) if args.contract else None

@@ -20,11 +20,12 @@ import shlex
 import sys
 
 from diffusion_policy_ros.choices import CODECS
-from diffusion_policy_ros.cli import USAGE_ERROR
 from diffusion_policy_ros.cli.convert_end import (
     conclude, INCOMPLETE, print_summary, warn_of_lost_record)
 from diffusion_policy_ros.cli.convert_foreign import note, under_contract, warn_of_limits
+from diffusion_policy_ros.cli.usage import as_usage, check_range
 from diffusion_policy_ros.data.conversion.settings import MIN_ROWS
+from diffusion_policy_ros.errors import UsageError
 
 DESCRIPTION = """
 Convert rosbags into a LeRobotDataset v3.0 (parquet + mp4), a Diffusion Policy zarr replay buffer
@@ -122,8 +123,9 @@ def run(args) -> int:
     Carry the command out.
 
     :param args: Parsed arguments.
-    :return: Exit code: 0 all converted, 1 nothing usable, 2 wrong usage, 3 some bags skipped or
-        an ERROR in the dataset.
+    :return: Exit code: 0 all converted, 1 nothing usable, 3 some bags skipped or an ERROR in the
+        dataset.
+    :raises UsageError: if the arguments cannot be, or do not go together.
     :raises DiffusionPolicyError: if nothing can be converted; ``dpr`` exits with 1.
     """
     from diffusion_policy_ros.data.datasets.formats import detect_format
@@ -132,29 +134,27 @@ def run(args) -> int:
     found = detect_format(source)
     if found is None and source.name.endswith(('.zarr', '.zarr.zip')):
         found = 'zarr'  # what is missing in it is told when it is opened
-    wrong = _wrong_usage(args, found)
-    if wrong:
-        print(f'dpr convert: {wrong}', file=sys.stderr)
-        return USAGE_ERROR
+    _check_usage(args, found)
     if args.to == 'bags':
         return _zarr_to_bags(args)
     return _copy_dataset(args) if found else _convert_bags(args)
 
 
-def _wrong_usage(args, found):
-    """Return what is wrong with the combination of arguments, None where nothing is."""
+def _check_usage(args, found):
+    """Refuse arguments that do not go together, and numbers that no conversion can have."""
     source = args.source[0]
     if found and len(args.source) > 1:
-        return f'{source} is a dataset; give it alone'
+        raise UsageError(f'{source} is a dataset; give it alone')
     if args.to == 'bags' and not (args.mapping and args.contract):
-        return '--to bags needs --mapping and --contract'
+        raise UsageError('--to bags needs --mapping and --contract')
     if args.to == 'bags' and found != 'zarr':
-        return f'--to bags is for zarr buffers, {source} is none'
-    return _useless_option(args, found) or _wrong_number(args)
+        raise UsageError(f'--to bags is for zarr buffers, {source} is none')
+    _check_use(args, found)
+    _check_numbers(args)
 
 
-def _useless_option(args, found):
-    """Return which option would change nothing, None where all do."""
+def _check_use(args, found):
+    """Refuse an option that would change nothing."""
     to_bags, for_bags = args.to == 'bags', f'is for bags, {args.source[0]} is a dataset'
     rules = {
         'contract': (not found or args.to in ('bags', 'dataset'),
@@ -174,28 +174,21 @@ def _useless_option(args, found):
                                            f'--to {args.to}'))}
     for name, (is_of_use, why) in rules.items():
         if getattr(args, name) is not None and not is_of_use:
-            return f'--{name.replace("_", "-")} {why}'
-    return None
+            raise UsageError(f'--{name.replace("_", "-")} {why}')
 
 
-def _wrong_number(args):
-    """Return which number no conversion can have, None where all are fine."""
+def _check_numbers(args):
+    """Refuse numbers that no conversion can have."""
     from diffusion_policy_ros.data.datasets.formats import check_rate
     from diffusion_policy_ros.data.datasets.video import check_quality
-    from diffusion_policy_ros.errors import DatasetError
 
-    if args.min_rows is not None and args.min_rows < 1:
-        return '--min-rows is at least 1'
-    if args.jobs is not None and args.jobs < 1:
-        return '--jobs is at least 1'
+    check_range('min-rows', args.min_rows, 1)
+    check_range('jobs', args.jobs, 1)
     if args.jobs is not None and args.cluster:
-        return '--jobs is for this machine, --cluster for others; give one of them'
-    try:
+        raise UsageError('--jobs is for this machine, --cluster for others; give one of them')
+    with as_usage('--'):
         check_rate(args.rate)
         check_quality(args.codec or CODEC, args.crf)
-    except DatasetError as error:
-        return f'--{error}'
-    return None
 
 
 def _zarr_to_bags(args):
@@ -245,12 +238,9 @@ def _convert_bags(args):
     """Convert bags and print the summary."""
     from diffusion_policy_ros.data.bags.bag_paths import find_bags
     from diffusion_policy_ros.data.conversion.cutting import parse_cut
-    from diffusion_policy_ros.errors import BagError, ConfigError
-    try:
+    from diffusion_policy_ros.errors import BagError
+    with as_usage():
         cut = parse_cut(args.cut) if args.cut is not None else None
-    except ConfigError as error:
-        print(f'dpr convert: {error}', file=sys.stderr)
-        return USAGE_ERROR
     found = [bag for source in args.source for bag in find_bags(source, note=note)]
     bags = list({os.path.realpath(bag): bag for bag in found}.values())  # each of them once
     if not bags:

@@ -22,7 +22,8 @@ from pathlib import Path
 from diffusion_policy_ros.checks import is_count, is_number
 from diffusion_policy_ros.cli.ros_domain import DOMAIN_IDS, MAX_DOMAIN_ID
 from diffusion_policy_ros.cli.simulations import SIMULATIONS
-from diffusion_policy_ros.errors import CheckpointError, ConfigError
+from diffusion_policy_ros.cli.usage import check_range, LARGEST_SEED
+from diffusion_policy_ros.errors import CheckpointError, UsageError
 from diffusion_policy_ros.evaluation.live_simulations import Demo, DEMOS, LIVE
 from diffusion_policy_ros.json_text import parse_json
 
@@ -31,7 +32,6 @@ MAX_PLAYING_S = 120
 # In a shorter one the part of an interval that is lost at the end costs more than 5 % of the rate.
 MIN_EPISODE_S = 2.0
 MAX_RATE_HZ = 1000.0
-MAX_SEED = 2**31 - 1
 MODEL_FILES = ('config.json', 'model.safetensors')
 
 
@@ -66,8 +66,9 @@ def add_arguments(parser):
                         help=f'ROS domain, 0 to {MAX_DOMAIN_ID}; default: the first from '
                              f'{DOMAIN_IDS[0]} to {DOMAIN_IDS[-1]} that is free on this machine')
     parser.epilog = ('Exit code: 0 when the loop held its rate, 1 when it did not or something '
-                     'was in the way. Late commands are not judged (UNSURE) where the host of a '
-                     'virtual machine withheld 5 % or more of the CPU time asked for.')
+                     'was in the way, 2 wrong usage. Late commands are not judged '
+                     '(UNSURE) where the host of a virtual machine withheld 5 % or more of the '
+                     'CPU time asked for.')
 
 
 def _each(what):
@@ -117,31 +118,26 @@ def check_arguments(args) -> DemoPlan:
     seconds = SIMULATIONS[demo.sim][2] / rate_hz if seconds is None else seconds
     episodes = demo.episodes if args.episodes is None else args.episodes
     _check_length(episodes, seconds)
-    if not 0 <= args.seed <= MAX_SEED:
-        raise ConfigError(f'--seed is {args.seed}; it must be from 0 to {MAX_SEED}')
-    if args.domain is not None and not 0 <= args.domain <= MAX_DOMAIN_ID:
-        raise ConfigError(f'--domain is {args.domain}; it must be from 0 to {MAX_DOMAIN_ID}')
+    check_range('seed', args.seed, 0, LARGEST_SEED)
+    check_range('domain', args.domain, 0, MAX_DOMAIN_ID)
     if args.view and not demo.has_window:
-        raise ConfigError(f'--view: {args.name} has no window; leave it out, demo.mp4 shows the '
-                          'cameras')
+        raise UsageError(f'--view: {args.name} has no window; leave it out, demo.mp4 shows the '
+                         'cameras')
+    command_rate_hz = _command_rate_hz(
+        demo.command_rate_hz if args.rate is None else args.rate, rate_hz)
     model = args.model or _shipped(demo)
-    wanted_hz = demo.command_rate_hz if args.rate is None else args.rate
-    return DemoPlan(demo, model, _model_facts(model), contract_path, rate_hz,
-                    _command_rate_hz(wanted_hz, rate_hz), episodes, seconds)
+    return DemoPlan(demo, model, _model_facts(model), contract_path, rate_hz, command_rate_hz,
+                    episodes, seconds)
 
 
 def _check_length(episodes, seconds):
     """Refuse a number or a duration of episodes that cannot be played."""
-    if episodes < 1:
-        raise ConfigError(f'--episodes is {episodes}; it must be at least 1')
-    # Written so that "not a number" is refused as well.
-    if not MIN_EPISODE_S <= seconds <= MAX_PLAYING_S:
-        raise ConfigError(f'--seconds-per-episode is {seconds:g}; it must be from '
-                          f'{MIN_EPISODE_S:g} to {MAX_PLAYING_S}')
+    check_range('episodes', episodes, 1)
+    check_range('seconds-per-episode', seconds, MIN_EPISODE_S, MAX_PLAYING_S)
     if episodes * seconds > MAX_PLAYING_S:
-        raise ConfigError(f'{episodes} episodes of {seconds:g} s are more than the '
-                          f'{MAX_PLAYING_S} s that the demo plays at most; lower --episodes or '
-                          '--seconds-per-episode')
+        raise UsageError(f'{episodes} episodes of {seconds:g} s are more than the '
+                         f'{MAX_PLAYING_S} s that the demo plays at most; lower --episodes or '
+                         '--seconds-per-episode')
 
 
 def _shipped(demo):
@@ -162,8 +158,8 @@ def _command_rate_hz(wanted_hz, rate_hz):
     if wanted_hz is None:
         return rate_hz
     if not is_multiple(wanted_hz, rate_hz) or wanted_hz > MAX_RATE_HZ:
-        raise ConfigError(f"--rate is {wanted_hz:g}; it must be a whole multiple of the policy's "
-                          f'{rate_hz:g} Hz, at most {MAX_RATE_HZ:g}')
+        raise UsageError(f"--rate is {wanted_hz:g}; it must be a whole multiple of the policy's "
+                         f'{rate_hz:g} Hz, at most {MAX_RATE_HZ:g}')
     return wanted_hz
 
 

@@ -29,7 +29,7 @@ from diffusion_policy_ros.cli.doctor_live import add_live_arguments, watch
 from diffusion_policy_ros.cli.doctor_machine import find_machine
 from diffusion_policy_ros.dds_profile import (
     NEW_VARIABLE, OLD_VARIABLE, profile_variable, uses_large_data)
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.errors import UsageError
 from diffusion_policy_ros.finding import Finding, summary
 from diffusion_policy_ros.real_time import claim_real_time
 from diffusion_policy_ros.requirements import SERVING
@@ -80,8 +80,8 @@ def add_arguments(parser):
                              'contract.yaml are read')
     add_live_arguments(parser)
     parser.epilog = ('Exit code: 0 when nothing is in the way, 1 when a line says ERROR or the '
-                     'contract is refused. A line that says WARN leaves it at 0: not all of it '
-                     'will work.')
+                     'contract is refused, 2 wrong usage. A line that says WARN leaves it at '
+                     '0: not all of it will work.')
 
 
 def run(args) -> int:
@@ -90,14 +90,14 @@ def run(args) -> int:
 
     :param args: Parsed arguments.
     :return: 1 if any line says ERROR, else 0.
-    :raises ConfigError: if there is a checkpoint, or a robot, without a contract.
+    :raises UsageError: if there is a checkpoint, or a robot, without a contract.
     :raises ContractError: if the contract is refused; ``dpr`` exits with 1.
     """
     if args.model and not args.contract:
-        raise ConfigError(f'--model is {args.model}, which is checked against a contract; name '
-                          'the --contract too')
+        raise UsageError(f'--model is {args.model}, which is checked against a contract; name '
+                         'the --contract too')
     if args.live and not args.contract:
-        raise ConfigError('--live watches a robot against a contract; name the --contract too')
+        raise UsageError('--live watches a robot against a contract; name the --contract too')
     if args.live:
         findings = _watch(args)
     else:

@@ -19,7 +19,7 @@ from pathlib import Path
 import shlex
 import sys
 
-from diffusion_policy_ros.cli import USAGE_ERROR
+from diffusion_policy_ros.cli.usage import as_usage
 from diffusion_policy_ros.data.datasets.episode_ranges import episode_ranges, parse_episodes
 
 DESCRIPTION = """
@@ -62,16 +62,14 @@ def run(args) -> int:
     Carry the command out.
 
     :param args: Parsed arguments.
-    :return: Exit code: 0 done, 2 wrong usage.
+    :return: 0.
+    :raises UsageError: if the arguments cannot be, or do not go together.
     :raises DiffusionPolicyError: if it cannot be done; ``dpr`` exits with 1.
     """
-    try:
+    with as_usage():
         _check_usage(args)
         deleted = None if args.delete is None else parse_episodes(args.delete)
-        parts = _parse_parts(args.split) if args.split is not None else None
-    except ValueError as error:
-        print(f'dpr edit: {error}', file=sys.stderr)
-        return USAGE_ERROR
+        parts = None if args.split is None else _parse_parts(args.split)
     if args.append is not None:
         from diffusion_policy_ros.data.datasets.edit import check_appendable
         check_appendable(args.dataset)
@@ -117,6 +115,7 @@ def _check_usage(args):
 
 def _parse_parts(texts):
     """Read ``NAME=EPISODES`` arguments."""
+    from diffusion_policy_ros.data.datasets.edit import check_parts
     parts = {}
     for text in texts:
         name, equals, episodes = text.partition('=')
@@ -125,6 +124,7 @@ def _parse_parts(texts):
         if name in parts:
             raise ValueError(f'--split: {name!r} is named twice')
         parts[name] = parse_episodes(episodes)
+    check_parts(parts)
     return parts
 
 

@@ -23,8 +23,9 @@ from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
 from diffusion_policy_ros.cli.out_folder import check_out_file, make_out_folder, writing_out
 from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
+from diffusion_policy_ros.cli.usage import as_usage, check_range, check_share, LARGEST_SEED
 from diffusion_policy_ros.data.files import replacing
-from diffusion_policy_ros.errors import ConfigError, DatasetError
+from diffusion_policy_ros.errors import ConfigError, DatasetError, UsageError
 from diffusion_policy_ros.evaluation.live_simulations import LIVE
 from diffusion_policy_ros.sampler_options import BY_NAME, parse_change
 
@@ -146,11 +147,11 @@ def run(args) -> int:
     check_range('noise-images', args.noise_images, 0, 128)
     check_range('delay-jitter-ms', args.delay_jitter_ms, 0, 10_000)
     if args.through_ros and args.sim not in LIVE:
-        raise ConfigError(f'--through-ros has nodes for {", ".join(LIVE)}, not for {args.sim}; '
-                          'leave it out')
+        raise UsageError(f'--through-ros has nodes for {", ".join(LIVE)}, not for {args.sim}; '
+                         'leave it out')
     if args.through_ros and (args.noise_vectors or args.noise_images or args.delay_jitter_ms):
-        raise ConfigError('--noise-vectors, --noise-images and --delay-jitter-ms belong to the '
-                          'lock step; leave them out with --through-ros')
+        raise UsageError('--noise-vectors, --noise-images and --delay-jitter-ms belong to the '
+                         'lock step; leave them out with --through-ros')
     if args.out:
         _check_out(args.out)
     if os.path.isdir(args.model):  # what is wrong otherwise is told in one line
@@ -212,26 +213,16 @@ def check_run_arguments(args):
     Refuse what no run of episodes can have, before anything that takes long.
 
     :param args: Parsed arguments of ``add_run_arguments``.
-    :raises ConfigError: naming the argument and what is possible.
+    :raises UsageError: naming the argument and what is possible.
     """
     sampler_changes(args)
     check_range('batch', args.batch, 1, 10**4)
-    check_range('seed', args.seed, 0, 2**31 - 1)
+    check_range('seed', args.seed, 0, LARGEST_SEED)
     check_range('delay-ms', args.delay_ms, 0, 10_000)
-
-
-def check_range(name, value, low, high):
-    """
-    Refuse a number outside its range.
-
-    :param name: Name of the argument.
-    :param value: What was given.
-    :param low: Smallest value that will do.
-    :param high: Largest one.
-    :raises ConfigError: naming all of them.
-    """
-    if not low <= value <= high:
-        raise ConfigError(f'--{name} is {value}; it must be from {low} to {high}')
+    check_range('execute-horizon', args.execute_horizon, 1, 1000)
+    check_range('candidates', args.candidates, 1, 256)
+    check_range('blend-rows', args.blend_rows, 1, 1000)
+    check_share('warm-start-level', args.warm_start_level)
 
 
 def read_run_arguments(args, policy):
@@ -262,14 +253,17 @@ def sampler_changes(args) -> dict:
 
     :param args: Parsed arguments of ``add_sampler_arguments``.
     :return: Changes for ``Sampler.changed``.
-    :raises ConfigError: if one is wrong, or asked for twice.
+    :raises UsageError: if one is wrong, or asked for twice.
     """
+    steps = BY_NAME['num_inference_steps']
+    check_range('steps', args.steps, steps.low, steps.high)
     changes = {'solver': args.solver, 'num_inference_steps': args.steps}
     changes = {name: value for name, value in changes.items() if value is not None}
     for text in args.sampler:
-        name, value = parse_change(text)
+        with as_usage():
+            name, value = parse_change(text)
         if name in changes:
-            raise ConfigError(f'--sampler {text}: {name} is given twice; leave one out')
+            raise UsageError(f'--sampler {text}: {name} is given twice; leave one out')
         changes[name] = value
     return changes
 

@@ -19,7 +19,7 @@ from functools import partial
 
 from diffusion_policy_ros.cli.eval import is_file, read_run_arguments, tell, write_figures
 from diffusion_policy_ros.cli.simulations import load_simulation
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.errors import ConfigError, UsageError
 
 WITH_VIDEO = ('pusht',)
 
@@ -36,9 +36,9 @@ def run_eval(args) -> int:
     seeds = range(args.seed, args.seed + args.episodes)
     models, stored = [args.model], None
     if args.against and args.against.resolve() == args.model.resolve():
-        raise ConfigError(f'--against is {args.against}, the model itself, under the same '
-                          'arguments; to compare two settings, run one with --out FOLDER, then '
-                          'the other --against FOLDER')
+        raise UsageError(f'--against is {args.against}, the model itself, under the same '
+                         'arguments; to compare two settings, run one with --out FOLDER, then '
+                         'the other --against FOLDER')
     if args.against and is_result(args.against):
         stored = load_result(args.against)
         check_seeds(stored, args.sim, seeds)

@@ -17,7 +17,8 @@
 from pathlib import Path
 
 from diffusion_policy_ros.cli.pairs import parse_pairs
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.cli.usage import as_usage
+from diffusion_policy_ros.errors import UsageError
 from diffusion_policy_ros.yaml_text import parse_yaml
 
 DESCRIPTION = """
@@ -81,6 +82,7 @@ def run(args) -> int:
 def _changes(overrides):
     """Return the fields of ``PolicyConfig`` that were set."""
     from diffusion_policy_ros.config import PolicyConfig
+    from diffusion_policy_ros.config_checks import check_values
     # The normalizer in the file is taken as it is.
     names = [name for name in PolicyConfig.setting_names() if name != 'normalization_mapping']
     changes = {}
@@ -88,7 +90,9 @@ def _changes(overrides):
         name, equals, value = text.partition('=')
         name = name.removeprefix('policy.')
         if not equals or name not in names:
-            raise ConfigError(
+            raise UsageError(
                 f'--set {text}: it must be KEY=VALUE with a key among {", ".join(names)}')
-        changes[name] = parse_yaml(value, f'--set {text}', ConfigError)
+        changes[name] = parse_yaml(value, f'--set {text}', UsageError)
+    with as_usage('--set '):
+        check_values(changes)
     return changes

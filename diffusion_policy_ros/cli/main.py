@@ -19,7 +19,8 @@ import importlib
 import os
 import sys
 
-from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.cli import USAGE_ERROR
+from diffusion_policy_ros.errors import DiffusionPolicyError, UsageError
 
 # name: (what it does, the extra that holds what it needs)
 COMMANDS = {
@@ -35,8 +36,8 @@ COMMANDS = {
     'modes': ('draw many plans for one observation, and tell whether they are of two kinds',
               'sim'),
     'calibrate': ('choose how unsure a policy may be before its robot is held', 'sim'),
-    'bench': ('measure solvers, joins and success of a policy, or control loop, conversion and '
-              'training on this machine', 'sim'),
+    'bench': ('measure solvers, joins and success of a policy, or chunks, control loop, '
+              'conversion and training on this machine', 'sim'),
     'replay': ('compute again what a policy did in a bag, bit for bit, or compare it with a '
                'demonstration', 'train'),
     'import-lerobot': ('turn a LeRobot DiffusionPolicy into a checkpoint for a robot', 'train'),
@@ -104,6 +105,8 @@ def _run(argv):
     command = build_parser().parse_args(argv[:1]).command
     try:
         return _module(command).run(build_parser(command).parse_args(argv))
+    except UsageError as error:
+        return _fail(command, str(error), USAGE_ERROR)
     except DiffusionPolicyError as error:
         return _fail(command, str(error))
     except MemoryError as error:
@@ -123,10 +126,10 @@ def _module(command):
     return importlib.import_module(f'diffusion_policy_ros.cli.{command.replace("-", "_")}')
 
 
-def _fail(command, text):
+def _fail(command, text, code=1):
     """Print one line on stderr and return the exit code for it."""
     print(f'dpr {command}: {" ".join(text.split())}', file=sys.stderr)
-    return 1
+    return code
 
 
 if __name__ == '__main__':

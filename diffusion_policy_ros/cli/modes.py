@@ -16,12 +16,12 @@
 
 from pathlib import Path
 
-from diffusion_policy_ros.cli.eval import (
-    add_sampler_arguments, check_range, sampler_changes, write_figures)
+from diffusion_policy_ros.cli.eval import add_sampler_arguments, sampler_changes, write_figures
 from diffusion_policy_ros.cli.out_folder import check_out_file, writing_out
 from diffusion_policy_ros.cli.simulations import load_two_sided, TWO_SIDED
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.cli.usage import check_range, LARGEST_SEED
+from diffusion_policy_ros.errors import UsageError
 
 
 def add_arguments(parser):
@@ -80,20 +80,22 @@ def _check(args):
     """Refuse what cannot be, before anything that takes long."""
     sampler_changes(args)
     check_range('samples', args.samples, 10, 10_000)
-    check_range('seed', args.seed, 0, 2**31 - 1)
+    check_range('seed', args.seed, 0, LARGEST_SEED)
+    check_range('episode', args.episode, 0)
+    check_range('row', args.row, 0)
     named = [name for name in ('episode', 'row') if getattr(args, name) is not None]
     if args.dataset and len(named) < 2:
-        raise ConfigError('--dataset needs --episode and --row, which name the observation')
+        raise UsageError('--dataset needs --episode and --row, which name the observation')
     if args.dataset and args.sim:
-        raise ConfigError('--sim is for a place in a simulation; leave it out with --dataset')
+        raise UsageError('--sim is for a place in a simulation; leave it out with --dataset')
     if not args.dataset and (named or args.cache):
-        raise ConfigError('--episode, --row and --cache are of a dataset; name the --dataset too')
+        raise UsageError('--episode, --row and --cache are of a dataset; name the --dataset too')
     for out in filter(None, (args.out, args.json)):
         check_out_file(out)
     if args.out.suffix != '.png':
-        raise ConfigError(f'--out is {args.out}; the picture is a PNG, name a file FILE.png')
+        raise UsageError(f'--out is {args.out}; the picture is a PNG, name a file FILE.png')
     if args.json and args.json.suffix != '.json':
-        raise ConfigError(f'--json is {args.json}; name a file FILE.json')
+        raise UsageError(f'--json is {args.json}; name a file FILE.json')
 
 
 def _sampled(args, policy, sampler, window):

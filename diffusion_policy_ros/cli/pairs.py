@@ -15,7 +15,7 @@
 """``KEY=KEY`` arguments."""
 
 from diffusion_policy_ros.checks import shown
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.errors import UsageError
 
 
 def parse_pairs(option, texts) -> dict:
@@ -25,14 +25,14 @@ def parse_pairs(option, texts) -> dict:
     :param option: Name of the option, for messages.
     :param texts: What was given.
     :return: Left side -> right side, in order.
-    :raises ConfigError: if one is not of this form, or given twice.
+    :raises UsageError: if one is not of this form, or given twice.
     """
     pairs = {}
     for text in texts:
         left, equals, right = text.partition('=')
         if not equals or not left or not right:
-            raise ConfigError(f'{option} {shown(text)} is not of the form KEY=KEY')
+            raise UsageError(f'{option} {shown(text)} is not of the form KEY=KEY')
         if left in pairs:
-            raise ConfigError(f'{option} {text}: {left} is given twice; leave one out')
+            raise UsageError(f'{option} {text}: {left} is given twice; leave one out')
         pairs[left] = right
     return pairs

@@ -20,8 +20,8 @@ import re
 import subprocess
 import sys
 
-from diffusion_policy_ros.cli import USAGE_ERROR
-from diffusion_policy_ros.errors import DiffusionPolicyError
+from diffusion_policy_ros.cli.usage import check_range
+from diffusion_policy_ros.errors import DiffusionPolicyError, UsageError
 
 DESCRIPTION = """
 Publish an episode of a dataset on the topics of its robot contract, as if the robot were there:
@@ -71,27 +71,22 @@ def run(args) -> int:
     :return: Exit code as the help says.
     :raises DiffusionPolicyError: if the episode cannot be played.
     """
-    wrong = _wrong_usage(args)
-    if wrong:
-        print(f'dpr play: {wrong}', file=sys.stderr)
-        return USAGE_ERROR
+    _check_usage(args)
     _check_episode(args)
     if args.with_actions:
         print('commands go to their own topics: whatever listens there moves', flush=True)
     return _play(args)
 
 
-def _wrong_usage(args):
-    """Return what is wrong with the arguments, None where nothing is."""
-    if not 0.01 <= args.rate <= 100:
-        return f'--rate is {args.rate:g}; it is from 0.01 to 100'
+def _check_usage(args):
+    """Refuse what cannot be played, whatever the dataset holds."""
+    check_range('episode', args.episode, 0)
+    check_range('rate', args.rate, 0.01, 100)
     for name in ('start', 'wait'):
-        if not 0 <= getattr(args, name) <= 3600:
-            return f'--{name} is {getattr(args, name):g}; it is from 0 to 3600 s'
+        check_range(name, getattr(args, name), 0, 3600)
     if args.loop and args.original_stamps:
-        return ('--loop with --original-stamps would set /clock back again and again; choose one '
-                'of them')
-    return None
+        raise UsageError('--loop with --original-stamps would set /clock back again and again; '
+                         'choose one of them')
 
 
 def _check_episode(args):

@@ -18,8 +18,8 @@ from pathlib import Path
 import shlex
 import shutil
 
-from diffusion_policy_ros.cli.eval import check_range
 from diffusion_policy_ros.cli.simulations import EXPERTS
+from diffusion_policy_ros.cli.usage import check_range, LARGEST_SEED
 from diffusion_policy_ros.errors import BagError
 
 
@@ -54,7 +54,7 @@ def run(args) -> int:
     from diffusion_policy_ros.data.new_folder import check_new
 
     check_range('episodes', args.episodes, 1, 10**6)
-    check_range('seed', args.seed, 0, 2**31 - 1)
+    check_range('seed', args.seed, 0, LARGEST_SEED)
     check_new(args.out, BagError)
     make_environment, max_steps, expert, contract = load_expert(args.sim)
     environment = make_environment(load_contract(args.contract or contract))

@@ -17,6 +17,7 @@ import json
 from pathlib import Path
 
 from diffusion_policy_ros.cli.out_folder import check_out_file
+from diffusion_policy_ros.cli.usage import check_range, LARGEST_SEED
 from diffusion_policy_ros.errors import BagError, ConfigError
 
 RECORD_TYPE = 'std_msgs/msg/String'
@@ -58,6 +59,8 @@ def run(args) -> int:
     from diffusion_policy_ros.data.bags.bag_reader import open_bag
     from diffusion_policy_ros.policy.policy import Policy
 
+    check_range('execute-horizon', args.execute_horizon, 1, 1000)
+    check_range('seed', args.seed, 0, LARGEST_SEED)
     if args.out:
         check_out_file(args.out)
     policy = Policy.load(args.model, args.device)

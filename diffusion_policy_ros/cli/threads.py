@@ -14,7 +14,7 @@
 
 """With how many CPU threads a command lets torch compute."""
 
-from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.cli.usage import check_range
 
 LARGEST_THREADS = 256
 
@@ -36,12 +36,11 @@ def use_threads(threads):
     Let torch compute with as many threads as are asked for.
 
     :param threads: Number, 0 for what torch chooses, None for 1.
-    :raises ConfigError: if there cannot be so many.
+    :raises UsageError: if there cannot be so many.
     """
+    threads = 1 if threads is None else threads
+    check_range('threads', threads, 0, LARGEST_THREADS)
     import torch
 
-    threads = 1 if threads is None else threads
-    if not 0 <= threads <= LARGEST_THREADS:
-        raise ConfigError(f'--threads is {threads}; it must be from 0 to {LARGEST_THREADS}')
     if threads:
         torch.set_num_threads(threads)

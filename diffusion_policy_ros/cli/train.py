@@ -19,6 +19,7 @@ import shlex
 
 from diffusion_policy_ros.cli.simulations import SIMULATIONS
 from diffusion_policy_ros.cli.threads import use_threads
+from diffusion_policy_ros.errors import ConfigError, UsageError
 
 PASSED_ON_WITHIN_S = 2.0
 EPILOG = """On several GPUs: torchrun --nproc-per-node 2 --no-python dpr train DATASET --out OUT.
@@ -67,17 +68,35 @@ def run(args) -> int:
     :return: 0 when the run finished, 130 when it was stopped and can be resumed.
     """
     from diffusion_policy_ros.cli.train_rollouts import rollout_function
-    from diffusion_policy_ros.training.config import load_train_config
     from diffusion_policy_ros.training.processes import joined_processes, OtherProcessFailed
 
     use_threads(args.threads)
     try:
         with joined_processes(args.device) as (processes, device):
-            config = load_train_config(args.config, args.overrides)
+            config = load_settings(args.config, args.overrides)
             roll_out = rollout_function(config.rollouts, args.dataset)
             return _train(args, config, roll_out, processes, device)
     except OtherProcessFailed:  # it has told why
         return 1
+
+
+def load_settings(path, overrides):
+    """
+    Return the settings of a training.
+
+    :param path: Path of ``--config``, None without it.
+    :param overrides: Texts of ``--set``.
+    :return: ``TrainConfig``.
+    :raises UsageError: if ``--set`` makes of settings that could be used some that cannot.
+    :raises ConfigError: if the file is wrong by itself.
+    """
+    from diffusion_policy_ros.training.config import load_train_config
+
+    try:
+        return load_train_config(path, overrides)
+    except ConfigError as error:
+        load_train_config(path)
+        raise UsageError(f'--set: {error}') from error
 
 
 def _train(args, config, roll_out, processes, device):

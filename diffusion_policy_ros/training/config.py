@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Optional, Union
 
 from diffusion_policy_ros.checks import check_choice, shown, told
-from diffusion_policy_ros.config import PolicyConfig
+from diffusion_policy_ros.config import GROUPS as POLICY_GROUPS, PolicyConfig
+from diffusion_policy_ros.config_checks import check_values
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.networks.augmentation import Augmentation
 from diffusion_policy_ros.settings import checked_settings, from_mapping
@@ -124,6 +125,9 @@ class TrainConfig:
         """Build the groups, then check ranges and choices."""
         object.__setattr__(self, 'policy', checked_settings(
             PolicyConfig, 'policy', self.policy, PolicyConfig.setting_names()))
+        check_values(self.policy, 'policy.')
+        for name, cls in POLICY_GROUPS.items():
+            from_mapping(cls, name, self.policy.get(name, {}))
         for name, cls in GROUPS.items():
             object.__setattr__(self, name, from_mapping(cls, name, getattr(self, name)))
         _check_ranges(self, RANGES)

@@ -113,18 +113,18 @@ def test_a_robot_without_simulation_needs_a_dataset(model, monkeypatch, tmp_path
         in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--windows', '0'], '--windows is 0; it must be from 1'),
-    (['--samples', '1'], '--samples is 1; it must be from 2'),
-    (['--evaluations', '5', '1'], '--evaluations is 1; it must be from 2'),
-    (['--seed', '-1'], '--seed is -1'),
-    (['--cache', 'x'], 'name the --dataset too'),
-    (['--out', '/dev/null/x'], 'cannot be made'),
-    (['--solvers', 'rk4', '--evaluations', '3'], 'none of the solvers can make two steps'),
-    (['--dataset', 'nowhere'], 'nowhere'),
-    (['--device', 'foo'], "device 'foo' cannot be used")])
-def test_mistakes_are_one_line_on_stderr(model, arguments, message, tmp_path, capsys):
-    assert dpr.main(['bench', 'solvers', str(model), '--out', str(tmp_path), *arguments]) == 1
+@pytest.mark.parametrize('arguments, code, message', [
+    (['--windows', '0'], 2, '--windows is 0; it must be from 1'),
+    (['--samples', '1'], 2, '--samples is 1; it must be from 2'),
+    (['--evaluations', '5', '1'], 2, '--evaluations is 1; it must be from 2'),
+    (['--seed', '-1'], 2, '--seed is -1'),
+    (['--cache', 'x'], 2, 'name the --dataset too'),
+    (['--out', '/dev/null/x'], 1, 'cannot be made'),
+    (['--solvers', 'rk4', '--evaluations', '3'], 1, 'none of the solvers can make two steps'),
+    (['--dataset', 'nowhere'], 1, 'nowhere'),
+    (['--device', 'foo'], 1, "device 'foo' cannot be used")])
+def test_mistakes_are_one_line_on_stderr(model, arguments, code, message, tmp_path, capsys):
+    assert dpr.main(['bench', 'solvers', str(model), '--out', str(tmp_path), *arguments]) == code
     said = capsys.readouterr().err
     assert message in said and len(said.splitlines()) == 1
 
@@ -174,5 +174,6 @@ def test_the_overview_names_everything_that_is_measured(capsys):
     with pytest.raises(SystemExit):
         dpr.main(['--help'])
     shown = ' '.join(capsys.readouterr().out.split())
-    for word in ('solvers', 'joins', 'success', 'control loop', 'conversion', 'training'):
+    for word in ('solvers', 'joins', 'success', 'chunks', 'control loop', 'conversion',
+                 'training'):
         assert word in dpr.COMMANDS['bench'][0] and word in shown

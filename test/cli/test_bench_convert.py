@@ -96,7 +96,7 @@ def test_the_plain_loop_writes_every_row(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('size', ['0', '0.01', '1000', 'nan'])
 def test_sizes_that_cannot_be_are_refused(tmp_path, size, capsys):
-    assert dpr.main(['bench', 'convert', '--gigabytes', size, '--out', str(tmp_path)]) == 1
+    assert dpr.main(['bench', 'convert', '--gigabytes', size, '--out', str(tmp_path)]) == 2
     assert f'--gigabytes is {float(size):g}; it must be from 0.02 to 100' \
         in capsys.readouterr().err
 

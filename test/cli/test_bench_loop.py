@@ -156,18 +156,18 @@ def test_the_policy_of_the_bench_is_for_seven_joints_and_two_cameras(tmp_path):
     assert policy.config.action_dim == 7 and len(policy.config.image_keys) == 2
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--seconds', '1'], '--seconds is 1; it must be from 2 to'),
-    (['--rate-hz', '25'], '--rate-hz is 25; it must be a whole multiple of the 15 Hz'),
-    (['--rate-hz', 'nan'], '--rate-hz is nan; it must be from 1'),
-    (['--camera-rate-hz', '0'], '--camera-rate-hz is 0; it must be from 1'),
-    (['--num-threads', '-1'], '--num-threads is -1'),
-    (['--domain', '102'], '--domain is 102; it must be from 0 to 101'),
-    (['--model', 'nowhere'], '--model is nowhere, which holds no contract.yaml'),
-    (['--out', '/dev/null/x'], 'cannot be made')])
-def test_mistakes_are_one_line_on_stderr(arm, arguments, message, tmp_path, capsys):
+@pytest.mark.parametrize('arguments, code, message', [
+    (['--seconds', '1'], 2, '--seconds is 1; it must be from 2 to'),
+    (['--rate-hz', '25'], 1, '--rate-hz is 25; it must be a whole multiple of the 15 Hz'),
+    (['--rate-hz', 'nan'], 2, '--rate-hz is nan; it must be from 1'),
+    (['--camera-rate-hz', '0'], 2, '--camera-rate-hz is 0; it must be from 1'),
+    (['--num-threads', '-1'], 2, '--num-threads is -1'),
+    (['--domain', '102'], 2, '--domain is 102; it must be from 0 to 101'),
+    (['--model', 'nowhere'], 1, '--model is nowhere, which holds no contract.yaml'),
+    (['--out', '/dev/null/x'], 1, 'cannot be made')])
+def test_mistakes_are_one_line_on_stderr(arm, arguments, code, message, tmp_path, capsys):
     assert dpr.main(['bench', 'loop', '--model', str(arm), '--out', str(tmp_path),
-                     *arguments]) == 1
+                     *arguments]) == code
     said = capsys.readouterr().err
     assert message in said and len(said.splitlines()) == 1
 

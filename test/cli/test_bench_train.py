@@ -132,7 +132,6 @@ def test_the_plain_loop_computes_in_the_same_precision(
 
 @pytest.mark.parametrize('more, said', [
     (['--set=precision=float16'], 'choose float32 or bfloat16'),
-    (['--steps=0'], '--steps is 0'), (['--pairs=0'], '--pairs is 0'),
     (['--set=accumulation_steps=2'], 'leave out .* accumulation_steps'),
     (['--set=batch_size=100'], 'learns from 100 windows .*have only 36'),
     (['--lerobot-python=python'], 'LeRobot has no such networks')])

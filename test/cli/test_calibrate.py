@@ -141,21 +141,21 @@ def test_without_enough_successes_it_says_how_many_are_needed(model, monkeypatch
     assert '18 episodes are too few' in said and 'at least 19' in said
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--episodes', '18'], '18 episodes are too few for a share of 0.05 false alarms'),
-    (['--candidates', '1'], 'has no spread'),
-    (['--candidates', '257'], 'num_candidates is 257'),
-    (['--likelihood-steps', '101'], '--likelihood-steps is 101; it must be from 0 to 100'),
-    (['--false-alarms', '0'], 'must lie between 0 and 1'),
-    (['--false-alarms', 'nan'], 'must lie between 0 and 1'),
-    (['--cache', 'x'], 'name the --dataset too'),
-    (['--seed', '-1'], '--seed is -1'),
-    (['--out', '/dev/null/x'], '--out is'),
-    (['--out', 'x' * 300], 'name a file in a folder that exists'),
-    (['--sampler', 'eta=7'], 'eta is 7')])
+@pytest.mark.parametrize('arguments, code, message', [
+    (['--episodes', '18'], 2, '18 episodes are too few for a share of 0.05 false alarms'),
+    (['--candidates', '1'], 2, 'has no spread'),
+    (['--candidates', '257'], 2, '--candidates is 257'),
+    (['--likelihood-steps', '101'], 2, '--likelihood-steps is 101; it must be from 0 to 100'),
+    (['--false-alarms', '0'], 2, '--false-alarms is 0; it must be above 0 and below 1'),
+    (['--false-alarms', 'nan'], 2, '--false-alarms is nan'),
+    (['--cache', 'x'], 2, 'name the --dataset too'),
+    (['--seed', '-1'], 2, '--seed is -1'),
+    (['--out', '/dev/null/x'], 1, '--out is'),
+    (['--out', 'x' * 300], 1, 'name a file in a folder that exists'),
+    (['--sampler', 'eta=7'], 2, 'eta is 7')])
 def test_mistakes_are_one_line_before_anything_is_measured(model, measured, capsys, arguments,
-                                                           message):
-    assert dpr.main(['calibrate', str(model), '--sim', 'pusht', *arguments]) == 1
+                                                           code, message):
+    assert dpr.main(['calibrate', str(model), '--sim', 'pusht', *arguments]) == code
     said = capsys.readouterr().err
     assert message in said and len(said.splitlines()) == 1 and not measured
 
@@ -177,14 +177,15 @@ def test_a_real_policy_is_measured_along_real_demonstrations(model, dataset, cap
     assert 'max_spread' in said and 'min_log_likelihood' in said
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--dataset'], '9 episodes are too few for a share of 0.05 false alarms, which takes at '
+@pytest.mark.parametrize('arguments, code, message', [
+    (['--dataset'], 1, '9 episodes are too few for a share of 0.05 false alarms, which takes at '
      'least 19; measure more episodes, or allow 0.1'),
-    (['--sim', 'pusht', '--false-alarms', '0.005'], '100 episodes are too few for a share of '
+    (['--sim', 'pusht', '--false-alarms', '0.005'], 2, '100 episodes are too few for a share of '
      '0.005 false alarms, which takes at least 199')])
 def test_too_few_episodes_are_refused_before_anything_is_measured(model, dataset, measured,
-                                                                  capsys, arguments, message):
+                                                                  capsys, arguments, code,
+                                                                  message):
     where = [str(dataset)] if arguments == ['--dataset'] else []
-    assert dpr.main(['calibrate', str(model), *arguments, *where]) == 1
+    assert dpr.main(['calibrate', str(model), *arguments, *where]) == code
     said = capsys.readouterr().err
     assert message in said and len(said.splitlines()) == 1 and not measured

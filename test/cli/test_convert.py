@@ -219,7 +219,7 @@ def test_a_missing_source_is_an_error(tmp_path, capsys):
     (['x.zarr', '--rate', '0'], '--rate is 0.0'),
     (['x.zarr', '--rate', 'nan'], '--rate is nan'),
     (['x.zarr', '--rate', 'inf', '--to', 'hdf5'], '--rate is inf'),
-    (['bags', '--jobs', '0'], '--jobs is at least 1'),
+    (['bags', '--jobs', '0'], '--jobs is 0; it must be at least 1'),
     (['bags', '--jobs', '2', '--cluster', 'tcp://x:1'], 'give one of them'),
     (['bags', '--crf', '52'], '--crf is 52; codec h264 takes 0 (best) to 51'),
     (['bags', '--codec', 'av1', '--crf', '64'], 'codec av1 takes 0 (best) to 63'),

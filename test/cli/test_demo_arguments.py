@@ -36,16 +36,15 @@ def model(tmp_path):
     return tmp_path / 'model'
 
 
-def _refusal(capsys, *arguments):
+def _refusal(capsys, *arguments, code=1):
     """Run the demo with arguments that it refuses; what it said."""
-    assert main(['demo', *map(str, arguments)]) == 1
+    assert main(['demo', *map(str, arguments)]) == code
     out, err = capsys.readouterr()
     assert not out and err.startswith('dpr demo: ') and err.count('\n') == 1
     return err
 
 
 @pytest.mark.parametrize('arguments, words', [
-    (['--model', 'nowhere'], '--model is nowhere, which is no folder'),
     (['--rate', '25'], '--rate is 25; it must be a whole multiple'),
     (['--rate', '0'], '--rate is 0; it must be a whole multiple'),
     (['--rate', '-10'], '--rate is -10; it must be a whole multiple'),
@@ -66,7 +65,7 @@ def _refusal(capsys, *arguments):
 ])
 def test_what_cannot_work_is_refused_before_anything_starts(
         model, tmp_path, capsys, arguments, words):
-    said = _refusal(capsys, '--model', model, '--out', tmp_path / 'report', *arguments)
+    said = _refusal(capsys, '--model', model, '--out', tmp_path / 'report', *arguments, code=2)
     assert re.search(words, said)
     assert not (tmp_path / 'report').exists()
 
@@ -82,6 +81,8 @@ def test_a_shipped_model_that_is_not_there_is_refused_naming_the_remedy(
 
 def test_a_folder_that_is_no_checkpoint_is_refused_naming_what_it_lacks(
         model, tmp_path, capsys):
+    said = _refusal(capsys, '--model', 'nowhere', '--out', tmp_path / 'report')
+    assert '--model is nowhere, which is no folder' in said
     (model / 'model.safetensors').unlink()
     said = _refusal(capsys, '--model', model, '--out', tmp_path / 'report')
     assert 'which holds no model.safetensors; name a checkpoint folder' in said

@@ -204,7 +204,7 @@ def test_a_contract_that_is_refused_is_one_line_and_exit_code_one(tmp_path, caps
 
 def test_a_checkpoint_without_a_contract_to_check_it_with_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(doctor, 'find_all', lambda: pytest.fail('looked at the machine'))
-    assert main(['doctor', '--model', 'models/my_task']) == 1
+    assert main(['doctor', '--model', 'models/my_task']) == 2
     said = capsys.readouterr()
     assert not said.out and said.err == (
         'dpr doctor: --model is models/my_task, which is checked against a contract; name the '

@@ -162,6 +162,10 @@ def test_episodes_that_nobody_counted_are_told(dataset, tmp_path, capsys):
     (['--split', 'a=1', 'a=2', '--out', 'c'], "--split: 'a' is named twice"),
     (['--delete', '3-', '--out', 'c'], "episodes '3-': '3-' is no number and no range"),
     (['--delete', '', '--out', 'c'], "episodes '': '' is no number"),
+    (['--delete', '1,0-2', '--out', 'c'], "episodes '1,0-2': episode 1 is named twice"),
+    (['--split', 'ü x=2', '--out', 'c'], "part 'ü x': a name is made of letters, digits"),
+    (['--split', '../a=2', '--out', 'c'], "part '../a': a name is made of letters, digits"),
+    (['--split', 'a=1', 'b=1-2', '--out', 'c'], 'episode 1 is in a and in b'),
 ])
 def test_wrong_usage_has_its_own_exit_code(dataset, capsys, arguments, said):
     assert run(dataset, *arguments) == 2
@@ -172,7 +176,7 @@ def test_wrong_usage_has_its_own_exit_code(dataset, capsys, arguments, said):
 @pytest.mark.parametrize('arguments, said', [
     (['--delete', '3,8'], 'has no episode 8; it has 0 to 7'),
     (['--delete', '0-7'], 'no episode would be left'),
-    (['--split', 'a=1', 'b=1-2'], 'episode 1 is in a and in b'),
+    (['--split', 'a=1', 'b=8'], 'has no episode 8; it has 0 to 7'),
     (['--merge', 'nowhere'], 'nowhere does not exist; the folder of a LeRobotDataset v3.0 is'),
 ])
 def test_what_cannot_be_done_is_one_sentence(dataset, tmp_path, capsys, arguments, said):

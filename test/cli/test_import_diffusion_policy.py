@@ -111,15 +111,18 @@ def test_the_policy_answers_as_it_did_elsewhere(weights, contract, tmp_path, cap
                                torch.from_numpy(expected), rtol=1e-5, atol=5e-5)
 
 
-@pytest.mark.parametrize('more, message', [
-    ((), 'agent, block; say with --obs NAME=KEY'),
-    (('--obs', 'agent'), 'is not of the form KEY=KEY'),
-    (('--obs', 'agent=observation.state'), 'the contract of .arm. has exactly: observation.env'),
-    (('--set', 'normalization_mapping={ACTION: IDENTITY}'), 'it must be KEY=VALUE with a key'),
-    (('--set', 'depth=3'), '--set depth=3: it must be KEY=VALUE with a key among n')])
+@pytest.mark.parametrize('more, code, message', [
+    ((), 1, 'agent, block; say with --obs NAME=KEY'),
+    (('--obs', 'agent'), 2, 'is not of the form KEY=KEY'),
+    (('--obs', 'agent=observation.state'), 1,
+     'the contract of .arm. has exactly: observation.env'),
+    (('--set', 'normalization_mapping={ACTION: IDENTITY}'), 2, 'it must be KEY=VALUE with a key'),
+    (('--set', 'depth=3'), 2, '--set depth=3: it must be KEY=VALUE with a key among n'),
+    (('--set', 'horizon=0'), 2, '--set horizon is 0; it must be a whole number'),
+    (('--set', 'beta_end=.nan'), 2, '--set beta_end is nan; it must be a number above 0')])
 def test_wrong_arguments_are_refused_in_one_line(weights, contract, tmp_path, capsys, more,
-                                                 message):
-    assert main(arguments(weights, contract, tmp_path / 'out', *more)) == 1
+                                                 code, message):
+    assert main(arguments(weights, contract, tmp_path / 'out', *more)) == code
     said = capsys.readouterr().err
     assert re.search(message, said) and said.count('\n') == 1
     assert not (tmp_path / 'out').exists()

@@ -86,16 +86,19 @@ def test_import_gives_a_checkpoint_that_answers_as_lerobot_did(tmp_path, contrac
         Policy.load(out)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    ([], "the policy sees 'observation.environment_state', .* Name the key of the contract for"),
-    (['--rename', 'observation.stat=observation.block'], 'did you mean "observation.state"?'),
-    (['--rename', 'observation.block'], 'is not of the form KEY=KEY'),
-    (['--rename', 'observation.environment_state=observation.state'], 'two observations have one'),
-    (['--rename', 'a=b', '--rename', 'a=c'], 'a is given twice')])
-def test_what_does_not_fit_the_contract_is_refused(tmp_path, contract, capsys, arguments, message):
+@pytest.mark.parametrize('arguments, code, message', [
+    ([], 1,
+     "the policy sees 'observation.environment_state', .* Name the key of the contract for"),
+    (['--rename', 'observation.stat=observation.block'], 1, 'did you mean "observation.state"?'),
+    (['--rename', 'observation.block'], 2, 'is not of the form KEY=KEY'),
+    (['--rename', 'observation.environment_state=observation.state'], 1,
+     'two observations have one'),
+    (['--rename', 'a=b', '--rename', 'a=c'], 2, 'a is given twice')])
+def test_what_does_not_fit_the_contract_is_refused(tmp_path, contract, capsys, arguments, code,
+                                                   message):
     out = tmp_path / 'out'
     assert main(['import-lerobot', str(VECTORS), str(out), '--contract', str(contract),
-                 *arguments]) == 1
+                 *arguments]) == code
     said = capsys.readouterr().err
     assert re.search(message, said) and said.count('\n') == 1
     assert not out.exists()

@@ -144,8 +144,8 @@ def test_a_topic_that_is_taken_ends_the_command_with_its_reason(dataset, environ
 @pytest.mark.parametrize('arguments, code, words', [
     (['--episode', '1'], 1, 'has no episode 1; it has 0 to 0'),
     (['--episode', '0', '--start', '5'], 1, '--start is 5 s; episode 0 lasts 1.2 s'),
-    (['--episode', '0', '--rate', '0'], 2, '--rate is 0; it is from 0.01 to 100'),
-    (['--episode', '0', '--wait', '-1'], 2, '--wait is -1; it is from 0 to 3600 s'),
+    (['--episode', '0', '--rate', '0'], 2, '--rate is 0; it must be from 0.01 to 100'),
+    (['--episode', '0', '--wait', '-1'], 2, '--wait is -1; it must be from 0 to 3600'),
     (['--episode', '0', '--loop', '--original-stamps'], 2, 'choose one of them')])
 def test_what_cannot_be_played_is_one_sentence(dataset, capsys, arguments, code, words):
     assert main(['play', str(dataset), *arguments]) == code

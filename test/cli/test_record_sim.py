@@ -124,13 +124,13 @@ def test_a_run_that_breaks_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('arguments, reason', [
-    (('--episodes', '0'), '--episodes is 0; it must be from 1'),
-    (('--seed', '-1'), '--seed is -1'),
-    (('--contract', str(share_path('config', 'robots', 'pusht.yaml'))),
+@pytest.mark.parametrize('arguments, code, reason', [
+    (('--episodes', '0'), 2, '--episodes is 0; it must be from 1'),
+    (('--seed', '-1'), 2, '--seed is -1'),
+    (('--contract', str(share_path('config', 'robots', 'pusht.yaml'))), 1,
      'use config/robots/base.yaml')])
-def test_what_cannot_be_is_refused(arguments, reason, tmp_path, capsys):
-    assert main(['record-sim', 'base', '--out', str(tmp_path / 'bags'), *arguments]) == 1
+def test_what_cannot_be_is_refused(arguments, code, reason, tmp_path, capsys):
+    assert main(['record-sim', 'base', '--out', str(tmp_path / 'bags'), *arguments]) == code
     assert reason in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 

@@ -38,5 +38,5 @@ def test_torch_gets_one_thread_or_what_is_asked_for(monkeypatch, tmp_path, capsy
 @pytest.mark.parametrize('command', COMMANDS)
 def test_numbers_of_threads_that_cannot_be_are_refused(command, capsys):
     for threads in ('-1', '257'):
-        assert main([*COMMANDS[command], '--threads', threads]) == 1
+        assert main([*COMMANDS[command], '--threads', threads]) == 2
         assert f'--threads is {threads}; it must be from 0 to 256' in capsys.readouterr().err

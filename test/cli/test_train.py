@@ -112,25 +112,27 @@ def test_a_signal_leaves_a_run_that_resumes(dataset, tmp_path, number):
     assert again.returncode == 1 and 'add --resume' in again.stderr
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['train', 'nowhere', '--out', 'model'], 'nowhere'),
-    (['eval', 'nowhere', '--sim', 'pusht'], 'nowhere'),
-    (['eval', 'nowhere', '--sim', 'pusht', '--episodes', '0'], '--episodes is 0'),
-    (['eval', 'nowhere', '--sim', 'pusht', '--batch', '0'], '--batch is 0'),
-    (['eval', 'nowhere', '--sim', 'pusht', '--sampler', 'spaceing=karras'], 'mean "spacing"'),
-    (['eval', 'nowhere', '--sim', 'pusht', '--seed', '-1'], '--seed is -1'),
-    (['eval', 'nowhere', '--sim', 'pusht', '--out', 'no/x.json'], 'a folder that exists'),
-    (['train', 'nowhere', '--out', 'model', '--threads', '-1'], '--threads is -1'),
-    (['train', 'nowhere', '--out', 'model', '--threads', '99999'], '--threads is 99999'),
-    (['train', 'nowhere', '--out', 'model', '--device', 'meta'], "device 'meta' cannot be used"),
-    (['train', 'nowhere', '--out', 'model', '--set', 'policy.foo=1'], "unknown key 'foo'; known"),
-    (['train', 'nowhere', '--out', 'model', '--device', 'foo'], "device 'foo' cannot be used"),
-    (['train', 'nowhere', '--out', 'model', '--set', 'stepz=1'], 'did you mean "steps"'),
+@pytest.mark.parametrize('arguments, code, message', [
+    (['train', 'nowhere', '--out', 'model'], 1, 'nowhere'),
+    (['eval', 'nowhere', '--sim', 'pusht'], 1, 'nowhere'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--episodes', '0'], 2, '--episodes is 0'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--batch', '0'], 2, '--batch is 0'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--sampler', 'spaceing=karras'], 2, 'mean "spacing"'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--seed', '-1'], 2, '--seed is -1'),
+    (['eval', 'nowhere', '--sim', 'pusht', '--out', 'no/x.json'], 1, 'a folder that exists'),
+    (['train', 'nowhere', '--out', 'model', '--threads', '-1'], 2, '--threads is -1'),
+    (['train', 'nowhere', '--out', 'model', '--threads', '99999'], 2, '--threads is 99999'),
+    (['train', 'nowhere', '--out', 'model', '--device', 'meta'], 1,
+     "device 'meta' cannot be used"),
+    (['train', 'nowhere', '--out', 'model', '--set', 'policy.foo=1'], 2,
+     "unknown key 'foo'; known"),
+    (['train', 'nowhere', '--out', 'model', '--device', 'foo'], 1, "device 'foo' cannot be used"),
+    (['train', 'nowhere', '--out', 'model', '--set', 'stepz=1'], 2, 'did you mean "steps"'),
 ])
-def test_mistakes_are_one_line_on_stderr(arguments, message, tmp_path):
+def test_mistakes_are_one_line_on_stderr(arguments, code, message, tmp_path):
     outcome = subprocess.run([*DPR, *arguments], env=ENVIRONMENT, capture_output=True, text=True,
                              cwd=tmp_path, timeout=120)
-    assert outcome.returncode == 1
+    assert outcome.returncode == code
     assert message in outcome.stderr and len(outcome.stderr.strip().splitlines()) == 1
 
 

@@ -97,7 +97,7 @@ def test_the_command_compares_joins_in_simulated_time(model, tmp_path, capsys):
             if line.startswith(('| none', '| rtc'))]
     assert [row.split(' | ')[:2] for row in rows] == [['| none', '0'], ['| rtc', '100']]
     capsys.readouterr()
-    assert main(['bench', 'joins', str(model), '--episodes', '0']) == 1
+    assert main(['bench', 'joins', str(model), '--episodes', '0']) == 2
     assert '--episodes is 0; it must be from 1' in capsys.readouterr().err
 
 

@@ -139,19 +139,12 @@ def split_dataset(folder, parts, out) -> dict:
     :raises DatasetError: if an episode does not exist or is in two parts, a name is no folder
         name, or as ``write_selection``.
     """
+    check_parts(parts)
     reader = LeRobotReader(folder)
     check_new(out, DatasetError)
     check_outside(out, folder, DatasetError)
-    seen = {}
-    for name, episodes in parts.items():
-        if not re.fullmatch(r'\w[\w.-]*', name):
-            raise DatasetError(f'part {name!r}: a name is made of letters, digits, "_", "-", "."')
+    for episodes in parts.values():
         check_episodes(reader, episodes)
-        for episode in episodes:
-            if episode in seen:
-                raise DatasetError(f'episode {episode} is in {seen[episode]} and in {name}; it '
-                                   'can only be in one part')
-            seen[episode] = name
     building = unfinished_path(out)
     try:
         for name, episodes in parts.items():
@@ -161,6 +154,23 @@ def split_dataset(folder, parts, out) -> dict:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return {name: LeRobotReader(Path(out) / name) for name in parts}
+
+
+def check_parts(parts) -> None:
+    """
+    Refuse parts that no dataset can be split into.
+
+    :param parts: As for ``split_dataset``.
+    :raises DatasetError: if a name is no folder name, or an episode is in two parts.
+    """
+    seen = {}
+    for name, episodes in parts.items():
+        if not re.fullmatch(r'\w[\w.-]*', name):
+            raise DatasetError(f'part {name!r}: a name is made of letters, digits, "_", "-", "."')
+        for episode in episodes:
+            if seen.setdefault(episode, name) != name:
+                raise DatasetError(f'episode {episode} is in {seen[episode]} and in {name}; it '
+                                   'can only be in one part')
 
 
 def check_episodes(reader, episodes) -> None:

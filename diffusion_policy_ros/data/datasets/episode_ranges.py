@@ -14,6 +14,8 @@
 
 """Numbers of episodes as a person writes them, such as ``3,5-7``."""
 
+from collections import Counter
+
 # More would be a slip of the keyboard, not a dataset.
 MAX_EPISODES = 10_000_000
 
@@ -24,7 +26,7 @@ def parse_episodes(text) -> list:
 
     :param text: Numbers and ranges that include their ends, such as ``3,5-7``.
     :return: The numbers in the order in which they are written.
-    :raises ValueError: naming the part that is none.
+    :raises ValueError: naming the part that is none, or a number that is there twice.
     """
     found = []
     for part in text.split(','):
@@ -35,6 +37,9 @@ def parse_episodes(text) -> list:
             raise ValueError(f'episodes {text!r}: {part.strip()!r} is no number and no range such '
                              'as 5-7')
         found += range(int(first), int(last) + 1)
+    twice = next((number for number, times in Counter(found).items() if times > 1), None)
+    if twice is not None:
+        raise ValueError(f'episodes {text!r}: episode {twice} is named twice')
     return found
 
 
