@@ -21,9 +21,11 @@ KINDS = {
     'solvers': 'compare all solvers with the converged solution, on a policy of yours',
     'success': 'compare solvers by the simulated episodes that a policy solves with them',
     'joins': 'compare how plans follow each other, under inference delays in simulation',
+    'chunk': 'measure whole chunks on this machine, beside a plain loop, diffusers and LeRobot',
     'loop': 'measure the ROS 2 control loop on this machine: punctuality, CPU time, memory',
     'convert': 'measure the conversion of bags on this machine: speed and memory',
-    'train': 'measure the training on this machine, beside a plain loop and LeRobot'}
+    'train': 'measure the training on this machine, beside a plain loop and LeRobot',
+    'all': 'run all that measures this machine, and put the reports on one page'}
 
 
 def add_arguments(parser):
