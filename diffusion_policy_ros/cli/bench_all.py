@@ -83,7 +83,7 @@ def run(args) -> int:
     for kind, words in _plan(args).items():
         if isinstance(words, str):
             part = Part(kind, LEFT_OUT, words)
-        elif parts and parts[-1].result == STOPPED:
+        elif STOPPED in {part.result for part in parts}:
             part = Part(kind, STOPPED, 'it had not begun')
         else:
             print(f'{kind}: started, what it prints goes to {_log(args.out, kind)}', flush=True)
