@@ -94,6 +94,14 @@ def test_the_gripper_controllers_yaml_is_that_of_the_contract():
     assert contract['actions'][1]['topic'] == f'follower/{controller}/commands'
 
 
+def test_the_parameters_of_a_slow_simulation_are_those_of_the_safety_node():
+    block = re.search(r'^  ```yaml\n(.*?)^  ```', PAGES['gazebo'], re.MULTILINE | re.DOTALL)[1]
+    (node, values), = yaml.safe_load(dedent(block)).items()
+    shipped = yaml.safe_load((ROOT / 'config' / 'command_safety.yaml').read_text('utf-8'))[node]
+    for name, value in values['ros__parameters'].items():
+        assert type(value) is type(shipped['ros__parameters'][name]), name
+
+
 def test_the_lag_that_is_told_is_that_of_the_files():
     gain = float(re.search(r'<position_proportional_gain>(.*?)<', (
         ROOT / 'urdf' / 'arm.ros2_control.xacro').read_text('utf-8'))[1])
