@@ -57,6 +57,8 @@ def told(error) -> str:
         return 'there is no such file'
     if isinstance(error, OSError):
         return error.strerror or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f'byte {error.start} belongs to no text in UTF-8'
     return str(error)
 
 

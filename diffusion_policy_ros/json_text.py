@@ -16,6 +16,8 @@
 
 import json
 
+from diffusion_policy_ros.checks import told
+
 
 # More lists and groups in each other are no document of ours, and to walk them costs the stack.
 MOST_NESTED = 100
@@ -34,7 +36,7 @@ def parse_json(data):
     except json.JSONDecodeError as error:
         raise ValueError(f'it is no JSON: {error}') from error
     except UnicodeDecodeError as error:
-        raise ValueError(f'it is no JSON: byte {error.start} belongs to no text') from error
+        raise ValueError(f'it is no JSON: {told(error)}') from error
     except RecursionError as error:
         raise ValueError(_too_deep()) from error
     except ValueError as error:  # Python reads whole numbers of some thousand digits at most

@@ -14,7 +14,7 @@
 
 """Shared refusals name what was found and what is possible."""
 
-from diffusion_policy_ros.checks import check_choice, first_of, is_count, suggestion
+from diffusion_policy_ros.checks import check_choice, first_of, is_count, suggestion, told
 from diffusion_policy_ros.errors import ConfigError
 import pytest
 
@@ -48,3 +48,13 @@ def test_a_count_may_begin_at_0_and_has_no_end_unless_told():
 def test_of_many_sentences_the_first_are_told_and_the_rest_counted():
     assert first_of(['a', 'b', 'c']) == 'a; b; c'
     assert first_of(['a', 'b', 'c', 'd', 'e']) == 'a; b; c; and 2 more'
+
+
+@pytest.mark.parametrize('error, words', [
+    (FileNotFoundError(2, 'No such file or directory', 'x'), 'there is no such file'),
+    (PermissionError(13, 'Permission denied', 'x'), 'Permission denied'),
+    (OSError('broken'), 'broken'), (ValueError('odd'), 'odd'),
+    (UnicodeDecodeError('utf-8', b'ab\x93', 2, 3, 'invalid start byte'),
+     'byte 2 belongs to no text in UTF-8')])
+def test_an_exception_is_told_without_what_a_sentence_has_said(error, words):
+    assert told(error) == words

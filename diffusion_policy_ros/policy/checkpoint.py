@@ -20,7 +20,7 @@ import os
 from pathlib import Path
 from typing import Optional
 
-from diffusion_policy_ros.checks import is_count, shown
+from diffusion_policy_ros.checks import is_count, shown, told
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.contract import parse_contract, RobotContract
 from diffusion_policy_ros.diffusion import Sampler
@@ -279,7 +279,7 @@ def _read_extras(folder, config):
     try:
         contract = parse_contract(text.decode(), source=str(folder / CONTRACT))
     except (ContractError, UnicodeDecodeError) as error:
-        raise CheckpointError(f'{folder / CONTRACT} is not valid ({error}); {REMEDY}') from error
+        raise CheckpointError(f'{folder / CONTRACT} is not valid ({told(error)}); {REMEDY}') from error
     try:
         config = config.with_own_json(extras.get('config', {}))
         return config, contract, _read_sampler(extras.get('sampler'))
