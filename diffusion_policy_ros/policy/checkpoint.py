@@ -279,7 +279,8 @@ def _read_extras(folder, config):
     try:
         contract = parse_contract(text.decode(), source=str(folder / CONTRACT))
     except (ContractError, UnicodeDecodeError) as error:
-        raise CheckpointError(f'{folder / CONTRACT} is not valid ({told(error)}); {REMEDY}') from error
+        raise CheckpointError(f'{folder / CONTRACT} is not valid ({told(error)}); {REMEDY}'
+                              ) from error
     try:
         config = config.with_own_json(extras.get('config', {}))
         return config, contract, _read_sampler(extras.get('sampler'))
