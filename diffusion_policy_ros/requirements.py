@@ -18,7 +18,20 @@ The versions of other libraries that serving and recording need.
 setup.py reads this file without importing the package; ``dpr doctor`` names the same versions.
 """
 
+from pathlib import Path
+
 SERVING = (
     'backports.zstd>=1.0; python_version < "3.14"', 'lz4>=4.3', 'numpy>=1.26',
     'opencv-python-headless>=4.9,<5', 'PyYAML>=6', 'rosbags>=0.11.9,<0.12', 'ruckig>=0.19,<0.20',
     'safetensors>=0.4', 'torch>=2.4', 'tqdm>=4.60')
+
+
+def install_command(extra) -> str:
+    """
+    Return the command that installs an optional part of this package.
+
+    :param extra: One of the extras of setup.py.
+    """
+    sources = Path(__file__).resolve().parents[1]
+    folder = sources if (sources / 'setup.py').is_file() else './src/diffusion_policy_ros'
+    return f'pip install "{folder}[{extra}]"'

@@ -32,7 +32,7 @@ from diffusion_policy_ros.dds_profile import (
 from diffusion_policy_ros.errors import UsageError
 from diffusion_policy_ros.finding import Finding, summary
 from diffusion_policy_ros.real_time import claim_real_time
-from diffusion_policy_ros.requirements import SERVING
+from diffusion_policy_ros.requirements import install_command, SERVING
 from diffusion_policy_ros.share import share_path
 
 DISCOVERY_RANGES = ('SUBNET', 'LOCALHOST', 'OFF', 'SYSTEM_DEFAULT')
@@ -55,14 +55,13 @@ MODULES = {
     'safetensors': ('ERROR', f'pip install {_required("safetensors")}'),
     'yaml': ('ERROR', f'pip install {_required("PyYAML")}'),
     'rosbags': ('ERROR', f'pip install {_required("rosbags")}'),
-    'av': ('WARN', 'needed by convert, train and demo: pip install "diffusion_policy_ros[train]"'),
-    'gym_pusht': ('WARN', 'needed by pusht_sim, eval and demo: '
-                  'pip install "diffusion_policy_ros[sim]"'),
+    'av': ('WARN', f'needed by convert, train and demo: {install_command("train")}'),
+    'gym_pusht': ('WARN', f'needed by pusht_sim, eval and demo: {install_command("sim")}'),
     **dict.fromkeys(('mujoco', 'mink'), (
-        'WARN', 'needed by arm_sim: pip install "diffusion_policy_ros[arm]"')),
+        'WARN', f'needed by arm_sim: {install_command("arm")}')),
 }
 ROS_MODULES = {
-    'rclpy': ('ERROR', 'source an installed ROS 2, or: pip install "diffusion_policy_ros[ros]"'),
+    'rclpy': ('ERROR', f'source an installed ROS 2, or: {install_command("ros")}'),
     'launch_ros': ('WARN', 'needed by ros2 launch only; comes with an installed ROS 2'),
 }
 

@@ -21,6 +21,7 @@ import sys
 
 from diffusion_policy_ros.cli import USAGE_ERROR
 from diffusion_policy_ros.errors import DiffusionPolicyError, UsageError
+from diffusion_policy_ros.requirements import install_command
 
 # name: (what it does, the extra that holds what it needs)
 COMMANDS = {
@@ -115,7 +116,7 @@ def _run(argv):
         if error.name is None or error.name.startswith('diffusion_policy_ros'):
             raise
         return _fail(command, f'the Python package {error.name!r} is missing; install it with: '
-                     f'pip install "diffusion_policy_ros[{COMMANDS[command][1]}]"')
+                     f'{install_command(COMMANDS[command][1])}')
     except KeyboardInterrupt:
         print(f'dpr {command}: stopped', file=sys.stderr)
         return 130

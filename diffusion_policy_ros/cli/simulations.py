@@ -17,6 +17,7 @@
 from importlib import import_module
 
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.requirements import install_command
 from diffusion_policy_ros.share import share_path
 
 # name: (module, class, rows per episode at most)
@@ -51,8 +52,7 @@ def load_simulation(name) -> tuple:
         return getattr(import_module(module), cls), max_steps
     except ImportError as error:
         raise ConfigError(f'the simulation {name} cannot be imported here ({error}); install it '
-                          f'with: pip install "diffusion_policy_ros[{EXTRAS.get(name, "sim")}]"'
-                          ) from error
+                          f'with: {install_command(EXTRAS.get(name, "sim"))}') from error
 
 
 def load_two_sided(name):

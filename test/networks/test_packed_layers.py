@@ -14,7 +14,8 @@
 """Packed layers compute what torch's own layers do, to rounding, for every batch."""
 
 from diffusion_policy_ros.networks.packed_layers import (
-    can_pack, FEWEST_PRODUCTS, output_sizes, pack_layers, packed_linear, PackedConv2d, PackedLinear)
+    can_pack, FEWEST_PRODUCTS, output_sizes, pack_layers, packed_linear, PackedConv2d,
+    PackedLinear)
 import pytest
 import torch
 from torch import nn

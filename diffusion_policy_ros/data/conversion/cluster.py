@@ -20,6 +20,7 @@ import logging
 
 from diffusion_policy_ros.data.conversion.workers import attempt
 from diffusion_policy_ros.errors import ConfigError, DatasetError
+from diffusion_policy_ros.requirements import install_command
 
 CONNECT_TIMEOUT_S = 20
 
@@ -56,7 +57,7 @@ def _connect(address):
         from distributed import Client
     except ImportError as error:
         raise ConfigError('a cluster needs the Python package "distributed"; install it with: '
-                          'pip install "diffusion_policy_ros[cluster]"') from error
+                          f'{install_command("cluster")}') from error
     try:
         return Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
