@@ -47,5 +47,5 @@ class VisionTransformer(nn.Module):
         :return: float (B, dim).
         """
         patches = self.patches(images).flatten(2).transpose(1, 2)  # (B, count, dim)
-        tokens = torch.cat([self.class_token.expand(len(images), -1, -1), patches], dim=1)
+        tokens = torch.cat([self.class_token.expand(images.shape[0], -1, -1), patches], dim=1)
         return self.encoder(tokens + self.positions)[:, 0]

@@ -66,8 +66,7 @@ def _pack_encoders(networks, config):
     encoders = list(networks.rgb_encoder) if is_list else [networks.rgb_encoder]
     for encoder in encoders:
         pack_layers(encoder, example)
-    if config.vision_backbone != 'vit':  # a trace of torch's Transformer holds for one batch size
-        encoders = [traced(encoder, example) for encoder in encoders]
+    encoders = [traced(encoder, example) for encoder in encoders]
     networks.rgb_encoder = nn.ModuleList(encoders) if is_list else encoders[0]
 
 
