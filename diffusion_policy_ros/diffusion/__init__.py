@@ -23,7 +23,8 @@ from diffusion_policy_ros.diffusion.prediction import clean_from_prediction, pre
 from diffusion_policy_ros.diffusion.process import Process
 from diffusion_policy_ros.diffusion.sampler import Sampler
 from diffusion_policy_ros.diffusion.sampling import (
-    check_start, draw_noise, integrate, refine, refine_chunk, sample_chunk, Solution, solve)
+    check_start, draw_noise, integrate, refine, refine_chunk, sample_chunk, Solution, solve,
+    Unrolled)
 from diffusion_policy_ros.diffusion.variance_exploding import GeometricVe, KarrasVe
 from diffusion_policy_ros.diffusion.variance_preserving import ContinuousVp, DiscreteVp
 from diffusion_policy_ros.diffusion.weighting import bound_weight, variational_weights
@@ -33,4 +34,4 @@ __all__ = ['bits_per_dimension', 'bound_weight', 'check_start', 'CLEAN', 'clean_
            'GeometricVe', 'has_levels', 'inference_levels', 'Inpainted', 'integrate',
            'interpolate', 'invert', 'KarrasVe', 'Level', 'log_likelihood', 'prediction_target',
            'Process', 'promise_weights', 'refine', 'refine_chunk', 'sample_chunk', 'Sampler',
-           'Solution', 'solve', 'variational_weights']
+           'Solution', 'solve', 'Unrolled', 'variational_weights']

@@ -14,7 +14,7 @@
 
 """The one sampling loop, from noise to a chunk; any solver, ODE and SDE alike."""
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from diffusion_policy_ros.diffusion.grid import inference_levels
@@ -215,14 +215,60 @@ def integrate(denoiser, x, levels, process, sampler, *, generator=None,
     _check_start(x)
     is_complete, state = True, None
     try:
-        x, state = _take_steps(denoise, x, levels, process, sampler, draw)
+        x, state = _take_steps(denoise, x, levels, process.level_at, sampler, draw)
     except _Late:
         is_complete, x = False, denoise.newest
     _check_finite(x, 'the result')
     return Solution(x, denoise.count, getattr(state, 'error', None), is_complete)
 
 
-def _take_steps(denoise, x, levels, process, sampler, draw):
+class Unrolled:
+    """
+    The steps of a sampler as a straight line of operations, which can be recorded as a graph.
+
+    It looks at no value, so that a chunk may come out that is not finite. What the first call
+    computes of numbers alone, the later ones, of which one may be recorded, remember.
+    """
+
+    def __init__(self, process, sampler):
+        """
+        Choose the levels.
+
+        :param process: Process of the training.
+        :param sampler: Sampler of an ODE with fixed steps.
+        :raises ConfigError: if it draws noise on the way or chooses its steps by what it sees, or
+            the process has no levels for it.
+        """
+        if sampler.is_stochastic or load_solver(sampler.solver).is_adaptive:
+            why = 'draws noise on the way' if sampler.is_stochastic \
+                else 'chooses its steps by what it sees'
+            raise ConfigError(f'solver {sampler.solver!r}{_details(sampler)} {why}, which is no '
+                              'fixed sequence of operations; take dpm_solver++, or ddim with eta '
+                              '0')
+        check_start(process, sampler)
+        self._sampler, self._levels = sampler, inference_levels(process, sampler)
+        self._std = process.prior_std(self._levels[0]) * sampler.temperature
+        self._level_at = lru_cache(maxsize=None)(process.level_at)
+
+    def __call__(self, denoiser, noise):
+        """
+        Do what ``sample_chunk`` does.
+
+        :param denoiser: As for ``sample_chunk``.
+        :param noise: As for ``sample_chunk``.
+        :return: As ``sample_chunk``.
+        """
+        return _take_steps(_Evaluations(denoiser, None), self._std * noise, self._levels,
+                           self._level_at, self._sampler, None)[0]
+
+
+def _details(sampler):
+    """Return what of a sampler decides with its solver whether it draws noise."""
+    return ''.join(f', {name} {value}' for name, value in
+                   (('eta', sampler.eta), ('then', sampler.then)) if value)
+
+
+def _take_steps(denoise, x, levels, level_at, sampler, draw):
     """Step from level to level; return the chunk at the last one and the solver's state."""
     solver, order, state = load_solver(sampler.solver), sampler.order, None
     for left, (start, end) in zip(range(len(levels) - 1, 0, -1), zip(levels, levels[1:])):
@@ -231,8 +277,8 @@ def _take_steps(denoise, x, levels, process, sampler, draw):
                 solver, state = load_solver(sampler.then), None
                 order = solver.default_order
         allowed = min(order, left) if state and levels[-1].is_clean else order
-        x, state = solver.step(denoise, x, Interval(start, end, allowed, process.level_at),
-                               state, draw, sampler)
+        x, state = solver.step(denoise, x, Interval(start, end, allowed, level_at), state, draw,
+                               sampler)
     return x, state
 
 

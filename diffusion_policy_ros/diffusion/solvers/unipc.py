@@ -20,6 +20,7 @@ the start of a step first corrects how the chunk came there (UniC, algorithm 1),
 chunk at the end (UniP, algorithm 2).
 """
 
+from functools import lru_cache
 import math
 from typing import NamedTuple
 
@@ -75,24 +76,26 @@ def _unified(x, start, end, past, newest=None):
     result = data_step(x, past[0].x0_hat, start, end)
     if not others:
         return result
-    places = [(other.lambda_t - start.lambda_t) / step for other in others]
+    places = tuple((other.lambda_t - start.lambda_t) / step for other in others)
     weights = _weights(places, -step)
     bend = sum(weight / place * (other.x0_hat - past[0].x0_hat)
                for weight, place, other in zip(weights, places, others))
     return result - end.alpha * math.expm1(-step) * bend
 
 
+@lru_cache(maxsize=1024)  # every chunk asks for the same ones
 def _weights(places, step):
     """Weigh differences so that low powers come out exactly; a single one weighs a half."""
     if len(places) == 1:
-        return [0.5]
+        return (0.5,)
     moments, phi = [], math.expm1(step) / step - 1
     for k in range(len(places)):
         moments.append(phi * math.factorial(k + 1) / math.expm1(step))
         phi = phi / step - 1 / math.factorial(k + 2)
     powers = torch.tensor([[place ** k for place in places] for k in range(len(places))],
                           dtype=torch.float64)
-    return torch.linalg.solve(powers, torch.tensor(moments, dtype=torch.float64)).tolist()
+    weights = torch.linalg.solve(powers, torch.tensor(moments, dtype=torch.float64))
+    return tuple(weights.tolist())
 
 
 UNIPC = Solver(_step, orders=(1, 2, 3), default_order=2)
