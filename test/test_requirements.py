@@ -11,7 +11,8 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""What is said about installing is true: the named folder is this package's, or the workspace's."""
+
+"""What is said about installing names this package's folder, or its place in a workspace."""
 
 from pathlib import Path
 
