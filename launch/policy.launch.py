@@ -39,7 +39,9 @@ NODE_ARGUMENTS = {
                 '/policy_server/markers; empty: that of params_file, else none'}
 SAFETY_ARGUMENTS = {
     'speed_scale': 'Share of the velocity limits that may be used, 0 to 1; empty: 1',
-    'dry_run': 'true: the safety node computes and reports, and publishes nothing; empty: false'}
+    'dry_run': 'true: the safety node computes and reports, and publishes nothing; empty: false',
+    'ready_topic': 'Topic (std_msgs/msg/Bool) that must say true for the robot to move; empty: '
+                   'that of safety_params_file, else none'}
 PASSED_ON = ('namespace', 'use_sim_time', 'log_level', 'autostart', *SAFETY_ARGUMENTS)
 
 

@@ -22,7 +22,9 @@ NODE = 'command_safety'
 NODE_ARGUMENTS = {
     'contract': 'Robot contract (YAML file); empty: the one that params_file names',
     'speed_scale': 'Share of the velocity limits that may be used, 0 to 1; empty: 1',
-    'dry_run': 'true: compute and report everything, publish nothing; empty: false'}
+    'dry_run': 'true: compute and report everything, publish nothing; empty: false',
+    'ready_topic': 'Topic (std_msgs/msg/Bool) that must say true for the robot to move; empty: '
+                   'that of params_file, else none'}
 
 
 def generate_launch_description():

@@ -41,7 +41,8 @@ REQUIRED = (
     'kill -9 of the policy server', 'kill -9 of the simulator', 'kill -9 of either of two cameras',
     'kill -9 of the safety node', 'kill -9 of a controller', 'nan', 'wrong size', 'wrong names',
     'wrong stamp', 'times of a trajectory', 'first command far', 'no commands', 'e-stop: ',
-    'late tick', 'error inside', 'controller with other joints')
+    "the robot's own stop", '`ready_topic`', 'late tick', 'error inside',
+    'controller with other joints')
 
 
 def tables(page):

@@ -22,14 +22,17 @@ from diffusion_policy_ros.control.safety.channel import (
     check_limitable, taken_for_grippers, unkept)
 from diffusion_policy_ros.control.safety.emergency import EmergencyStop
 from diffusion_policy_ros.control.safety.limits import assumed, motion_limits
+from diffusion_policy_ros.control.safety.tracking import Tolerance
 from diffusion_policy_ros.errors import (
     ConfigError, DatasetError, DiffusionPolicyError, SafetyError)
 from diffusion_policy_ros.finding import Finding
 from diffusion_policy_ros.message_types import JOINT_STATE
+from diffusion_policy_ros.requirements import install_command
 from diffusion_policy_ros.streams import ObservationStream
 
 # The defaults of command_safety, on which no refusal depends.
-SETTINGS = {'period_s': 0.01, 'watchdog_s': 0.2, 'max_jump_s': 0.2, 'ramp_in_s': 1.0}
+SETTINGS = {'period_s': 0.01, 'watchdog_s': 0.2, 'tolerance': Tolerance(0.2, 0.5, 0.02),
+            'ramp_in_s': 1.0}
 # Limits that nobody refuses, in place of those of a joint that is not looked at.
 ENOUGH = {'velocity': 1.0}
 
@@ -188,7 +191,7 @@ def _storage_findings(contract):
         from diffusion_policy_ros.data.datasets.lerobot_writer import check_storable
     except ImportError as error:  # a robot that only serves has no libraries for datasets
         return [Finding('WARN', 'dpr convert', f'not checked: {error}',
-                        'pip install "diffusion_policy_ros[train]"')]
+                        install_command('train'))]
     plain = [replace(stream, image=replace(stream.image, encoding='rgb8'))
              if stream.is_image else stream for stream in contract.observations]
     parts = [replace(contract, observations=tuple(plain))]

@@ -19,7 +19,7 @@ from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDesc
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 COMMON = ('namespace', 'use_sim_time', 'log_level')
-SAFETY = ('speed_scale', 'dry_run', 'autostart')
+SAFETY = ('speed_scale', 'dry_run', 'ready_topic', 'autostart')
 POLICY = ('model', 'device', 'command_rate_hz', 'tip_link')
 RECORDER = ('output', 'task')
 
@@ -48,6 +48,8 @@ def software_arguments(speed_scale='1.0', dry_run='false', tip_link='') -> list:
                  speed_scale),
         DeclareLaunchArgument('dry_run', default_value=dry_run, choices=TRUTH, description=(
             'The safety node computes and reports, and publishes nothing')),
+        argument('ready_topic', 'Topic (std_msgs/msg/Bool) that must say true for the robot to '
+                                'move; empty: that of safety_params_file, else none'),
         DeclareLaunchArgument('record', default_value='false', choices=TRUTH, description=(
             'Start a recorder too')),
         argument('output', 'Folder for the bags of the recorder; empty: bags'),

@@ -17,8 +17,9 @@ The node ``command_safety``: stands between whatever commands a robot and the ro
 A lifecycle node. Takes commands for each output of the contract from ``<input_prefix>/<topic>``
 and publishes on ``<topic>`` what keeps the limits, at a rate of its own; holds the robot, and says
 why, when commands or measurements are missing, wrong or too far away. ``e_stop`` (Bool) and
-``~/trip`` (Trigger) stop it until ``~/rearm`` (Trigger). ``~/status`` (latched) and
-``/diagnostics`` tell the state, its reason and what was refused.
+``~/trip`` (Trigger) stop it until ``~/rearm`` (Trigger); so does a robot that says on the topic
+in ``ready_topic`` (Bool) that it is not ready any more, or twice did not go where it was sent.
+``~/status`` (latched) and ``/diagnostics`` tell the state, its reason and what was refused.
 """
 
 import time
@@ -107,6 +108,8 @@ class CommandSafety(LifecycleShell):
         if runtime is not None:
             facts['dry run'] = str(runtime.is_dry).lower()
             facts['commands past this node'] = self._bypass or 'none'
+            if self._settings['ready_topic']:
+                facts['ready'] = runtime.unready or 'true'
             facts.update(runtime.controllers())
             facts.update(runtime.with_guard(
                 lambda guard: guard_facts(guard, time.monotonic())) or {})
@@ -143,9 +146,9 @@ class CommandSafety(LifecycleShell):
             self._status.show_emergency()
 
     def _on_rearm(self, request, response):
-        """Let the robot move again, unless the button is still pressed."""
+        """Let the robot move again, unless it is not ready or the button is still pressed."""
         del request
-        refusal = self._emergency.rearm()
+        refusal = (self._runtime and self._runtime.unready) or self._emergency.rearm()
         response.success, response.message = not refusal, refusal or 'armed'
         self._status.show_emergency()
         self.get_logger().info(f're-arm refused: {refusal}' if refusal else 'armed')

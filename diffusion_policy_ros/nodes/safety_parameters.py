@@ -29,6 +29,13 @@ SPECS = (
                   f'{LEAST_WATCHDOG_MS:g}', 0.0, 5000.0, fixed=True),
     ParameterSpec('max_jump_s', 0.2, 'The first command of a motion may be as far from the robot '
                   "as each joint's velocity limit goes in this time, s", 0.01, 10.0, fixed=True),
+    ParameterSpec('max_lag_s', 0.5, 'The longest time that robot and joint states stay behind '
+                  'what is sent, s', 0.05, 60.0, fixed=True),
+    ParameterSpec('max_offset_s', 0.02, 'Beside that lag, the robot may be as far from where it '
+                  "is sent as each joint's velocity limit goes in this time, s", 0.015, 10.0,
+                  fixed=True),
+    ParameterSpec('ready_topic', '', 'Topic (std_msgs/msg/Bool) that must say true for the robot '
+                  'to move; empty: none', fixed=True),
     ParameterSpec('ramp_in_s', 1.0, 'From rest, and when speed_scale is raised, the speed grows '
                   'to the full velocity limits in this time, s', 0.0, 60.0, fixed=True),
     ParameterSpec('use_robot_description', False, 'Wait for the topic robot_description, and keep '

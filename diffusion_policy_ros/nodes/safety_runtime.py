@@ -23,11 +23,13 @@ from diffusion_policy_ros.control.safety.channel import (
     check_limitable, taken_for_grippers, unkept)
 from diffusion_policy_ros.control.safety.command_reader import CommandRefused
 from diffusion_policy_ros.control.safety.limits import assumed, limits_from_urdf, merged
+from diffusion_policy_ros.control.safety.tracking import Tolerance
 from diffusion_policy_ros.control.timetable import Beat
 from diffusion_policy_ros.errors import ConfigError, DecodeError, SafetyError
 from diffusion_policy_ros.message_types import TWIST, TWIST_STAMPED
 from diffusion_policy_ros.nodes.clockwork import Clockwork
 from diffusion_policy_ros.nodes.controller_check import ControllerCheck
+from diffusion_policy_ros.nodes.ready_topic import ReadyTopic
 from diffusion_policy_ros.nodes.safety_parameters import choose_watchdog_ms
 from diffusion_policy_ros.nodes.safety_topics import SafetyTopics
 from diffusion_policy_ros.observation.decode import decode
@@ -67,6 +69,8 @@ class SafetyRuntime:
         self.refusal, self._is_dry = WAITING, False
         self._period_s = 1 / parameters['rate_hz']
         self._load()
+        topic = parameters['ready_topic']
+        self._ready = ReadyTopic(node, topic, self._on_ready) if topic else None
         self._topics = SafetyTopics(node, self._contract, parameters['input_prefix'],
                                     on_command=self._on_command, on_joints=self._on_joints)
         self._controllers = ControllerCheck(node, self._contract)
@@ -114,7 +118,7 @@ class SafetyRuntime:
         return build_guard(
             self._contract, self._limits, self._emergency, period_s=self._period_s,
             watchdog_s=choose_watchdog_ms(wanted['watchdog_ms'], self._contract) / 1e3,
-            max_jump_s=wanted['max_jump_s'],
+            tolerance=Tolerance(*(wanted[name] for name in Tolerance._fields)),
             ramp_in_s=wanted['ramp_in_s'], source=self._source)
 
     def start(self):
@@ -151,6 +155,8 @@ class SafetyRuntime:
         """Bring the robot to rest and let go of the topics."""
         self.stop()
         self._controllers.destroy()
+        if self._ready:
+            self._ready.destroy()
         self._topics.destroy()
 
     @property
@@ -171,15 +177,25 @@ class SafetyRuntime:
         """Return what is known of each controller: name to sentence."""
         return self._controllers.facts()
 
+    @property
+    def unready(self) -> str:
+        """Return why the robot is not ready, empty where it is, or where nobody would say so."""
+        return self._ready.objection if self._ready else ''
+
     def _look_around(self, guard):
         """Tell a guard who else is on the topics of the commands, and who takes them."""
         objection, unsuited = self._topics.objection(), self._controllers.look()
-        twin = self._topics.twin()
+        twin, unready = self._topics.twin(), self._ready.look() if self._ready else ''
         if guard is not None:
             with self._lock:
                 guard.block('twin', twin)
                 guard.block('publishers', objection)
                 guard.block('controller', unsuited)
+                guard.block('ready', unready)
+
+    def _on_ready(self):
+        """Tell the guard at once what the robot says of itself."""
+        self.with_guard(lambda guard: guard.block('ready', self.unready))
 
     def with_guard(self, look):
         """

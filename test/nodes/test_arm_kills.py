@@ -61,9 +61,10 @@ AT_REST = 0.02  # rad/s
 # The command stops a joint within its limits; so much harder may the joint itself, which trails
 # it, and stops at once where a busy computer sends nothing for a moment.
 SERVO_FACTOR = 2.5
-# So far from where it was sent shoulder_pan is seen to be blocked, 0.5 s at its velocity limit;
-# within so much more the command stops from 0.8 rad/s, with 0.1 s until it is noticed.
-LAG_RAD, STOPPING_RAD = 1.0, 0.3
+# So far from where it was sent shoulder_pan is seen to be blocked: half a second of its 0.8 rad/s
+# and 0.02 s at its velocity limit, so much later is where it lags, and it is noticed within 0.1 s;
+# within so much more the command stops from there.
+LAG_RAD, STOPPING_RAD = 0.4, 0.4
 # A driver: it publishes what another process makes, as long as it lives.
 DRIVER = """
 import sys

@@ -21,7 +21,7 @@ import pytest
 pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402,I100
 from diffusion_policy_ros.control.safety.emergency import EmergencyStop  # noqa: E402
-from diffusion_policy_ros.control.safety.guard import Reason  # noqa: E402
+from diffusion_policy_ros.control.safety.reason import Reason  # noqa: E402
 from diffusion_policy_ros.nodes.diagnostics import StatusReporter  # noqa: E402
 from diffusion_policy_ros.nodes.safety_status import activity, SafetyStatus  # noqa: E402
 from rclpy.clock import Clock  # noqa: E402

@@ -142,6 +142,60 @@ def test_a_trip_by_service_outlives_the_lifecycle(guarded):
     world.until('FOLLOWING')
 
 
+def test_a_robot_that_says_it_is_not_ready_any_more_stops_until_it_is_rearmed(guarded):
+    world = guarded(ready_topic='driver/ready')
+    node, wanted = world.peer.node, [0.1, 0.1]
+    world.activate()
+    world.arm.wanted = lambda: wanted
+    world.until('HOLDING: nobody publishes /driver/ready')
+    driver = node.create_publisher(Bool, 'driver/ready', qos.EVENTS)  # a driver repeats itself
+    world.until('HOLDING: /driver/ready has said nothing yet')
+    saying = node.create_timer(0.05, lambda: driver.publish(Bool(data=True)))
+    world.until('FOLLOWING')
+    wanted[:] = 0.45, -0.45
+    world.until_rows(20)
+    node.destroy_timer(saying)
+    saying = node.create_timer(0.05, lambda: driver.publish(Bool(data=False)))
+    world.until('HOLDING: /driver/ready says that the robot is not ready')
+    world.assert_at_rest()
+    success, message = world.peer.ask('command_safety/rearm')
+    assert not success and '/driver/ready says' in message
+    assert world.facts()['ready'] == message
+    node.destroy_timer(saying)
+    node.create_timer(0.05, lambda: driver.publish(Bool(data=True)))
+    world.until('HOLDING: /driver/ready says that the robot is not ready; call ~/rearm')
+    assert world.peer.ask('command_safety/rearm') == (True, 'armed')
+    world.until('FOLLOWING')
+    world.assert_limits_kept()
+
+
+def test_a_driver_that_says_once_that_its_robot_is_ready_is_believed_while_it_is_there(
+        peer, guarded):
+    driver = peer.node.create_publisher(Bool, 'ready', qos.STATUS)
+    driver.publish(Bool(data=True))
+    world = guarded(ready_topic='ready')
+    world.follow([0.1, 0.1])
+    assert world.facts()['ready'] == 'true'
+    peer.node.destroy_publisher(driver)
+    world.until('HOLDING: nobody publishes /ready')
+    peer.node.create_publisher(Bool, 'ready', qos.STATUS).publish(Bool(data=True))
+    world.until('HOLDING: nobody publishes /ready', 'call ~/rearm')
+    assert world.peer.ask('command_safety/rearm')[0]
+    world.until('FOLLOWING')
+    peer.node.create_publisher(Bool, 'ready', qos.STATUS)
+    world.until('HOLDING: /ready has 2 publishers', 'only one may say that it is ready')
+
+
+@pytest.mark.parametrize('topic, words', [
+    ('a name', "ready_topic is 'a name', which can be no name of a topic"),
+    ('joint_states', 'joint_states carries sensor_msgs/msg/JointState')])
+def test_a_topic_that_cannot_tell_that_the_robot_is_ready_is_named(guarded, topic, words):
+    world = guarded(ready_topic=topic)
+    if world.node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        world.node.trigger_activate()
+    world.until(words)
+
+
 def test_the_speed_scale_changes_while_the_robot_moves(guarded):
     world = guarded(ramp_in_s=0.0, speed_scale=0.2)
     world.follow([0.49, -0.49])

@@ -17,9 +17,10 @@
 from diffusion_policy_ros.control.safety.channel import Channel
 from diffusion_policy_ros.control.safety.guard import Guard
 from diffusion_policy_ros.control.safety.measured import MeasuredJoints
+from diffusion_policy_ros.control.safety.trust import Trust
 
 
-def build_guard(contract, limits, emergency, *, period_s, watchdog_s, max_jump_s, ramp_in_s,
+def build_guard(contract, limits, emergency, *, period_s, watchdog_s, tolerance, ramp_in_s,
                 source):
     """
     Give every output of a contract its filter, and find out which stream measures its joints.
@@ -29,15 +30,14 @@ def build_guard(contract, limits, emergency, *, period_s, watchdog_s, max_jump_s
     :param emergency: ``EmergencyStop``.
     :param period_s: Time between two ticks, s.
     :param watchdog_s: Longest silence of an output that is tolerated, s.
-    :param max_jump_s: The first command may be as far from the robot as the velocity limit goes in
-        this time, s.
+    :param tolerance: ``Tolerance``.
     :param ramp_in_s: As for ``Guard``.
     :param source: Where the limits come from, for error messages.
     :return: ``Guard`` and its ``MeasuredJoints``.
     :raises SafetyError: for an output that cannot be limited, a joint without limits, and one
         whose position is commanded and not measured, or measured in another unit.
     """
-    channels = [Channel(output, limits, period_s, watchdog_s=watchdog_s, max_jump_s=max_jump_s,
+    channels = [Channel(output, limits, period_s, watchdog_s=watchdog_s, tolerance=tolerance,
                         source=source) for output in contract.actions]
     tracked = [channel for channel in channels if channel.tracking]
     names = [name for channel in tracked for name in channel.output.names]
@@ -45,4 +45,6 @@ def build_guard(contract, limits, emergency, *, period_s, watchdog_s, max_jump_s
     measured = MeasuredJoints(contract.observations, names, velocity)
     for output in contract.actions:
         measured.check_unit(output)
-    return Guard(channels, measured, emergency, ramp_in_s=ramp_in_s), measured
+    # So slow that a robot which lags stays within twice the offset.
+    trust = Trust(tolerance.max_offset_s / tolerance.max_lag_s)
+    return Guard(channels, measured, emergency, trust, ramp_in_s=ramp_in_s), measured

@@ -87,7 +87,7 @@ class Channel:
     :ivar any_intervention: In how many of them they did so for at least one entry.
     """
 
-    def __init__(self, output, limits, period_s, *, watchdog_s, max_jump_s, source):
+    def __init__(self, output, limits, period_s, *, watchdog_s, tolerance, source):
         """
         Start without a command.
 
@@ -95,8 +95,7 @@ class Channel:
         :param limits: Limits as for ``motion_limits``.
         :param period_s: Time between two steps, s.
         :param watchdog_s: Longest silence that is tolerated, s.
-        :param max_jump_s: The first command may be as far from the robot as the velocity limit
-            goes in this time, s.
+        :param tolerance: ``Tolerance``.
         :param source: Where the limits come from, for error messages.
         :raises SafetyError: for an output that cannot be limited.
         """
@@ -107,9 +106,9 @@ class Channel:
         self._filter = kind(self.limits, period_s)
         self.reader = CommandReader(output, watchdog_s)
         self._watchdog_s = watchdog_s
-        self._slack = self.limits.velocity * period_s
+        self._slack = self.limits.velocity * min(period_s, tolerance.max_offset_s / 2)
         self.tracking = None if output.is_velocity else Tracking(
-            output, self.limits.velocity, self._filter, max_jump_s)
+            output, self.limits.velocity, self._filter, period_s, tolerance)
         self._reference = Reference(
             is_held=output.is_velocity or output.interpolation == 'hold')
         self.forget()
@@ -133,7 +132,8 @@ class Channel:
         Hold where the robot is, and a gripper that still grips at what it was last told.
 
         A joint at its stop is often measured just outside. As far as it goes in one period at full
-        speed, a step such as it makes all the time, it is taken to be at its limit.
+        speed, a step such as it makes all the time, it is taken to be at its limit; but not so far
+        that it would be found elsewhere at once.
 
         :param measured: Measured positions, ``(n,)``; not read for velocities, which start at 0.
         :raises SafetyError: where the robot is outside its limits.
@@ -218,7 +218,7 @@ class Channel:
 
     def jump(self, measured, now_s) -> str:
         """
-        Say that the first command is too far from where the robot is, or is held.
+        Say that the first command is too far from where the robot is.
 
         :param measured: Measured positions, ``(n,)``.
         :param now_s: The time, s.

@@ -21,11 +21,12 @@ class EmergencyStop:
 
     :ivar reason: Who tripped it, empty while it is armed.
     :ivar trips: Changes with every trip; one press of the button may be several.
+    :ivar rearms: Changes with every re-arming, also where nothing was tripped.
     """
 
     def __init__(self):
         """Start armed."""
-        self.reason, self.trips = '', 0
+        self.reason, self.trips, self.rearms = '', 0, 0
         self._is_pressed = False
 
     def button(self, pressed):
@@ -56,4 +57,5 @@ class EmergencyStop:
         if self._is_pressed:
             return 'the e_stop topic still says true; release the button first'
         self.reason = ''
+        self.rearms += 1
         return ''

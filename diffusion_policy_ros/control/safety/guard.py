@@ -15,36 +15,15 @@
 """Decides whether a robot may follow its commands, and stops it when it may not."""
 
 from collections import Counter
-from typing import NamedTuple
 
 from diffusion_policy_ros.control.safety.measured import REST_S
+from diffusion_policy_ros.control.safety.reason import ANEW, BLOCKS, Reason
 from diffusion_policy_ros.errors import SafetyError
 import numpy as np
 
 # HOLDING: at rest. RAMPING: moving, not yet at full speed. STOPPING: braking. ESTOP: braking, then
 # at rest and silent, until somebody re-arms.
 STATES = ('HOLDING', 'RAMPING', 'FOLLOWING', 'STOPPING', 'ESTOP')
-# What others may object to. A controller that takes joints wrongly is sent no position at all, and
-# none is sent beside a twin: a robot must not be shaken between two held ones.
-BLOCKS = ('failure', 'end', 'dry_run', 'twin', 'publishers', 'controller')
-# Why the robot does not follow.
-SOURCES = ('e_stop', *BLOCKS, 'measured', 'tracking', 'rest', 'limits', 'speed_scale', 'command',
-           'jump')
-
-
-class Reason(NamedTuple):
-    """
-    Why the robot does not follow its commands.
-
-    :ivar source: One of ``SOURCES``.
-    :ivar text: What is wrong and, where that is not plain, what to do.
-    """
-
-    source: str
-    text: str
-
-
-ANEW = Reason('rest', 'comes to rest, to be measured anew')
 
 
 class Guard:
@@ -63,17 +42,19 @@ class Guard:
     :ivar stops: How often each source stopped a motion.
     """
 
-    def __init__(self, channels, measured, emergency, *, ramp_in_s):
+    def __init__(self, channels, measured, emergency, trust, *, ramp_in_s):
         """
         Start at rest, and not engaged.
 
         :param channels: ``Channel`` of each output.
         :param measured: ``MeasuredJoints`` with the joints of all channels that command positions.
         :param emergency: ``EmergencyStop``.
+        :param trust: ``Trust``.
         :param ramp_in_s: From rest, and when the speed scale is raised, the speed grows by the
             velocity limits in this time, s.
         """
-        self.channels, self._measured, self._emergency = channels, measured, emergency
+        self.channels, self._measured = channels, measured
+        self._emergency, self._trust = emergency, trust
         self._tracked = [channel for channel in channels if channel.tracking]
         self._ramp_in_s = ramp_in_s
         # Which entries of each output of positions a stream measures.
@@ -82,8 +63,8 @@ class Guard:
         self.speed_scale = 1.0
         self.engaged, self.obeyed = False, True
         self.stops = Counter()
-        self._seen_trips, self._ticked_s, self._since_tick_s = emergency.trips, None, 0.0
-        self._was_tripped = False
+        self._seen_trips, self._seen_rearms = emergency.trips, emergency.rearms
+        self._ticked_s, self._since_tick_s = None, 0.0
         self._looks_anew = None  # the ``Reason`` to come to rest and measure the robot anew
         self._blocks = {}
         self._reason = Reason('measured', 'has not looked at the robot yet')
@@ -121,11 +102,14 @@ class Guard:
 
     def block(self, source, text):
         """
-        Stop the robot and hold it, or take that back.
+        Stop the robot and hold it, or take that back; it may be elsewhere once it is not ready.
 
         :param source: One of ``BLOCKS``.
         :param text: What is wrong, for people; empty when it no longer is.
         """
+        if source == 'ready' and text and self._blocks.get(source) == '':  # it was ready before
+            self._trust.withdraw(text)
+            self._looks_anew = Reason(source, text)
         self._blocks[source] = text
 
     def disengage(self):
@@ -176,7 +160,8 @@ class Guard:
             self.disengage()
         if not self.engaged:
             return None
-        return [channel.step(now_s, self._scale or None, obeyed=self.obeyed)
+        obeyed = self.obeyed and not self._blocks.get('ready')
+        return [channel.step(now_s, self._scale or None, obeyed=obeyed)
                 for channel in self.channels]
 
     def _notice(self, now_s):
@@ -188,10 +173,12 @@ class Guard:
                 channel.stand()
         if self._emergency.trips != self._seen_trips or self._silencer():
             self._looks_anew = ANEW
-        if self._was_tripped and not self._emergency.reason:
-            self._forget_commands()  # re-arming alone moves nothing
-        self._was_tripped = bool(self._emergency.reason)
-        self._ticked_s, self._seen_trips = now_s, self._emergency.trips
+        if self._emergency.rearms != self._seen_rearms:
+            self._trust.restore()
+            if not self.moving:
+                self._forget_commands()  # re-arming alone moves nothing
+        self._seen_trips, self._seen_rearms = self._emergency.trips, self._emergency.rearms
+        self._ticked_s = now_s
 
     def _interruption(self):
         """Return why the robot is to come to rest and be measured anew, None when it is not."""
@@ -245,6 +232,8 @@ class Guard:
         for source in BLOCKS:  # before what may come of them, such as measurements of a wrong type
             if self._blocks.get(source):
                 return Reason(source, self._blocks[source])
+        if not unheld and self._trust.refusal:
+            return Reason('rearm', self._trust.refusal)
         return unheld or self._obstacle(now_s)
 
     def _obstacle(self, now_s):
@@ -255,6 +244,7 @@ class Guard:
         if self.moving and self.obeyed:
             lag = self._complaint(lambda channel, at: channel.tracking.lag(at))
             if lag:
+                self._trust.doubt(lag)
                 self._looks_anew = Reason('tracking', lag)
                 return self._looks_anew
         if not self.speed_scale > 0:
@@ -275,8 +265,11 @@ class Guard:
     def _begin(self):
         """Follow, faster and faster up to the speed scale, also after that was raised."""
         if self.moving:
+            if self._trust.is_cautious and any(
+                    channel.tracking.has_answered() for channel in self._tracked):
+                self._trust.gain()
             growth = self._since_tick_s / self._ramp_in_s if self._ramp_in_s > 0 else 1.0
-            self._scale = min(self._scale + growth, self.speed_scale)
+            self._scale = min(self._scale + growth, self._trust.allowed(self.speed_scale))
         elif self.at_rest:
             self.moving, self._reason = True, None
 

@@ -17,6 +17,7 @@ from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.control.safety.assembly import build_guard
 from diffusion_policy_ros.control.safety.command_reader import Command
 from diffusion_policy_ros.control.safety.emergency import EmergencyStop
+from diffusion_policy_ros.control.safety.tracking import Tolerance
 import numpy as np
 import pytest
 
@@ -50,14 +51,15 @@ class World:
     :ivar seen: Whether it is measured.
     """
 
-    PERIOD_S, WATCHDOG_S, MAX_JUMP_S, RAMP_IN_S = 0.01, 0.2, 0.5, 0.5
+    PERIOD_S, WATCHDOG_S, RAMP_IN_S = 0.01, 0.2, 0.5
+    TOLERANCE = Tolerance(max_jump_s=0.5, max_lag_s=0.5, max_offset_s=0.02)
 
     def __init__(self, contract, robot):
         self.contract = contract
         self.emergency = EmergencyStop()
         self.guard, self.measured = build_guard(
             self.contract, self.contract.limits, self.emergency, period_s=self.PERIOD_S,
-            watchdog_s=self.WATCHDOG_S, max_jump_s=self.MAX_JUMP_S, ramp_in_s=self.RAMP_IN_S,
+            watchdog_s=self.WATCHDOG_S, tolerance=self.TOLERANCE, ramp_in_s=self.RAMP_IN_S,
             source='test')
         self.robot = np.array(robot, dtype=float)
         self.now_s, self.sent, self.follows, self.seen = 100.0, [], True, True

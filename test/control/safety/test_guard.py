@@ -208,12 +208,13 @@ def test_a_first_command_far_from_the_robot_is_not_followed(make_world):
     world.until('FOLLOWING', ([0.9, 0.49], [0.5], [0.0]))
 
 
-def test_a_first_command_must_also_be_near_the_held_position(make_world):
+def test_a_robot_found_elsewhere_is_followed_from_there(make_world):
     world = make_world()
     world.run(0.5)
-    world.follows, world.robot[1] = False, 0.3
-    world.run(1.0, ([0.0, 0.6], [0.5], [0.0]))
-    assert 'a at 0.6, it is held at 0;' in world.guard.reason.text
+    before, world.robot[1] = len(world.sent), 0.3
+    world.until('FOLLOWING', ([0.0, 0.6], [0.5], [0.0]))
+    rows = [row[1] for row in world.sent[before:] if row is not None]
+    assert rows[0] == 0.3 and np.diff(rows).max() <= 1.0 * world.PERIOD_S
 
 
 def test_a_robot_found_elsewhere_is_held_there_once_it_stands(make_world):
