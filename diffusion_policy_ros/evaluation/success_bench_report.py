@@ -36,8 +36,9 @@ COLUMNS = ('solver', 'evaluations', 'ms', 'x DDIM', 'success %', '95 %', 'mean s
            'success points', '95 %', 'p')
 MEASURED = (
     'Every row ran the same episodes from the same seeds. Evaluations: denoiser calls of a chunk. '
-    'ms: median time of one chunk alone, its observation encoded before; x DDIM: that relative to '
-    'DDIM with as many calls, measured in turn. Success points: success rate minus that of the '
+    'ms: median time of one chunk alone, as policy_server draws it, its observation encoded '
+    'before; x DDIM: that relative to DDIM with as many calls, measured in turn. '
+    'Success points: success rate minus that of the '
     "first row, episode by episode, with its bootstrap interval; p: McNemar's exact test. Of "
     'many rows some reach p = 0.05 by chance. An interval is - where there are too few episodes, '
     'or all are the same.')
