@@ -115,16 +115,20 @@ class HeardStream(RecordedStream):
         return {name: types for name, types in self._node.get_topic_names_and_types()
                 if self._node.count_publishers(name)}
 
+    def newest(self):
+        """Return the newest message, None where there is none that can be read."""
+        data, _ = self._newest
+        try:
+            return deserialize_message(data, MESSAGE_CLASSES[self.type]) if data else None
+        except RuntimeError:  # told by misfit
+            return None
+
     def _facts(self):
         """Return what is good to know of the newest message."""
-        data, _ = self._newest
-        if self.type != JOINT_STATE or not data:
+        message = self.newest() if self.type == JOINT_STATE else None
+        if message is None:
             return ()
-        try:
-            names = deserialize_message(data, MESSAGE_CLASSES[self.type]).name
-        except RuntimeError:  # told by misfit
-            return ()
-        ours = [name for name in names if name in self._entry.names]
+        ours = [name for name in message.name if name in self._entry.names]
         if ours == list(self._entry.names) or set(ours) != set(self._entry.names):
             return ()
         return (f'joints come as {", ".join(ours)}, and are read by name',)

@@ -27,12 +27,14 @@ from diffusion_policy_ros.evaluation.live.clock_report import CLOCK, clock_findi
 from diffusion_policy_ros.evaluation.live.stream_report import stream_findings
 from diffusion_policy_ros.evaluation.live.stream_times import Clocks, StreamTimes
 from diffusion_policy_ros.finding import Finding
+from diffusion_policy_ros.message_types import JOINT_STATE
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes.asked_nodes import LifecycleCheck, SimTimeCheck
 from diffusion_policy_ros.nodes.command_graph import listeners, output_findings
 from diffusion_policy_ros.nodes.conductor import conduct, tell
 from diffusion_policy_ros.nodes.controller_check import AGREES, ControllerCheck
 from diffusion_policy_ros.nodes.heard_stream import HeardStream
+from diffusion_policy_ros.nodes.own_position import position_findings
 from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
 from diffusion_policy_ros.nodes.recorded_stream import recorded_streams
 from diffusion_policy_ros.nodes.spinning import spin_once
@@ -158,9 +160,16 @@ class LiveWatch(Node):
             found += stream_findings(stream.seen(), clocks) if stream.is_told else []
         for output in self._contract.actions:
             found += output_findings(self, output)
+        found += position_findings(self, self._contract, self._newest_joints())
         found += [_controller_finding(name, text, self._controllers.objection)
                   for name, text in self._controllers.facts().items()]
         return [*found, *(check.finding() for check in self._lifecycles)]
+
+    def _newest_joints(self):
+        """Return the newest message of each topic of joint states that says something."""
+        heard = {stream.topic: stream.newest() for stream in self._streams
+                 if stream.type == JOINT_STATE}
+        return {topic: message for topic, message in heard.items() if message is not None}
 
     def _people(self):
         """Return the full names of the nodes whose time matters."""

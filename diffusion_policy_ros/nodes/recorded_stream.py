@@ -98,7 +98,7 @@ class RecordedStream:
         self._newest = b'', 0
         self.is_optional = getattr(entry, 'label', 'command') == 'next_state'
         facts = _facts(node, entry, readings or [entry], rate_hz)
-        self._is_command = facts.is_command
+        self._is_command, self._is_held = facts.is_command, facts.is_held
         self.quality = StreamQuality(facts)
         self._silence_s = max(SILENCE_S, entry.max_age_ms / 1e3)
         self._arrivals = RateMeter()
@@ -137,7 +137,8 @@ class RecordedStream:
         """
         Say why recording cannot start, or what it misses.
 
-        A command stream may be silent until the demonstration begins; an observation may not.
+        A command stream may be silent until the demonstration begins, a stream whose last message
+        is held whenever it likes; other observations may not.
 
         :return: One sentence, or an empty string when all is well.
         """
@@ -154,7 +155,7 @@ class RecordedStream:
         age_s = self.age_s()
         if age_s is None:
             return f'{name} has a publisher but nothing has arrived yet'
-        if age_s > self._silence_s:
+        if age_s > self._silence_s and not self._is_held:
             return f'{name} has been silent for {age_s:.1f} s, limit {self._silence_s:g} s'
         return ''
 
@@ -253,5 +254,6 @@ def _facts(node, entry, readings, rate_hz):
         is_dated=entry.type not in UNDATED_TYPES and any(r.stamp == 'header' for r in readings),
         has_header=entry.type not in HEADERLESS_TYPES,
         is_image=is_image, is_command=isinstance(entry, ActionOutput),
+        is_held=all(getattr(r, 'on_stale', 'stop') == 'hold' for r in readings),
         frozen_after=min(filter(None, (getattr(r, 'frozen_after', 0) for r in readings)),
                          default=0))

@@ -160,6 +160,33 @@ def test_a_fault_of_a_stream_is_named(robot, watch, change, name, level, words):
     assert any(line[0] == level and words in line[1] for line in found[name]), found[name]
 
 
+@pytest.mark.slow
+def test_a_stream_whose_last_message_is_held_may_come_when_it_likes(peer, robot, contract, watch):
+    contract.write_text(CONTRACT.replace('actions:', """  - {key: observation.environment_state,
+     topic: goal_pose, type: geometry_msgs/msg/PoseStamped, max_age_ms: 200, on_stale: hold}
+actions:"""))
+    goal = peer.node.create_publisher(PoseStamped, 'goal_pose', qos.ROBOT_STATE)
+
+    def publish():
+        message = PoseStamped()
+        message.pose.orientation.w = 1.0
+        message.header.stamp = peer.node.get_clock().now().to_msg()
+        goal.publish(message)
+
+    peer.node.create_timer(1.3, publish)
+    (level, text), = watch(seconds=4.0)['/goal_pose']
+    assert level == 'OK' and re.match(r'0\.[78] Hz', text)
+
+
+def test_where_the_robot_is_comes_as_a_command_in_the_order_of_the_contract(peer, robot, watch):
+    robot.joints = {'name': ['finger_y', 'finger_x'], 'position': [0.25, -1.5]}
+    (level, text), = watch()[f'/policy{COMMANDS}']
+    assert level == 'OK' and text.startswith('where finger_x, finger_y are now')
+    command = text.splitlines()[1].strip().removesuffix(' ->')
+    assert command == ('ros2 topic pub -r 20 /policy/arm_controller/commands '
+                       "std_msgs/msg/Float64MultiArray '{data: [-1.5000, 0.2500]}'")
+
+
 def test_stamps_that_go_back_are_counted(robot, watch):
     steps = iter(range(10**6))
     of_stamps(lambda now_ns: now_ns - next(steps) % 3 * 60_000_000)(robot)

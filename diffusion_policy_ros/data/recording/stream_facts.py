@@ -49,6 +49,8 @@ class StreamFacts:
     :ivar has_header: Whether its messages begin with a header.
     :ivar is_image: Whether it carries pictures.
     :ivar is_command: Whether it may begin late and end early, and come when it likes.
+    :ivar is_held: Whether its last message counts until the next (``on_stale: hold``), so that it
+        may be silent.
     :ivar frozen_after: As in the contract, 0 where it says nothing.
     """
 
@@ -60,4 +62,5 @@ class StreamFacts:
     has_header: bool = True
     is_image: bool = False
     is_command: bool = False
+    is_held: bool = False
     frozen_after: int = 0

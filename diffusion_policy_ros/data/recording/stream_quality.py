@@ -32,6 +32,8 @@ from diffusion_policy_ros.data.recording.stream_facts import QualityLimits
 NS = 1e9
 BASELINE_NS = 5_000_000_000  # what is usual is what was seen in this time before the start
 MIN_SEEN = 5  # messages, to call a rate usual
+# A driver that has just begun sends what had piled up, and so for a moment faster than it will.
+MIN_LEARNED_NS = 2_000_000_000
 MOST_ARRIVALS = 20_000  # kept, also where a clock stands still
 MOST_BEFORE = 10_000  # faults that are kept for an episode that may begin before them
 MIN_WINDOW_S, MIN_PER_WINDOW = 2.0, 10  # over which a rate is taken
@@ -169,7 +171,7 @@ class StreamQuality:
         if self._begin_ns is None:
             return
         self._look_at_clock(now_ns, max(self._begin_ns, self._newest_ns()))
-        if self._facts.is_command:
+        if self._facts.is_command or self._facts.is_held:
             return
         # What came since the last look may be the first of many that wait to be taken in.
         seen_ns, self._seen_ns = self._seen_ns, self._newest_ns()
@@ -249,7 +251,7 @@ class StreamQuality:
     def _seen_hz(self, now_ns):
         """Return the rate until now; None where too few came, or none any more."""
         seen = [arrival_ns for arrival_ns in self._arrivals if now_ns - arrival_ns <= BASELINE_NS]
-        if len(seen) < MIN_SEEN or seen[-1] == seen[0]:
+        if len(seen) < MIN_SEEN or seen[-1] - seen[0] < MIN_LEARNED_NS:
             return None
         rate_hz = (len(seen) - 1) / (seen[-1] - seen[0]) * NS
         return rate_hz if (now_ns - seen[-1]) / NS * rate_hz < MIN_SEEN else None
@@ -257,7 +259,8 @@ class StreamQuality:
     def _check_gap(self, now_ns, last_ns):
         """Look at the time without a message; a gap that goes on is counted once."""
         since_ns = max(last_ns, self._begin_ns or 0)
-        if self._facts.is_command and last_ns <= (self._begin_ns or 0):
+        is_not_begun = self._facts.is_command and last_ns <= (self._begin_ns or 0)
+        if is_not_begun or self._facts.is_held:
             return
         silence_ms = (now_ns - since_ns) / 1e6
         if silence_ms > self._facts.max_age_ms:
@@ -275,7 +278,8 @@ class StreamQuality:
         if age_ms < -self.limits.max_skew_ms:
             self._note('clock_skew', 'ahead', receive_ns, -age_ms)
         self._stamps.add(receive_ns, stamp_ns, self.limits.max_skew_ms,
-                         is_regular=not self._facts.is_command, is_after_gap=is_after_gap)
+                         is_regular=not (self._facts.is_command or self._facts.is_held),
+                         is_after_gap=is_after_gap)
 
     def _too_many(self):
         """Return from how many equal messages on the stream is frozen, 0 for never."""

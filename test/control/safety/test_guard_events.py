@@ -29,7 +29,7 @@ EVENTS = st.one_of(
     st.tuples(st.sampled_from(('follows', 'seen', 'button')), st.booleans()),
     st.tuples(st.just('trip')), st.tuples(st.just('rearm')), st.tuples(st.just('refuse')),
     st.tuples(st.just('scale'), st.floats(0.0, 1.0)),
-    st.tuples(st.just('block'), st.sampled_from(('', 'crowd'))))
+    st.tuples(st.sampled_from(('publishers', 'ready')), st.sampled_from(('', 'no'))))
 
 
 def _happen(world, kind, *values):
@@ -63,7 +63,7 @@ def _happen(world, kind, *values):
     elif kind == 'scale':
         world.guard.speed_scale = values[0]
     else:
-        world.guard.block('publishers', values[0])
+        world.guard.block(kind, values[0])
 
 
 class Recorder:

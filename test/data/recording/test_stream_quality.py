@@ -131,6 +131,27 @@ def test_a_rate_that_was_not_seen_before_is_that_of_the_contract():
     assert stream.said == []
 
 
+def test_what_piled_up_before_a_driver_began_is_not_taken_for_its_rate():
+    stream = Stream()
+    for left in reversed(range(60)):  # a simulation that catches up, for a third of a second
+        stream.send(period_ms=5.5, delay_ms=5 + left * (PERIOD_MS - 5.5))
+    stream.begin()
+    stream.send(300)
+    assert stream.said == []
+
+
+def test_a_stream_whose_last_message_is_held_may_come_when_it_likes():
+    stream = Stream(is_held=True)
+    stream.send(20, period_ms=500)
+    stream.begin()
+    stream.wait(8000)
+    stream.send(2, period_ms=1500)
+    stream.send(20, period_ms=100)
+    stream.wait(8000)
+    stream.end()
+    assert stream.said == []
+
+
 @pytest.mark.parametrize('facts, count', [
     ({'is_needed_each_row': True}, 1), ({}, 0), ({'is_needed_each_row': True, 'rate_hz': 3.2}, 0)])
 def test_pictures_that_were_too_slow_for_the_rows_already_before_are_told(facts, count):
