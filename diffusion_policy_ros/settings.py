@@ -72,7 +72,7 @@ def _converted(where, wanted, value):
             return float(value)
         except (ValueError, OverflowError):
             pass  # the refusal below names the value
-    if wanted is Optional[str] and value is None or wanted not in KINDS:
+    if wanted == Optional[str] and value is None or wanted not in KINDS:
         return value
     kind, words = KINDS[wanted]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

@@ -14,6 +14,7 @@
 """Settings of any group become numbers, or an error that names the setting by its full name."""
 
 from dataclasses import dataclass
+import typing
 from typing import Optional, Union
 
 from diffusion_policy_ros.errors import ConfigError
@@ -48,6 +49,12 @@ def test_only_what_was_set_is_there_and_objects_stay():
     assert checked_settings(Outer, '', {'inner': inner, 'name': None, 'sizes': [1]}) == {
         'inner': inner, 'name': None, 'sizes': [1]}
     assert from_mapping(Inner, 'inner', inner) is inner
+
+
+def test_nothing_is_a_value_however_many_types_were_written_since():
+    for forget in typing._cleanups:  # as happens when a large library is imported
+        forget()
+    assert from_mapping(Outer, '', {'name': None}).name is None
 
 
 @pytest.mark.parametrize('raw, said', [
