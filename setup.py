@@ -53,6 +53,8 @@ extras = {
     # Bags to datasets to checkpoints.
     'train': ['av>=12', 'h5py>=3.9', 'matplotlib>=3.7', 'pyarrow>=15', 'tensorboard>=2.14',
               'zarr>=2.16'],
+    # Policies as graphs for other runtimes, and those runtimes in the policy server.
+    'export': ['onnx>=1.17', 'onnxruntime>=1.20', 'onnxscript>=0.5', 'openvino>=2025.0'],
     # Curves of trainings in Weights & Biases.
     'wandb': ['wandb>=0.17'],
     # Bags to datasets on many machines.

@@ -48,5 +48,9 @@ JOINS = ('none', 'blend', 'ensemble', 'warm_start', 'rtc', 'shared_noise', 'cohe
 REPLAN_TRIGGERS = ('executed', 'low', 'continuous')
 # Of the denoiser's weights on a CPU.
 SERVED_PRECISIONS = ('float32', 'bfloat16')
+# As what a policy's graphs can be stored for other runtimes, and what computes them in the policy
+# server: this package itself (auto), or a runtime of its own.
+EXPORT_FORMATS = ('onnx', 'torchscript', 'aoti')
+BACKENDS = ('auto', 'onnx', 'openvino', 'torchscript', 'aoti')
 # How a dataset keeps pictures: as a video, or one by one inside the rows ('png').
 CODECS = ('h264', 'h264-lossless', 'av1', 'png')

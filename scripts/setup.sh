@@ -95,7 +95,7 @@ make_venv() {
 
 install() {
   local pip=("$venv/bin/python" -m pip --disable-pip-version-check install --quiet) limits extras
-  extras='sim,arm,train,cluster,dev'
+  extras='sim,arm,train,cluster,export,dev'
   limits=$venv/constraints.txt
   if [[ $ros == ros ]]; then
     # An installed ROS 2 has its own versions; its messages need the numpy they were built for,

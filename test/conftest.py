@@ -14,6 +14,7 @@
 
 """What every test may need: the demonstration data, a colcon workspace, a quiet ROS graph."""
 
+from functools import lru_cache
 import importlib.util
 import math
 import os
@@ -218,6 +219,23 @@ def save_tiny_policy(tmp_path_factory):
         return folder
 
     return save
+
+
+@pytest.fixture(scope='session')
+def export_tiny_policy(save_tiny_policy):
+    """Return a function that saves a small policy, exported in a format, once; its folder."""
+    from diffusion_policy_ros.policy.export.writing import export_policy
+
+    @lru_cache(maxsize=None)
+    def export(form):
+        for library in ('onnxscript', 'onnxruntime') if form == 'onnx' else ():
+            pytest.importorskip(library)
+        folder = save_tiny_policy(3, prediction_type='sample', crop_shape=(40, 44),
+                                  denoiser={'type': 'mlp', 'dim': 16, 'layers': 1})
+        export_policy(folder, form)
+        return folder
+
+    return export
 
 
 @pytest.fixture(scope='session')

@@ -49,6 +49,7 @@ ROS_MODULES = {'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecy
 LAUNCH_MODULES = {'ament_index_python', 'launch', 'launch_ros'}
 ENGINES = {'gym_pusht', 'gymnasium', 'pygame', 'pymunk', 'shapely'}
 ARM_ENGINES = {'glfw', 'mink', 'mujoco', 'xacro'}
+RUNTIMES = {'onnx', 'onnxruntime', 'onnxscript', 'openvino'}
 DATA_LIBRARIES = {'av', 'distributed', 'h5py', 'numcodecs', 'pyarrow', 'zarr'}
 # Libraries that may be imported only in these parts ('' is the top of the package), folders or
 # modules.
@@ -59,6 +60,7 @@ ONLY_IN = {
     **dict.fromkeys(ENGINES, {'sim'}),
     **dict.fromkeys(ARM_ENGINES, {'sim.arm'}),
     **dict.fromkeys(DATA_LIBRARIES, {'data', 'sim', 'evaluation', 'cli'}),
+    **dict.fromkeys(RUNTIMES, {'policy.export'}),
     'torch': {'diffusion', 'networks', 'policy', 'training', 'evaluation', 'serving', 'cli'},
     'cv2': {'observation', 'data', 'sim', 'evaluation', 'cli'},
     'rosbags': {'data', 'evaluation.bench_bag', 'evaluation.bench_plain'},
@@ -117,7 +119,7 @@ def test_libraries_stay_in_the_parts_that_need_them(path):
     folder = '.'.join(path.relative_to(ROOT / PACKAGE).parts[:-1])
     for library in {name.split('.')[0] for name in imported(path)}:
         assert library not in NEVER, f'{identify(path)} imports {library}'
-        assert {part, folder, f'{part}.{path.stem}'} & ONLY_IN.get(library, {part}), \
+        assert {part, folder, f'{folder}.{path.stem}'} & ONLY_IN.get(library, {part}), \
             f'{identify(path)} imports {library}, which only {sorted(ONLY_IN[library])} may'
 
 
@@ -142,8 +144,8 @@ def test_the_policy_server_loads_no_training_and_no_simulation():
     pytest.importorskip('rclpy')
     pytest.importorskip('torch')
     loaded = loaded_by(f'import {PACKAGE}.nodes.policy_server')
-    unwanted = {*ENGINES, *ARM_ENGINES, *DATA_LIBRARIES, *NEVER - {'pickle'}, 'tensorboard',
-                'matplotlib', 'rosbags', 'data', 'training', 'evaluation', 'sim'}
+    unwanted = {*ENGINES, *ARM_ENGINES, *DATA_LIBRARIES, *RUNTIMES, *NEVER - {'pickle'},
+                'tensorboard', 'matplotlib', 'rosbags', 'data', 'training', 'evaluation', 'sim'}
     assert not loaded & unwanted
 
 

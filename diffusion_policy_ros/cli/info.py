@@ -20,7 +20,7 @@ from pathlib import Path
 import re
 from textwrap import fill
 
-from diffusion_policy_ros.cli.info_facts import describe_contract, size_of
+from diffusion_policy_ros.cli.info_facts import describe_contract, exports_of, size_of
 from diffusion_policy_ros.errors import DiffusionPolicyError
 
 DESCRIPTION = """
@@ -166,7 +166,7 @@ def describe_checkpoint(path) -> dict:
                   f'{config.n_action_steps} executed',
         'sampler': ', '.join(f'{name} {value}' for name, value in asdict(sampler).items()
                              if name in ('solver', 'num_inference_steps', 'order', 'spacing')),
-        'contract': describe_contract(contract)}
+        'contract': describe_contract(contract), 'exports': exports_of(path)}
     card = _card(path / 'README.md')
     return {**facts, 'model card': card} if card else facts
 

@@ -13,7 +13,9 @@
 # limitations under the License.
 
 
-"""Facts that `dpr info` tells of more than one kind of thing."""
+"""Facts that `dpr info` tells, each by itself."""
+
+from diffusion_policy_ros.choices import EXPORT_FORMATS
 
 
 def describe_contract(contract) -> str:
@@ -27,6 +29,16 @@ def describe_contract(contract) -> str:
     return (f'robot {contract.robot}, {contract.rate_hz:g} Hz, observes '
             f'{", ".join(contract.keys)}; commands '
             f'{", ".join(output.topic for output in contract.actions)}')
+
+
+def exports_of(path) -> list:
+    """
+    Return the formats as which a checkpoint is exported, of whatever weights.
+
+    :param path: ``pathlib.Path`` of its folder.
+    """
+    from diffusion_policy_ros.policy.export.record import RECORD
+    return [form for form in EXPORT_FORMATS if (path / form / RECORD).is_file()]
 
 
 def size_of(path) -> int:

@@ -43,6 +43,8 @@ COMMANDS = {
                'demonstration', 'train'),
     'import-lerobot': ('turn a LeRobot DiffusionPolicy into a checkpoint for a robot', 'train'),
     'export-lerobot': ('turn a checkpoint into a folder that LeRobot loads', 'train'),
+    'export': ('turn a checkpoint into graphs that run without this package, such as ONNX',
+               'export'),
     'import-diffusion-policy': ("turn weights of Diffusion Policy's U-Net into a checkpoint for a "
                                 'robot', 'train'),
     'demo': ('watch a policy drive the simulated robot over ROS 2, with a report', 'sim'),

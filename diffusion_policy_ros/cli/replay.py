@@ -144,11 +144,12 @@ def _check_clock(bag, received, contract):
 def _replay_run(args, bag, topic, policy, contract):
     """Compute the plans of a running policy again, and its commands."""
     from diffusion_policy_ros.evaluation.replay import replay_plan, SampleStore
-    from diffusion_policy_ros.policy.acceleration import accelerated
+    from diffusion_policy_ros.policy.export.backend import served_policy
     from tqdm import tqdm
 
     records = _records(bag, topic, args.model, contract)
-    policy = accelerated(policy, precision=records[0].precision)
+    policy = served_policy(policy, args.model, precision=records[0].precision,
+                           backend=records[0].backend)
     store = SampleStore(contract, records)
     for name, message, receive_ns in _messages(
             bag, {stream.topic: stream.type for stream in store.streams}):

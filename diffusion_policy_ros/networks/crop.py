@@ -40,7 +40,8 @@ def center_crop(images, size):
     """
     if size is None:
         return images
-    top, left = (round((have - want) / 2) for have, want in zip(images.shape[2:4], size))
+    # While a graph is recorded, sizes may be tensors.
+    top, left = (round((int(have) - want) / 2) for have, want in zip(images.shape[2:4], size))
     return images[:, :, top:top + size[0], left:left + size[1]]
 
 

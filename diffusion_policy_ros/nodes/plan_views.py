@@ -30,7 +30,8 @@ class PlanViews:
 
     ``~/chunk``, ``~/latency``, ``~/confidence``, ``~/plan_record``, ``~/markers``, ``~/overlay``.
 
-    :ivar about: ``weights``, ``device``, ``precision`` and ``topics`` of plan records.
+    :ivar about: ``weights``, ``device``, ``precision``, ``backend`` and ``topics`` of the records
+        of plans.
     """
 
     def __init__(self, node, contract, *, tip_link):

@@ -13,7 +13,7 @@
 # limitations under the License.
 """The parameters of the policy server, and what makes a set of them usable together."""
 
-from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SERVED_PRECISIONS
+from diffusion_policy_ros.choices import BACKENDS, JOINS, REPLAN_TRIGGERS, SERVED_PRECISIONS
 from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.timetable import is_multiple
@@ -52,6 +52,9 @@ SPECS = (
                   0, 256, fixed=True),
     ParameterSpec('precision', 'float32', "Of the denoiser's weights on a CPU; bfloat16 halves "
                   'what is read of them', choices=SERVED_PRECISIONS, fixed=True),
+    ParameterSpec('backend', 'auto', 'What computes the networks: auto is this package, the '
+                  'others run on the CPU what "dpr export" wrote into the checkpoint (onnx and '
+                  'openvino both --format onnx)', choices=BACKENDS, fixed=True),
     ParameterSpec('command_prefix', '', 'What comes before the topics of the commands; "policy" '
                   'where the node command_safety passes them on', fixed=True),
     ParameterSpec('tip_link', '', 'Link of robot_description whose way ~/markers shows; empty '

@@ -69,7 +69,7 @@ def prepare_policy(values, served=None) -> ReadyPolicy:
     worker, model = InferenceWorker(), values['model']
     try:
         config, trained = worker.load(model, values['device'], values['num_threads'],
-                                      values['precision'])
+                                      values['precision'], values['backend'])
         contract = choose_contract(values['contract'], trained, model)
         differences = contract.disagreements(served) if served else []
         if differences:

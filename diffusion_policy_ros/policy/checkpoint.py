@@ -14,7 +14,6 @@
 """The checkpoint folder: safetensors, JSON and YAML that LeRobot 0.6 also loads."""
 
 from dataclasses import asdict, dataclass
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -27,7 +26,7 @@ from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
 from diffusion_policy_ros.policy import lerobot_config
 from diffusion_policy_ros.policy.checkpoint_files import (
-    CONFIG, file_beside, read_bytes, read_json, read_tensors, REMEDY, WEIGHTS)
+    CONFIG, file_beside, read_bytes, read_json, read_tensors, REMEDY, sha256_of, WEIGHTS)
 from diffusion_policy_ros.policy.checkpoint_folder import check_place, write_folder
 from diffusion_policy_ros.policy.diffusion_networks import DiffusionNetworks
 from diffusion_policy_ros.policy.lerobot_folder import (
@@ -87,7 +86,7 @@ def write_checkpoint(folder, checkpoint, *, weights_dtype='float32'):
                **_tensor_files(checkpoint, weights_dtype)}
     extras = {'format_version': FORMAT_VERSION, 'config': config.to_own_json(),
               'sampler': asdict(checkpoint.sampler),
-              'sha256': {name: _sha256(data) for name, data in content.items()}}
+              'sha256': {name: sha256_of(data) for name, data in content.items()}}
     write_folder(folder, {**content, **_as_bytes({EXTRAS: extras})})
 
 
@@ -197,7 +196,7 @@ def check_unchanged(folder):
         raise CheckpointError(f'{folder / EXTRAS} lacks the digests of the files; {REMEDY}')
     for name, digest in digests.items():
         path = file_beside(folder / EXTRAS, name, 'a name in sha256')
-        if _sha256(read_bytes(path)) != digest:
+        if sha256_of(read_bytes(path)) != digest:
             raise CheckpointError(
                 f'{path} is not the file that the policy was saved with; {REMEDY}'
                 f'{_instead(name)}')
@@ -209,12 +208,7 @@ def weights_digest(folder) -> str:
 
     :param folder: Path of the folder.
     """
-    return _sha256(read_bytes(Path(folder) / WEIGHTS))
-
-
-def _sha256(data):
-    """Return the digest of some bytes as hexadecimal text."""
-    return hashlib.sha256(data).hexdigest()
+    return sha256_of(read_bytes(Path(folder) / WEIGHTS))
 
 
 def _instead(name):

@@ -13,6 +13,7 @@
 # limitations under the License.
 """Reading one file of a checkpoint, with one kind of error for all that can be wrong with it."""
 
+import hashlib
 import stat
 
 from diffusion_policy_ros.checks import shown
@@ -31,19 +32,29 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 COUNTERS = ('num_batches_tracked', 'count')  # last parts of names of whole numbers; none is used
 
 
-def read_bytes(path):
+def read_bytes(path, remedy=REMEDY):
     """
     Read a file.
 
     :param path: pathlib.Path.
+    :param remedy: How to get such a file.
     :return: Its content.
     :raises CheckpointError: if it is missing, no regular file or cannot be read.
     """
-    _check_regular(path, REMEDY)
+    _check_regular(path, remedy)
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f'{path} cannot be read ({error}); {REMEDY}') from error
+        raise CheckpointError(f'{path} cannot be read ({error}); {remedy}') from error
+
+
+def sha256_of(data) -> str:
+    """
+    Return the digest of some bytes as hexadecimal text.
+
+    :param data: The bytes.
+    """
+    return hashlib.sha256(data).hexdigest()
 
 
 def file_beside(path, name, what):
@@ -64,21 +75,22 @@ def file_beside(path, name, what):
     return path.parent / name
 
 
-def read_json(path):
+def read_json(path, remedy=REMEDY):
     """
     Read a JSON file of names and values.
 
     :param path: pathlib.Path.
+    :param remedy: How to get such a file.
     :return: The parsed document, a dict.
     :raises CheckpointError: if it is missing, cannot be read or is no such JSON.
     """
     try:
-        document = parse_json(read_bytes(path))
+        document = parse_json(read_bytes(path, remedy))
     except ValueError as error:
-        raise CheckpointError(f'{path} cannot be read: {error}; {REMEDY}') from error
+        raise CheckpointError(f'{path} cannot be read: {error}; {remedy}') from error
     if not isinstance(document, dict):
         raise CheckpointError(f'{path} holds {shown(document)}; it must map names to values; '
-                              f'{REMEDY}')
+                              f'{remedy}')
     return document
 
 

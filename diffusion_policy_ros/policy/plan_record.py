@@ -31,7 +31,8 @@ class PlanRecord:
 
     :ivar weights: SHA-256 of the policy's weights.
     :ivar device: Device that it was made on.
-    :ivar precision: Of the denoiser's weights, as for ``accelerated``.
+    :ivar precision: Of the denoiser's weights, as for ``served_policy``.
+    :ivar backend: What computed its networks, as for ``served_policy``.
     :ivar tick_ns: Tick of the newest observation, ns.
     :ivar stamps_ns: For each row of the window, oldest first, the stamp of the sample of each of
         the contract's policy streams in order, ns.
@@ -53,6 +54,7 @@ class PlanRecord:
     weights: str
     device: str
     precision: str
+    backend: str
     tick_ns: int
     stamps_ns: list
     promise: Promise

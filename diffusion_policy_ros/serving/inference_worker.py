@@ -43,7 +43,7 @@ class InferenceWorker:
         """Start the thread."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix='inference')
         self.digest = ''
-        self._precision = 'float32'
+        self._precision, self._backend = 'float32', 'auto'
         self._policy = self._encoder = None
         self._differentiable = None  # the policy as it is stored, which tells likelihoods
         self._running = None
@@ -51,8 +51,9 @@ class InferenceWorker:
 
     @property
     def facts(self) -> dict:
-        """Return ``weights``, ``device`` and ``precision`` as in ``PlanRecord``."""
-        return {'weights': self.digest, 'device': self.device, 'precision': self._precision}
+        """Return ``weights``, ``device``, ``precision`` and ``backend`` as in ``PlanRecord``."""
+        return {'weights': self.digest, 'device': self.device, 'precision': self._precision,
+                'backend': self._backend}
 
     @property
     def device(self) -> str:
@@ -64,20 +65,22 @@ class InferenceWorker:
         """Tell whether a plan is being computed."""
         return self._running is not None and not self._running.done()
 
-    def load(self, folder, device, num_threads, precision='float32'):
+    def load(self, folder, device, num_threads, precision='float32', backend='auto'):
         """
         Load a checkpoint; wait until it is there.
 
         :param folder: Checkpoint folder.
         :param device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
-        :param num_threads: CPU threads of torch; 0 leaves one core to everything else.
-        :param precision: As for ``accelerate``.
+        :param num_threads: CPU threads of torch, or of the runtime that the backend is; 0 leaves
+            one core to everything else.
+        :param precision: As for ``served_policy``.
+        :param backend: As for ``served_policy``.
         :return: ``(config, contract)`` of the policy; the contract may be None.
         :raises CheckpointError: if the folder cannot be used.
-        :raises ConfigError: if the device does not exist, or has no such precision.
+        :raises ConfigError: if the device does not exist, or as ``served_policy``.
         """
         return self._executor.submit(
-            self._load, folder, device, num_threads, precision).result()
+            self._load, folder, device, num_threads, precision, backend).result()
 
     def warm_up(self, contract, settings):
         """
@@ -121,12 +124,12 @@ class InferenceWorker:
         """
         self._options(settings).check(self._policy)
 
-    def _load(self, folder, device, num_threads, precision):
+    def _load(self, folder, device, num_threads, precision, backend):
         """Read the checkpoint and set torch up, in the worker's thread."""
         import torch
         from diffusion_policy_ros.policy import Policy
-        from diffusion_policy_ros.policy.acceleration import accelerated
         from diffusion_policy_ros.policy.checkpoint import weights_digest
+        from diffusion_policy_ros.policy.export.backend import served_policy
         from diffusion_policy_ros.policy.row_encoder import RowEncoder
         if not str(folder) or not Path(folder).is_dir():
             raise CheckpointError(f'model is {str(folder)!r}, which is no folder; set the '
@@ -134,9 +137,10 @@ class InferenceWorker:
         torch.set_num_threads(num_threads or max(1, usable_cores() - 1))
         self._differentiable = Policy.load(folder, device=device)
         self.digest = weights_digest(folder)
-        self._policy = accelerated(self._differentiable, precision=precision)
+        self._policy = served_policy(self._differentiable, folder, precision=precision,
+                                     backend=backend)
         self._encoder = RowEncoder(self._policy)
-        self._precision = precision
+        self._precision, self._backend = precision, backend
         return self._policy.config, self._policy.contract
 
     def _warm_up(self, contract, settings):

@@ -51,7 +51,8 @@ class Following(NamedTuple):
         """
         Return what is to be written down of it.
 
-        :param about: ``weights``, ``device``, ``precision`` and ``topics`` as in ``PlanRecord``.
+        :param about: ``weights``, ``device``, ``precision``, ``backend`` and ``topics`` as in
+            ``PlanRecord``.
         """
         plan, request = self.plan, self.plan.request
         settings, join = request.settings, self.join

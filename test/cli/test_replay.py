@@ -32,7 +32,8 @@ CONFIG = Path(__file__).parents[2] / 'config'
 ROWS = 12
 STRING = 'std_msgs/msg/String'
 RECORD = PlanRecord(
-    weights='ab', device='cpu', precision='float32', tick_ns=1, stamps_ns=[[1, 1], [2, 2]],
+    weights='ab', device='cpu', precision='float32', backend='auto',
+    tick_ns=1, stamps_ns=[[1, 1], [2, 2]],
     promise=Promise(np.full((16, 2), np.nan), 1, -1), seed=0,
     settings={'sampler_changes': {}, 'join': 'none', 'num_candidates': 1,
               'warm_start_level': 0.6}, evaluations=4, is_complete=True, epoch=0, accepted_ns=3,

@@ -16,6 +16,7 @@
 from dataclasses import replace
 import json
 import os
+import shutil
 
 import pytest
 
@@ -98,6 +99,27 @@ def test_plans_and_commands_come_out_the_same_bit_for_bit(
     commands, = figures['commands'].values()
     assert commands['same'] == commands['all'] >= 8
     assert 'the same bit for bit' in said
+
+
+@pytest.mark.parametrize('backend', [
+    'torchscript', *(pytest.param(name, marks=pytest.mark.slow) for name in ('onnx', 'openvino'))])
+def test_a_run_of_exported_networks_is_computed_again_by_the_same_runtime(
+        peer, server, model, tmp_path, capsys, backend):
+    pytest.importorskip({'onnx': 'onnxruntime', 'openvino': 'openvino'}.get(backend, 'torch'))
+    form = 'onnx' if backend == 'openvino' else backend
+    assert main(['export', str(model), '--format', form]) == 0
+    assert server.set('backend', backend).successful
+    contract = load_contract(CONTRACT)
+    tape = _record(peer, server, contract)
+    record = next(message for name, _, data, _ in tape.messages if name == '/' + RECORD
+                  for message in [json.loads(deserialize_message(data, String).data)])
+    assert record['backend'] == backend
+    code = main(['replay', str(tape.save(tmp_path / 'bag', contract)), str(model),
+                 '--device', 'cpu'])
+    assert code == 0, capsys.readouterr().out
+    shutil.rmtree(model / form)
+    assert main(['replay', str(tmp_path / 'bag'), str(model), '--device', 'cpu']) == 1
+    assert f'run: dpr export {model} --format {form}' in capsys.readouterr().err
 
 
 def _until_more(peer, tape, plans=3):

@@ -26,7 +26,8 @@ import numpy as np
 import pytest
 
 RECORD = PlanRecord(
-    weights='ab', device='cpu', precision='float32', tick_ns=1_700_000_000_123_456_789,
+    weights='ab', device='cpu', precision='float32', backend='auto',
+    tick_ns=1_700_000_000_123_456_789,
     stamps_ns=[[1, 2], [3, 4]], promise=Promise(np.full((4, 2), np.nan), 1, -1), seed=2**63 - 1,
     settings={'sampler_changes': {'num_inference_steps': 3}, 'join': 'rtc', 'num_candidates': 1,
               'warm_start_level': 0.6}, evaluations=3, is_complete=True, epoch=2,

@@ -1,0 +1,113 @@
+# Copyright 2026 The diffusion_policy_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""``dpr export``: a checkpoint's graphs, compared with it, in a folder of their own."""
+
+import json
+from pathlib import Path
+import shutil
+
+from diffusion_policy_ros.checks import check_choice
+from diffusion_policy_ros.choices import EXPORT_FORMATS
+from diffusion_policy_ros.errors import CheckpointError, ConfigError
+from diffusion_policy_ros.on_disk import put_in_place
+from diffusion_policy_ros.policy.checkpoint import weights_digest
+from diffusion_policy_ros.policy.export.formats import check_tools, write_graph
+from diffusion_policy_ros.policy.export.graphs import chunk_graph, network_graphs
+from diffusion_policy_ros.policy.export.parity import LARGEST, largest_difference
+from diffusion_policy_ros.policy.export.record import export_record, graph_entry, RECORD
+from diffusion_policy_ros.policy.export.runtimes import load_graph
+from diffusion_policy_ros.policy.policy import Policy
+
+
+def export_policy(model, form, *, changes=None, out=None, tell=lambda text: None) -> Path:
+    """
+    Write the graphs of a checkpoint; all of them appear, or nothing changes.
+
+    :param model: Path of the checkpoint folder.
+    :param form: One of ``EXPORT_FORMATS``.
+    :param changes: For the sampler of the chunk, as for ``Sampler.changed``.
+    :param out: Path of the folder to write, in which an earlier export is replaced; None for the
+        one in the checkpoint where the policy server looks.
+    :param tell: Called with lines of text on what is being done.
+    :return: Path of the folder.
+    :raises ConfigError: if the sampler is of no fixed sequence of operations, a tool is missing,
+        or a graph computes something else than the policy.
+    :raises CheckpointError: if the model cannot be read or the place not be written to.
+    :raises ModuleNotFoundError: if a library is missing.
+    """
+    check_choice('format', form, EXPORT_FORMATS, ConfigError)
+    check_tools(form)
+    folder = Path(out) if out else Path(model) / form
+    _check_place(folder)
+    policy, weights = Policy.load(model), weights_digest(model)
+    sampler = policy.sampler.changed(**(changes or {}))
+    graphs = [*network_graphs(policy), chunk_graph(policy, sampler)]
+
+    place = folder.resolve()
+    fresh = place.with_name(f'.{place.name}.new')
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed
+        fresh.mkdir(parents=True)
+        entries = [_written(graph, form, fresh, policy, sampler, tell) for graph in graphs]
+        record = export_record(policy, form, weights, sampler, entries)
+        (fresh / RECORD).write_text(json.dumps(record, indent=1) + '\n')
+        _replace(place, fresh)
+    except OSError as error:
+        raise CheckpointError(f'{folder} cannot be written: {error}; make room, or choose another '
+                              'folder with --out') from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def _check_place(folder):
+    """Refuse to replace what is no export."""
+    try:
+        is_foreign = folder.exists() and not (
+            folder.is_dir() and ((folder / RECORD).exists() or not any(folder.iterdir())))
+    except OSError as error:
+        raise CheckpointError(f'{folder} cannot be written to ({error}); choose another folder '
+                              'with --out') from error
+    if is_foreign:
+        raise CheckpointError(f'{folder} is no export (it has no {RECORD}); choose another folder '
+                              'with --out, or remove it yourself')
+
+
+def _replace(place, fresh):
+    """Put a finished folder in the place of an earlier one, which goes last."""
+    old = place.with_name(f'.{place.name}.old')
+    shutil.rmtree(old, ignore_errors=True)  # left by a process that was killed
+    if place.exists():
+        place.rename(old)
+    try:
+        put_in_place(fresh, place)
+    except OSError:
+        if old.exists():
+            old.rename(place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _written(graph, form, folder, policy, sampler, tell):
+    """Write one graph, load it back and compare it; return its part of the record."""
+    tell(f'{graph.name}: recording ...')
+    files = write_graph(graph, form, folder)
+    difference = largest_difference(graph, load_graph(folder / files[0], form), policy, sampler)
+    if not difference <= LARGEST:
+        raise ConfigError(
+            f'{files[0]} computes something else than the policy: the largest difference is '
+            f'{difference:.2g}, at most {LARGEST:g} is rounding (normalized units); nothing was '
+            'exported. Try another --format or another version of torch')
+    tell(f'{graph.name}: {files[0]}, largest difference {difference:.2g}')
+    return graph_entry(graph, folder, files, difference, policy.contract)
