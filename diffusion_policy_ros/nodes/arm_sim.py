@@ -33,6 +33,8 @@ from diffusion_policy_ros.nodes.arm_demonstrator import Demonstrator, DONE
 from diffusion_policy_ros.nodes.arm_parameters import PARAMETERS
 from diffusion_policy_ros.nodes.arm_topics import ArmTopics
 from diffusion_policy_ros.nodes.arrival import dated
+from diffusion_policy_ros.nodes.controller_parameters import (
+    check_controllers, offer_parameters)
 from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.sim_episodes import SimEpisodes, SimScore
 from diffusion_policy_ros.nodes.sim_stepper import SimStepper
@@ -122,7 +124,13 @@ class ArmSim(Node):
         """Prepare the expert, where one is wanted."""
         if not self._settings['demonstrations']:
             return None
-        check_contract(contract, self._robot)
+        try:
+            check_contract(contract, self._robot)
+            check_controllers(contract, self._robot.controllers)
+        except ConfigError as error:
+            remedy = '' if self._settings['contract'] else \
+                '; set the parameter contract to the contract of this robot'
+            raise ConfigError(f'demonstrations: {error}{remedy}') from error
         return Demonstrator(
             self, self._robot, task, contract, self._episode,
             episodes=self._settings['demonstrations'], record=self._settings['record'],
@@ -142,6 +150,7 @@ class ArmSim(Node):
             self.create_subscription(
                 JointTrajectory if is_trajectory else Float64MultiArray, topic,
                 dated(partial(self._on_command, topic)), qos.VECTORS)
+        offer_parameters(self, self._robot.controllers.values())
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_service(SetBool, '~/pause', self._on_pause)
         self.create_service(Trigger, '~/step', self._on_step_once)

@@ -55,6 +55,11 @@ class ControllerCheck:
         """Return why nothing may be commanded; an empty text when nothing speaks against it."""
         return '; '.join(filter(None, [one.objection for one in self._controllers]))
 
+    @property
+    def only_waits(self) -> bool:
+        """Tell whether all that speaks against it is that somebody has not answered yet."""
+        return all(one.is_waiting for one in self._controllers if one.objection)
+
     def look(self) -> str:
         """
         Ask where it is time to ask; call it at every tick.
@@ -76,7 +81,11 @@ class ControllerCheck:
 
 
 class _Controller:
-    """One controller, and what it answered last."""
+    """
+    One controller, and what it answered last.
+
+    :ivar is_waiting: Whether it has not answered yet, and may.
+    """
 
     def __init__(self, node, output, name):
         """Create the client of the service that every node has for its parameters."""
@@ -98,7 +107,7 @@ class _Controller:
         if is_there != self._is_there:
             self._is_there = is_there
             self._start_over(now_s)
-        if self._is_waiting and now_s - self._since_s > PATIENCE_S:
+        if self.is_waiting and now_s - self._since_s > PATIENCE_S:
             self._let_pass('does not answer' if is_there else 'is not there')
         if is_there and now_s - self._asked_s > ASK_PERIOD_S:
             self._ask(now_s)
@@ -106,7 +115,7 @@ class _Controller:
     def _start_over(self, now_s):
         """Wait for the first answer; for the controller itself where it is not there."""
         self._drop_questions(0)
-        self._asked_s, self._since_s, self._is_waiting = float('-inf'), now_s, True
+        self._asked_s, self._since_s, self.is_waiting = float('-inf'), now_s, True
         self.remark = ''
         self.objection = f'waiting for {self.name} to tell which joints it takes'
 
@@ -135,7 +144,7 @@ class _Controller:
             names = ' and '.join(PARAMETERS[self._output.type])
             self._let_pass(f'does not have the parameters {names}')
             return
-        self._is_waiting = False
+        self.is_waiting = False
         self.remark = AGREES
         self.objection = disagreement(
             self._output, self.name, list(values[0].string_array_value),
@@ -143,7 +152,7 @@ class _Controller:
 
     def _let_pass(self, reason):
         """Object no longer, for nothing will be known; say so once."""
-        self._is_waiting, self.objection = False, ''
+        self.is_waiting, self.objection = False, ''
         self.remark = (f'the controller {self.name} {reason}: its joints were not compared with '
                        f'those sent to {self._output.topic}, {", ".join(self._output.names)}; see '
                        'that they are the same, in this order')

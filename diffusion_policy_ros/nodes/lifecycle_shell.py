@@ -15,7 +15,7 @@
 
 from contextlib import contextmanager
 
-from diffusion_policy_ros.nodes import reasons
+from diffusion_policy_ros.nodes.told_errors import ToldErrors
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 
@@ -36,6 +36,7 @@ class LifecycleShell(LifecycleNode):
         """
         self._runtime = self._status = None
         super().__init__(name, **node_options)
+        self._errors = ToldErrors(self)
 
     def _make_runtime(self):
         """Load, check and connect; return what has the methods start, stop and close."""
@@ -48,7 +49,7 @@ class LifecycleShell(LifecycleNode):
             self._runtime = self._make_runtime()
         except Exception as error:
             self._status.refuse(
-                f'unconfigured: {reasons.of_error(error, "unexpected error: ")}')
+                f'unconfigured: {self._errors.words(error, "unexpected error: ")}')
             return TransitionCallbackReturn.FAILURE
         self._status.start_over('inactive')
         return TransitionCallbackReturn.SUCCESS
@@ -106,5 +107,6 @@ class LifecycleShell(LifecycleNode):
         try:
             yield
         except Exception as error:
-            self.get_logger().error(f'unexpected error in a transition: {error!r}')
+            self.get_logger().error(
+                f'unexpected error in a transition: {self._errors.words(error)}')
             raise

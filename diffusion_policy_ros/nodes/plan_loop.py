@@ -28,6 +28,7 @@ from diffusion_policy_ros.nodes.command_publisher import CommandPublisher
 from diffusion_policy_ros.nodes.controller_check import ControllerCheck
 from diffusion_policy_ros.nodes.pacer import Pacer
 from diffusion_policy_ros.nodes.plan_views import PlanViews
+from diffusion_policy_ros.nodes.told_errors import ToldErrors
 from diffusion_policy_ros.observation.window import WindowBuilder
 from diffusion_policy_ros.serving.plan_follower import PlanFollower
 from diffusion_policy_ros.serving.plan_request import PlanRequest
@@ -60,7 +61,7 @@ class PlanLoop:
         self._commands = CommandPublisher(node, self._contract,
                                           prefix=settings['command_prefix'])
         self.telemetry = self._new_telemetry()
-        self._seeds = PlanSeeds()
+        self._seeds, self._errors = PlanSeeds(), ToldErrors(node)
         self._pacer = self._seen_tick_ns = None
         self._ticks = deque(maxlen=1)  # the newest one that nobody has looked at
         self._grid, self._gate = CommandGrid(self._contract), ConfidenceGate()
@@ -187,7 +188,7 @@ class PlanLoop:
         try:
             window, samples = self.builder.look(tick_ns)
         except Exception as error:
-            self._lost('observation', reasons.of_error(error))
+            self._lost('observation', self._errors.words(error))
             return
         self._status.clear('observation')
         self._seen_tick_ns = tick_ns
@@ -203,7 +204,7 @@ class PlanLoop:
             try:
                 self._ask(window, samples, tick_ns, epoch, started_s)
             except Exception as error:  # such as that of a thread that takes nothing more
-                self._drop_plan('inference', reasons.of_error(error, 'cannot ask for a plan: '))
+                self._drop_plan('inference', self._errors.words(error, 'cannot ask for a plan: '))
 
     def _lost(self, source, reason):
         """Stop commanding because the robot cannot be observed or must not be commanded."""
@@ -245,7 +246,7 @@ class PlanLoop:
                 raise plan.error
             self._follow(plan)
         except BaseException as error:  # whatever it is: nobody else hears of it
-            self._drop_plan('inference', reasons.of_error(error, 'inference failed: '))
+            self._drop_plan('inference', self._errors.words(error, 'inference failed: '))
 
     def _follow(self, plan):
         """Follow a plan from now on, unless it is in doubt."""
@@ -292,7 +293,7 @@ class PlanLoop:
 
     def _failed(self, error):
         """Report an error in the pacer's thread."""
-        self._status.block('command', reasons.of_error(error, 'cannot publish: '))
+        self._status.block('command', self._errors.words(error, 'cannot publish: '))
 
     def _now_ns(self):
         """Return the ROS time, ns."""

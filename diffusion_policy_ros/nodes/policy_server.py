@@ -22,7 +22,6 @@ drops plan and history, ``~/swap_model`` (Trigger) goes on with what the paramet
 """
 
 from diffusion_policy_ros.errors import ConfigError
-from diffusion_policy_ros.nodes import reasons
 from diffusion_policy_ros.nodes.diagnostics import StatusReporter
 from diffusion_policy_ros.nodes.lifecycle_shell import LifecycleShell
 from diffusion_policy_ros.nodes.parameters import Parameters
@@ -93,7 +92,7 @@ class PolicyServer(LifecycleShell):
             response.message = f'serving {await runtime.swap_model()}'
             response.success = True
         except Exception as error:
-            reason = reasons.of_error(error, 'unexpected error: ')
+            reason = self._errors.words(error, 'unexpected error: ')
             response.message = reason
             self.get_logger().error(f'no other model is served: {reason}')
         return response

@@ -185,12 +185,14 @@ class SafetyRuntime:
     def _look_around(self, guard):
         """Tell a guard who else is on the topics of the commands, and who takes them."""
         objection, unsuited = self._topics.objection(), self._controllers.look()
+        only_waits = self._controllers.only_waits
         twin, unready = self._topics.twin(), self._ready.look() if self._ready else ''
         if guard is not None:
             with self._lock:
                 guard.block('twin', twin)
                 guard.block('publishers', objection)
-                guard.block('controller', unsuited)
+                guard.block('controller', '' if only_waits else unsuited)
+                guard.block('asking', unsuited if only_waits else '')
                 guard.block('ready', unready)
 
     def _on_ready(self):

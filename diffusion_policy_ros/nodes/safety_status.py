@@ -20,9 +20,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from diffusion_policy_ros.control.safety.reason import BLOCKS
 from diffusion_policy_ros.nodes.status_topics import StatusTopics
 
-# What holds a robot that is in order: it moves by hand, it is not ready yet, nobody commands it,
-# somebody wants it to wait.
-HARMLESS = ('rest', 'end', 'dry_run', 'ready', 'speed_scale', 'command')
+# What holds a robot that is in order: it moves by hand, it or its controller is not ready yet,
+# nobody commands it, somebody wants it to wait.
+HARMLESS = ('rest', 'end', 'dry_run', 'asking', 'ready', 'speed_scale', 'command')
 
 
 class SafetyStatus:

@@ -33,6 +33,7 @@ from diffusion_policy_ros.message_types import FLOAT64_ARRAY  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.arm_parameters import PARAMETERS  # noqa: E402
 from diffusion_policy_ros.nodes.arm_sim import ArmSim  # noqa: E402
+from diffusion_policy_ros.nodes.controller_check import AGREES, ControllerCheck  # noqa: E402
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES  # noqa: E402
 from diffusion_policy_ros.sim.arm.description import expand_xacro, read_cameras  # noqa: E402
 from diffusion_policy_ros.sim.arm.tasks import TASKS  # noqa: E402
@@ -198,6 +199,29 @@ def test_a_contract_on_topics_of_no_controller_is_refused_at_the_start(
         'arm_forward_controller/commands', 'other/commands'))
     with pytest.raises(ConfigError, match='no controller listens on other/commands'):
         peer.start(ArmSim, demonstrations=demonstrations, contract=str(contract))
+
+
+@pytest.mark.parametrize('joints, message', [
+    (JOINTS[::-1], r'arm_forward_controller takes its joints in the order \(wrist_3'),
+    (JOINTS[:5], r'arm_forward_controller commands the joints \(shoulder_pan, .*, wrist_2\), ')])
+def test_demonstrations_on_controllers_of_other_joints_are_refused_at_the_start(
+        peer, tmp_path, joints, message):
+    text = share_path('config', 'gazebo', 'controllers.yaml').read_text()
+    controllers = tmp_path / 'controllers.yaml'
+    controllers.write_text(text.replace(', '.join(JOINTS), ', '.join(joints)))
+    with pytest.raises(ConfigError, match=f'demonstrations: {message}.*; set the parameter '
+                                          'contract to the contract of this robot'):
+        peer.start(ArmSim, demonstrations=1, controllers=str(controllers))
+
+
+@pytest.mark.parametrize('name', ['arm_pick_place', 'arm_pick_place_trajectory'])
+def test_its_controllers_tell_their_joints_when_they_are_asked(peer, name):
+    peer.start(ArmSim)
+    check = ControllerCheck(peer.node, load_contract(
+        share_path('config', 'robots', f'{name}.yaml')))
+    peer.until(lambda: not check.look(), 'answers')
+    check.destroy()
+    assert len(check.facts()) == 2 and set(check.facts().values()) == {AGREES}
 
 
 def test_its_pictures_give_their_memory_back_in_the_thread_that_drew_them(peer):

@@ -256,6 +256,9 @@ def test_a_controller_of_another_joint_order_is_not_even_sent_a_held_position(
     wrong = world.peer.start(lambda **options: controller(['b', 'a'], **options))
     world.activate()
     world.until('HOLDING: /fwd takes its joints in the order (b, a)')
+    levels = {status.message.split(' /fwd')[0]: status.level for status in world.status}
+    assert levels['HOLDING: waiting for'] == DiagnosticStatus.WARN
+    assert levels['HOLDING:'] == DiagnosticStatus.ERROR
     assert world.listen(0.5) == 0 and not world.rows
     assert 'in the order (b, a)' in world.facts()['/fwd']
     world.peer.stop(wrong)

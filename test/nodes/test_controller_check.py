@@ -89,7 +89,7 @@ def settled(peer, node, words):
 def test_a_controller_of_the_same_order_is_agreed_with(peer):
     start_controller(peer, ['a', 'b'], interface_name='position')
     node = start(peer)
-    assert 'waiting for /arm_controller' in node.check.objection
+    assert 'waiting for /arm_controller' in node.check.objection and node.check.only_waits
     settled(peer, node, '')
     assert node.check.facts() == {'/arm_controller': "takes the contract's joints"}
     assert not node.warnings
@@ -100,6 +100,7 @@ def test_a_controller_of_another_order_is_objected_to(peer):
     node = start(peer)
     settled(peer, node, 'in the order (b, a)')
     assert 'joints: [a, b]' in node.check.objection and '' not in node.seen
+    assert not node.check.only_waits
     assert node.check.facts() == {'/arm_controller': node.check.objection}
 
 

@@ -27,7 +27,7 @@ from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.command_publisher import CommandPublisher  # noqa: E402
 from diffusion_policy_ros.nodes.pacer import Pacer  # noqa: E402
-from diffusion_policy_ros.policy import Policy  # noqa: E402
+from diffusion_policy_ros.policy.row_encoder import RowEncoder  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 
 DOMAIN_ID = 57
@@ -142,7 +142,8 @@ def test_a_checkpoint_destroyed_while_it_is_served_counts_only_at_the_next_load(
     server.until_status('unconfigured: ', 'model.safetensors')
 
 
-def test_a_policy_that_fails_during_the_run_stops_the_commands(peer, server, monkeypatch):
+def test_a_policy_that_fails_during_the_run_stops_the_commands(
+        peer, server, monkeypatch, capfd):
     server.activate()
     server.until_commands(3)
 
@@ -150,11 +151,11 @@ def test_a_policy_that_fails_during_the_run_stops_the_commands(peer, server, mon
         raise RuntimeError('CUDA error: an illegal memory access was encountered')
 
     with monkeypatch.context() as patch:
-        patch.setattr(Policy, 'denoise', fail)
-        patch.setattr(Policy, 'encode', fail)
+        patch.setattr(RowEncoder, 'encode', fail)
         server.until_status('inference failed', 'illegal memory access')
         assert server.stays_silent()
     _comes_back(server)
+    assert capfd.readouterr().err.count('Traceback') == 1
 
 
 def test_an_inference_thread_that_is_told_to_exit_stops_the_commands(peer, server, monkeypatch):
@@ -165,7 +166,7 @@ def test_an_inference_thread_that_is_told_to_exit_stops_the_commands(peer, serve
         raise SystemExit('enough')
 
     with monkeypatch.context() as patch:
-        patch.setattr(Policy, 'encode', leave)
+        patch.setattr(RowEncoder, 'encode', leave)
         server.until_status('inference failed', 'SystemExit')
         assert server.stays_silent()
     _comes_back(server)
@@ -187,9 +188,9 @@ def test_an_inference_that_never_returns_ends_the_commands_with_the_plan(
     server.activate()
     server.until_commands(3)
     free = threading.Event()
-    encode = Policy.encode
+    encode = RowEncoder.encode
     with monkeypatch.context() as patch:
-        patch.setattr(Policy, 'encode', lambda *a, **k: free.wait(120) and encode(*a, **k))
+        patch.setattr(RowEncoder, 'encode', lambda *a, **k: free.wait(120) and encode(*a, **k))
         server.until_status('the next plan is not finished')
         assert server.stays_silent()
         free.set()

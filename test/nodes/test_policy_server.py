@@ -32,6 +32,7 @@ from diffusion_policy_ros.contract import load_contract, parse_contract  # noqa:
 from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.policy_server import PolicyServer  # noqa: E402
 from diffusion_policy_ros.policy import Policy  # noqa: E402
+from diffusion_policy_ros.policy.row_encoder import RowEncoder  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -232,7 +233,7 @@ def test_a_failing_inference_stops_the_commands_and_recovers(peer, server, monke
         raise RuntimeError('out of memory')
 
     with monkeypatch.context() as patch:
-        patch.setattr(Policy, 'encode', fail)
+        patch.setattr(RowEncoder, 'encode', fail)
         server.until_status('inference failed', 'out of memory')
         assert server.stays_silent()
     server.until_commands(3)

@@ -189,7 +189,7 @@ class Guard:
 
     def _silencer(self):
         """Return why nothing at all is to be sent; velocities of zero do no harm beside a twin."""
-        for source in ('controller', 'twin') if self._tracked else ('controller',):
+        for source in ('controller', 'asking', *(['twin'] if self._tracked else [])):
             if self._blocks.get(source):
                 return Reason(source, self._blocks[source])
         return None

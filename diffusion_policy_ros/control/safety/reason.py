@@ -16,9 +16,9 @@
 
 from typing import NamedTuple
 
-# What others may object to. A controller that takes joints wrongly is sent no position at all, and
-# none is sent beside a twin: a robot must not be shaken between two held ones.
-BLOCKS = ('failure', 'end', 'dry_run', 'twin', 'publishers', 'controller', 'ready')
+# What others may object to. A controller that takes joints wrongly, or has not told how, is sent
+# nothing at all, and no position is sent beside a twin: no robot is shaken between two held ones.
+BLOCKS = ('failure', 'end', 'dry_run', 'twin', 'publishers', 'controller', 'asking', 'ready')
 # Why the robot does not follow.
 SOURCES = ('e_stop', *BLOCKS, 'measured', 'tracking', 'rest', 'limits', 'rearm', 'speed_scale',
            'command', 'jump')
