@@ -38,8 +38,12 @@ class Split:
         """
         self.train_episodes = len(episode_ends) - validation_episodes
         if self.train_episodes < 1:
-            raise DatasetError(f'validation_episodes is {validation_episodes}, but the dataset '
-                               f'has only {len(episode_ends)} episodes; hold out fewer')
+            count = len(episode_ends)
+            fewer = max(count // 10, min(count - 1, 1))
+            raise DatasetError(
+                f'validation_episodes is {validation_episodes}, but the dataset has only '
+                f'{count} episode{"" if count == 1 else "s"}; hold out fewer: '
+                f'--set validation_episodes={fewer}')
         self.held_out_episodes = validation_episodes
         self.longest = int(np.diff(episode_ends[:self.train_episodes], prepend=0).max())
         self.first_held_out = int(episode_ends[self.train_episodes - 1])
