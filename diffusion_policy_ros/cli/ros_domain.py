@@ -34,24 +34,31 @@ def hold_domain(wanted=None):
     Keep a ROS domain from all other demos on this machine while the ``with`` block runs.
 
     A domain is held with a UDP port, so that the end of the process, whatever its cause, frees it.
+    One where a node of this machine is, is not taken: it may be a robot that would obey.
 
     :param wanted: The domain; None takes the first from 90 to 101 that no ROS node of this
         machine is using.
     :return: The domain.
-    :raises ConfigError: if another demo holds the domain, or none is free.
+    :raises ConfigError: if another demo or a node uses the domain, or none is free.
     """
-    candidates = [d for d in DOMAIN_IDS if _is_quiet(d)] if wanted is None else [wanted]
-    for domain_id in candidates:
+    for domain_id in DOMAIN_IDS if wanted is None else [wanted]:
         port = _bind(domain_id, LAST_PORT)
-        if port is not None:
-            with port:
+        if port is None:
+            continue
+        with port:
+            if _is_quiet(domain_id):
                 yield domain_id
-            return
+                return
     if wanted is None:
         raise ConfigError(f'every ROS domain from {DOMAIN_IDS[0]} to {DOMAIN_IDS[-1]} is in use '
                           'on this machine; name one from 0 to 89 with --domain')
-    raise ConfigError(f'another demo on this machine uses ROS domain {wanted}; wait for its end, '
-                      'or choose another one with --domain')
+    if port is None:
+        raise ConfigError(f'another demo on this machine uses ROS domain {wanted}; wait for its '
+                          'end, or choose another one with --domain')
+    raise ConfigError(f'a ROS node on this machine uses ROS domain {wanted}, and may be a robot '
+                      'that would obey; end all of them there (ROS_DOMAIN_ID='
+                      f'{wanted} ros2 daemon stop ends that of the command ros2), or choose '
+                      'another one with --domain')
 
 
 def _is_quiet(domain_id):

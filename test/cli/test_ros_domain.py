@@ -66,8 +66,11 @@ def test_a_domain_that_another_demo_holds_is_refused_until_that_one_is_gone():
         assert domain_id == 82
 
 
-def test_a_node_on_a_domain_that_was_asked_for_by_number_is_no_hindrance():
+def test_a_domain_that_was_asked_for_by_number_is_refused_where_a_node_may_be_a_robot():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as node:
         node.bind(('', 7400 + 250 * 82 + 10))
-        with hold_domain(82) as domain_id:
-            assert domain_id == 82
+        with pytest.raises(ConfigError, match='a ROS node on this machine uses ROS domain 82'):
+            with hold_domain(82):
+                pass
+    with hold_domain(82) as domain_id:
+        assert domain_id == 82
