@@ -18,6 +18,7 @@ import math
 
 from diffusion_policy_ros.errors import ChunkError, ConfigError
 from diffusion_policy_ros.sim.arm.arm import Arm
+from diffusion_policy_ros.sim.arm.controllers.fields import LARGEST
 import numpy as np
 import pytest
 
@@ -190,3 +191,8 @@ def test_pressing_on_the_table_is_withstood(arm):
     arm.advance(pressing, 2.0)
     assert arm.pose_of('tool0')[0][2] > 0.005
     assert np.abs(arm.data.qvel).max() < 0.05
+
+
+def test_every_command_that_the_controllers_take_is_one_that_the_arm_takes(arm):
+    for value in (LARGEST, -LARGEST):
+        arm.advance(dict.fromkeys(arm.joint_names, value), 0.01)

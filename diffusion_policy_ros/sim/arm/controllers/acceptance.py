@@ -22,14 +22,12 @@ joints.
 """
 
 from diffusion_policy_ros.errors import CommandRefused
-from diffusion_policy_ros.sim.arm.controllers.fields import field, numbers, time_ns
+from diffusion_policy_ros.sim.arm.controllers.fields import field, LARGEST, numbers, time_ns
 from diffusion_policy_ros.sim.arm.controllers.splines import Point
 import numpy as np
 
 # Below this, a velocity at the end is at rest.
 REST = float(np.finfo(np.float32).eps)
-# Beyond this, splines could overflow.
-LARGEST = 1e100
 
 
 def read_trajectory(message, joints, name, now_ns, may_end_moving=False):

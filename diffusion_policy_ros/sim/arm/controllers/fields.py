@@ -19,6 +19,9 @@ from diffusion_policy_ros.errors import CommandRefused
 from diffusion_policy_ros.messages import nanoseconds
 import numpy as np
 
+# The largest number that a command may have: beyond it, splines could overflow.
+LARGEST = 1e100
+
 
 def field(message, name, controller):
     """

@@ -16,7 +16,7 @@
 
 from diffusion_policy_ros.errors import CommandRefused
 from diffusion_policy_ros.sim.arm.controllers.controller import Controller
-from diffusion_policy_ros.sim.arm.controllers.fields import field, numbers
+from diffusion_policy_ros.sim.arm.controllers.fields import field, LARGEST, numbers
 import numpy as np
 
 
@@ -47,9 +47,9 @@ class ForwardController(Controller):
         :param message: std_msgs/Float64MultiArray, or any object with its field ``data``: one
             number per joint.
         :param now_ns: When it arrived, ns; of no importance here.
-        :raises CommandRefused: if the controller is not active; if a number is not finite or
-            there is none, and the last command holds on; if there are too few or too many, and
-            the controller is not active any more.
+        :raises CommandRefused: if the controller is not active; if a number is not finite,
+            or beyond ``LARGEST``, or there is none, and the last command holds on; if there are
+            too few or too many, and the controller is not active any more.
         """
         self._require_active()
         values = numbers(field(message, 'data', self.name), f'{self.name}: data')
@@ -57,6 +57,9 @@ class ForwardController(Controller):
         if not np.isfinite(values).all():
             raise CommandRefused(f'{self.name} drops the command {values.tolist()}, which is not '
                                  f'finite; send {wanted}')
+        if (np.abs(values) > LARGEST).any():
+            raise CommandRefused(f'{self.name} drops the command {values.tolist()}; no number may '
+                                 f'be beyond {LARGEST:g}; send {wanted}')
         if not len(values):
             raise CommandRefused(f'{self.name} got an empty command; send {wanted}')
         if len(values) != len(self.joints):

@@ -14,8 +14,9 @@
 
 """The joint_trajectory_controller, with position interfaces."""
 
-from diffusion_policy_ros.sim.arm.controllers.acceptance import LARGEST, read_trajectory
+from diffusion_policy_ros.sim.arm.controllers.acceptance import read_trajectory
 from diffusion_policy_ros.sim.arm.controllers.controller import Controller
+from diffusion_policy_ros.sim.arm.controllers.fields import LARGEST
 from diffusion_policy_ros.sim.arm.controllers.splines import Point, Trajectory
 import numpy as np
 
