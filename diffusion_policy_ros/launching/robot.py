@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 from ament_index_python.packages import (
     get_package_prefix, get_package_share_directory, PackageNotFoundError)
 from diffusion_policy_ros.launching.common import share, TRUTH
+from diffusion_policy_ros.launching.endings import end_with
 from launch.actions import DeclareLaunchArgument, LogInfo, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import Command, LaunchConfiguration
@@ -177,7 +178,7 @@ def control_node(context) -> Node:
         namespace=value(context, 'namespace'), parameters=[value(context, 'controllers')],
         # Humble looks for the description below its own name.
         remappings=[('~/robot_description', 'robot_description')],
-        on_exit=Shutdown(reason='ros2_control_node has ended'))
+        on_exit=end_with('ros2_control_node'))
 
 
 def spawner(context, *controllers, inactive=False) -> Node:

@@ -15,8 +15,9 @@
 
 from diffusion_policy_ros.launching.common import (
     common_arguments, fast_dds_profile, PACKAGE, share, TRUTH)
+from diffusion_policy_ros.launching.endings import end_with
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
@@ -93,5 +94,5 @@ def simulation_node(name, parameters) -> Node:
     """
     return Node(
         package=PACKAGE, executable=name, name=name, output='screen', parameters=parameters,
-        namespace=LaunchConfiguration('namespace'), on_exit=Shutdown(reason=f'{name} has ended'),
+        namespace=LaunchConfiguration('namespace'), on_exit=end_with(name),
         arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])
