@@ -107,8 +107,24 @@ class Arm:
         reach = self.model.max_velocities * step_s
         for _ in range(steps):
             self.data.ctrl += np.clip(self._targets - self.data.ctrl, -reach, reach)
+            self._brake()
             mujoco.mj_step(self.model.mj, self.data)
         mujoco.mj_forward(self.model.mj, self.data)
+
+    def _brake(self):
+        """
+        Take commands that ran ahead of blocked joints back, once the joints are too fast.
+
+        At this lead over the joint, spring and damper of its servo hold the largest velocity. A
+        joint that is not too fast may have any lead, so that it presses with all its effort.
+        """
+        speeds, limits = self.velocities(), self.model.max_velocities
+        if (np.abs(speeds) <= limits).all():
+            return
+        positions, lead = self.positions(), limits * self.model.trailing_s
+        self.data.ctrl[:] = np.clip(
+            self.data.ctrl, np.where(speeds < -limits, positions - lead, -np.inf),
+            np.where(speeds > limits, positions + lead, np.inf))
 
     def positions(self):
         """Return the joints' positions, rad or m, float64 ``(n,)`` as ``joint_names``."""

@@ -61,6 +61,7 @@ class ArmModel:
     :ivar positions: Index into ``qpos`` per joint, int ``(n,)``.
     :ivar velocities: Index into ``qvel`` per joint, int ``(n,)``.
     :ivar max_velocities: Limit of the URDF per joint, rad/s or m/s, infinite without one ``(n,)``.
+    :ivar trailing_s: By how much time each joint trails its servo's moving target, s ``(n,)``.
     :ivar followers: Tuple of (joint that mimics, joint that leads, multiplier, offset).
     :ivar movable: Dict of each model of the world that can move -> index of the first of its 7
         entries of ``qpos``.
@@ -72,6 +73,7 @@ class ArmModel:
     positions: np.ndarray
     velocities: np.ndarray
     max_velocities: np.ndarray
+    trailing_s: np.ndarray
     followers: tuple
     movable: dict
 
@@ -103,6 +105,7 @@ def build_model(urdf_text, world_path) -> ArmModel:
     return ArmModel(
         mj, joints, cameras, mj.jnt_qposadr[ids], mj.jnt_dofadr[ids],
         np.array([np.inf if limit is None else limit for limit in limits]),
+        -mj.actuator_biasprm[:, 2] / mj.actuator_gainprm[:, 0],
         tuple(_followers(urdf)),
         {model.name: int(mj.joint(model.name).qposadr[0]) for model in world.models
          if not model.static})

@@ -196,3 +196,17 @@ def test_pressing_on_the_table_is_withstood(arm):
 def test_every_command_that_the_controllers_take_is_one_that_the_arm_takes(arm):
     for value in (LARGEST, -LARGEST):
         arm.advance(dict.fromkeys(arm.joint_names, value), 0.01)
+
+
+def test_a_joint_that_comes_free_is_hardly_faster_than_it_may_be(arm):
+    arm.place('cube', (0.4, 0.0, 0.02))
+    arm.advance(reach(0.4, 0.0, 0.02), 2.0)
+    arm.advance({'gripper': 0.0}, 1.0)  # its target runs ahead of the fingers
+    assert arm.positions()[-1] > 0.015
+    arm.place('cube', (2.0, 2.0, -0.7))
+    fastest = 0.0
+    for _ in range(100):
+        arm.advance({}, 0.002)
+        fastest = max(fastest, abs(arm.velocities()[-1]) / arm.model.max_velocities[-1])
+    assert arm.positions()[-1] == pytest.approx(0.0, abs=1e-4)
+    assert 0.9 < fastest < 1.2
