@@ -18,14 +18,10 @@ import re
 
 from ament_index_python.packages import get_package_share_directory
 from diffusion_policy_ros.dds_profile import profile_variable
-from launch.actions import (
-    DeclareLaunchArgument, EmitEvent, RegisterEventHandler, SetEnvironmentVariable)
-from launch.events import matches_action
+from diffusion_policy_ros.launching.autostart import autostart
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
-from lifecycle_msgs.msg import Transition
 import yaml
 
 PACKAGE = 'diffusion_policy_ros'
@@ -125,18 +121,4 @@ def lifecycle_node(context, executable, parameters) -> list:
         output='screen', arguments=['--ros-args', '--log-level', value('log_level')],
         parameters=[value('params_file'), parameters,
                     {'use_sim_time': value('use_sim_time') == 'true'}])
-    return [node] if value('autostart') == 'false' else [*_autostart(node), node]
-
-
-def _autostart(node):
-    """Return the actions that configure a lifecycle node and then activate it, once."""
-    def change(transition):
-        return EmitEvent(event=ChangeState(
-            lifecycle_node_matcher=matches_action(node), transition_id=transition))
-
-    return [
-        RegisterEventHandler(OnStateTransition(
-            target_lifecycle_node=node, start_state='configuring', goal_state='inactive',
-            entities=[change(Transition.TRANSITION_ACTIVATE)], handle_once=True)),
-        change(Transition.TRANSITION_CONFIGURE),
-    ]
+    return [node] if value('autostart') == 'false' else [node, autostart(node)]
