@@ -21,8 +21,9 @@ from diffusion_policy_ros.nodes.topic_watch import publisher_names, several, wro
 from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
 
 # Nodes that subscribe to whatever is there and move nothing; this one's own name is added.
-ONLOOKERS = ('recorder', 'rosbag2_recorder', 'rviz', 'rviz2', 'foxglove_bridge',
-             'rosbridge_websocket', 'rqt_gui_py_node', '_ros2cli')
+ONLOOKERS = ('recorder', 'rosbag2_recorder', 'demo_observer', 'eval_observer', 'bench_observer',
+             'rviz', 'rviz2', 'foxglove_bridge', 'rosbridge_websocket', 'rqt_gui_py_node',
+             '_ros2cli')
 INFINITE_NS = 2**62
 NO_LISTENER = ('nobody listens: commands go nowhere', 'start its controller (ros2 control '
                'list_controllers shows what is active), or correct the topic in the contract')
@@ -48,6 +49,11 @@ def output_findings(node, output) -> list:
     if wrong:
         found.append((f'its listener: {wrong}', 'correct the contract, or the controller',
                       'ERROR'))
+    obeying = publisher_names(one for one in takers if one.topic_type == output.type)
+    if len(obeying) > 1:
+        found.append((f'has {len(obeying)} takers: {", ".join(obeying)}',
+                      'each of them may move something: end all but one, or give each robot a '
+                      'namespace or a ROS domain', 'WARN'))
     if len(senders) > 1:
         found.append((several(topic, senders).removeprefix(f'{topic} '),
                       'end all of them but one', 'WARN'))

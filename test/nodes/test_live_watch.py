@@ -266,6 +266,16 @@ def test_second_publishers_are_named(peer, robot, watch):
     assert found[COMMANDS][0][0] == 'WARN' and 'has 2 publishers' in found[COMMANDS][0][1]
 
 
+def test_two_that_obey_the_same_commands_are_named_and_an_onlooker_is_none(peer, robot, watch):
+    peer.start(lambda **given: Node('eval_observer', **given)).create_subscription(
+        Float64MultiArray, 'arm_controller/commands', print, 1)
+    assert watch()[COMMANDS] == [('OK', 'taken by /arm_controller; sent by nobody yet -> ')]
+    found = watch()  # which starts a second controller
+    (level, text), = found[COMMANDS]
+    assert level == 'WARN'
+    assert text.startswith('has 2 takers: /arm_controller, /arm_controller -> ')
+
+
 def test_a_controller_of_another_order_is_an_error(robot, watch):
     found = watch(joints=('finger_y', 'finger_x'))
     assert faults(found) == {'/arm_controller'}
