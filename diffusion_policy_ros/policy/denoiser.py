@@ -14,8 +14,6 @@
 
 """What a sampler sees of a policy: a function from noisy chunks to clean ones."""
 
-from functools import partial
-
 from diffusion_policy_ros.diffusion import clean_from_prediction
 from diffusion_policy_ros.errors import ConfigError
 import torch
@@ -104,7 +102,8 @@ def unclipped_denoiser(policy, global_cond):
     if hasattr(network, 'conditioned'):  # it computes as much as it can for the whole chunk
         predict = network.conditioned(global_cond)
     else:
-        predict = partial(policy.denoise, global_cond=global_cond)
+        def predict(x_t, t):
+            return policy.denoise(x_t, t, global_cond)
 
     def denoise(x_t, level):
         if isinstance(level.timestep, torch.Tensor):

@@ -49,7 +49,7 @@ def watched(monkeypatch):
 
 
 def test_a_robot_is_watched_against_a_contract_only(watched, capsys):
-    assert main(['doctor', '--live']) == 1
+    assert main(['doctor', '--live']) == 2
     said = capsys.readouterr()
     assert not said.out and 'name the --contract too' in said.err and not watched.asked
 

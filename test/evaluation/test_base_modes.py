@@ -111,7 +111,7 @@ def test_dpr_modes_measures_and_draws_it(model, tmp_path, capsys):
 
 def test_dpr_modes_takes_a_place_or_a_dataset(model, capsys):
     assert main(['modes', str(model), '--sim', 'base', '--dataset', 'x', '--episode', '0',
-                 '--row', '0']) == 1
+                 '--row', '0']) == 2
     assert 'leave it out with --dataset' in capsys.readouterr().err
 
 
@@ -130,6 +130,6 @@ def test_dpr_eval_drives_the_base(model, tmp_path, capsys, monkeypatch):
 
 
 def test_dpr_eval_has_no_nodes_for_it(model, capsys):
-    assert main(['eval', str(model), '--sim', 'base', '--through-ros']) == 1
+    assert main(['eval', str(model), '--sim', 'base', '--through-ros']) == 2
     assert '--through-ros has nodes for arm_pick_place, arm_push, pusht, not for base' \
         in capsys.readouterr().err

@@ -353,9 +353,9 @@ def test_no_command_kills_the_simulated_robot(peer, any_message, rounds):
 
     targets = set()
     for _ in range(rounds):
-        node._on_command(any_message(command(0.2, 0.3), choose))
+        node._on_command(any_message(command(0.2, 0.3), choose), 0)
         targets.add(node._ordered[-1][1] if node._ordered else None)
         peer.executor.spin_once(timeout_sec=0)
     assert len(targets) > 5 and np.isfinite([each for each in targets if each]).all()
-    node._on_command(command(0.05, 0.06))
+    node._on_command(command(0.05, 0.06), 0)
     peer.until(lambda: at and np.allclose(at[-1], (0.05, 0.06), atol=1e-3), 'finger at the target')
