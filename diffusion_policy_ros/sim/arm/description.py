@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 from diffusion_policy_ros.checks import is_number, shown
 from diffusion_policy_ros.errors import ConfigError
-from diffusion_policy_ros.urdf import parse_urdf
+from diffusion_policy_ros.urdf import MOVABLE, parse_urdf
 import numpy as np
 
 SOURCE = 'robot_description'
@@ -29,6 +29,7 @@ SOURCE = 'robot_description'
 # that this package decodes without a loss.
 PICTURE_FORMAT = 'R8G8B8'
 MAX_PICTURE_SIDE = 4096
+LARGEST_EFFORT = 1e6  # Nm or N
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,11 @@ def _read_camera(sensor, link, links):
                      for side in ('width', 'height'))
     if width % 1 or height % 1:
         raise ConfigError(f'{where}: its picture is {width:g} x {height:g}; whole numbers wanted')
-    near = _number(sensor, 'camera/clip/near', where, 1e-6, 1e6)
-    far = _number(sensor, 'camera/clip/far', where, near, 1e6)
+    near, far = (_number(sensor, f'camera/clip/{end}', where, 1e-6, 1e6)
+                 for end in ('near', 'far'))
+    if near >= far:
+        raise ConfigError(f'{where}: camera/clip/near is {near:g}, and camera/clip/far {far:g}; '
+                          'far must be above near')
     return Camera(name, link, frame, int(width), int(height),
                   _number(sensor, 'camera/horizontal_fov', where, 0.01, 3.1),
                   _number(sensor, 'update_rate', where, 0.01, 1000.0), (near, far))
@@ -172,9 +176,10 @@ def read_control(urdf_text) -> tuple:
     :return: One ``ControlledJoint`` per joint, in the order of the text.
     :raises ConfigError: naming the joint, what was found and what is wanted.
     """
-    urdf = parse_urdf(urdf_text)
+    urdf, root = parse_urdf(urdf_text), ElementTree.fromstring(urdf_text)
+    efforts = {joint.get('name'): joint.find('limit[@effort]') for joint in root.findall('joint')}
     joints = {}
-    for system in ElementTree.fromstring(urdf_text).iter('ros2_control'):
+    for system in root.iter('ros2_control'):
         for element in system.findall('joint'):
             if not element.findall('command_interface'):
                 continue
@@ -182,6 +187,7 @@ def read_control(urdf_text) -> tuple:
             if joint.name in joints:
                 raise ConfigError(f'{SOURCE}: ros2_control lists the joint {shown(joint.name)} '
                                   'twice')
+            _check_effort(efforts[joint.name], f'{SOURCE}: joint {shown(joint.name)}')
             joints[joint.name] = joint
     if not joints:
         raise ConfigError(f'{SOURCE}: no joint has a command interface; list the joints to move '
@@ -196,6 +202,9 @@ def _read_joint(element, urdf):
     joint = urdf.joints.get(name)
     if joint is None:
         raise ConfigError(f'{where} is no joint of the robot')
+    if joint.type not in MOVABLE:
+        raise ConfigError(f'{where} is of type {shown(joint.type)}; what is commanded must be one '
+                          f'of: {", ".join(MOVABLE)}')
     if joint.mimic is not None:
         raise ConfigError(f'{where} mimics {shown(joint.mimic.joint)}; it must have no command '
                           'interface')
@@ -214,6 +223,18 @@ def _read_joint(element, urdf):
         raise ConfigError(f'{where}: its initial_value is {initial:g}, outside {low:g} to '
                           f'{high:g}')
     return ControlledJoint(name, initial, low, high)
+
+
+def _check_effort(limit, where):
+    """Refuse a servo that may exert nothing; without a limit of effort it may exert anything."""
+    text = None if limit is None else limit.get('effort')
+    try:
+        is_wrong = text is not None and not 0.0 < float(text) <= LARGEST_EFFORT
+    except ValueError:
+        is_wrong = True
+    if is_wrong:
+        raise ConfigError(f'{where}: limit effort is {shown(text)}; it must be a number above 0, '
+                          f'up to {LARGEST_EFFORT:g}')
 
 
 def _parameter(element, path, where, default):

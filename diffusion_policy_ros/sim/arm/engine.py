@@ -25,5 +25,8 @@ try:
     import mujoco
 except ModuleNotFoundError:
     raise
+except RuntimeError as error:
+    raise ConfigError(f'MuJoCo cannot draw: {error}; set MUJOCO_GL to "egl", "osmesa" or "glfw", '
+                      'or unset it') from error
 except (AttributeError, ImportError) as error:  # what PyOpenGL raises where there is no libEGL
     raise ConfigError(NO_EGL.format(reason=error)) from error

@@ -27,7 +27,7 @@ from diffusion_policy_ros.sim.arm.description import read_cameras, read_control
 from diffusion_policy_ros.sim.arm.engine import mujoco
 from diffusion_policy_ros.sim.arm.servo import add_servos
 from diffusion_policy_ros.sim.arm.world import read_world
-from diffusion_policy_ros.urdf import parse_urdf
+from diffusion_policy_ros.urdf import MOVABLE, parse_urdf
 import numpy as np
 
 # Groups of shapes: MuJoCo draws the first three.
@@ -45,6 +45,8 @@ TURNING_FRICTION_M = 0.005
 ROLLING_FRICTION_M = 0.0001
 FRICTION_OVER_NORMAL = 10.0
 CONTACT_STEPS = 2.0
+# Beyond this, in kg, kg m^2 or m, products of masses and lengths are no numbers any more.
+LARGEST_INERTIAL = 1e9
 HARDNESS = (0.95, 0.99, 0.001, 0.5, 2.0)
 COMPILER = {'discardvisual': 'false', 'fusestatic': 'false', 'strippath': 'true'}
 
@@ -120,15 +122,28 @@ def _followers(urdf):
             multiplier *= leader.mimic.multiplier
             leader = urdf.joints[leader.mimic.joint]
         if leader is not joint:
+            for moved in (joint, leader):
+                if moved.type not in MOVABLE:
+                    raise ConfigError(
+                        f'robot_description: joint {joint.name!r} mimics {leader.name!r}, and '
+                        f'{moved.name!r} is {moved.type}; both must be one of: '
+                        f'{", ".join(MOVABLE)}')
             yield joint.name, leader.name, multiplier, offset
 
 
 def _compile(spec):
     """Compile a model; what MuJoCo refuses is the description's fault."""
     try:
-        return spec.compile()
+        mj = spec.compile()
     except ValueError as error:
         raise ConfigError(f'MuJoCo cannot simulate this robot and world: {error}') from error
+    inertial = np.column_stack([mj.body_mass, mj.body_inertia, np.abs(mj.body_ipos)])
+    for body in np.flatnonzero(~(inertial <= LARGEST_INERTIAL).all(axis=1)):
+        raise ConfigError(
+            f'MuJoCo cannot simulate {mj.body(int(body)).name!r}, which has the mass '
+            f'{mj.body_mass[body]} kg, moments of inertia {mj.body_inertia[body].tolist()} about '
+            f'{mj.body_ipos[body].tolist()}; no number may be beyond {LARGEST_INERTIAL:g}')
+    return mj
 
 
 def read_robot(urdf_text, urdf):

@@ -164,8 +164,11 @@ def read_world(path) -> World:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f'{where}: the model {shown(name)} is there twice; rename one')
+    step_s, = _numbers(world, 'physics/max_step_size', 1, where, (0.001,))
+    if step_s <= 0:
+        raise ConfigError(f'{where}: physics/max_step_size is {step_s:g}; it must be above 0 s')
     return World(
-        world.get('name', ''), _numbers(world, 'physics/max_step_size', 1, where, (0.001,))[0],
+        world.get('name', ''), step_s,
         _numbers(world, 'gravity', 3, where, (0.0, 0.0, -9.8)),
         _numbers(world, 'scene/ambient', 4, where, (0.4, 0.4, 0.4, 1.0))[:3],
         _numbers(world, 'scene/background', 4, where, GREY)[:3],

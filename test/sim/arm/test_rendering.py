@@ -15,6 +15,7 @@
 """What cameras see against the pinhole, and what is said where nothing can be drawn."""
 
 import gc
+import os
 from pathlib import Path
 import subprocess
 import sys
@@ -128,6 +129,16 @@ def test_where_egl_cannot_be_loaded_two_packages_are_named():
     last = done.stderr.splitlines()[-1]
     assert 'ConfigError: MuJoCo cannot draw without a screen' in last
     assert 'apt install libegl1 libgl1-mesa-dri' in last
+
+
+def test_a_way_of_drawing_that_mujoco_does_not_know_is_refused_in_words():
+    done = subprocess.run(
+        [sys.executable, '-c', 'import diffusion_policy_ros.sim.arm.engine'], cwd=ROOT, text=True,
+        timeout=60, stdin=subprocess.DEVNULL, capture_output=True,
+        env={**os.environ, 'MUJOCO_GL': 'crayon'})
+    last = done.stderr.splitlines()[-1]
+    assert 'ConfigError: MuJoCo cannot draw' in last and 'MUJOCO_GL: crayon' in last
+    assert 'set MUJOCO_GL to "egl"' in last
 
 
 @pytest.mark.parametrize('error', [ImportError('Cannot initialize a EGL device display'),

@@ -98,6 +98,8 @@ def test_what_would_be_simulated_otherwise_is_refused_by_name(read, old, new, wo
 
 @pytest.mark.parametrize('inside, words', [
     ('<include/>', r'some.sdf: <include> inside <world> is not simulated'),
+    ('<physics><max_step_size>0</max_step_size></physics>', 'max_step_size is 0; .* above 0 s'),
+    ('<physics><max_step_size>-1</max_step_size></physics>', 'max_step_size is -1;'),
     (BALL + BALL, "model 'ball' is there twice"),
     (SUN.replace('directional', 'spot'), "light 'sun' is of type 'spot'; only \"directional\"")])
 def test_what_a_world_cannot_hold_is_refused(read, inside, words):
