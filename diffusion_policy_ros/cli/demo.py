@@ -27,6 +27,7 @@ import tempfile
 from diffusion_policy_ros.cli.demo_arguments import add_arguments, check_arguments
 from diffusion_policy_ros.cli.ros_domain import hold_domain
 from diffusion_policy_ros.cli.simulations import load_simulation
+from diffusion_policy_ros.cli.stopping import interrupting_signals
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.evaluation.live_simulations import LIVE
 
@@ -52,7 +53,8 @@ def run(args) -> int:
 
     plan = check_arguments(args)
     load_simulation(plan.demo.sim)  # what it lacks on this machine is told at once
-    with _interruptible(plan.demo.deadline_s), _workplace(args.out) as folder:
+    with interrupting_signals(), _deadline(plan.demo.deadline_s), \
+            _workplace(args.out) as folder:
         setting, withheld = _setting(plan), WithheldTime()
         records = _play(args, plan, folder)
         figures = _report(args.out, folder, records,
@@ -201,21 +203,16 @@ def _report(out, folder, records, setting):
 
 
 @contextmanager
-def _interruptible(deadline_s):
-    """Within it SIGTERM and SIGHUP act like Ctrl-C, and the deadline is an error."""
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
+def _deadline(deadline_s):
+    """Within it the deadline is an error."""
     def expire(number, frame):
         raise DiffusionPolicyError(f'the demo was not finished after {deadline_s} s; this machine '
                                    'is too busy or too slow, or lower --episodes')
 
-    handlers = {signal.SIGTERM: interrupt, signal.SIGHUP: interrupt, signal.SIGALRM: expire}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = signal.signal(signal.SIGALRM, expire)
     signal.alarm(deadline_s)
     try:
         yield
     finally:
         signal.alarm(0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGALRM, before)

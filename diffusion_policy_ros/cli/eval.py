@@ -22,6 +22,7 @@ import sys
 from diffusion_policy_ros.choices import JOINS, REPLAN_TRIGGERS, SOLVERS
 from diffusion_policy_ros.cli.out_folder import check_out_file, make_out_folder, writing_out
 from diffusion_policy_ros.cli.simulations import SIMULATIONS
+from diffusion_policy_ros.cli.stopping import interrupting_signals
 from diffusion_policy_ros.cli.threads import add_threads_argument, use_threads
 from diffusion_policy_ros.cli.usage import as_usage, check_range, check_share, LARGEST_SEED
 from diffusion_policy_ros.data.files import replacing
@@ -157,7 +158,8 @@ def run(args) -> int:
     if os.path.isdir(args.model):  # what is wrong otherwise is told in one line
         tell(f'loading {args.model} and the simulation {args.sim} ...')
     use_threads(args.threads)
-    return run_eval(args)
+    with interrupting_signals():
+        return run_eval(args)
 
 
 def tell(what):

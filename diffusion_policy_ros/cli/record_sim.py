@@ -19,6 +19,7 @@ import shlex
 import shutil
 
 from diffusion_policy_ros.cli.simulations import EXPERTS
+from diffusion_policy_ros.cli.stopping import interrupting_signals
 from diffusion_policy_ros.cli.usage import check_range, LARGEST_SEED
 from diffusion_policy_ros.errors import BagError
 
@@ -58,7 +59,8 @@ def run(args) -> int:
     check_new(args.out, BagError)
     make_environment, max_steps, expert, contract = load_expert(args.sim)
     environment = make_environment(load_contract(args.contract or contract))
-    rows, solved = _record(args, environment, expert, max_steps)
+    with interrupting_signals():
+        rows, solved = _record(args, environment, expert, max_steps)
     print(f'{args.episodes} demonstrations with {rows} rows -> {args.out}; {solved} solved the '
           'task')
     only = '' if solved == args.episodes else ' --only success'

@@ -12,13 +12,29 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Turn Ctrl-C and SIGTERM into a request that a long run answers at its next safe point."""
+"""Let Ctrl-C, SIGTERM and SIGHUP end a run in order: at its next safe point, or at once."""
 
+from contextlib import contextmanager
 import os
 import signal
 import time
 
 STDERR = 2
+
+
+@contextmanager
+def interrupting_signals():
+    """Within it SIGTERM and SIGHUP act like Ctrl-C, so that what a run leaves is cleaned up."""
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt)
+              for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class StopRequest:

@@ -25,7 +25,7 @@ from types import SimpleNamespace
 import uuid
 
 from diffusion_policy_ros.cli.children import Children, node_command, node_environment
-from diffusion_policy_ros.cli.demo import _interruptible, _report, _workplace
+from diffusion_policy_ros.cli.demo import _deadline, _report, _workplace
 from diffusion_policy_ros.cli.info_bag import describe_bags
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.cli.ros_domain import hold_domain
@@ -249,6 +249,6 @@ def test_a_report_that_is_interrupted_leaves_the_last_one_as_it_was(monkeypatch,
 def test_the_deadline_is_an_error_that_says_what_to_do():
     before = signal.getsignal(signal.SIGALRM)
     with pytest.raises(DiffusionPolicyError, match='not finished after 1 s.*lower --episodes'):
-        with _interruptible(1):
+        with _deadline(1):
             signal.sigtimedwait([], 60)
     assert signal.getsignal(signal.SIGALRM) is before

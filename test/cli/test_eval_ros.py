@@ -15,6 +15,11 @@
 """``dpr eval --through-ros``: the nodes play the same seeds, and their loop is told."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 from diffusion_policy_ros.cli import eval as dpr_eval
 from diffusion_policy_ros.cli import eval_ros
@@ -108,6 +113,22 @@ def test_a_simulation_without_nodes_and_a_robot_that_it_is_not_are_refused(
         run('nowhere', sim='base')
     with pytest.raises(ContractError, match='use config/robots/pusht.yaml'):
         run(save_tiny_policy(contract=share_path('config', 'robots', 'arm_pick_place.yaml')))
+
+
+@pytest.mark.slow
+def test_a_run_that_is_terminated_leaves_no_work_behind(save_tiny_policy, tmp_path):
+    pytest.importorskip('rclpy')
+    command = [sys.executable, '-m', 'diffusion_policy_ros.cli.main', 'eval',
+               str(save_tiny_policy()), '--sim', 'pusht', '--through-ros']
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          env={**os.environ, 'TMPDIR': str(tmp_path)}) as run:
+        deadline_s = time.monotonic() + 120
+        while not list(tmp_path.glob('dpr_eval_*/*.log')) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert list(tmp_path.glob('dpr_eval_*'))
+        run.terminate()
+        assert run.wait(60) in (130, -signal.SIGINT)
+    assert not list(tmp_path.glob('dpr_eval_*'))
 
 
 @pytest.mark.slow

@@ -14,6 +14,11 @@
 
 """``dpr record-sim`` as a user runs it, and what comes back out of its bags."""
 
+import signal
+import subprocess
+import sys
+import time
+
 from diffusion_policy_ros.cli import simulations
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.contract import load_contract
@@ -121,6 +126,22 @@ def test_a_run_that_breaks_leaves_nothing(tmp_path, monkeypatch):
     out = tmp_path / 'bags'
     monkeypatch.setattr(BaseEnvironment, 'step', stop)
     assert main(['record-sim', 'base', '--out', str(out), '--episodes', '1']) == 130
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_is_terminated_leaves_nothing(tmp_path):
+    out = tmp_path / 'bags'
+    with subprocess.Popen(
+            [sys.executable, '-m', 'diffusion_policy_ros.cli.main', 'record-sim', 'base', '--out',
+             str(out), '--episodes', '100000'], stderr=subprocess.PIPE, text=True) as run:
+        deadline_s = time.monotonic() + 60
+        while not list(tmp_path.glob('*/episode_*')) and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        run.terminate()
+        said = run.communicate(timeout=60)[1]
+    # Python ends by SIGINT itself, 130 in a shell too, where that came in code made at run time.
+    assert run.returncode in (130, -signal.SIGINT), said
+    assert said.endswith('dpr record-sim: stopped\n')
     assert not list(tmp_path.iterdir())
 
 

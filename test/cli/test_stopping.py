@@ -18,7 +18,7 @@ import os
 import signal
 
 from diffusion_policy_ros.cli import stopping
-from diffusion_policy_ros.cli.stopping import StopRequest
+from diffusion_policy_ros.cli.stopping import interrupting_signals, StopRequest
 import pytest
 
 SIGNALS = pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -61,3 +61,11 @@ def test_the_former_handlers_come_back():
     with StopRequest():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_request_to_end_interrupts_and_the_former_handlers_come_back(number):
+    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)]
+    with pytest.raises(KeyboardInterrupt), interrupting_signals():
+        os.kill(os.getpid(), number)
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)] == before
