@@ -16,6 +16,7 @@
 
 from types import SimpleNamespace
 
+from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.sim.arm.controllers.parameter_file import read_controllers
 import pytest
 
@@ -45,3 +46,20 @@ def test_the_file_says_whether_a_trajectory_for_later_is_on_its_way_at_once(
         header=SimpleNamespace(stamp=SimpleNamespace(sec=2, nanosec=0)), joint_names=['a'],
         points=[point]), SECOND)
     assert controller.positions(2 * SECOND) == pytest.approx([wanted])
+
+
+@pytest.mark.parametrize(('kind', 'more', 'words'), [
+    ('forward_command_controller/ForwardCommandController', 'interface_name: velocity',
+     "interface_name of arm is 'velocity'; simulated is only position"),
+    ('joint_trajectory_controller/JointTrajectoryController', 'command_interfaces: [velocity]',
+     r"command_interfaces of arm is \['velocity'\]; simulated is only \['position'\]"),
+    ('joint_trajectory_controller/JointTrajectoryController',
+     'command_interfaces: [position, velocity]', 'command_interfaces of arm is'),
+    ('joint_trajectory_controller/JointTrajectoryController', 'allow_partial_joints_goal: true',
+     'allow_partial_joints_goal of arm is True; simulated is only False')])
+def test_a_controller_that_would_take_other_commands_is_refused(tmp_path, kind, more, words):
+    path = tmp_path / 'controllers.yaml'
+    path.write_text(FILE.replace('joint_trajectory_controller/JointTrajectoryController', kind)
+                    % f', {more}', 'utf-8')
+    with pytest.raises(ConfigError, match=rf'controllers\.yaml: {words}'):
+        read_controllers(path)

@@ -23,13 +23,16 @@ from diffusion_policy_ros.sim.arm.controllers.trajectory import TrajectoryContro
 from diffusion_policy_ros.yaml_text import parse_yaml
 
 MANAGER = 'controller_manager'
-# Type -> the class that imitates it; the end of its command topic; the parameters that both have.
+# Type -> the class that imitates it; the end of its command topic; the parameters that both have;
+# and those which, where they are written, must have this value, for no other is imitated.
 IMITATED = {
-    'forward_command_controller/ForwardCommandController': (ForwardController, 'commands', ()),
+    'forward_command_controller/ForwardCommandController': (
+        ForwardController, 'commands', (), {'interface_name': 'position'}),
     'joint_trajectory_controller/JointTrajectoryController': (
         TrajectoryController, 'joint_trajectory',
         ('interpolate_from_desired_state', 'allow_nonzero_velocity_at_trajectory_end',
-         'allow_trajectory_replacement'))}
+         'allow_trajectory_replacement'),
+        {'command_interfaces': ['position'], 'allow_partial_joints_goal': False})}
 
 
 def read_controllers(path) -> dict:
@@ -52,8 +55,9 @@ def read_controllers(path) -> dict:
     for name, entry in _parameters(nodes, MANAGER, path).items():
         kind = entry.get('type') if isinstance(entry, dict) else None
         if kind in IMITATED:
-            cls, topic, shared = IMITATED[kind]
+            cls, topic, shared, fixed = IMITATED[kind]
             own = _parameters(nodes, name, path)
+            _check_fixed(own, fixed, name, path)
             found[f'{name}/{topic}'] = cls(
                 _joints(own, name, path), name,
                 **{key: own[key] for key in shared if key in own})
@@ -68,6 +72,14 @@ def _parameters(nodes, name, path):
         raise ConfigError(f'{path}: {name} has no ros__parameters; write them as ros2_control '
                           'wants them')
     return parameters
+
+
+def _check_fixed(parameters, fixed, name, path):
+    """Refuse parameters that would make the real controller another one than is imitated."""
+    for key, wanted in fixed.items():
+        if parameters.get(key, wanted) != wanted:
+            raise ConfigError(f'{path}: {key} of {name} is {shown(parameters[key])}; simulated is '
+                              f'only {wanted}: write that, or leave the controller out')
 
 
 def _joints(parameters, name, path):
