@@ -52,6 +52,11 @@ class Clockwork:
         if self._thread.is_alive():
             self._thread.join()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether it was told to end: a call that has much to do had better come back."""
+        return self._stopping.is_set()
+
     def _run(self):
         """Wait and call until told to stop."""
         claim_real_time()

@@ -86,6 +86,8 @@ class SimStepper:
             self._steps = StepCounter(self._step_ns, now_ns, speed=self._speed)
             self._dropped_ns = 0
         for step, instant_ns in self._steps.due(now_ns):
+            if self._clockwork.is_stopping:
+                break
             self._on_step(step, ros_ns - (now_ns - instant_ns))
         self._tell_dropped()
         since_s = (time.monotonic_ns() - steady_ns) / 1e9
