@@ -123,6 +123,10 @@ class ArmSim(Node):
     def _make_demonstrator(self, task, contract):
         """Prepare the expert, where one is wanted."""
         if not self._settings['demonstrations']:
+            if self._settings['record']:
+                raise ConfigError('record is true, and demonstrations 0: nothing would be '
+                                  'recorded; set demonstrations, or record a live robot by the '
+                                  'services of the recorder')
             return None
         try:
             check_contract(contract, self._robot)

@@ -265,6 +265,7 @@ def test_without_a_clock_of_its_own_it_cannot_be_paused(peer):
     ({'publish_clock': True, 'use_sim_time': True}, 'publish_clock and use_sim_time'),
     ({'description': '/no/such/robot.xacro'}, '/no/such/robot.xacro'),
     ({'controllers': '/no/such/controllers.yaml'}, '/no/such/controllers.yaml'),
+    ({'record': True}, 'record is true, and demonstrations 0'),
     ({'viewer': True}, 'no window can be opened: .*DISPLAY.*set viewer to false')])
 def test_parameters_that_cannot_be_are_refused_by_name(
         peer, monkeypatch, parameters, message):
