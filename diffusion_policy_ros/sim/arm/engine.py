@@ -14,6 +14,8 @@
 
 """MuJoCo, imported here alone, so that a machine on which it cannot draw is told the remedy."""
 
+import sys
+
 from diffusion_policy_ros.errors import ConfigError
 
 NO_EGL = ('MuJoCo cannot draw without a screen on this machine ({reason}); on Debian and Ubuntu: '
@@ -30,3 +32,11 @@ except RuntimeError as error:
                       'or unset it') from error
 except (AttributeError, ImportError) as error:  # what PyOpenGL raises where there is no libEGL
     raise ConfigError(NO_EGL.format(reason=error)) from error
+
+
+def _tell(text):
+    """Pass a warning on; MuJoCo itself would append it to a file in the current folder too."""
+    print(f'MuJoCo warns: {text}', file=sys.stderr)
+
+
+mujoco.set_mju_user_warning(_tell)

@@ -210,3 +210,11 @@ def test_a_joint_that_comes_free_is_hardly_faster_than_it_may_be(arm):
         fastest = max(fastest, abs(arm.velocities()[-1]) / arm.model.max_velocities[-1])
     assert arm.positions()[-1] == pytest.approx(0.0, abs=1e-4)
     assert 0.9 < fastest < 1.2
+
+
+def test_a_warning_of_mujoco_is_told_and_leaves_no_file(arm, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arm.data.qvel[0] = math.inf
+    arm.advance({}, 0.01)
+    assert 'MuJoCo warns: Nan, Inf or huge value in QVEL' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
