@@ -13,16 +13,20 @@
 # limitations under the License.
 """The nodes of a simulation that is played over ROS, for ``dpr eval`` and ``dpr demo``."""
 
+import re
 import subprocess
 import time
 
 from diffusion_policy_ros.cli.children import node_command
 from diffusion_policy_ros.cli.node_events import check_children, node_events
+from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.evaluation.live_simulations import LIVE
 
 # Where commands come from: the policy server's go to command_safety.
 PREFIX = 'policy'
 LOOK_S = 0.2
+# A line of the recorder's log about what no further attempt of the expert will mend.
+FAILURE = re.compile(r'\[ERROR\] \[[\d.]+\] \[recorder\]: (.*)')
 
 
 def play_episodes(children, sim, contract, *, simulation, server, observer, has_safety):
@@ -66,9 +70,13 @@ def record_demonstrations(children, sim, contract, bags, *, episodes, task) -> l
     :param episodes: How many demonstrations.
     :param task: What they show, one sentence.
     :return: Paths of the new bags.
+    :raises DiffusionPolicyError: if a disk has no room, or takes no more.
     """
     from diffusion_policy_ros.data.bags.episode_files import finished_bags
+    from diffusion_policy_ros.data.recording.disk_room import lack_of_room
 
+    for lack in lack_of_room(bags, elsewhere='choose an --out'):
+        raise DiffusionPolicyError(lack)
     live, before = LIVE[sim], set(finished_bags(bags))
     children.start('recorder', node_command('recorder', {
         'contract': contract, 'output': bags.resolve(), 'task': task,
@@ -77,5 +85,7 @@ def record_demonstrations(children, sim, contract, bags, *, episodes, task) -> l
         **live.parameters(contract), 'demonstrations': episodes, 'record': True}))
     while len(found := [bag for bag in finished_bags(bags) if bag not in before]) < episodes:
         check_children(children)
+        if failure := FAILURE.search(children.tail('recorder')):
+            raise DiffusionPolicyError(f'the recorder cannot follow the expert: {failure[1]}')
         time.sleep(LOOK_S)
     return found

@@ -139,19 +139,20 @@ def free_bytes(folder) -> int:
     return shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists())).free
 
 
-def lack_of_room(folder) -> list:
+def lack_of_room(folder, elsewhere='set the parameter output to a folder') -> list:
     """
     Return a list with the sentence that a disk is as good as full or gone, or an empty one.
 
     :param folder: The output folder; it need not exist.
+    :param elsewhere: How a person lets the bags go to another disk.
     """
     try:
         free = free_bytes(folder)
     except OSError as error:
         return [f'the disk of {folder} cannot be looked at: {error}; see whether it is there, or '
-                'set the parameter output to a folder on another disk']
+                f'{elsewhere} on another disk']
     if free >= MIN_FREE_BYTES:
         return []
     return [f'the disk of {folder} has {free / 1e6:.0f} MB free, at least '
-            f'{MIN_FREE_BYTES / 1e6:.0f} MB are needed; make room, or set the parameter output '
-            'to a folder on another disk']
+            f'{MIN_FREE_BYTES / 1e6:.0f} MB are needed; make room, or {elsewhere} on another '
+            'disk']
