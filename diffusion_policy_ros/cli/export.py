@@ -23,7 +23,7 @@ Write the graphs of a checkpoint for other runtimes: its denoiser, its image enc
 the whole way from one window in robot units, and noise, to a plan in robot units. The policy
 server computes the first two with its parameter "backend"; a C++ process loads the chunk, and
 guards it itself: docs/export.md. Each graph is loaded back and compared with the policy; where
-they differ by more than rounding, nothing is written. Takes seconds to a minute, minutes for aoti.
+they differ by more than rounding, nothing is written. Takes seconds to minutes.
 """
 
 
