@@ -15,12 +15,14 @@
 """``dpr demo``: a policy drives a simulated robot over ROS 2, and a report about it."""
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, ExitStack
 from dataclasses import replace
+import fcntl
 import json
 import os
 from pathlib import Path
 import shlex
+import shutil
 import signal
 import tempfile
 
@@ -34,6 +36,7 @@ from diffusion_policy_ros.evaluation.live_simulations import LIVE
 __all__ = ['add_arguments', 'run']
 
 OUTPUTS = ('demo.mp4', 'report.pdf', 'report.png', 'demo.json')
+UNFINISHED = 'unfinished_dpr_demo_'  # nobody else's folders are called so
 NOTES_SHOWN = 3
 MENTIONED_WITHHELD = 0.01
 COLUMNS = (('episode', 'episode', 0), ('time s', 'seconds', 1),
@@ -91,15 +94,40 @@ def _print_results(figures):
 
 @contextmanager
 def _workplace(out):
-    """Make the report's folder and, in it, one for unfinished work that vanishes in the end."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        place = tempfile.TemporaryDirectory(prefix='unfinished_', dir=out)
-    except OSError as error:
-        raise ConfigError(f'--out is {out}, where no report can be written: {error}; choose '
-                          'another folder') from error
-    with place as folder:
+    """
+    Make the report's folder and, in it, one for unfinished work that vanishes in the end.
+
+    Whoever works there holds a lock on it, which the end of a process, whatever its cause, frees;
+    what demos that were killed have left is removed.
+    """
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for left in out.glob(f'{UNFINISHED}*'):
+                with _locked(left) as is_held:
+                    if is_held:
+                        shutil.rmtree(left)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=out))
+            stack.enter_context(_locked(folder))
+        except OSError as error:
+            raise ConfigError(f'--out is {out}, where no report can be written: {error}; choose '
+                              'another folder') from error
         yield Path(folder)
+
+
+@contextmanager
+def _locked(folder):
+    """Try to lock a folder within the context; tell whether nobody else has."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_held = True
+        except BlockingIOError:
+            is_held = False
+        yield is_held
+    finally:
+        os.close(descriptor)
 
 
 def _play(args, plan, folder):

@@ -246,6 +246,16 @@ def test_a_report_that_is_interrupted_leaves_the_last_one_as_it_was(monkeypatch,
     assert (out / 'demo.json').read_text() == 'of last time'
 
 
+def test_what_a_killed_demo_left_is_removed_and_what_a_running_one_makes_is_not(tmp_path):
+    left, other = tmp_path / 'unfinished_dpr_demo_killed', tmp_path / 'unfinished_letters'
+    left.mkdir()
+    other.mkdir()
+    (left / 'episode_0.npz').write_text('half a record')
+    with _workplace(tmp_path) as running, _workplace(tmp_path) as folder:
+        assert {*tmp_path.iterdir()} == {other, running, folder}
+    assert [*tmp_path.iterdir()] == [other]
+
+
 def test_the_deadline_is_an_error_that_says_what_to_do():
     before = signal.getsignal(signal.SIGALRM)
     with pytest.raises(DiffusionPolicyError, match='not finished after 1 s.*lower --episodes'):
