@@ -129,6 +129,7 @@ class Healthy:
 
     def assert_it_follows_within_its_limits(self):
         """Check that it comes back to following, and all that it ever sent."""
+        self._peer.ask('command_safety/rearm')  # joints that jumped about went nowhere they should
         self.until('FOLLOWING')
         self._world.until_rows(50)
         self._world.assert_limits_kept()
