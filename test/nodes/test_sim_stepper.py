@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import pytest
 
 pytest.importorskip('rclpy')
-from diffusion_policy_ros.nodes.sim_stepper import SimStepper  # noqa: E402
+from diffusion_policy_ros.nodes.sim_stepper import SimStepper  # noqa: E402,I100
 
 STEP_NS = 10_000_000
 

@@ -187,7 +187,7 @@ def test_a_model_of_the_world_may_not_have_the_name_of_a_link(arm_urdf, worlds, 
     ('<mass value="2.5"/>', '<mass value="1e300"/>', 'no number may be beyond 1e'),
     ('ixx="0.01975"', 'ixx="9"', 'MuJoCo cannot.*inertia'),
     ('<joint name="gripper_right" type="prismatic">', '<joint name="gripper_right" type="fixed">',
-     "'gripper_right' mimics 'gripper', and 'gripper_right' is fixed; both must be one of: revolu"),
+     "'gripper_right' mimics 'gripper', and 'gripper_right' is fixed; both must be one of: rev"),
     ('<mimic joint="gripper"', '<mimic joint="hand_joint"', "'hand_joint' is fixed; both must"),
     ('<mu1>1.2</mu1>', '<mu1>much</mu1>', "mu1 of the link 'left_finger' is 'much'"),
     ('<child link="hand"/>', '<child link="foot"/>', "names the link 'foot'")])
