@@ -30,7 +30,8 @@ NEEDED = {
     'modes': ['none'], 'calibrate': ['none', '--sim', 'pusht'], 'replay': ['none', 'none'],
     'demo': ['--model', 'none'], 'doctor': [], 'bench solvers': ['none'],
     'bench success': ['none'], 'bench joins': ['none'], 'bench loop': ['--model', 'none'],
-    'bench convert': [], 'bench train': ['none'], 'bench chunk': []}
+    'bench convert': [], 'bench train': ['none'], 'bench chunk': [],
+    'export': ['none', '--format', 'onnx']}
 # Options that others need beside them.
 TOGETHER = {
     'play': {option: ['--episode', '0'] for option in ('--rate', '--start', '--wait')},
