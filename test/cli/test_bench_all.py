@@ -14,8 +14,8 @@
 
 """``dpr bench all`` runs every bench that it can, names the others, and writes one page."""
 
-from pathlib import Path
 import os
+from pathlib import Path
 import sys
 
 from diffusion_policy_ros.cli import bench, bench_all
