@@ -14,13 +14,16 @@
 
 """The U-Net of ``unet1d`` for inference on a CPU: as fast as its weights can be read."""
 
-from functools import partial
+from functools import lru_cache, partial
 
 from diffusion_policy_ros.networks.packed_layers import output_sizes, packed_linear
 from diffusion_policy_ros.networks.traced import traced
 import torch
 from torch import nn
 from torch.nn import functional
+
+# More than the levels of a training; an adaptive solver asks for others every time.
+TIMESTEPS_KEPT = 256
 
 
 class PackedUnet1d(nn.Module):
@@ -49,7 +52,7 @@ class PackedUnet1d(nn.Module):
         time_dim = self._time_encoder[-1].out_features
         self._time_half = packed_linear(weight[:, :time_dim], bias, rows=1)
         self._observed_half = packed_linear(weight[:, time_dim:], None, rows=1)
-        self._halves = {}  # of each timestep that was asked for
+        self._half_of_timestep = lru_cache(TIMESTEPS_KEPT)(self._embedded)
         _pack(unet, output_sizes(unet, example), dtype)
         x_t, t, global_cond = example
         films = self._films(self._of_time(t), self._of_observation(global_cond))
@@ -80,10 +83,11 @@ class PackedUnet1d(nn.Module):
         """Return what the time adds; a sampler asks for the same few timesteps again and again."""
         if len(t) > 1:
             return self._time_half(self._activation(self._time_encoder(t)))
-        timestep = float(t)
-        if timestep not in self._halves:
-            self._halves[timestep] = self._time_half(self._activation(self._time_encoder(t)))
-        return self._halves[timestep]
+        return self._half_of_timestep(float(t))
+
+    def _embedded(self, timestep):
+        """Return what one timestep adds."""
+        return self._time_half(self._activation(self._time_encoder(torch.tensor([timestep]))))
 
     def _films(self, time, observed):
         """Return the scales and shifts of each block, float32 (B, channels or 2 * channels)."""

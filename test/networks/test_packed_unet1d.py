@@ -16,7 +16,8 @@
 from copy import deepcopy
 
 from diffusion_policy_ros.networks.packed_layers import can_pack
-from diffusion_policy_ros.networks.packed_unet1d import PackedUnet1d, RowConv1d, RowUpsample
+from diffusion_policy_ros.networks.packed_unet1d import (
+    PackedUnet1d, RowConv1d, RowUpsample, TIMESTEPS_KEPT)
 from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
 import pytest
 import torch
@@ -79,6 +80,18 @@ def test_a_timestep_is_embedded_once_and_an_observation_projected_once_for_a_chu
                 predict(x_t, torch.tensor([timestep]))
     assert calls.count('time') == 3
     assert calls.count('observation') == 3
+
+
+def test_timesteps_that_are_never_asked_for_again_are_not_kept_for_ever():
+    torch.manual_seed(0)
+    unet = ConditionalUnet1d(3, 11, down_dims=(16, 32)).eval()
+    fast = packed(unet)
+    x_t, _, cond = example(1)
+    with torch.inference_mode():
+        for t in torch.linspace(0, 99, 2 * TIMESTEPS_KEPT)[:, None]:
+            fast(x_t, t, cond)
+        torch.testing.assert_close(fast(x_t, t, cond), unet(x_t, t, cond), atol=1e-5, rtol=0)
+    assert fast._half_of_timestep.cache_info().currsize == TIMESTEPS_KEPT
 
 
 def test_bfloat16_predicts_nearly_the_same_and_not_the_same():
