@@ -24,7 +24,6 @@ from diffusion_policy_ros.networks.packed_unet1d import PackedUnet1d
 from diffusion_policy_ros.networks.traced import traced
 from diffusion_policy_ros.networks.unet1d import ConditionalUnet1d
 import torch
-from torch import nn
 
 
 def accelerated(policy, *, precision='float32'):
@@ -51,23 +50,18 @@ def accelerated(policy, *, precision='float32'):
     networks = fast.diffusion
     with torch.inference_mode():
         if is_packed:
-            _pack_encoders(networks, fast.config)
+            networks.replace_encoders([
+                _packed_encoder(encoder, fast.config) for encoder in networks.encoders])
         networks.replace_denoiser(_accelerated(
             networks.denoiser, fast.config, getattr(torch, precision), is_packed))
     return fast
 
 
-def _pack_encoders(networks, config):
-    """Pack and trace the encoders of pictures."""
-    if not config.image_keys:
-        return
+def _packed_encoder(encoder, config):
+    """Return an image encoder, packed in place, as a trace."""
     example = torch.zeros(1, *config.encoded_shape).to(memory_format=torch.channels_last),
-    is_list = isinstance(networks.rgb_encoder, nn.ModuleList)
-    encoders = list(networks.rgb_encoder) if is_list else [networks.rgb_encoder]
-    for encoder in encoders:
-        pack_layers(encoder, example)
-    encoders = [traced(encoder, example) for encoder in encoders]
-    networks.rgb_encoder = nn.ModuleList(encoders) if is_list else encoders[0]
+    pack_layers(encoder, example)
+    return traced(encoder, example)
 
 
 def _accelerated(denoiser, config, dtype, is_packed):

@@ -53,6 +53,25 @@ class DiffusionNetworks(nn.Module):
         """Return the denoiser."""
         return getattr(self, self._denoiser_name)
 
+    @property
+    def encoders(self) -> list:
+        """Return the image encoders: one of each camera, one that all share, or none."""
+        if not hasattr(self, 'rgb_encoder'):
+            return []
+        is_list = isinstance(self.rgb_encoder, nn.ModuleList)
+        return list(self.rgb_encoder) if is_list else [self.rgb_encoder]
+
+    def replace_encoders(self, encoders):
+        """
+        Put other modules in the encoders' places, such as faster forms of them.
+
+        :param encoders: As many as ``encoders``, called alike.
+        """
+        if isinstance(getattr(self, 'rgb_encoder', None), nn.ModuleList):
+            self.rgb_encoder = nn.ModuleList(encoders)
+        elif encoders:
+            self.rgb_encoder, = encoders
+
     def replace_denoiser(self, denoiser):
         """
         Put another module in the denoiser's place, such as a faster form of it.

@@ -129,14 +129,13 @@ def network_graphs(policy) -> list:
         Port('global_cond', (BATCH, config.global_cond_dim))), Port('prediction', chunk))
     if not config.image_keys:
         return [denoiser]
-    encoder = policy.diffusion.rgb_encoder
-    is_list = isinstance(encoder, nn.ModuleList)
+    is_list = config.use_separate_rgb_encoder_per_camera
     features = config.image_feature_dim // len(config.image_keys)
     return [denoiser, *(
         Graph(f'{ENCODER}_{number}' if is_list else ENCODER, network,
               (Port('pictures', (BATCH, *config.encoded_shape)),),
               Port('features', (BATCH, features)))
-        for number, network in enumerate(encoder if is_list else [encoder]))]
+        for number, network in enumerate(policy.diffusion.encoders))]
 
 
 def chunk_graph(policy, sampler) -> Graph:
