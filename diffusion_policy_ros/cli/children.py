@@ -14,6 +14,7 @@
 
 """Processes that live no longer than the one that started them."""
 
+from contextlib import contextmanager
 import ctypes
 import json
 import os
@@ -70,12 +71,11 @@ class Children:
         :param stdout: As of ``subprocess.Popen``; None sends it to the log.
         :return: ``subprocess.Popen``.
         """
-        with open(self._log_path(name), 'wb') as log:
-            process = subprocess.Popen(
+        with open(self._log_path(name), 'wb') as log, _interruptions_wait():
+            process = self._processes[name] = subprocess.Popen(
                 [str(part) for part in command], env=self._environment, stdin=subprocess.DEVNULL,
                 stdout=stdout or log, stderr=log, start_new_session=True,
                 preexec_fn=_end_with_parent() if sys.platform == 'linux' else None)
-        self._processes[name] = process
         return process
 
     def check(self, allowed=()):
@@ -106,8 +106,7 @@ class Children:
 
     def stop(self):
         """End all processes, the youngest first; a signal to the parent waits meanwhile."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
-        try:
+        with _interruptions_wait():
             for number, patience_s in PATIENCE_S:
                 running = [p for p in reversed(self._processes.values()) if p.poll() is None]
                 for process in running:
@@ -116,8 +115,6 @@ class Children:
             for process in self._processes.values():
                 if process.stdout is not None:
                     process.stdout.close()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _log_path(self, name):
         """Return the path of a log."""
@@ -160,6 +157,29 @@ def package_environment() -> dict:
     package_folder = str(Path(__file__).resolve().parents[2])
     path = [package_folder, *filter(None, [os.environ.get('PYTHONPATH')])]
     return {**os.environ, 'PYTHONPATH': os.pathsep.join(path), 'PYTHONUNBUFFERED': '1'}
+
+
+@contextmanager
+def _interruptions_wait():
+    """
+    Within it the handlers of signals wait.
+
+    What they raise would be lost in the middle of a fork: Python drops the exceptions of the
+    functions of ``os.register_at_fork``, of which logging and others have some. To block the
+    signals is not enough: another thread may take one, and the main thread still handles it.
+    """
+    came = []
+    before = {number: handler for number in INTERRUPTIONS
+              if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def _end_with_parent():

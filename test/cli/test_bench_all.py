@@ -14,8 +14,8 @@
 
 """``dpr bench all`` runs every bench that it can, names the others, and writes one page."""
 
-import multiprocessing
 from pathlib import Path
+import subprocess
 import sys
 
 from diffusion_policy_ros.cli import bench, bench_all
@@ -30,6 +30,18 @@ out.mkdir(exist_ok=True)
 text = ['# Of ' + out.name, '', '![](' + out.name + '.png)', '```', '# no heading', '```']
 (out / (out.name + '.md')).write_text('\\n'.join(text))
 print('measuring', *sys.argv[2:])
+"""
+# All benches, the first of which presses Ctrl-C.
+INTERRUPTED = """
+import sys
+from diffusion_policy_ros.cli import bench_all
+from diffusion_policy_ros.cli.main import main
+_, report, out = sys.argv
+press = report + 'import os, signal; os.kill(os.getppid(), signal.SIGINT)'
+bench_all._command = lambda out, kind, words: [
+    sys.executable, '-c', press if kind == 'chunk' else report, str(out / kind), *words]
+bench_all.find_spec = lambda name: None
+sys.exit(main(['bench', 'all', '--out', out]))
 """
 FAILURE = "import sys; print('half way'); sys.exit('dpr bench: the disk is full')"
 
@@ -101,15 +113,11 @@ def test_what_cannot_run_here_is_left_out_with_the_reason(tmp_path, scripts, mon
     assert not (tmp_path / 'loop.log').exists()
 
 
-def test_ctrl_c_stops_the_rest_and_keeps_the_page(tmp_path, scripts, monkeypatch):
-    monkeypatch.setattr(bench_all, 'find_spec', lambda name: None)
-    scripts['chunk'] = REPORT + 'import os, signal; os.kill(os.getppid(), signal.SIGINT)'
-    # In a process of its own: Ctrl-C has ended a worker of xdist.
-    process = multiprocessing.get_context('fork').Process(
-        target=lambda: sys.exit(run(tmp_path)))
-    process.start()
-    process.join(90)
-    assert process.exitcode == 130
+def test_ctrl_c_stops_the_rest_and_keeps_the_page(tmp_path):
+    # In a process of its own: Ctrl-C would end a worker of xdist.
+    done = subprocess.run([sys.executable, '-c', INTERRUPTED, REPORT, tmp_path],
+                          cwd=Path(__file__).parents[2], timeout=90)
+    assert done.returncode == 130
     page = (tmp_path / 'all.md').read_text()
     assert '| chunk | stopped | after Ctrl-C' in page and '## Of chunk' in page
     assert '| loop | left out | rclpy' in page  # and what comes after it is not begun either

@@ -37,6 +37,21 @@ with Children(sys.argv[1], None) as children:
     time.sleep(600)
 """
 
+# A signal comes in the middle of a fork, where Python drops the exceptions of handlers.
+INTERRUPTED = """
+import os, signal, sys, threading
+from diffusion_policy_ros.cli.children import Children
+from diffusion_policy_ros.cli.stopping import interrupting_signals
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), int(sys.argv[2])))
+try:
+    with interrupting_signals(), Children(sys.argv[1], None) as children:
+        children.start('child', sys.argv[3:])
+        print('it was lost')
+except KeyboardInterrupt:
+    print([process.poll() for process in children._processes.values()])
+"""
+
 
 def _until(condition, limit_s=60.0):
     end_s = time.monotonic() + limit_s
@@ -109,6 +124,13 @@ def test_a_killed_parent_takes_its_children_along(tmp_path, command):
         _until(lambda: 'up' in (tmp_path / 'child.log').read_text())
         parent.kill()
     _until(lambda: _is_gone(child))
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_process_starts_is_not_lost(tmp_path, number):
+    words = [sys.executable, '-c', INTERRUPTED, tmp_path, str(int(number)), *SLEEPER]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=90)
+    assert done.stdout == f'[{-signal.SIGINT}]\n', done.stderr
 
 
 def test_nodes_stay_on_this_machine_with_the_profile(tmp_path, monkeypatch):

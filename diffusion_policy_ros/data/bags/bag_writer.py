@@ -221,7 +221,8 @@ class EpisodeBag:
         if compress:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
-        self._lock = durable.BagLock(self.path)
+        # A recorder that starts just now may be looking whether this one needs repair.
+        self._lock = durable.BagLock(self.path, wait_s=1.0)
         episode_files.write_note(self.path, self._fields)
         # A slow disk must not hold the recording up. The note goes first, with the folders that
         # lead to it where they are new.

@@ -23,6 +23,9 @@ import time
 
 from diffusion_policy_ros.on_disk import sync_open
 
+# How long until a lock that another program holds is tried again, s.
+LOCK_RETRY_S = 0.01
+
 
 def missing_parents(path) -> list:
     """
@@ -41,25 +44,35 @@ class BagLock:
         then another program may write the bag all the same.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, wait_s=0.0):
         """
         Take the lock, which is on the mcap file of the bag.
 
         :param folder: Folder of the bag.
+        :param wait_s: How long to wait for another program that holds it, s.
         :raises BlockingIOError: if another program holds it.
         :raises OSError: if the file cannot be opened for writing.
         """
         self.is_held, self._number = False, None
+        end_s = time.monotonic() + wait_s
         for file in sorted(Path(folder).glob('*.mcap'))[:1]:
             self._number = os.open(file, os.O_RDWR)  # NFS locks nothing else
-            try:
-                fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.is_held = True
-            except BlockingIOError:
-                self.release()
-                raise
-            except OSError:
-                pass
+            while self._is_taken():
+                if time.monotonic() >= end_s:
+                    self.release()
+                    raise BlockingIOError(f'{file} is locked by another program')
+                time.sleep(LOCK_RETRY_S)
+
+    def _is_taken(self):
+        """Take the lock, or tell that another program has it."""
+        try:
+            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.is_held = True
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def release(self) -> None:
         """Give it back; once is enough."""

@@ -40,22 +40,28 @@ FRESH_S = 10.0
 
 def repair_all(folder):
     """
-    Repair every unfinished episode of an output folder.
+    Repair every unfinished episode of an output folder; one that is begun later is left alone.
 
     :param folder: The output folder; it need not exist.
     :return: Iterator of one sentence for each that was found: what was saved and where, or why
         not.
+    :raises OSError: if the folder cannot be searched.
     """
-    for act, paths in ((_end_repair, all_episodes(Path(folder) / REPAIRING)),
-                       (repair, all_episodes(folder))):
-        for path in paths:
-            try:
-                sentence = act(path)
-            except Exception as error:  # the others are looked at, whatever is wrong with this one
-                sentence = (f'{path} was not closed, and could not be repaired: '
-                            f'{str(error) or type(error).__name__}')
-            if sentence:
-                yield sentence
+    return _repair_each(folder, [
+        (act, path) for act, place in ((_end_repair, Path(folder) / REPAIRING), (repair, folder))
+        for path in all_episodes(place)])
+
+
+def _repair_each(folder, found):
+    """Yield the sentences of ``repair_all``."""
+    for act, path in found:
+        try:
+            sentence = act(path)
+        except Exception as error:  # the others are looked at, whatever is wrong with this one
+            sentence = (f'{path} was not closed, and could not be repaired: '
+                        f'{str(error) or type(error).__name__}')
+        if sentence:
+            yield sentence
     try:
         (Path(folder) / REPAIRING).rmdir()
     except OSError:
@@ -81,7 +87,9 @@ def repair(path) -> str:
     try:
         if not _is_in_question(path):
             return ''  # since then: who recorded it has closed it, or another has repaired it
-        if not lock.is_held and _is_fresh(path):
+        # One that has no note yet is perhaps just being made: its maker locks it next.
+        is_safe = lock.is_held and (path / NOTE).exists()
+        if not is_safe and _is_fresh(path):
             return (f'{path} was not closed, and was changed less than {FRESH_S:.0f} s ago, '
                     'perhaps by another recorder; it was left alone until the next start')
         if state_of(path) is State.FINISHED and _is_sound(path):
@@ -177,17 +185,18 @@ class RepairWorker:
         :param folder: The output folder; it need not exist.
         """
         self.sentences, self.is_done = [], False
+        try:
+            said = repair_all(folder)
+        except OSError as error:
+            said = [f'{folder} could not be searched for unfinished episodes: {error}']
         # A daemon: what it is killed in the middle of is done at the next start.
-        self._thread = threading.Thread(target=self._run, args=(folder,), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(said,), daemon=True)
         self._thread.start()
 
-    def _run(self, folder):
+    def _run(self, said):
         """Repair, and keep what there is to tell."""
         try:
-            for sentence in repair_all(folder):
+            for sentence in said:
                 self.sentences.append(sentence)
-        except Exception as error:  # nobody would hear of it
-            self.sentences.append(f'{folder} could not be searched for unfinished episodes: '
-                                  f'{str(error) or type(error).__name__}')
         finally:
             self.is_done = True

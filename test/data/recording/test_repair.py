@@ -21,9 +21,11 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 from diffusion_policy_ros.contract import parse_contract
+from diffusion_policy_ros.data.bags import durable
 from diffusion_policy_ros.data.bags.bag_writer import EpisodeBag
 from diffusion_policy_ros.data.bags.durable import BagLock
 from diffusion_policy_ros.data.bags.episode_files import (
@@ -186,6 +188,7 @@ def test_without_a_note_the_messages_are_still_saved(tmp_path, contract, note):
     (path / NOTE).unlink()
     if note:
         (path / NOTE).write_text(note)
+    let_age(path)
     list(repair_all(tmp_path))
     found, custom = read(path)
     assert found == sent and 'contract' not in custom
@@ -246,6 +249,7 @@ def test_a_file_that_is_no_bag_is_told_and_kept(tmp_path, contract):
     path = tmp_path / 'episode_000000'
     path.mkdir()
     (path / 'episode_000000.mcap').write_bytes(b'no bag at all')
+    let_age(path)
     (said,) = repair_all(tmp_path)
     assert 'holds no whole message; it was moved to' in said
     kept = tmp_path / 'unrepaired' / 'episode_000000' / 'episode_000000.mcap'
@@ -307,6 +311,7 @@ def test_a_bag_that_only_lacks_its_metadata_has_lost_nothing(tmp_path, contract,
     path = demonstration.write_bag(tmp_path / 'episode_000000', range(3))
     before, _ = read(path)
     (path / 'metadata.yaml').unlink()
+    let_age(path)
     (said,) = repair_all(tmp_path)
     assert '12 whole messages' in said and 'were saved; none is missing. The' in said
     assert read(path)[0] == before
@@ -460,6 +465,32 @@ def test_an_episode_that_has_no_file_yet_is_moved_when_nobody_makes_it_now(tmp_p
     (said,) = repair_all(tmp_path)
     assert 'holds no whole message; it was moved to' in said
     assert not path.exists() and next_number(tmp_path) == 0
+
+
+def test_a_bag_that_is_begun_while_a_recorder_starts_is_neither_repaired_nor_refused(
+        tmp_path, contract, monkeypatch):
+    """Another recorder looks at it between its first byte and its lock, and in the worst place."""
+    path, write = tmp_path / 'episode_000000', durable.BagLock
+    said = []
+
+    def look_first(folder, wait_s):
+        said.extend(repair_all(tmp_path))
+        looking = write(folder)
+        threading.Timer(0.1, looking.release).start()
+        return write(folder, wait_s)
+
+    monkeypatch.setattr(durable, 'BagLock', look_first)
+    with EpisodeBag(path, contract) as bag:
+        bag.write('joint_states', JOINTS, b'\0\1\0\0abc', 1)
+    assert ['was changed less than 10 s ago' in sentence for sentence in said] == [True]
+    assert len(read(path)[0]) == 1
+
+
+def test_an_episode_that_begins_after_the_start_is_none_of_the_repairs_business(
+        tmp_path, contract):
+    repairs = repair_all(tmp_path)
+    with EpisodeBag(tmp_path / 'episode_000000', contract):
+        assert list(repairs) == []
 
 
 def test_killed_in_the_middle_of_a_discard_an_episode_does_not_come_back(tmp_path, contract):
