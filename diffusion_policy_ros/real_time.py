@@ -16,12 +16,16 @@
 
 from contextlib import contextmanager, suppress
 import os
+import re
 import sys
+
+from diffusion_policy_ros.errors import ConfigError
 
 # The lowest real-time priority: before everything ordinary, after everything on the robot that
 # asked for real time with a purpose, such as the motor drivers' loop.
 PRIORITY = 1
 SWITCH_INTERVAL_S = 0.0005
+CPUS = frozenset(getattr(os, 'sched_getaffinity', lambda process: ())(0))
 
 
 def claim_real_time() -> bool:
@@ -78,6 +82,26 @@ def _threads():
     with suppress(OSError):
         return [int(name) for name in os.listdir('/proc/self/task')]
     return []
+
+
+def keep_to_cpus(text):
+    """
+    Let all threads of this process, and those that they start, run on some CPU cores only.
+
+    :param text: Numbers of the cores, such as ``'2,4-6'``; empty for all that the process may use.
+    :raises ConfigError: if it is no such list, or names others.
+    """
+    parts = [re.fullmatch(r'\s*(\d{1,4})(?:-(\d{1,4}))?\s*', part, re.ASCII)
+             for part in text.split(',')] if text else []
+    wanted = {number for part in parts if part
+              for number in range(int(part[1]), int(part[2] or part[1]) + 1)}
+    if text and (not all(parts) or not wanted or wanted - CPUS):
+        usable = ', '.join(map(str, sorted(CPUS))) or 'none, on this operating system'
+        raise ConfigError(f'cpus is {text!r}; it must name CPU cores that this process may run '
+                          f'on, such as "2,4-6" or "" for all; these are {usable}')
+    for thread in _threads() if CPUS else ():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(thread, wanted or CPUS)
 
 
 def switch_quickly():

@@ -17,8 +17,9 @@
 import os
 import threading
 
+from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.real_time import (
-    claim_real_time, real_time_threads, scheduling_kept)
+    claim_real_time, CPUS, keep_to_cpus, real_time_threads, scheduling_kept)
 import pytest
 
 linux = pytest.mark.skipif(not hasattr(os, 'sched_setscheduler'),
@@ -97,3 +98,34 @@ def test_a_library_that_claims_priority_does_not_keep_it():
         assert in_thread(work) == (os.SCHED_OTHER, os.SCHED_OTHER)
     finally:
         release.set()
+
+
+@pytest.fixture
+def all_cpus():
+    """Give the cores back afterwards; those that there are."""
+    if not CPUS:
+        pytest.skip('this system binds no process to cores')
+    yield sorted(CPUS)
+    keep_to_cpus('')
+
+
+def test_every_thread_keeps_to_the_cores_and_has_all_again_afterwards(all_cpus):
+    release = threading.Event()
+    earlier = threading.Thread(target=release.wait)
+    earlier.start()
+    try:
+        keep_to_cpus(f'{all_cpus[-1]}')
+        own = in_thread(lambda: os.sched_getaffinity(0))
+        assert own == os.sched_getaffinity(earlier.native_id) == {all_cpus[-1]}
+        keep_to_cpus(', '.join(f'{number}-{number}' for number in all_cpus))
+        assert os.sched_getaffinity(earlier.native_id) == CPUS
+    finally:
+        release.set()
+
+
+@pytest.mark.parametrize('text', [
+    'x', '1,', '1;2', '-1', '3-1', '9999', ' ', '0x1', '1.0', '0-9999'])
+def test_what_is_no_list_of_cores_is_refused_and_changes_nothing(all_cpus, text):
+    with pytest.raises(ConfigError, match='cpus is .* must name CPU cores .* these are '):
+        keep_to_cpus(text)
+    assert os.sched_getaffinity(0) == CPUS

@@ -35,7 +35,7 @@ from diffusion_policy_ros.nodes.safety_status import (
     activity, guard_facts, SafetyStatus, with_emergency)
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.nodes.subscription_events import SubscriptionEventCallbacks
-from diffusion_policy_ros.real_time import claim_real_time, switch_quickly
+from diffusion_policy_ros.real_time import claim_real_time, keep_to_cpus, switch_quickly
 from rclpy.clock import Clock, ClockType
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -85,6 +85,7 @@ class CommandSafety(LifecycleShell):
 
     def _make_runtime(self):
         """Load and check contract and limits, and connect."""
+        keep_to_cpus(self._settings['cpus'])
         return SafetyRuntime(self, self._settings, self._emergency, self._show)
 
     def _show(self):

@@ -28,7 +28,7 @@ from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.policy_parameters import SPECS
 from diffusion_policy_ros.nodes.policy_runtime import PolicyRuntime
 from diffusion_policy_ros.nodes.spinning import run
-from diffusion_policy_ros.real_time import claim_real_time
+from diffusion_policy_ros.real_time import claim_real_time, keep_to_cpus
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from std_srvs.srv import Trigger
@@ -69,6 +69,7 @@ class PolicyServer(LifecycleShell):
 
     def _make_runtime(self):
         """Load, validate, warm up and connect."""
+        keep_to_cpus(self._settings['cpus'])  # before threads are counted by the cores
         return PolicyRuntime(self, self._settings, self._status)
 
     def _on_reset(self, request, response):

@@ -222,6 +222,7 @@ def test_a_robot_description_that_does_not_fit_is_named(guarded):
 @pytest.mark.parametrize('parameters, change, words', [
     ({'contract': ''}, {}, 'contract is empty'),
     ({'input_prefix': ''}, {}, 'input_prefix is empty'),
+    ({'cpus': '9999'}, {}, "cpus is '9999'"),
     ({'use_robot_description': True}, {'joints: [a, b]}': 'joints: [a, b], unit: deg}'},
      'in deg, a robot description in rad and m'),
     ({}, {'limits:': GRIPPER + 'limits:'}, 'joint g has no velocity limit'),

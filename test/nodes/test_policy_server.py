@@ -33,6 +33,7 @@ from diffusion_policy_ros.nodes import qos  # noqa: E402
 from diffusion_policy_ros.nodes.policy_server import PolicyServer  # noqa: E402
 from diffusion_policy_ros.policy import Policy  # noqa: E402
 from diffusion_policy_ros.policy.row_encoder import RowEncoder  # noqa: E402
+from diffusion_policy_ros.real_time import CPUS, keep_to_cpus  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -249,7 +250,13 @@ def test_parameters_that_cannot_work_are_refused_with_the_reason(peer, server):
     assert not server.change('CONFIGURE')
     server.until_status('command_rate_hz is 25', "contract's rate_hz, 10")
     assert server.set('command_rate_hz', 20).successful
+    assert server.set('cpus', '9999').successful  # known only when it is asked for
+    assert not server.change('CONFIGURE')
+    server.until_status("cpus is '9999'", 'these are ')
+    assert server.set('cpus', str(min(CPUS))).successful
     assert server.change('CONFIGURE')
+    assert os.sched_getaffinity(0) == {min(CPUS)}
+    keep_to_cpus('')
     assert 'clean it up first' in server.set('contract', 'elsewhere').reason
     assert 'n_action_steps of this checkpoint, 4' in server.set('execute_horizon', 5).reason
     assert 'num_inference_steps is 101' in server.set('num_inference_steps', 101).reason
