@@ -13,6 +13,8 @@
 # limitations under the License.
 """Exported graphs computed by other runtimes, on the CPU."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 import warnings
 
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
@@ -76,7 +78,7 @@ class _OpenVino:
     def __init__(self, path):
         """Read it."""
         import openvino
-        self._core = openvino.Core()
+        self._core = _shared_core(openvino)
         self._model = self._core.read_model(str(path))
         self._requests = {}
 
@@ -97,6 +99,20 @@ class _OpenVino:
             'INFERENCE_PRECISION_HINT': 'f32', 'ENABLE_CPU_PINNING': False,
             'SNIPPETS_MODE': 'DISABLE',
         }).create_infer_request()
+
+
+@lru_cache(maxsize=1)
+def _shared_core(openvino):
+    """
+    Return OpenVINO's one core, which all graphs share up to the end of the process.
+
+    The thread that opens its CPU device gets another stack for signals, which goes with the core:
+    the next signal would end the process. So that thread is one that ends at once.
+    """
+    core = openvino.Core()
+    with ThreadPoolExecutor(1) as short_lived:
+        short_lived.submit(core.get_property, 'CPU', 'FULL_DEVICE_NAME').result()
+    return core
 
 
 def _load_torchscript(path):

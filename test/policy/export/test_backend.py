@@ -19,6 +19,7 @@ import json
 import os
 from pathlib import Path
 import shutil
+import subprocess
 import sys
 
 from diffusion_policy_ros.diffusion import Sampler
@@ -40,6 +41,22 @@ from damaged_json import damaged, PYTHON  # noqa: E402,I100
 FORMATS = {'onnx': 'onnx', 'openvino': 'onnx', 'torchscript': 'torchscript'}
 SAMPLERS = [Sampler('ddim', 4), Sampler('ddim', 4, eta=1.0), Sampler('unipc', 4),
             Sampler('adaptive'), Sampler('dpm_solver++', 4, temperature=0.5)]
+
+# A signal, when the thread that computed lives on and the graphs do not.
+SIGNALLED = """
+import gc, signal, sys, threading
+from diffusion_policy_ros.policy import Policy
+from diffusion_policy_ros.policy.export.backend import served_policy
+import numpy as np
+policies = [served_policy(Policy.load(sys.argv[1]), sys.argv[1], backend=sys.argv[2])]
+policies[0].sample({'observation.images.camera': np.zeros((1, 2, 96, 96, 3), np.uint8),
+                    'observation.state': np.zeros((1, 2, 2), np.float32)})
+thread = threading.Thread(target=lambda: (policies.clear(), gc.collect()))
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *_: print('handled'))
+signal.raise_signal(signal.SIGTERM)
+"""
 
 
 @pytest.fixture(scope='module')
@@ -120,6 +137,14 @@ def test_the_runtime_gets_as_many_threads_as_torch_has(exported, backend, monkey
         request, = run._requests.values()
         threads = request.get_compiled_model().get_property('INFERENCE_NUM_THREADS')
     assert threads == 1
+
+
+@pytest.mark.parametrize('backend', FORMATS)
+def test_signals_are_handled_as_ever_when_graphs_have_come_and_gone(exported, backend):
+    words = [sys.executable, '-c', SIGNALLED, exported(backend), backend]
+    done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True,
+                          timeout=120)
+    assert (done.returncode, done.stdout) == (0, 'handled\n'), done.stderr
 
 
 def test_without_an_export_the_command_to_run_is_named(own):
