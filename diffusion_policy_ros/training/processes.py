@@ -14,7 +14,7 @@
 
 """The processes that train one policy together, as ``torchrun`` starts them; alone by default."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 import os
 import time
@@ -28,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 # A process whose peer is gone notices at once; this is for the first one's rollouts.
 LONGEST_WAIT = timedelta(days=1)
-FAILURES = 'failures'
+FAILURES, DONE, ALL_DONE = 'failures', 'done', 'all done'
 # torchrun ends all processes when the first one ends; the one that tells why must come first.
 TIME_TO_TELL_S = 1.0
 
@@ -141,6 +141,7 @@ def joined_processes(wanted_device):
             'cpu:gloo,cuda:nccl' if device.type == 'cuda' else 'gloo', store=store, rank=rank,
             world_size=count, timeout=LONGEST_WAIT)
         yield Processes(rank, count), device
+        _leave_together(store, count)
     except (DiffusionPolicyError, RuntimeError) as error:
         if not _is_told_here(store):
             time.sleep(TIME_TO_TELL_S)
@@ -153,6 +154,14 @@ def joined_processes(wanted_device):
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def _leave_together(store, count):
+    """Close no connection while another process may still read from it."""
+    with suppress(RuntimeError):  # the store ended with the process that held it
+        if store.add(DONE, 1) == count:
+            store.set(ALL_DONE, '')
+        store.wait([ALL_DONE], LONGEST_WAIT)
 
 
 def _is_told_here(store):
