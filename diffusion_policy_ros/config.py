@@ -14,7 +14,7 @@
 
 """What a policy is made of: its inputs, its chunk, its networks and its noise process."""
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config_checks import check_policy_config, checked_features
@@ -204,18 +204,18 @@ class PolicyConfig:
         known = asdict(self)
         return {name: known[name] for name in OWN_FIELDS}
 
-    def with_own_json(self, raw):
-        """
-        Return this configuration with the fields that LeRobot does not know.
 
-        :param raw: From ``to_own_json``; fields that are absent stay as they are.
-        :return: The checked configuration.
-        :raises ConfigError: if it is no mapping, or a field is unknown or cannot work.
-        """
-        if not isinstance(raw, dict) or not raw.keys() <= set(OWN_FIELDS):
-            raise ConfigError(f'config is {shown(raw)}; it must map fields among '
-                              f'{", ".join(OWN_FIELDS)} to values')
-        return replace(self, **raw)
+def own_fields(raw) -> dict:
+    """
+    Return the fields that LeRobot does not know, for ``PolicyConfig``, which checks the values.
+
+    :param raw: From ``to_own_json``.
+    :raises ConfigError: if it is no mapping, or a field is unknown.
+    """
+    if not isinstance(raw, dict) or not raw.keys() <= set(OWN_FIELDS):
+        raise ConfigError(f'config is {shown(raw)}; it must map fields among '
+                          f'{", ".join(OWN_FIELDS)} to values')
+    return raw
 
 
 def entries_of(feature, num_keypoints) -> int:

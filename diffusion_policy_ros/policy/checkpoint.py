@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Optional
 
 from diffusion_policy_ros.checks import is_count, shown, told
-from diffusion_policy_ros.config import PolicyConfig
+from diffusion_policy_ros.config import own_fields, PolicyConfig
 from diffusion_policy_ros.contract import parse_contract, RobotContract
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError, ConfigError, ContractError
@@ -143,11 +143,7 @@ def read_description(folder) -> tuple:
     if not _is_own(folder):
         config, sampler = read_lerobot_description(folder)
         return config, None, sampler
-    try:
-        config = lerobot_config.from_json(read_json(folder / CONFIG))
-    except ConfigError as error:
-        raise CheckpointError(f'{folder / CONFIG}: {error}') from error
-    return _read_extras(folder, config)
+    return _read_own_description(folder)
 
 
 def check_weights(config, weights, path, remedy=OTHER_WEIGHTS):
@@ -261,9 +257,9 @@ def _is_own(folder):
     return (folder / EXTRAS).exists() or (folder / CONTRACT).exists()
 
 
-def _read_extras(folder, config):
-    """Read our own fields, contract and sampler."""
-    path = folder / EXTRAS
+def _read_own_description(folder):
+    """Read configuration, contract and sampler of a checkpoint of this package."""
+    shared, path = read_json(folder / CONFIG), folder / EXTRAS
     extras = read_json(path)
     version = extras.get('format_version')
     if not is_count(version) or version != FORMAT_VERSION:
@@ -276,10 +272,14 @@ def _read_extras(folder, config):
         raise CheckpointError(f'{folder / CONTRACT} is not valid ({told(error)}); {REMEDY}'
                               ) from error
     try:
-        config = config.with_own_json(extras.get('config', {}))
-        return config, contract, _read_sampler(extras.get('sampler'))
+        own = own_fields(extras.get('config', {}))
+        sampler = _read_sampler(extras.get('sampler'))
     except ConfigError as error:
         raise CheckpointError(f'{path}: {error}; {REMEDY}') from error
+    try:
+        return lerobot_config.from_json(shared, own), contract, sampler
+    except ConfigError as error:
+        raise CheckpointError(f'{path} with {CONFIG}: {error}; {REMEDY}') from error
 
 
 def _read_sampler(raw):

@@ -77,6 +77,14 @@ def test_a_policy_that_predicts_the_score_travels(make_policy, tmp_path, window)
     assert torch.equal(chunk_of(loaded, window), chunk_of(policy, window))
 
 
+def test_patches_that_fit_only_these_images_travel(make_policy, tmp_path):
+    """The other file alone says nothing that goes together."""
+    policy = make_policy(vision_backbone='vit', crop_shape=(84, 84), observation_encoder={
+        'vit_patch': 12, 'vit_dim': 18, 'vit_layers': 1})
+    policy.save(tmp_path / 'model')
+    assert Policy.load(tmp_path / 'model').config == policy.config
+
+
 def test_half_precision_halves_the_file_and_loads_as_float32(policy, saved, tmp_path, window):
     policy.save(tmp_path / 'half', weights_dtype='float16')
     sizes = [(path / 'model.safetensors').stat().st_size for path in (saved, tmp_path / 'half')]
@@ -289,7 +297,7 @@ def test_weights_that_do_not_fit_are_refused(folder, change, message):
     ('diffusion_policy_ros.json', lambda d: d['config'].update(horizon=8),
      "json: config is .*'horizon': 8"),
     ('diffusion_policy_ros.json', lambda d: d['config'].update(conditioning_dropout=2),
-     'diffusion_policy_ros.json: conditioning_dropout is 2; it must be'),
+     'diffusion_policy_ros.json with config.json: conditioning_dropout is 2; it must be'),
     ('diffusion_policy_ros.json', lambda d: d['sampler'].update(solver='x'), "solver is 'x'"),
     ('diffusion_policy_ros.json', lambda d: d['sampler'].update(pace=1),
      "sampler: unknown key 'pace'"),
