@@ -157,7 +157,12 @@ def joined_processes(wanted_device):
 
 
 def _leave_together(store, count):
-    """Close no connection while another process may still read from it."""
+    """
+    Wait until all are done, so that no process ends right after a collective.
+
+    The threads of gloo let go of tensors then, for which they need Python: where it is ending
+    already, they end the process ("terminate called without an active exception").
+    """
     with suppress(RuntimeError):  # the store ended with the process that held it
         if store.add(DONE, 1) == count:
             store.set(ALL_DONE, '')
