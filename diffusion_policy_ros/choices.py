@@ -47,6 +47,8 @@ JOINS = ('none', 'blend', 'ensemble', 'warm_start', 'rtc', 'shared_noise', 'cohe
 # When the next plan is asked for.
 REPLAN_TRIGGERS = ('executed', 'low', 'continuous')
 # Of the denoiser's weights on a CPU.
+# ddim visits the levels that LeRobot visits.
+BENCH_SOLVERS = ('ddim', 'dpm_solver++')
 SERVED_PRECISIONS = ('float32', 'bfloat16')
 # As what a policy's graphs can be stored for other runtimes, and what computes them in the policy
 # server: this package itself (auto), or a runtime of its own.

@@ -93,9 +93,9 @@ def keep_to_cpus(text):
     """
     parts = [re.fullmatch(r'\s*(\d{1,4})(?:-(\d{1,4}))?\s*', part, re.ASCII)
              for part in text.split(',')] if text else []
-    wanted = {number for part in parts if part
-              for number in range(int(part[1]), int(part[2] or part[1]) + 1)}
-    if text and (not all(parts) or not wanted or wanted - CPUS):
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
+    wanted = {number for numbers in ranges for number in numbers}
+    if text and (not all(parts) or not all(ranges) or wanted - CPUS):
         usable = ', '.join(map(str, sorted(CPUS))) or 'none, on this operating system'
         raise ConfigError(f'cpus is {text!r}; it must name CPU cores that this process may run '
                           f'on, such as "2,4-6" or "" for all; these are {usable}')

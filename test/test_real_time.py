@@ -124,7 +124,7 @@ def test_every_thread_keeps_to_the_cores_and_has_all_again_afterwards(all_cpus):
 
 
 @pytest.mark.parametrize('text', [
-    'x', '1,', '1;2', '-1', '3-1', '9999', ' ', '0x1', '1.0', '0-9999'])
+    'x', '1,', '1;2', '-1', '3-1', '0,5-2', '9999', ' ', '0x1', '1.0', '0-9999'])
 def test_what_is_no_list_of_cores_is_refused_and_changes_nothing(all_cpus, text):
     with pytest.raises(ConfigError, match='cpus is .* must name CPU cores .* these are '):
         keep_to_cpus(text)

@@ -20,7 +20,7 @@ from pathlib import Path
 import sys
 import tempfile
 
-from diffusion_policy_ros.choices import SERVED_PRECISIONS
+from diffusion_policy_ros.choices import BACKENDS, BENCH_SOLVERS, SERVED_PRECISIONS
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.threads import use_threads
 from diffusion_policy_ros.cli.usage import as_usage, check_range
@@ -28,7 +28,7 @@ from diffusion_policy_ros.errors import UsageError
 
 NETWORKS = ((64, 128, 256), (256, 512, 1024), (512, 1024, 2048))
 SHAPE = {'cameras': 0, 'image_size': (96, 96), 'horizon': 16}
-SOLVERS = ('ddim', 'dpm_solver++')
+RUNTIMES = tuple(name for name in BACKENDS if name != 'auto')
 # The least and the greatest number that each argument may be, or hold.
 RANGES = {'cameras': (0, 16), 'image_size': (32, 4096), 'horizon': (2, 10_000),
           'evaluations': (1, 1000), 'candidates': (1, 1024), 'repeats': (1, 100_000)}
@@ -52,7 +52,10 @@ def add_arguments(parser):
     parser.add_argument('--precision', choices=SERVED_PRECISIONS, nargs='+', metavar='NAME',
                         default=['float32'], help='precision of the served policy, one or more '
                         f'of: {", ".join(SERVED_PRECISIONS)}; the others have float32')
-    parser.add_argument('--solver', choices=SOLVERS, default='ddim',
+    parser.add_argument('--backend', choices=RUNTIMES, nargs='+', metavar='NAME', default=[],
+                        help='runtimes by which it is served as well, one or more of: '
+                        f'{", ".join(RUNTIMES)}; a MODEL must have been exported for them')
+    parser.add_argument('--solver', choices=BENCH_SOLVERS, default='ddim',
                         help='ddim visits the levels that LeRobot visits; LeRobot has no other')
     parser.add_argument('--repeats', type=int, default=30, metavar='COUNT',
                         help='how often each other way is timed, each time after what is served')
@@ -143,7 +146,7 @@ def _plan(args, device):
 
     plan = ChunkPlan(
         args.solver, *(tuple(dict.fromkeys(given)) for given in (
-            args.evaluations, args.candidates, args.precision)),
+            args.evaluations, args.candidates, args.precision, args.backend)),
         args.repeats, args.model, lerobot_python(args.lerobot_python))
     if args.model is None:
         configs, policies = _untrained(args, device)

@@ -21,7 +21,6 @@ import time
 from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.evaluation.chunk_bench_policy import random_noise
 from diffusion_policy_ros.evaluation.roofline import Roofline
-from diffusion_policy_ros.policy.acceleration import accelerated
 from diffusion_policy_ros.policy.lerobot_config import scheduler_sampler
 from diffusion_policy_ros.policy.row_encoder import RowEncoder
 from diffusion_policy_ros.streams import ACTION_KEY
@@ -30,7 +29,6 @@ import torch
 SERVED, PLAIN, DIFFUSERS, LEROBOT = 'served', 'plain', 'diffusers', 'lerobot'
 # Who is compared with what is served, in this order.
 PEERS = (PLAIN, DIFFUSERS, LEROBOT)
-BENCH_SOLVERS = ('ddim', 'dpm_solver++')
 WARM_UP_CHUNKS = 3
 # Threads of the one before may still turn in a loop and wait for work.
 PAUSE_S = 0.01
@@ -57,7 +55,8 @@ class ChunkRow:
     :ivar network: What the policy is called.
     :ivar shape: What it sees and makes, by name.
     :ivar setting: ``Setting``.
-    :ivar name: ``served``, with its precision unless that is float32, or one of ``PEERS``.
+    :ivar name: ``served``, with its precision unless that is float32 or with its runtime, or one
+        of ``PEERS``.
     :ivar times_ms: Time of every chunk, ms.
     :ivar ratios: Of what is served: peer -> how many times as long the peer took, in each pair.
     :ivar difference: Largest difference from the plain chunk, over the rows that may be executed,
@@ -139,7 +138,7 @@ def bench_sampler(solver, evaluations, config) -> Sampler:
     return Sampler(solver, num_inference_steps=evaluations)
 
 
-def own_policies(policy, solver, window, precisions, candidates) -> dict:
+def own_policies(policy, solver, window, served, candidates) -> dict:
     """
     Return the ways of this package to draw a chunk.
 
@@ -149,27 +148,24 @@ def own_policies(policy, solver, window, precisions, candidates) -> dict:
     :param policy: ``Policy`` in eval mode, which becomes the plain loop.
     :param solver: One of ``BENCH_SOLVERS``.
     :param window: Window of one observation.
-    :param precisions: Those that are served.
+    :param served: Name -> ``Policy`` that the policy server would make of it.
     :param candidates: The most that are drawn at a time.
     :return: Name -> ``OwnPolicy``.
-    :raises ConfigError: if a precision cannot be served.
     """
     noise = random_noise(policy, candidates)
-    rows, found = {key: value[0] for key, value in window.items()}, {}
-    for precision in precisions:
-        served = accelerated(policy, precision=precision)
-        found[served_name(precision)] = OwnPolicy(
-            served, partial(RowEncoder(served).encode, rows), solver, noise)
-    return {**found, PLAIN: OwnPolicy(policy, partial(policy.encode, window), solver, noise)}
+    rows = {key: value[0] for key, value in window.items()}
+    return {**{name: OwnPolicy(fast, partial(RowEncoder(fast).encode, rows), solver, noise)
+               for name, fast in served.items()},
+            PLAIN: OwnPolicy(policy, partial(policy.encode, window), solver, noise)}
 
 
-def served_name(precision) -> str:
+def served_name(way) -> str:
     """
-    Return what the served policy is called.
+    Return what a served policy is called.
 
-    :param precision: Of its weights.
+    :param way: Precision of its weights, or the runtime that computes it.
     """
-    return SERVED if precision == 'float32' else f'{SERVED} {precision}'
+    return SERVED if way == 'float32' else f'{SERVED} {way}'
 
 
 def measure_in_turn(ways, setting, repeats) -> tuple:

@@ -25,18 +25,22 @@ from diffusion_policy_ros.diffusion import check_start, DiscreteVp
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation.chunk_bench import (
     bench_sampler, ChunkRow, DIFFUSERS, largest_difference, LEROBOT, measure_in_turn,
-    own_policies, PEERS, PLAIN, served_name, Setting)
+    own_policies, PEERS, PLAIN, SERVED, served_name, Setting)
 from diffusion_policy_ros.evaluation.chunk_bench_peers import PeerProcess
 from diffusion_policy_ros.evaluation.chunk_bench_policy import random_noise, random_window
 from diffusion_policy_ros.evaluation.roofline import chunk_work, roofline
 from diffusion_policy_ros.policy import lerobot_config
+from diffusion_policy_ros.policy.acceleration import accelerated
 from diffusion_policy_ros.policy.checkpoint import Checkpoint, export_checkpoint
+from diffusion_policy_ros.policy.export.backend import served_policy
+from diffusion_policy_ros.policy.export.runtimes import FORMAT_OF
+from diffusion_policy_ros.policy.export.writing import export_policy
 import torch
 
 # Beyond which two ways did not draw the same chunk. On a GPU all of them multiply float32 as
 # TF32 in their convolutions, but not in the same order.
 TOLERANCES = {'cpu': 1e-4, 'cuda': 1e-2}
-NOBODY = SimpleNamespace(ways={}, versions={}, left_out={})
+NOBODY = SimpleNamespace(ways={})
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class ChunkPlan:
     :ivar evaluations: Numbers of denoiser calls.
     :ivar candidates: Numbers of chunks that are drawn at a time.
     :ivar precisions: Those that are served.
+    :ivar backends: Runtimes by which it is served as well, in float32.
     :ivar repeats: How often every other way is timed.
     :ivar model: Checkpoint folder of the policy; None for an untrained one.
     :ivar python: Interpreter that has lerobot; None where there is none.
@@ -57,6 +62,7 @@ class ChunkPlan:
     evaluations: tuple
     candidates: tuple
     precisions: tuple
+    backends: tuple
     repeats: int
     model: Path = None
     python: str = None
@@ -94,15 +100,33 @@ class ChunkBench:
         :param name: What it is called.
         :param policy: ``Policy`` in eval mode.
         :return: Iterator of ``ChunkRow``.
-        :raises DiffusionPolicyError: if a precision cannot be served, or the other Python fails.
+        :raises DiffusionPolicyError: if it cannot be served so, or the other Python fails.
         """
         plan, window = self._plan, random_window(policy)
         with tempfile.TemporaryDirectory(prefix='dpr_bench_', dir=self._folder) as folder, \
                 self._others(policy, window, Path(folder)) as others:
-            ways = {**own_policies(policy, plan.solver, window, plan.precisions,
-                                   max(plan.candidates)), **others.ways}
+            ways = {**own_policies(policy, plan.solver, window, self._served(
+                policy, Path(folder)), max(plan.candidates)), **others.ways}
             for setting in plan.settings:
                 yield from self._rows(name, ways, setting, window)
+
+    def _served(self, policy, folder):
+        """Return what the policy server would make of a policy, by name."""
+        plan, model = self._plan, self._plan.model or folder / SERVED
+        served = {served_name(precision): accelerated(policy, precision=precision)
+                  for precision in plan.precisions}
+        if plan.backends and not plan.model:
+            export_checkpoint(model, self._checkpoint(policy))
+            for form in {FORMAT_OF[backend] for backend in plan.backends}:
+                export_policy(model, form)
+        return {**served, **{served_name(backend): served_policy(policy, model, backend=backend)
+                             for backend in plan.backends}}
+
+    def _checkpoint(self, policy):
+        """Return a policy as LeRobot's folders hold it."""
+        sampler = bench_sampler(self._plan.solver, self._plan.evaluations[0], policy.config)
+        return Checkpoint(policy.config, policy.normalizer.statistics, policy.state_dict(), None,
+                          sampler)
 
     def _others(self, policy, window, folder):
         """Return a context with the process of the other libraries."""
@@ -112,9 +136,7 @@ class ChunkBench:
                        'them')
             return nullcontext(NOBODY)
         if not reasons:
-            export_checkpoint(folder / LEROBOT, Checkpoint(
-                policy.config, policy.normalizer.statistics, policy.state_dict(), None,
-                bench_sampler(plan.solver, plan.evaluations[0], policy.config)))
+            export_checkpoint(folder / LEROBOT, self._checkpoint(policy))
         if plan.solver != 'ddim':
             reasons = [f'it has no {plan.solver}']
         others = PeerProcess(
@@ -147,7 +169,8 @@ class ChunkBench:
 
     def _compare(self, name, setting, differences, device):
         """Note which ways did not draw the plain chunk, of those that should."""
-        should = differences.keys() & {served_name('float32'), *PEERS}
+        should = differences.keys() & {
+            *map(served_name, ('float32', *self._plan.backends)), *PEERS}
         if self._plan.solver != 'ddim' and self._plan.model and DIFFUSERS in should:
             should.remove(DIFFUSERS)
             self._note(f'the DPM-Solver++ of {DIFFUSERS} clips no prediction, by which its chunk '

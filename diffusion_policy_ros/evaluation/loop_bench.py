@@ -16,6 +16,7 @@
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+import math
 from typing import Optional
 
 from diffusion_policy_ros.control.telemetry import spread
@@ -30,8 +31,8 @@ MAX_GROWTH_MIB_PER_MIN = 1.0
 MEMORY_WARM_UP_S = 60.0
 # Over less than this a single new buffer looks like a leak, and a leak may not show.
 SHORTEST_JUDGED_S = 60.0
-# The slopes of all pairs among so many samples are half a million.
-MAX_SLOPE_SAMPLES = 1000
+# All pairs of so many samples are half a million slopes.
+MAX_SAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ class LoopRecord:
         return Span(self.received_ns, self.end_ns)
 
     @property
+    def due_to_sent_ms(self) -> np.ndarray:
+        """Return how long after its date each command left, ms; empty where none is known."""
+        return (self.sent_ns - self.due_ns) / 1e6 if len(self.due_ns) else np.array([])
+
+    @property
     def worst_gap_ms(self) -> Optional[float]:
         """Return the longest time without a command, the end included, ms; None without any."""
         if not len(self.received_ns):
@@ -149,18 +155,42 @@ def loop_figures(record, setting) -> dict:
     checks = (*check_timing(timing, setting.withheld),
               check_gap(record.worst_gap_ms, setting.command_rate_hz, setting.withheld),
               check_growth(server['growth_mib_per_min'], server['growth_over_s']))
-    sent_ns = record.sent_ns
+    due_to_sent_ms = record.due_to_sent_ms
     return {
         'passed': all(check.passed is not False for check in checks),
         'checks': [asdict(check) for check in checks],
         'timing': timing.to_dict(), 'worst_gap_ms': record.worst_gap_ms,
-        'due_to_sent_ms': spread((sent_ns - record.due_ns) / 1e6 if len(record.due_ns) else []),
-        'sent_to_received_ms': spread((record.received_ns - sent_ns) / 1e6),
+        'own_ms': spread(own_times(record.latency_ms, due_to_sent_ms)),
+        'due_to_sent_ms': spread(due_to_sent_ms),
+        'sent_to_received_ms': spread((record.received_ns - record.sent_ns) / 1e6),
         'plan_latency': {part: spread(values) for part, values in record.latency_ms.items()},
         'plans': max(map(len, record.latency_ms.values()), default=0),
         'server': server, 'robot': usage_figures(record, 'robot'),
         'not_commanding': dict(Counter(record.notes).most_common()),
         'diagnostics': record.diagnostics, **asdict(setting)}
+
+
+def own_times(latency_ms, due_to_sent_ms) -> np.ndarray:
+    """
+    Return what arrival, decoding and sending take on the way from a sample's stamp to a command.
+
+    Left out are the policy, the waits for the tick, the settling time and the date of the
+    command, and those of the threads for each other. The two halves of the way do not depend on
+    each other: each time of one half is added to each of the other.
+
+    :param latency_ms: Latencies of the plans, ms, by the name of their part.
+    :param due_to_sent_ms: How long after its date each command left, ms.
+    :return: float64 ``(n,)``, ms; empty where a half was not measured.
+    """
+    if not {'capture_ms', 'decode_ms'} <= latency_ms.keys():
+        return np.array([])
+    there = _evenly(latency_ms['capture_ms'] + latency_ms['decode_ms'])
+    return np.add.outer(there, _evenly(due_to_sent_ms)).ravel()
+
+
+def _evenly(values):
+    """Return at most ``MAX_SAMPLES`` of a series, evenly spread."""
+    return values[::max(1, math.ceil(len(values) / MAX_SAMPLES))]
 
 
 def usage_figures(record, process) -> dict:
@@ -188,7 +218,7 @@ def median_slope(times, values) -> Optional[float]:
     Return the trend of a series that a few jumps and outliers do not move.
 
     The median of the slopes between all pairs of points (Sen 1968, doi:10.2307/2285891), of at
-    most ``MAX_SLOPE_SAMPLES`` of them, evenly spread.
+    most ``MAX_SAMPLES`` of them, evenly spread.
 
     :param times: Increasing numbers, ``(n,)``.
     :param values: Numbers, ``(n,)``.
@@ -196,8 +226,7 @@ def median_slope(times, values) -> Optional[float]:
     """
     if len(times) < 2:
         return None
-    chosen = slice(None, None, -(-len(times) // MAX_SLOPE_SAMPLES))
-    times, values = np.asarray(times, float)[chosen], np.asarray(values, float)[chosen]
+    times, values = (_evenly(np.asarray(series, float)) for series in (times, values))
     first, second = np.triu_indices(len(times), 1)
     return float(np.median((values[second] - values[first]) / (times[second] - times[first])))
 

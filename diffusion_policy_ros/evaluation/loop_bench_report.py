@@ -31,10 +31,13 @@ MENTIONED_WITHHELD = 0.01
 MEASURED = (
     'Intervals are those between arrivals of commands at a third process, stamped by the '
     'middleware, from the first command on; the longest time without one includes the end. Due: '
-    "the command's own stamp. Plan latency: as policy_server publishes it. CPU and memory: from "
-    '/proc, once a second; resident memory includes what is shared with other processes, such as '
-    'the pictures of the middleware. Growth: median of the slopes between all pairs of samples '
-    'after the first minute, or the first third of a shorter run.')
+    "the command's own stamp. Arrival, decoding, sending: from a sample's stamp over its "
+    'arrival and decoding, and from the date of a command to its departure, without the policy, '
+    'the waits that are asked for, and those of the threads for each other. Plan latency: as '
+    'policy_server publishes it. CPU and memory: from /proc, once a second; resident memory '
+    'includes what is shared with other processes, such as the pictures of the middleware. '
+    'Growth: median of the slopes between all pairs of samples after the first minute, or the '
+    'first third of a shorter run.')
 
 
 def lines(figures) -> list:
@@ -81,6 +84,7 @@ def _spreads(figures):
     timing = figures['timing']
     rows = {'interval between commands (ms)': {
         name: timing[f'interval_{name}_ms'] for name in ('p50', 'p99', 'max')},
+        'arrival, decoding, sending (ms)': figures['own_ms'],
         'due to sent (ms)': figures['due_to_sent_ms'],
         'sent to received (ms)': figures['sent_to_received_ms'],
         **{f'plan: {part.removesuffix("_ms").replace("_", " ")} (ms)': spread

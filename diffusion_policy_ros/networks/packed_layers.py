@@ -101,8 +101,8 @@ def pack_layers(module, example, dtype=torch.float32):
     """
     Replace linear layers and convolutions over pictures, in place, by packed ones.
 
-    :param module: Network in eval mode; layers of torch's Transformers, which have fast kernels
-        of their own for whole layers, stay.
+    :param module: Network in eval mode; attention stays, and so does torch's
+        TransformerEncoderLayer, which has a fast kernel of its own for the whole layer.
     :param example: Tuple of its arguments, as large as they are as a rule.
     :param dtype: As for ``PackedLinear``.
     """

@@ -13,7 +13,6 @@
 # limitations under the License.
 """The loop of a running policy: look at ticks, ask for plans, send what is due."""
 
-from collections import deque
 import time
 
 from diffusion_policy_ros.control.confidence import ConfidenceGate
@@ -22,10 +21,10 @@ from diffusion_policy_ros.control.plan_seeds import PlanSeeds
 from diffusion_policy_ros.control.scheduler import RecedingHorizon
 from diffusion_policy_ros.control.telemetry import Telemetry
 from diffusion_policy_ros.control.timetable import CommandGrid
-from diffusion_policy_ros.nodes import policy_parameters as chosen
-from diffusion_policy_ros.nodes import reasons
+from diffusion_policy_ros.nodes import policy_parameters as chosen, reasons
 from diffusion_policy_ros.nodes.command_publisher import CommandPublisher
 from diffusion_policy_ros.nodes.controller_check import ControllerCheck
+from diffusion_policy_ros.nodes.left_work import LeftWork
 from diffusion_policy_ros.nodes.pacer import Pacer
 from diffusion_policy_ros.nodes.plan_views import PlanViews
 from diffusion_policy_ros.nodes.told_errors import ToldErrors
@@ -63,10 +62,8 @@ class PlanLoop:
         self.telemetry = self._new_telemetry()
         self._seeds, self._errors = PlanSeeds(), ToldErrors(node)
         self._pacer = self._seen_tick_ns = None
-        self._ticks = deque(maxlen=1)  # the newest one that nobody has looked at
+        self._left = LeftWork(node, self._do_left)
         self._grid, self._gate = CommandGrid(self._contract), ConfidenceGate()
-        self._gone = ''  # why the plan that is shown is followed no more
-        self._wake = node.create_guard_condition(self._on_wake)
         self._controllers = ControllerCheck(node, self._contract)
         self._views = PlanViews(node, self._contract, tip_link=settings['tip_link'])
         self.serve(policy)
@@ -96,7 +93,7 @@ class PlanLoop:
     @property
     def next_ns(self) -> int:
         """Return when there is something to do while it runs, ns; 0 for now or not known yet."""
-        is_busy = self._ticks or self.worker.busy
+        is_busy = self._left.has_tick or self.worker.busy
         return 0 if is_busy else self._pacer.next_ns
 
     def start(self):
@@ -116,12 +113,13 @@ class PlanLoop:
             self._pacer.stop()
             self._horizon.reset()
             self._pacer = None
+            self._do_left()
+            self._plans.drop()
             self._views.clear('stopped')
 
     def close(self):
         """Stop, and let go of the topics."""
         self.stop()
-        self._node.destroy_guard_condition(self._wake)
         self._controllers.destroy()
         self._views.destroy()
         self._commands.destroy()
@@ -129,7 +127,7 @@ class PlanLoop:
     def reset(self):
         """Drop plan and history, and start the noise again from its seed."""
         self.builder.clear()
-        self._ticks.clear()
+        self._left.forget_tick()
         self._seeds.start_over(self._settings['seed'])
         self._grid.forget()
         self._gate.start_over()
@@ -152,8 +150,7 @@ class PlanLoop:
         self._horizon.reset()
         self._plans.drop()
         self._status.block(source, reason)
-        self._gone = reason
-        self._wake.trigger()
+        self._left.gone(reason)
 
     def _wanted_rate_hz(self):
         """Return the commands per second that the parameters ask for now."""
@@ -161,27 +158,25 @@ class PlanLoop:
 
     def _tick(self, tick_ns):
         """Pass a tick to the executor's thread; the pacer must not wait for pictures."""
-        self._ticks.append(tick_ns)
-        self._wake.trigger()
+        self._left.tick(tick_ns)
 
-    def _on_wake(self):
+    def _do_left(self):
         """Do what the other threads left to the executor's."""
-        gone, self._gone = self._gone, ''
+        gone, tick_ns = self._left.take()
         if gone:
             self._views.clear(gone)
         for following in self._plans.unshown():
             latency = following.plan.latency(following.sent_s)
             self.telemetry.answered(latency, following.sent_s)
             self._views.show(following, latency, self._status.reason)
-        if self._ticks and self.is_running:
-            self._look(self._ticks.pop())
+        if tick_ns is not None and self.is_running:
+            self._look(tick_ns)
 
     def _look(self, tick_ns):
         """Look at the robot at a tick; ask for a plan when it is time."""
         epoch, started_s = self._horizon.epoch, time.monotonic()
         self._status.clear('clock')  # it runs, or there would be no tick
-        objection = self._controllers.look()
-        if objection:
+        if objection := self._controllers.look():
             self._lost('controller', objection)
             return
         self._status.clear('controller')
@@ -196,8 +191,8 @@ class PlanLoop:
         ages_ns = {stream.topic: sample.age_ns for stream, sample in samples[-1].items()}
         self.telemetry.saw_ages(ages_ns)
         self._views.saw(window, ages_ns, tick_ns)
-        moved, timetable = self._grid.adapt(self._wanted_rate_hz(), tick_ns, ages_ns,
-                                            self._now_ns())
+        moved, timetable = self._grid.adapt(
+            self._wanted_rate_hz(), tick_ns, ages_ns, self._now_ns())
         if timetable is not None:
             self._pacer.replace(timetable)
         if not moved:
@@ -233,8 +228,8 @@ class PlanLoop:
 
     def _go_on(self):
         """Start from the same observation again where plans never pause; in that thread too."""
-        if self._horizon.replan.trigger == 'continuous' and not self._ticks \
-                and not self._status.blocked_by(*reasons.HOLDS):
+        is_held = self._status.blocked_by(*reasons.HOLDS)
+        if self._horizon.replan.trigger == 'continuous' and not is_held:
             self._tick(self._seen_tick_ns)
 
     def _take_over(self, plan):
@@ -252,9 +247,8 @@ class PlanLoop:
         """Follow a plan from now on, unless it is in doubt."""
         self.telemetry.planned(plan.evaluations, plan.is_complete, plan.is_late, plan.spread)
         self._views.judge(plan)
-        objection = self._gate.objection(reasons.doubt(plan, self._settings),
-                                         self._settings['confident_plans'])
-        if objection:
+        if objection := self._gate.objection(
+                reasons.doubt(plan, self._settings), self._settings['confident_plans']):
             self._drop_plan('confidence', objection)
         elif self._plans.take_over(
                 plan, self._now_ns(), chosen.choose_join(self._settings.values()),
@@ -270,7 +264,7 @@ class PlanLoop:
         with self._plans.lock:
             is_sent = self._commands.send(self._horizon, now_ns, round(1e9 / self._grid.rate_hz))
             if is_sent and self._plans.sent(now_ns):
-                self._wake.trigger()
+                self._left.wake()
         if is_sent:
             self.telemetry.commands.add(time.monotonic())
             self._status.clear('command')
@@ -288,7 +282,7 @@ class PlanLoop:
     def _clock_went_back(self):
         """Forget what belongs to a time that is yet to come."""
         self.builder.clear()
-        self._ticks.clear()
+        self._left.forget_tick()
         self._lost('clock', reasons.CLOCK_BACK)
 
     def _failed(self, error):

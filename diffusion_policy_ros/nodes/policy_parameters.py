@@ -50,6 +50,9 @@ SPECS = (
                   fixed=True),
     ParameterSpec('num_threads', 0, 'CPU threads of the policy; 0 leaves one core to the rest',
                   0, 256, fixed=True),
+    ParameterSpec('executor', 'single', 'Of rclpy: events, where the distribution has it, takes '
+                  'less of the CPU and is experimental', choices=('single', 'events'),
+                  read_only=True),
     ParameterSpec('cpus', '', 'CPU cores that the node runs on, such as "2,4-6"; empty: all',
                   fixed=True),
     ParameterSpec('precision', 'float32', "Of the denoiser's weights on a CPU; bfloat16 halves "

@@ -54,7 +54,7 @@ def run(node_class, args=None) -> int:
 
 def _run(node_class, args) -> int:
     """
-    Spin a node in a single-threaded executor until a signal or the end of its context.
+    Spin a node in an executor of one thread until a signal or the end of its context.
 
     SIGINT, SIGTERM and SIGHUP all ask for the end. No signal interrupts ``destroy_node``, in
     which a node closes files, joins threads and sends a last message in a context that is still
@@ -149,7 +149,7 @@ def _join_ros(args):
 
 def _spin(node, stop):
     """Run callbacks; wake up regularly, because a signal does not interrupt the wait."""
-    executor = SingleThreadedExecutor()
+    executor = _executor_for(node)
     executor.add_node(node)
     try:
         while not stop.is_set() and rclpy.ok():
@@ -159,6 +159,18 @@ def _spin(node, stop):
     finally:
         executor.remove_node(node)
         executor.shutdown()
+
+
+def _executor_for(node):
+    """Return the executor that the parameter ``executor`` names, where the node has it."""
+    if not node.has_parameter('executor') or node.get_parameter('executor').value == 'single':
+        return SingleThreadedExecutor()
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError as error:
+        raise ConfigError("executor is 'events', which the rclpy of this ROS distribution does "
+                          'not have; set it to single') from error
+    return EventsExecutor()
 
 
 def spin_once(executor, node):

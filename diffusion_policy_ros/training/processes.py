@@ -143,6 +143,8 @@ def joined_processes(wanted_device):
         yield Processes(rank, count), device
         _leave_together(store, count)
     except (DiffusionPolicyError, RuntimeError) as error:
+        with suppress(RuntimeError):
+            store.set(ALL_DONE, '')  # who is done already waits for nobody
         if not _is_told_here(store):
             time.sleep(TIME_TO_TELL_S)
             raise OtherProcessFailed('another process of this training failed') from error

@@ -27,6 +27,7 @@ from diffusion_policy_ros.evaluation.chunk_bench import (
 from diffusion_policy_ros.evaluation.chunk_bench_policy import (
     bench_config, random_noise, random_window, untrained_policy)
 from diffusion_policy_ros.policy import lerobot_config
+from diffusion_policy_ros.policy.acceleration import accelerated
 import pytest
 import torch
 
@@ -121,8 +122,10 @@ def test_the_difference_is_the_largest_in_normalized_units_relative_above_one(po
 def test_what_is_served_draws_the_plain_chunk_and_leaves_its_policy_alone(policy):
     window, setting = random_window(policy), Setting(10, 3)
     before = policy.sample(window, noise=random_noise(policy, 1))
-    ways = own_policies(policy, 'ddim', window, ('float32', 'bfloat16'), 3)
-    assert list(ways) == [SERVED, served_name('bfloat16'), PLAIN]
+    served = {served_name(precision): accelerated(policy, precision=precision)
+              for precision in ('float32', 'bfloat16')}
+    ways = own_policies(policy, 'ddim', window, served, 3)
+    assert list(ways) == [SERVED, 'served bfloat16', PLAIN]
     found = {name: way.executable(setting) for name, way in ways.items()}
     assert largest_difference(policy, found[SERVED], found[PLAIN]) < 1e-5
     assert largest_difference(policy, found['served bfloat16'], found[PLAIN]) < 0.05
@@ -134,7 +137,7 @@ def test_what_is_served_is_faster_than_the_plain_loop():
     # a machine that is idle, and each pair shares what else the machine does.
     policy = untrained_policy(bench_config((64, 128, 256), cameras=0, image_size=None,
                                            horizon=16))
-    ways = own_policies(policy, 'ddim', random_window(policy), ('float32',), 1)
+    ways = own_policies(policy, 'ddim', random_window(policy), {SERVED: accelerated(policy)}, 1)
     setting = Setting(10, 1)
     found = {name: way.executable(setting) for name, way in ways.items()}
     assert largest_difference(policy, found[SERVED], found[PLAIN]) < 1e-5

@@ -29,6 +29,7 @@ from diffusion_policy_ros.evaluation.chunk_bench_run import check_plan, ChunkBen
 from diffusion_policy_ros.evaluation.roofline import MachineLimits
 from diffusion_policy_ros.policy import Policy
 from diffusion_policy_ros.policy.checkpoint import Checkpoint, export_checkpoint
+from diffusion_policy_ros.policy.export.writing import export_policy
 import pytest
 import torch
 
@@ -82,7 +83,8 @@ def policy():
 def plan_of(**changes):
     """Return a short plan."""
     return ChunkPlan(**{'solver': 'ddim', 'evaluations': (10,), 'candidates': (1,),
-                        'precisions': ('float32',), 'repeats': 1, 'python': sys.executable,
+                        'precisions': ('float32',), 'backends': (), 'repeats': 1,
+                        'python': sys.executable,
                         **changes})
 
 
@@ -114,6 +116,20 @@ def test_a_plain_loop_with_the_scheduler_of_another_library_draws_the_same_chunk
     assert bench.is_equal and bench.versions['torch'] == torch.__version__
     assert list(bench.notes) == ['lerobot takes no part: not on this machine']
     assert not [path for path in tmp_path.iterdir() if path.name.startswith('dpr_bench')]
+
+
+@pytest.mark.parametrize('own_model', [False, True])
+def test_runtimes_draw_the_plain_chunk_of_an_untrained_policy_and_of_a_checkpoint(
+        policy, tmp_path, save_tiny_policy, own_model):
+    model = None
+    if own_model:
+        model = save_tiny_policy(num_inference_steps=2)
+        export_policy(model, 'torchscript')
+        policy = Policy.load(model)
+    bench, rows = rows_of(policy, tmp_path, backends=('torchscript',), model=model, python=None)
+    row = rows['served torchscript', Setting(10, 1)]
+    assert row.difference < 1e-5 and list(row.ratios) == ['plain'] and bench.is_equal
+    assert row.bound == rows['served', row.setting].bound
 
 
 @pytest.mark.parametrize('solver', ['ddim', 'dpm_solver++'])

@@ -20,7 +20,7 @@ from statistics import median
 
 from diffusion_policy_ros.evaluation.loop_bench import (
     check_gap, check_growth, loop_figures, LoopRecord, LoopSetting, median_slope, MIB,
-    usage_figures)
+    own_times, usage_figures)
 from diffusion_policy_ros.evaluation.loop_bench_report import lines, OUTPUTS, write_loop
 from hypothesis import given, strategies as st
 import numpy as np
@@ -49,7 +49,7 @@ def _rows(seconds=180, hz=20, *, leak_mib_per_min=0.0, missing=(), dated=True, w
         rows.append({
             'until_ns': START_NS + second * 1000 * MS,
             'commands': [(ns, ns - MS // 2, ns - MS if dated else None) for ns in due],
-            'latencies': [{'sampling_ms': 40.0 + second % 3, 'total_ms': 90.0}],
+            'latencies': [{'capture_ms': 1.0, 'decode_ms': 2.0, 'sampling_ms': 40.0 + second % 3}],
             'notes': [], 'usage': {'server': usage, 'robot': {**usage, 'cpu_s': 0.0}},
             'diagnostics': {'policy_server: commands': {'sent': str(second * hz)}}})
     return rows
@@ -75,8 +75,8 @@ def test_a_regular_loop_passes_and_its_figures_are_those_of_the_series():
     assert figures['timing']['commands'] == 180 * 20
     assert figures['timing']['deviation_p99_ms'] == 0.0
     assert figures['worst_gap_ms'] == 50.0
-    for name in ('due_to_sent_ms', 'sent_to_received_ms'):
-        assert [figures[name][rank] for rank in ('p50', 'p99', 'max')] == [0.5] * 3
+    for name, ms in (('due_to_sent_ms', 0.5), ('sent_to_received_ms', 0.5), ('own_ms', 3.5)):
+        assert [figures[name][rank] for rank in ('p50', 'p99', 'max')] == [ms] * 3
     assert figures['plans'] == 181
     assert figures['plan_latency']['sampling_ms']['p50'] == 41.0
     assert figures['server']['cpu_cores'] == pytest.approx(0.25)
@@ -152,7 +152,8 @@ def test_a_gap_is_not_judged_where_a_host_withheld_much_cpu_time(withheld, passe
 
 def test_commands_without_a_date_have_no_lateness():
     figures = _figures(_rows(seconds=5, dated=False))
-    assert figures['due_to_sent_ms'] == {} and figures['timing']['commands'] == 100
+    assert figures['due_to_sent_ms'] == figures['own_ms'] == {}
+    assert figures['timing']['commands'] == 100
 
 
 def test_parts_of_the_latency_may_be_added_on_the_way():
@@ -196,3 +197,13 @@ def test_files_hold_the_figures_the_verdicts_and_a_picture(tmp_path):
     assert '| CPU (cores) | 0.25 | 0.00 |' in text and '| policy | a policy |' in text
     assert 'withheld 3% of the CPU time' in '\n'.join(lines(figures))
     assert (tmp_path / 'loop.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_what_the_loop_itself_adds_is_every_way_there_with_every_way_back():
+    rng = np.random.default_rng(0)
+    parts = {'capture_ms': rng.exponential(1, 70), 'decode_ms': rng.exponential(2, 70)}
+    back = rng.exponential(0.3, 50)
+    expected = sorted(a + b + c for a, b in zip(*parts.values()) for c in back)
+    np.testing.assert_allclose(np.sort(own_times(parts, back)), expected)
+    assert len(own_times({}, back)) == len(own_times(parts, back[:0])) == 0
+    assert len(own_times({name: np.ones(100_000) for name in parts}, np.ones(100_000))) == 10**6

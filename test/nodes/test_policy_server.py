@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -349,11 +348,11 @@ def test_after_a_reset_the_next_plan_is_the_first_and_not_a_late_one(peer, serve
 def test_an_executor_that_does_not_look_is_named_as_the_reason(peer, server):
     server.activate()
     server.until_commands(3)
-    loop = peer.server_node._runtime._loop
-    wake, loop._wake = loop._wake, SimpleNamespace(trigger=lambda: None)
+    left = peer.server_node._runtime._loop._left
+    wake, left.wake = left.wake, lambda: None
     server.until_status('no tick was looked at for 3 periods', 'executor')
     assert 'num_inference_steps' not in ''.join(s.message for s in server.status)
-    loop._wake = wake
+    left.wake = wake
     server.until_status('commanding')
 
 

@@ -160,3 +160,29 @@ def test_a_domain_that_is_no_number_is_named_in_one_sentence():
     assert code == 1 and 'Traceback' not in errors
     assert 'cannot start: ROS refuses: ' in errors
     assert 'ROS_DOMAIN_ID is not an integral number; correct' in errors
+
+
+ASKING = """
+make = Subject.__init__
+def make_asking(self):
+    make(self)
+    self.declare_parameter('executor', '{}')
+Subject.__init__ = make_asking
+"""
+
+
+@pytest.mark.parametrize('asked, name', [
+    ('single', 'SingleThreadedExecutor'), ('events', 'EventsExecutor')])
+def test_a_node_is_spun_by_the_executor_that_it_asks_for(asked, name):
+    if asked == 'events':
+        pytest.importorskip('rclpy.experimental')
+    tell = 'print(type(self.executor).__name__, flush=True); signal.raise_signal(signal.SIGTERM)'
+    code, lines, _ = _end(tell, before=ASKING.format(asked))
+    assert code == 0 and {*lines} == {name, 'destroyed'}
+
+
+def test_an_executor_that_this_distribution_lacks_is_refused_with_the_remedy():
+    code, lines, errors = _end('pass', before=ASKING.format('events')
+                               + "sys.modules['rclpy.experimental'] = None")
+    assert code == 1 and lines == ['destroyed']
+    assert "executor is 'events'" in errors and 'set it to single' in errors

@@ -57,22 +57,22 @@ class BagLock:
         end_s = time.monotonic() + wait_s
         for file in sorted(Path(folder).glob('*.mcap'))[:1]:
             self._number = os.open(file, os.O_RDWR)  # NFS locks nothing else
-            while self._is_taken():
+            while not self._try():
                 if time.monotonic() >= end_s:
                     self.release()
                     raise BlockingIOError(f'{file} is locked by another program')
                 time.sleep(LOCK_RETRY_S)
 
-    def _is_taken(self):
-        """Take the lock, or tell that another program has it."""
+    def _try(self):
+        """Take the lock where there are locks; False while another program has it."""
         try:
             fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.is_held = True
         except BlockingIOError:
-            return True
+            return False
         except OSError:
             pass
-        return False
+        return True
 
     def release(self) -> None:
         """Give it back; once is enough."""

@@ -57,6 +57,8 @@ class _OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3  # errors; warnings are of what it cannot fold
+        # A thread that turns in a loop between plans takes its core from the robot's commands.
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         self._session = onnxruntime.InferenceSession(
             str(path), options, providers=['CPUExecutionProvider'])
         self._names = [port.name for port in self._session.get_inputs()]
