@@ -17,9 +17,11 @@
 import json
 import os
 from pathlib import Path
+import queue
 import signal
 import subprocess
 import sys
+import threading
 
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.training import processes
@@ -173,3 +175,19 @@ def test_each_process_takes_the_gpu_of_its_number(monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '1')
     assert processes._device_of_this('auto') == 'cuda:1'
     assert processes._device_of_this('cpu') == 'cpu'
+
+
+def test_a_process_that_is_done_waits_for_the_others():
+    store, gone = torch.distributed.HashStore(), queue.Queue()
+
+    def leave(name):
+        processes._leave_together(store, 3)
+        gone.put(name)
+
+    threads = [threading.Thread(target=leave, args=(name,), daemon=True) for name in 'ab']
+    for thread in threads:
+        thread.start()
+    with pytest.raises(queue.Empty):
+        gone.get(timeout=0.2)
+    leave('c')
+    assert {gone.get(timeout=60) for _ in range(3)} == set('abc')
