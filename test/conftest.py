@@ -71,6 +71,14 @@ def ros_logs(tmp_path_factory):
     os.environ.setdefault('ROS_LOG_DIR', str(tmp_path_factory.mktemp('ros_log')))
 
 
+@pytest.fixture(autouse=True)
+def ordinary_scheduling():
+    """Refuse what leaves this thread at a priority that its later threads would inherit."""
+    yield
+    if hasattr(os, 'sched_getscheduler'):
+        assert os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_OTHER
+
+
 @pytest.fixture(scope='session')
 def shared_data():
     """Return the folder of demonstration data beside the repository, or skip."""

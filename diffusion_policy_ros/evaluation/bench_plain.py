@@ -29,6 +29,7 @@ import av
 from diffusion_policy_ros.data.datasets.video import CODECS, DEFAULT_CODEC, KEY_FRAME_INTERVAL
 from diffusion_policy_ros.evaluation.bench_bag import (
     CAMERA_RATE_HZ, CAMERAS, HEIGHT, JOINTS, WIDTH)
+from diffusion_policy_ros.real_time import scheduling_kept
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,6 +108,8 @@ class _PyAV:
             stream = container.add_stream(encoding.encoder, rate=CAMERA_RATE_HZ)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, encoding.pixel_format
             stream.options = {'crf': str(encoding.default_crf), 'g': str(KEY_FRAME_INTERVAL)}
+            with scheduling_kept():
+                stream.codec_context.open()
             self._videos[key] = container, stream
 
     def add(self, row):
