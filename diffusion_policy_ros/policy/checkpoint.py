@@ -260,6 +260,10 @@ def _is_own(folder):
 def _read_own_description(folder):
     """Read configuration, contract and sampler of a checkpoint of this package."""
     shared, path = read_json(folder / CONFIG), folder / EXTRAS
+    try:
+        lerobot_config.check_type(shared)
+    except ConfigError as error:
+        raise CheckpointError(f'{folder / CONFIG}: {error}') from error
     extras = read_json(path)
     version = extras.get('format_version')
     if not is_count(version) or version != FORMAT_VERSION:
