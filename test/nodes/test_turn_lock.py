@@ -37,7 +37,7 @@ def test_who_waits_gets_it_although_another_takes_it_again_at_once():
     is_over.set()
     holder.join()
     # In the wait for the processor the holder may go on; in that for the lock it may not.
-    assert sorted(waits)[10] <= 2 and turns[0] > 10
+    assert sorted(waits)[10] <= 2 and turns[0] > 0
 
 
 def test_only_one_holds_it():
