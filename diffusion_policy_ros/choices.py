@@ -46,9 +46,9 @@ SOLVERS = {
 JOINS = ('none', 'blend', 'ensemble', 'warm_start', 'rtc', 'shared_noise', 'coherent', 'naive')
 # When the next plan is asked for.
 REPLAN_TRIGGERS = ('executed', 'low', 'continuous')
-# Of the denoiser's weights on a CPU.
-# ddim visits the levels that LeRobot visits.
+# What dpr bench chunk draws with; ddim visits the levels that LeRobot visits.
 BENCH_SOLVERS = ('ddim', 'dpm_solver++')
+# Of the denoiser's weights on a CPU.
 SERVED_PRECISIONS = ('float32', 'bfloat16')
 # As what a policy's graphs can be stored for other runtimes, and what computes them in the policy
 # server: this package itself (auto), or a runtime of its own.

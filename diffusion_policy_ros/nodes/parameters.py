@@ -88,6 +88,11 @@ class ParameterSpec:
         return descriptor
 
 
+# Of every node that keeps itself to some cores, see ``real_time.keep_to_cpus``.
+CPUS = ParameterSpec('cpus', '', 'CPU cores that the node runs on, such as "2,4-6"; empty: all',
+                     fixed=True)
+
+
 class Parameters:
     """
     The declared parameters of one node.

@@ -62,7 +62,7 @@ class PlanLoop:
         self.telemetry = self._new_telemetry()
         self._seeds, self._errors = PlanSeeds(), ToldErrors(node)
         self._pacer = self._seen_tick_ns = None
-        self._left = LeftWork(node, self._do_left)
+        self._left = LeftWork(node, self._do_left)  # the pacer must not wait for pictures
         self._grid, self._gate = CommandGrid(self._contract), ConfidenceGate()
         self._controllers = ControllerCheck(node, self._contract)
         self._views = PlanViews(node, self._contract, tip_link=settings['tip_link'])
@@ -104,7 +104,7 @@ class PlanLoop:
         self._pacer = Pacer(
             self._node.get_clock(), lambda ns: self._grid.first(self._wanted_rate_hz(), ns),
             on_command=self._command,
-            on_tick=self._tick, on_clock_back=self._clock_went_back, on_error=self._failed)
+            on_tick=self._left.tick, on_clock_back=self._clock_went_back, on_error=self._failed)
         self._pacer.start()
 
     def stop(self):
@@ -155,10 +155,6 @@ class PlanLoop:
     def _wanted_rate_hz(self):
         """Return the commands per second that the parameters ask for now."""
         return chosen.choose_command_rate(self._settings['command_rate_hz'], self._contract)
-
-    def _tick(self, tick_ns):
-        """Pass a tick to the executor's thread; the pacer must not wait for pictures."""
-        self._left.tick(tick_ns)
 
     def _do_left(self):
         """Do what the other threads left to the executor's."""
@@ -230,7 +226,7 @@ class PlanLoop:
         """Start from the same observation again where plans never pause; in that thread too."""
         is_held = self._status.blocked_by(*reasons.HOLDS)
         if self._horizon.replan.trigger == 'continuous' and not is_held:
-            self._tick(self._seen_tick_ns)
+            self._left.tick(self._seen_tick_ns)
 
     def _take_over(self, plan):
         """Follow a plan from now on, or stop commanding because there is none."""

@@ -18,7 +18,7 @@ from diffusion_policy_ros.control.joins import JoinSettings
 from diffusion_policy_ros.control.replan import ReplanSettings
 from diffusion_policy_ros.control.timetable import is_multiple
 from diffusion_policy_ros.errors import ConfigError
-from diffusion_policy_ros.nodes.parameters import ParameterSpec
+from diffusion_policy_ros.nodes.parameters import CPUS, ParameterSpec
 from diffusion_policy_ros.sampler_options import OPTIONS
 from diffusion_policy_ros.serving.plan_request import PlanSettings
 
@@ -53,8 +53,7 @@ SPECS = (
     ParameterSpec('executor', 'single', 'Of rclpy: events, where the distribution has it, takes '
                   'less of the CPU and is experimental', choices=('single', 'events'),
                   read_only=True),
-    ParameterSpec('cpus', '', 'CPU cores that the node runs on, such as "2,4-6"; empty: all',
-                  fixed=True),
+    CPUS,
     ParameterSpec('precision', 'float32', "Of the denoiser's weights on a CPU; bfloat16 halves "
                   'what is read of them', choices=SERVED_PRECISIONS, fixed=True),
     ParameterSpec('backend', 'auto', 'What computes the networks: auto is this package, the '

@@ -14,7 +14,7 @@
 
 """The parameters of the node ``command_safety``."""
 
-from diffusion_policy_ros.nodes.parameters import ParameterSpec
+from diffusion_policy_ros.nodes.parameters import CPUS, ParameterSpec
 
 WATCHDOG_ROWS = 3
 LEAST_WATCHDOG_MS = 200.0
@@ -38,8 +38,7 @@ SPECS = (
                   'to move; empty: none', fixed=True),
     ParameterSpec('ramp_in_s', 1.0, 'From rest, and when speed_scale is raised, the speed grows '
                   'to the full velocity limits in this time, s', 0.0, 60.0, fixed=True),
-    ParameterSpec('cpus', '', 'CPU cores that the node runs on, such as "2,4-6"; empty: all',
-                  fixed=True),
+    CPUS,
     ParameterSpec('use_robot_description', False, 'Wait for the topic robot_description, and keep '
                   'its limits too: the tighter ones count', fixed=True),
     ParameterSpec('speed_scale', 1.0, 'Share of the velocity limits that may be used; 0 stops',

@@ -42,18 +42,17 @@ def imagenet_statistics() -> dict:
     return {**unit_image_statistics(3), 'mean': mean, 'std': std}
 
 
-def load_backbone_weights(encoder, path):
+def load_backbone_weights(encoders, path):
     """
-    Start the backbone of an image encoder from a file with torchvision's and timm's names.
+    Start the backbones of image encoders from a file with torchvision's and timm's names.
 
-    :param encoder: RgbEncoder with a ResNet, or a ModuleList of them, which all start alike.
+    :param encoders: At least one RgbEncoder with a ResNet; all start alike.
     :param path: Path of a safetensors file; its classifier is ignored.
     :return: A sentence on what was taken from the file.
     :raises CheckpointError: if the backbone is no ResNet, the file cannot be read, or a tensor is
         missing, unknown, misshapen or not finite.
     """
-    backbones = [one.backbone for one in
-                 (encoder if isinstance(encoder, nn.ModuleList) else [encoder])]
+    backbones = [encoder.backbone for encoder in encoders]
     if not any(isinstance(module, BasicBlock) for module in backbones[0].modules()):
         raise CheckpointError(f'{path} holds weights of a ResNet; set policy.vision_backbone to '
                               'resnet18 or resnet34, or leave the weights out')

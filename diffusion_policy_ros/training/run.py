@@ -194,7 +194,7 @@ def _check_encoder_weights(policy_config, path):
     """Refuse weights that the encoder cannot start from."""
     with torch.device('meta'), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # that nothing is copied
-        load_backbone_weights(DiffusionNetworks(policy_config).rgb_encoder, path)
+        load_backbone_weights(DiffusionNetworks(policy_config).encoders, path)
 
 
 def _build_policy(policy_config, reader, cache, split, config, processes, *, is_new):
@@ -209,7 +209,7 @@ def _build_policy(policy_config, reader, cache, split, config, processes, *, is_
         sampler=default_sampler(DiscreteVp.of(policy_config)),
         image_statistics=imagenet_statistics() if config.encoder_weights else None)
     if config.encoder_weights is not None and is_new:
-        said = load_backbone_weights(policy.diffusion.rgb_encoder, config.encoder_weights)
+        said = load_backbone_weights(policy.diffusion.encoders, config.encoder_weights)
         if processes.is_first:
             tqdm.write(said, file=sys.stderr)
     if processes.rank:  # from here on each process drops activations of its own

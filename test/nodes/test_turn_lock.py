@@ -30,14 +30,14 @@ def test_who_waits_gets_it_although_another_takes_it_again_at_once():
     holder = threading.Thread(target=hold)
     holder.start()
     waits = []
-    for _ in range(21):
+    while len(waits) < 21 or turns[0] <= 10:
         before = turns[0]
         with lock:
             waits.append(turns[0] - before)
     is_over.set()
     holder.join()
     # In the wait for the processor the holder may go on; in that for the lock it may not.
-    assert sorted(waits)[10] <= 2 and turns[0] > 0
+    assert sorted(waits)[len(waits) // 2] <= 2 and turns[0] > 10
 
 
 def test_only_one_holds_it():

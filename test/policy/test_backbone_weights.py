@@ -111,7 +111,7 @@ def refusing_encoder():
 def test_backbone_with_batch_norm_becomes_the_network_of_the_file(tmp_path, name):
     tensors = public_weights(name)
     network = encoder(name, use_group_norm=False).eval()
-    said = load_backbone_weights(network, written(tmp_path, tensors))
+    said = load_backbone_weights([network], written(tmp_path, tensors))
     images = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(1))
     expected = forward(tensors, images, DEPTHS[name])
     torch.testing.assert_close(network.backbone(images), expected, rtol=1e-3,
@@ -123,7 +123,7 @@ def test_backbone_with_batch_norm_becomes_the_network_of_the_file(tmp_path, name
 def test_group_norm_takes_weights_and_biases_and_says_so(tmp_path):
     tensors = public_weights()
     network = encoder()
-    said = load_backbone_weights(network, written(tmp_path, tensors))
+    said = load_backbone_weights([network], written(tmp_path, tensors))
     assert 'GroupNorm takes only the weights and biases of its norms' in said
     assert torch.equal(network.backbone[1].weight, tensors['bn1.weight'])
     assert torch.equal(network.backbone[5][0].downsample[1].bias,
@@ -142,7 +142,7 @@ def test_a_file_without_counters_or_in_half_precision_will_do(tmp_path):
     tensors = {name: tensor.half() for name, tensor in public_weights().items()
                if not name.endswith('num_batches_tracked') and not name.startswith('fc.')}
     network = encoder(use_group_norm=False)
-    load_backbone_weights(network, written(tmp_path, tensors))
+    load_backbone_weights([network], written(tmp_path, tensors))
     assert network.backbone[1].running_var.dtype == torch.float32
     assert torch.equal(network.backbone[1].running_var, tensors['bn1.running_var'].float())
 
@@ -162,13 +162,13 @@ def test_tensors_that_do_not_fit_are_refused_and_nothing_changes(tmp_path, chang
     network = refusing_encoder()
     kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(CheckpointError, match=message):
-        load_backbone_weights(network, written(tmp_path, tensors))
+        load_backbone_weights([network], written(tmp_path, tensors))
     assert all(torch.equal(tensor, kept[name]) for name, tensor in network.state_dict().items())
 
 
 def test_weights_of_a_deeper_network_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r'has the unknown layer1\.2\..* more; give'):
-        load_backbone_weights(shapes_only(), written(tmp_path, public_weights('resnet34')))
+        load_backbone_weights([shapes_only()], written(tmp_path, public_weights('resnet34')))
 
 
 @pytest.mark.parametrize('mode', ['MEAN_STD', 'MIN_MAX'])
@@ -185,7 +185,7 @@ def test_a_policy_may_see_pictures_as_the_weights_of_imagenet_do(make_policy, co
 @pytest.mark.parametrize('backbone', ['light_cnn', 'vit'])
 def test_other_backbones_take_none(tmp_path, backbone):
     with pytest.raises(CheckpointError, match='set policy.vision_backbone to resnet18 or'):
-        load_backbone_weights(shapes_only(backbone), tmp_path / 'weights.safetensors')
+        load_backbone_weights([shapes_only(backbone)], tmp_path / 'weights.safetensors')
 
 
 @pytest.mark.parametrize('name, content', [
@@ -194,7 +194,7 @@ def test_other_backbones_take_none(tmp_path, backbone):
 def test_pickles_are_refused_by_name_and_content_with_the_page_on_them(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CheckpointError, match=rf'{name} is pickled: .*docs/training.md'):
-        load_backbone_weights(shapes_only(), tmp_path / name)
+        load_backbone_weights([shapes_only()], tmp_path / name)
 
 
 @pytest.mark.parametrize('content, message', [
@@ -205,6 +205,6 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
-        load_backbone_weights(shapes_only(), path)
+        load_backbone_weights([shapes_only()], path)
     with pytest.raises(CheckpointError, match='is a folder, a pipe or a device, not a file'):
-        load_backbone_weights(shapes_only(), tmp_path)
+        load_backbone_weights([shapes_only()], tmp_path)
