@@ -53,7 +53,8 @@ def load_backbone_weights(encoders, path):
         missing, unknown, misshapen or not finite.
     """
     backbones = [encoder.backbone for encoder in encoders]
-    if not any(isinstance(module, BasicBlock) for module in backbones[0].modules()):
+    if not any(isinstance(module, BasicBlock)
+               for backbone in backbones for module in backbone.modules()):
         raise CheckpointError(f'{path} holds weights of a ResNet; set policy.vision_backbone to '
                               'resnet18 or resnet34, or leave the weights out')
     wanted = {_public_name(name): tensor for name, tensor in backbones[0].state_dict().items()}

@@ -188,6 +188,11 @@ def test_other_backbones_take_none(tmp_path, backbone):
         load_backbone_weights([shapes_only(backbone)], tmp_path / 'weights.safetensors')
 
 
+def test_a_policy_without_cameras_has_nothing_to_start(tmp_path):
+    with pytest.raises(CheckpointError, match='leave the weights out'):
+        load_backbone_weights([], tmp_path / 'weights.safetensors')
+
+
 @pytest.mark.parametrize('name, content', [
     ('resnet18-f37072fd.pth', b''), ('model.pt', b''), ('pytorch_model.bin', b''),
     ('renamed.safetensors', b'PK\x03\x04rest'), ('resnet18', b'\x80\x02rest')])
