@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 import platform
 import subprocess
+import time
 
 PACKAGES = ('diffusion_policy_ros', 'torch', 'numpy', 'rclpy', 'fastdds', 'gym-pusht')
 
@@ -48,6 +49,29 @@ class WithheldTime:
         used, withheld = _cpu_ticks()
         asked = used - self._used + withheld - self._withheld
         return (withheld - self._withheld) / asked if asked else 0.0
+
+
+class OtherPrograms:
+    """How much CPU time other programs of this machine take meanwhile."""
+
+    def __init__(self):
+        """Begin to measure."""
+        self._begin_s, self._taken_s = time.monotonic(), self._look()
+
+    def cores(self) -> float:
+        """
+        Return the cores that they have kept busy since the beginning.
+
+        Child processes count as own ones when they have ended. 0 where the system does not tell.
+        """
+        taken_s = self._look() - self._taken_s
+        return max(taken_s / (time.monotonic() - self._begin_s), 0.0)
+
+    @staticmethod
+    def _look():
+        """Return the CPU time of all programs but this one and its children, s."""
+        own_s = sum(os.times()[:4])
+        return _cpu_ticks()[0] / os.sysconf('SC_CLK_TCK') - own_s
 
 
 def package_versions(names=PACKAGES) -> dict:

@@ -74,9 +74,19 @@ def test_withheld_time_is_its_share_of_the_time_asked_for(monkeypatch, line, sha
     assert machine.WithheldTime().share() == pytest.approx(share)
 
 
+def test_other_programs_are_what_is_left_of_the_time_that_the_machine_was_busy(monkeypatch):
+    ticks = os.sysconf('SC_CLK_TCK')
+    lines = iter([f'cpu {user * ticks} 0 0 0 0 0 0 0 0 0\n' for user in (100, 107)])
+    own, now = iter([(1, 1, 0, 0, 0), (2, 1, 2, 1, 0)]), iter([50.0, 52.0])
+    monkeypatch.setattr(Path, 'read_text', lambda *_, **__: next(lines))
+    monkeypatch.setattr(machine.os, 'times', lambda: next(own))
+    monkeypatch.setattr(machine.time, 'monotonic', lambda: next(now))
+    assert machine.OtherPrograms().cores() == (7 - 4) / 2
+
+
 def test_withheld_time_is_none_where_the_system_does_not_tell(monkeypatch):
     def fail(*_, **__):
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, 'read_text', fail)
-    assert machine.WithheldTime().share() == 0.0
+    assert machine.WithheldTime().share() == machine.OtherPrograms().cores() == 0.0

@@ -29,6 +29,14 @@ PAGE = 'all.md'
 MEASURED, LEFT_OUT, FAILED, STOPPED = 'measured', 'left out', 'failed', 'stopped'
 NOT_HERE = {kind: f'it takes half an hour and more for one policy; run dpr bench {kind} MODEL'
             for kind in ('success', 'joins')}
+# Arguments with which a bench takes a minute or two.
+QUICK = {
+    'chunk': ['--repeats', '3', '--down-dims', '64', '128', '256'],
+    'loop': ['--seconds', '10'],
+    'solvers': ['--windows', '2', '--samples', '10', '--evaluations', '2', '5',
+                '--solvers', 'ddim', 'dpm_solver++'],
+    'convert': ['--gigabytes', '0.1'],
+    'train': ['--steps', '2', '--pairs', '1']}
 DESCRIPTION = """
 Run dpr bench chunk, loop, solvers, convert and train with their defaults, each in a process of its
 own and in a folder of its own below --out, and put their reports on one page. With all that it
@@ -64,6 +72,9 @@ def add_arguments(parser):
     parser.add_argument('--lerobot-python', metavar='PATH',
                         help='Python interpreter that has lerobot, for the benches that compare '
                              'with it, or none')
+    parser.add_argument('--quick', action='store_true',
+                        help='a minute or two each, to see that all of them run; the figures are '
+                             'of little worth')
     parser.add_argument('--out', type=Path, default=Path('all_bench'), metavar='DIR',
                         help=f'folder for {PAGE}, and for the folder and the log of each bench; '
                              'what is there of an earlier run is replaced')
@@ -87,7 +98,7 @@ def run(args) -> int:
             part = Part(kind, STOPPED, 'it had not begun')
         else:
             print(f'{kind}: started, what it prints goes to {_log(args.out, kind)}', flush=True)
-            part = _run_one(args.out, kind, words)
+            part = _run_one(args.out, kind, words + (QUICK[kind] if args.quick else []))
         print(f'{kind}: {part.result}, {part.told}', flush=True)
         parts.append(part)
     with writing_out(args.out):

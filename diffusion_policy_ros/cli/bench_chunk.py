@@ -33,6 +33,9 @@ RUNTIMES = tuple(name for name in BACKENDS if name != 'auto')
 RANGES = {'cameras': (0, 16), 'image_size': (32, 4096), 'horizon': (2, 10_000),
           'evaluations': (1, 1000), 'candidates': (1, 1024), 'repeats': (1, 100_000)}
 NOT_EQUAL = 3
+OTHERS, WITHHELD = 'cores that others kept busy', 'share of CPU time withheld by the host'
+# Above these, times are of little worth.
+BUSY_CORES, BUSY_SHARE = 0.1, 0.03
 
 
 def add_arguments(parser):
@@ -82,6 +85,7 @@ def run(args) -> int:
     """
     from diffusion_policy_ros.evaluation.chunk_bench_run import ChunkBench
     from diffusion_policy_ros.evaluation.roofline import measure_limits
+    from diffusion_policy_ros.machine import OtherPrograms, WithheldTime
     from diffusion_policy_ros.policy.device import choose_device, memory_guard
 
     _check(args)
@@ -89,13 +93,16 @@ def run(args) -> int:
     device = choose_device(args.device)
     plan, policies = _plan(args, device)
     make_out_folder(args.out)
+    others, withheld = OtherPrograms(), WithheldTime()
     with memory_guard('lower --candidates, or take a smaller network'):
         limits = measure_limits(device, args.precision)
         with tempfile.TemporaryDirectory(prefix='dpr_bench_', dir=args.out) as folder:
             bench = ChunkBench(plan, limits, folder)
             rows, is_whole = _measure(bench, policies)
+    shared = {OTHERS: f'{others.cores():.2f}', WITHHELD: f'{withheld.share():.3f}'}
     if rows:
-        _report(args, device, limits, bench, rows)
+        _report(args, {**_facts(args, device, limits, bench), **shared}, rows,
+                [*bench.notes, *_busy_notes(shared)])
     else:
         print('stopped before anything was measured')
     if not is_whole:
@@ -188,15 +195,22 @@ def _measure(bench, policies):
     return rows, True
 
 
-def _report(args, device, limits, bench, rows):
+def _busy_notes(shared):
+    """Return a warning where the machine did other things, too."""
+    if float(shared[OTHERS]) <= BUSY_CORES and float(shared[WITHHELD]) <= BUSY_SHARE:
+        return []
+    return ['WARNING: the machine was not idle; ' + ', '.join(
+        f'{name}: {value}' for name, value in shared.items())]
+
+
+def _report(args, facts, rows, notes):
     """Print what should be known and write the files."""
     from diffusion_policy_ros.evaluation.chunk_bench_report import OUTPUTS, write_chunks
 
-    notes = list(bench.notes)
     for note in notes:
         print(note, file=sys.stderr if note.startswith('WARNING') else sys.stdout)
     with writing_out(args.out):
-        write_chunks(args.out, rows, _facts(args, device, limits, bench), notes)
+        write_chunks(args.out, rows, facts, notes)
     print(f'{args.out}: {", ".join(OUTPUTS)}')
 
 

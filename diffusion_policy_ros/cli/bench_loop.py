@@ -23,6 +23,7 @@ import tempfile
 
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.ros_domain import DOMAIN_IDS, hold_domain, MAX_DOMAIN_ID
+from diffusion_policy_ros.cli.server_parameters import add_parameters, server_parameters
 from diffusion_policy_ros.cli.stopping import StopRequest
 from diffusion_policy_ros.cli.usage import check_range
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
@@ -33,6 +34,8 @@ MAX_RATE_HZ = 1000.0
 MAX_SIDE_PX = 4096
 # The present figure is that of the last minute.
 PRESENT_ROWS = 60
+# Parameters of the server that the bench sets.
+CHOSEN = ('model', 'contract', 'command_prefix', 'command_rate_hz')
 
 
 def add_arguments(parser):
@@ -56,8 +59,7 @@ def add_arguments(parser):
     parser.add_argument('--size', type=_picture_size, default='640x480', metavar='WxH',
                         help='size of the pictures in px; a camera whose contract demands an '
                              'exact size shows that')
-    parser.add_argument('--num-threads', type=int, default=0, metavar='N',
-                        help='CPU threads of the policy; 0 leaves one core to the rest')
+    add_parameters(parser)
     parser.add_argument('--domain', type=int, metavar='ID',
                         help=f'ROS domain, 0 to {MAX_DOMAIN_ID}; default: the first from '
                              f'{DOMAIN_IDS[0]} to {DOMAIN_IDS[-1]} that is free on this machine')
@@ -81,9 +83,10 @@ def run(args) -> int:
     from diffusion_policy_ros.evaluation.loop_bench_report import lines, OUTPUTS, write_loop
 
     _check(args)
+    parameters = server_parameters(args.param, CHOSEN)
     make_out_folder(args.out)
     with tempfile.TemporaryDirectory(prefix='dpr_bench_') as folder:
-        plan = _plan(args, Path(folder))
+        plan = _plan(args, Path(folder), parameters)
         setting = _setting(args, plan)
         rows, withheld = _measure(args, plan, Path(folder))
     record = LoopRecord.from_rows(rows)
@@ -103,11 +106,13 @@ class _Plan:
     :ivar model: Checkpoint folder.
     :ivar name: What identifies the policy in a report.
     :ivar contract: Its ``RobotContract``.
+    :ivar parameters: Of the server: name to value.
     """
 
     model: Path
     name: str
     contract: object
+    parameters: dict
 
     @property
     def contract_path(self):
@@ -130,11 +135,10 @@ def _check(args):
     check_range('seconds', args.seconds, 2, MAX_SECONDS)
     check_range('rate-hz', args.rate_hz, 1, MAX_RATE_HZ)
     check_range('camera-rate-hz', args.camera_rate_hz, 1, MAX_RATE_HZ)
-    check_range('num-threads', args.num_threads, 0, 256)
     check_range('domain', args.domain, 0, MAX_DOMAIN_ID)
 
 
-def _plan(args, folder):
+def _plan(args, folder, parameters):
     """Find the checkpoint, or make one, and check that it can be commanded at the rate."""
     from diffusion_policy_ros.contract import load_contract
     from diffusion_policy_ros.control.timetable import is_multiple
@@ -149,7 +153,7 @@ def _plan(args, folder):
         from diffusion_policy_ros.evaluation.loop_bench_policy import NAME, save_bench_policy
         model, name = folder / 'model', NAME
         save_bench_policy(model)
-    plan = _Plan(model, name, load_contract(model / 'contract.yaml'))
+    plan = _Plan(model, name, load_contract(model / 'contract.yaml'), parameters)
     if not is_multiple(args.rate_hz, plan.contract.rate_hz):
         raise ConfigError(f'--rate-hz is {args.rate_hz:g}; it must be a whole multiple of the '
                           f'{plan.contract.rate_hz:g} Hz of the policy')
@@ -163,7 +167,7 @@ def _setting(args, plan):
 
     return LoopSetting(
         model=plan.name, rate_hz=plan.contract.rate_hz, command_rate_hz=args.rate_hz,
-        streams=_describe(plan.contract.policy_observations, args), num_threads=args.num_threads,
+        streams=_describe(plan.contract.policy_observations, args), parameters=plan.parameters,
         machine=machine_facts(), versions=package_versions())
 
 
@@ -192,8 +196,7 @@ def _measure(args, plan, folder):
                 'contract': plan.contract_path, 'camera_rate_hz': args.camera_rate_hz,
                 'state_rate_hz': STATE_RATE_HZ, 'width': args.size[0], 'height': args.size[1]}))
             server = children.start('policy_server', node_command('policy_server', {
-                'model': plan.model, 'command_rate_hz': args.rate_hz,
-                'num_threads': args.num_threads}))
+                'model': plan.model, 'command_rate_hz': args.rate_hz, **plan.parameters}))
             observer = children.start('bench_observer', node_command('bench_observer', {
                 'contract': plan.contract_path, 'seconds': args.seconds,
                 'server_pid': server.pid, 'robot_pid': robot.pid}), stdout=subprocess.PIPE)

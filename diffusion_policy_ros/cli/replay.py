@@ -13,11 +13,11 @@
 # limitations under the License.
 """``dpr replay``: compute what a policy did, or would have done, in a bag, and compare."""
 
-import json
 from pathlib import Path
 
-from diffusion_policy_ros.cli.out_folder import check_out_file
+from diffusion_policy_ros.cli.out_folder import check_out_file, writing_out
 from diffusion_policy_ros.cli.usage import check_range, LARGEST_SEED
+from diffusion_policy_ros.data.files import write_json
 from diffusion_policy_ros.errors import BagError, ConfigError
 
 RECORD_TYPE = 'std_msgs/msg/String'
@@ -77,10 +77,8 @@ def run(args) -> int:
     for line in figures.pop('lines'):
         print(line)
     if args.out:
-        try:
-            args.out.write_text(json.dumps(figures, indent=1))
-        except OSError as error:
-            raise ConfigError(f'--out {args.out} cannot be written: {error}') from error
+        with writing_out(args.out):
+            write_json(args.out, figures)
     return 0 if figures['same'] else 3
 
 

@@ -193,7 +193,7 @@ def measure_in_turn(ways, setting, repeats) -> tuple:
     return times, ratios
 
 
-def largest_difference(policy, chunk, reference) -> float:
+def chunk_difference(policy, chunk, reference) -> float:
     """
     Compare chunks in normalized units, relative where those exceed 1.
 

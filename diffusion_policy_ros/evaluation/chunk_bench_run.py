@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from diffusion_policy_ros.diffusion import check_start, DiscreteVp
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation.chunk_bench import (
-    bench_sampler, ChunkRow, DIFFUSERS, largest_difference, LEROBOT, measure_in_turn,
+    bench_sampler, chunk_difference, ChunkRow, DIFFUSERS, LEROBOT, measure_in_turn,
     own_policies, PEERS, PLAIN, SERVED, served_name, Setting)
 from diffusion_policy_ros.evaluation.chunk_bench_peers import PeerProcess
 from diffusion_policy_ros.evaluation.chunk_bench_policy import random_noise, random_window
@@ -154,7 +154,7 @@ class ChunkBench:
         """Measure one setting."""
         plan, policy = self._plan, ways[PLAIN].policy
         reference = ways[PLAIN].executable(setting)
-        differences = {way: largest_difference(policy, ways[way].executable(setting), reference)
+        differences = {way: chunk_difference(policy, ways[way].executable(setting), reference)
                        for way in ways}
         self._compare(name, setting, differences, policy.device)
         times, ratios = measure_in_turn(ways, setting, plan.repeats)
@@ -196,6 +196,9 @@ def check_plan(plan, config):
     """
     for evaluations in plan.evaluations:
         try:
+            if evaluations > config.num_train_timesteps:
+                raise ConfigError('at most one for each timestep of the training, of which there '
+                                  f'are {config.num_train_timesteps}')
             check_start(DiscreteVp.of(config),
                         bench_sampler(plan.solver, evaluations, config))
         except ConfigError as error:

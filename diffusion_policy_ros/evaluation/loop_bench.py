@@ -44,7 +44,7 @@ class LoopSetting:
     :ivar rate_hz: Rows per second of the policy.
     :ivar command_rate_hz: Commands per second that were wanted.
     :ivar streams: What the robot showed, and how often.
-    :ivar num_threads: CPU threads of the policy; 0 leaves one core to the rest.
+    :ivar parameters: Of the policy server, where they were set: name to value.
     :ivar machine: Facts about the machine, text by name.
     :ivar versions: Versions of the software, text by name.
     :ivar withheld: Share of the CPU time asked for that a virtual machine's host withheld.
@@ -54,7 +54,7 @@ class LoopSetting:
     rate_hz: float
     command_rate_hz: float
     streams: str
-    num_threads: int
+    parameters: dict
     machine: dict
     versions: dict
     withheld: float = 0.0

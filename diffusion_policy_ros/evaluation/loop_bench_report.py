@@ -110,7 +110,9 @@ def _facts(figures):
     timing = figures['timing']
     facts = {'policy': figures['model'], 'rows per second': f'{figures["rate_hz"]:g}',
              'commands per second, wanted': f'{figures["command_rate_hz"]:g}',
-             'robot': figures['streams'], 'num_threads': figures['num_threads'],
+             'robot': figures['streams'],
+             'parameters': ', '.join(f'{name} {value}' for name, value in
+                                     figures['parameters'].items()) or 'defaults',
              'seconds': f'{timing["seconds"]:.1f}', 'commands': timing['commands'] + 1,
              'plans': figures['plans'], 'CPU time withheld (host)': f'{figures["withheld"]:.1%}',
              **figures['machine'], **figures['versions']}

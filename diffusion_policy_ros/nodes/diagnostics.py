@@ -21,9 +21,11 @@ from diffusion_policy_ros.nodes.status_topics import LOG_PERIOD_S, StatusTopics
 
 # The first of these that is set is the one that people are told.
 SOURCES = ('refusal', 'lifecycle', 'swap', 'clock', 'controller', 'observation', 'inference',
-           'confidence', 'command', 'plan')
+           'confidence', 'command', 'plan', 'start')
 # Those that say in which state the node is, and why where that is a fault.
 STATES = ('refusal', 'lifecycle')
+# Those that end by themselves, or that a person asked for.
+PASSING = ('swap', 'start')
 
 
 class StatusReporter:
@@ -65,7 +67,8 @@ class StatusReporter:
         with self._lock:
             self._reasons[source] = reason
             if source not in STATES and self._worst()[0] == source:
-                self._topics.log(source, DiagnosticStatus.WARN, f'not commanding: {reason}')
+                level = DiagnosticStatus.OK if source in PASSING else DiagnosticStatus.WARN
+                self._topics.log(source, level, f'not commanding: {reason}')
             self._tell()
 
     def clear(self, source):
@@ -136,8 +139,8 @@ class StatusReporter:
             return DiagnosticStatus.OK, 'commanding'
         if source == 'lifecycle':
             return DiagnosticStatus.OK, reason
-        # A late plan is worth a look, a swap was asked for; everything else is a fault.
-        is_fault = source not in ('plan', 'swap')
+        # A late plan is worth a look; everything else is a fault.
+        is_fault = source not in ('plan', *PASSING)
         return DiagnosticStatus.ERROR if is_fault else DiagnosticStatus.WARN, reason
 
     def _tell(self):

@@ -92,6 +92,8 @@ class LifecycleShell(LifecycleNode):
         if self._status is not None:
             self._release('finalized')
         super().destroy_node()
+        # rclpy leaves this to the garbage collector, until when its services seem to be there.
+        self._state_machine.destroy_when_not_in_use()
 
     def _release(self, state):
         """Close the runtime, if there is one, and tell the state."""

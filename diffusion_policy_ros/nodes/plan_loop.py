@@ -145,7 +145,7 @@ class PlanLoop:
         """Begin to measure."""
         return Telemetry([stream.topic for stream in self._contract.policy_observations])
 
-    def _drop_plan(self, source='plan', reason=reasons.SHORTAGES['start']):
+    def _drop_plan(self, source='start', reason=reasons.SHORTAGES['start']):
         """Command nothing until a plan has been made from what is seen from now on."""
         self._horizon.reset()
         self._plans.drop()
@@ -264,6 +264,7 @@ class PlanLoop:
         if is_sent:
             self.telemetry.commands.add(time.monotonic())
             self._status.clear('command')
+            self._status.clear('start')
             self._status.clear('plan')
             return
         if self._status.blocked_by(*reasons.HOLDS):
@@ -273,7 +274,7 @@ class PlanLoop:
         if shortage == 'observation':  # the rows that are due by the next look would be a jump
             self._drop_plan('observation', reasons.SHORTAGES[shortage])
         else:
-            self._status.block('plan', reasons.SHORTAGES[shortage])
+            self._status.block(shortage, reasons.SHORTAGES[shortage])
 
     def _clock_went_back(self):
         """Forget what belongs to a time that is yet to come."""

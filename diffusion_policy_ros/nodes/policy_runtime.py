@@ -75,8 +75,9 @@ class PolicyRuntime:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
+        work = ', '.join(map(' '.join, self._policy.work_facts().items()))
         self._node.get_logger().info(f'{self._policy.model}: one plan takes '
-                                     f'{self._policy.plan_ms:.0f} ms')
+                                     f'{self._policy.plan_ms:.0f} ms ({work})')
         self._status.about(self._policy.facts())
 
     def check(self, values) -> str:
@@ -200,7 +201,7 @@ class PolicyRuntime:
         """Return the sections of the diagnostics: name to facts."""
         facts = self._loop.facts()
         inputs = self._loop.telemetry.input_facts(time.monotonic())
-        about = {**self._policy.facts(), 'device': self._policy.worker.device}
+        about = {**self._policy.facts(), **self._policy.work_facts()}
         return {'commands': facts['commands'],
                 'inputs': {**inputs, 'topics': self._topics.look()},
                 'inference': {**facts['inference'], **about}}

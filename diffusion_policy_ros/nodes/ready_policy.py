@@ -56,6 +56,12 @@ class ReadyPolicy(NamedTuple):
         """Return by what people tell it from others: name to text."""
         return {'model': self.model, 'weights SHA-256': self.worker.digest[:16]}
 
+    def work_facts(self) -> dict:
+        """Return what computes it: name to text."""
+        facts = self.worker.facts
+        return {**{name: facts[name] for name in ('device', 'backend', 'precision')},
+                'threads': str(self.worker.num_threads)}
+
 
 def prepare_policy(values, served=None) -> ReadyPolicy:
     """

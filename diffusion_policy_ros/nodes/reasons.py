@@ -18,7 +18,7 @@ from diffusion_policy_ros.errors import DiffusionPolicyError
 
 # Sources of a hold under which no plan is followed or made out of turn.
 HOLDS = ('clock', 'controller', 'observation', 'inference', 'confidence')
-# What ``RecedingHorizon.shortage`` names.
+# What ``RecedingHorizon.shortage`` names, each a source of the ``StatusReporter``.
 SHORTAGES = {
     'start': 'waiting for the first plan',
     'observation': f'no tick was looked at for {LEASE_PERIODS} periods: the clock jumped ahead, '

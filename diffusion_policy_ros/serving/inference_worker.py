@@ -37,12 +37,13 @@ class InferenceWorker:
     and whoever asks for a plan never waits for it.
 
     :ivar digest: SHA-256 of the loaded weights.
+    :ivar num_threads: CPU threads that compute it.
     """
 
     def __init__(self):
         """Start the thread."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix='inference')
-        self.digest = ''
+        self.digest, self.num_threads = '', 0
         self._precision, self._backend = 'float32', 'auto'
         self._policy = self._encoder = None
         self._differentiable = None  # the policy as it is stored, which tells likelihoods
@@ -52,13 +53,9 @@ class InferenceWorker:
     @property
     def facts(self) -> dict:
         """Return ``weights``, ``device``, ``precision`` and ``backend`` as in ``PlanRecord``."""
-        return {'weights': self.digest, 'device': self.device, 'precision': self._precision,
+        return {'weights': self.digest, 'device': str(self._policy.device),
+                'precision': self._precision,
                 'backend': self._backend}
-
-    @property
-    def device(self) -> str:
-        """Return the device that the loaded policy is on."""
-        return str(self._policy.device)
 
     @property
     def busy(self) -> bool:
@@ -134,7 +131,8 @@ class InferenceWorker:
         if not str(folder) or not Path(folder).is_dir():
             raise CheckpointError(f'model is {str(folder)!r}, which is no folder; set the '
                                   'parameter "model" to a checkpoint folder')
-        torch.set_num_threads(num_threads or max(1, usable_cores() - 1))
+        self.num_threads = num_threads or max(1, usable_cores() - 1)
+        torch.set_num_threads(self.num_threads)
         self._differentiable = Policy.load(folder, device=device)
         self.digest = weights_digest(folder)
         self._policy = served_policy(self._differentiable, folder, precision=precision,

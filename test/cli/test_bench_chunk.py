@@ -118,7 +118,8 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path, monkeypatch, capsys):
     (['--horizon', '12'], 'horizon is 12; with 3 levels'),
     (['--down-dims', '12'], 'down_dims is (12,); it needs'),
     (['--evaluations', '2'], '--evaluations 2 with ddim: start_timestep is 50'),
-    (['--evaluations', '200'], '--evaluations 200 with ddim: '),
+    (['--evaluations', '200'], '--evaluations 200 with ddim: at most one for each timestep of '
+     'the training, of which there are 100'),
     ([str(MODELS / 'pusht_image'), '--cameras', '1'],
      '--cameras is for untrained policies, and a checkpoint has its own'),
     ([str(MODELS / 'pusht_image'), '--down-dims', '64'], '--down-dims is for untrained')])

@@ -111,10 +111,12 @@ def test_five_seconds_are_measured_and_reported(start, tmp_path):
 @pytest.mark.slow
 def test_a_checkpoint_of_another_robot_is_served_what_its_contract_says(start, arm, tmp_path):
     code, _, errors = start('--model', arm, '--seconds', 3, '--size', '320x240', '--out',
-                            tmp_path, '--num-threads', 1).finish()
+                            tmp_path, '-p', 'num_threads:=1', '-p', 'backend:=auto').finish()
     assert code == 0, errors
     figures = json.loads((tmp_path / 'loop.json').read_text())
     assert figures['timing']['commands'] > 30 and figures['rate_hz'] == 15.0
+    assert figures['parameters'] == {'num_threads': 1, 'backend': 'auto'}
+    assert figures['diagnostics']['policy_server: inference']['threads'] == '1'
     assert figures['due_to_sent_ms'] == {}  # a trajectory's stamp is its start, not its date
     assert 'scene_camera/image_raw/compressed 320x240' in figures['streams']
 
@@ -161,7 +163,7 @@ def test_the_policy_of_the_bench_is_for_seven_joints_and_two_cameras(tmp_path):
     (['--rate-hz', '25'], 1, '--rate-hz is 25; it must be a whole multiple of the 15 Hz'),
     (['--rate-hz', 'nan'], 2, '--rate-hz is nan; it must be from 1'),
     (['--camera-rate-hz', '0'], 2, '--camera-rate-hz is 0; it must be from 1'),
-    (['--num-threads', '-1'], 2, '--num-threads is -1'),
+    (['-p', 'num_threads:=-1'], 2, '-p num_threads is -1; it must be from 0 to 256'),
     (['--domain', '102'], 2, '--domain is 102; it must be from 0 to 101'),
     (['--model', 'nowhere'], 1, '--model is nowhere, which holds no contract.yaml'),
     (['--out', '/dev/null/x'], 1, 'cannot be made')])
@@ -185,7 +187,7 @@ def test_every_argument_of_the_loop_is_explained(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(['loop', '--help'])
     shown = capsys.readouterr().out
-    for name in ('model', 'seconds', 'rate-hz', 'camera-rate-hz', 'size', 'num-threads', 'domain',
+    for name in ('model', 'seconds', 'rate-hz', 'camera-rate-hz', 'size', 'param', 'domain',
                  'out'):
         assert f'--{name}' in shown
     assert 'Exit code: 0' in shown and '5 % or more' in shown

@@ -26,7 +26,7 @@ from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.share import share_path
 import pytest
 
-DOMAIN_ID = 94
+DOMAIN_ID = 84
 CONTRACT = share_path('config', 'robots', 'arm_pick_place.yaml')
 
 

@@ -39,7 +39,7 @@ TOGETHER = {
               '--row': ['--dataset', 'none', '--episode', '0']}}
 ZERO_WILL_DO = {
     '--cameras', '--crf', '--delay-jitter-ms', '--delay-ms', '--delays-ms', '--domain',
-    '--episode', '--likelihood-steps', '--noise-images', '--noise-vectors', '--num-threads',
+    '--episode', '--likelihood-steps', '--noise-images', '--noise-vectors',
     '--row', '--seed', '--start', '--threads', '--wait', '--workers'}
 NO_LIMIT = {'--episode', '--row', '--jobs', '--min-rows'}  # above
 

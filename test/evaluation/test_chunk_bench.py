@@ -22,7 +22,7 @@ from diffusion_policy_ros.diffusion import inference_levels, Sampler
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation import chunk_bench
 from diffusion_policy_ros.evaluation.chunk_bench import (
-    bench_sampler, largest_difference, measure_in_turn, own_policies, OwnPolicy, PLAIN, SERVED,
+    bench_sampler, chunk_difference, measure_in_turn, own_policies, OwnPolicy, PLAIN, SERVED,
     served_name, Setting)
 from diffusion_policy_ros.evaluation.chunk_bench_policy import (
     bench_config, random_noise, random_window, untrained_policy)
@@ -115,8 +115,8 @@ def test_the_difference_is_the_largest_in_normalized_units_relative_above_one(po
     robot = policy.normalizer.unnormalize
     reference = robot('action', torch.tensor([[[0.5] * 7, [4.0] * 7]]))
     chunk = robot('action', torch.tensor([[[0.5] * 7, [4.0] * 6 + [4.4]]]))
-    assert largest_difference(policy, chunk, reference) == pytest.approx(0.1, abs=1e-6)
-    assert largest_difference(policy, reference, reference) == 0
+    assert chunk_difference(policy, chunk, reference) == pytest.approx(0.1, abs=1e-6)
+    assert chunk_difference(policy, reference, reference) == 0
 
 
 def test_what_is_served_draws_the_plain_chunk_and_leaves_its_policy_alone(policy):
@@ -127,8 +127,8 @@ def test_what_is_served_draws_the_plain_chunk_and_leaves_its_policy_alone(policy
     ways = own_policies(policy, 'ddim', window, served, 3)
     assert list(ways) == [SERVED, 'served bfloat16', PLAIN]
     found = {name: way.executable(setting) for name, way in ways.items()}
-    assert largest_difference(policy, found[SERVED], found[PLAIN]) < 1e-5
-    assert 0 < largest_difference(policy, found['served bfloat16'], found[PLAIN]) < 0.05
+    assert chunk_difference(policy, found[SERVED], found[PLAIN]) < 1e-5
+    assert 0 < chunk_difference(policy, found['served bfloat16'], found[PLAIN]) < 0.05
     torch.testing.assert_close(policy.sample(window, noise=random_noise(policy, 1)), before)
 
 
@@ -140,6 +140,6 @@ def test_what_is_served_is_faster_than_the_plain_loop():
     ways = own_policies(policy, 'ddim', random_window(policy), {SERVED: accelerated(policy)}, 1)
     setting = Setting(10, 1)
     found = {name: way.executable(setting) for name, way in ways.items()}
-    assert largest_difference(policy, found[SERVED], found[PLAIN]) < 1e-5
+    assert chunk_difference(policy, found[SERVED], found[PLAIN]) < 1e-5
     _, ratios = measure_in_turn(ways, setting, 15)
     assert median(ratios[SERVED][PLAIN]) >= 1.1

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 
 from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.evaluation import chunk_bench
-from diffusion_policy_ros.evaluation.chunk_bench import largest_difference, OwnPolicy, Setting
+from diffusion_policy_ros.evaluation.chunk_bench import chunk_difference, OwnPolicy, Setting
 from diffusion_policy_ros.evaluation.chunk_bench_lerobot import answer, DiffusersLoop
 from diffusion_policy_ros.evaluation.chunk_bench_policy import (
     bench_config, random_noise, random_window, untrained_policy)
@@ -145,8 +145,8 @@ def test_the_schedulers_of_diffusers_visit_our_levels(policy, tmp_path, solver):
     for setting in (Setting(5, 2), Setting(10, 1)):
         told = answer(loop, 'cpu', {'evaluations': setting.evaluations,
                                     'candidates': setting.candidates})
-        difference = largest_difference(policy, torch.tensor(told['chunk']),
-                                        ours.executable(setting))
+        difference = chunk_difference(policy, torch.tensor(told['chunk']),
+                                      ours.executable(setting))
         assert difference < 1e-5 and told['seconds'] > 0
 
 

@@ -58,7 +58,8 @@ def _rows(seconds=180, hz=20, *, leak_mib_per_min=0.0, missing=(), dated=True, w
 def _setting(**changes):
     return LoopSetting(**{
         'model': 'a policy', 'rate_hz': 10.0, 'command_rate_hz': 20.0, 'streams': 'one camera',
-        'num_threads': 0, 'machine': {'cores': '2'}, 'versions': {'torch': '2'}, **changes})
+        'parameters': {'num_threads': 2}, 'machine': {'cores': '2'}, 'versions': {'torch': '2'},
+        **changes})
 
 
 def _figures(rows, **changes):

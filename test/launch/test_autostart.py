@@ -23,7 +23,7 @@ import time
 import pytest
 
 pytestmark = pytest.mark.launch
-DOMAIN_ID = 92
+DOMAIN_ID = 82
 # A lifecycle node that publishes no transitions, as one that is faster than DDS: nobody hears of
 # them. It says what it was asked for, and ends when it has been active, or refused, for a while.
 NODE = """

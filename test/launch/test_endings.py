@@ -17,7 +17,7 @@
 import pytest
 
 pytestmark = pytest.mark.launch
-DOMAIN_ID = 93
+DOMAIN_ID = 83
 # Ends the launch as soon as the simulation has said something, or lets that end itself.
 RUN = """
 import os

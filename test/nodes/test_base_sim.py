@@ -33,7 +33,7 @@ from nav_msgs.msg import Odometry  # noqa: E402
 from sensor_msgs.msg import LaserScan  # noqa: E402
 from std_msgs.msg import Bool, Float64MultiArray, String  # noqa: E402
 
-DOMAIN_ID = 90
+DOMAIN_ID = 80
 CONTRACT = load_contract(share_path('config', 'robots', 'base.yaml'))
 
 

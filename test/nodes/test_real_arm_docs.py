@@ -29,7 +29,7 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
-DOMAIN_ID = 91
+DOMAIN_ID = 81
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs' / 'real_arm.md').read_text('utf-8')
 

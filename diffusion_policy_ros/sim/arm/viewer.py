@@ -14,6 +14,7 @@
 """A window in which a person watches the simulated arm."""
 
 import re
+import threading
 import warnings
 
 from diffusion_policy_ros.errors import ConfigError
@@ -22,6 +23,7 @@ import mujoco.viewer
 
 REMEDY = ('start it where there is a screen and DISPLAY or WAYLAND_DISPLAY names it (over SSH: '
           'ssh -X), or set viewer to false; the pictures of its cameras need no screen')
+CLOSED_S = 10.0
 
 
 class Viewer:
@@ -38,10 +40,12 @@ class Viewer:
         reason = why_no_window()
         if reason:
             raise ConfigError(f'no window can be opened: {reason}; {REMEDY}')
+        before = set(threading.enumerate())
         try:
             self._window = mujoco.viewer.launch_passive(arm.model.mj, arm.data)
         except RuntimeError as error:  # on macOS it must be run by mjpython
             raise ConfigError(f'no window can be opened: {error}; {REMEDY}') from error
+        self._threads = [thread for thread in threading.enumerate() if thread not in before]
 
     @property
     def is_closed(self) -> bool:
@@ -53,8 +57,11 @@ class Viewer:
         self._window.sync()
 
     def close(self):
-        """Close the window."""
+        """Close the window; return when it is gone."""
         self._window.close()
+        # A process that ends while they still take it down is ended by the operating system.
+        for thread in self._threads:
+            thread.join(CLOSED_S)
 
 
 def why_no_window() -> str:
