@@ -14,6 +14,7 @@
 
 """On what a measurement was made: the machine and the versions of the software."""
 
+from datetime import date
 from importlib import metadata
 import os
 from pathlib import Path
@@ -31,10 +32,12 @@ def usable_cores() -> int:
 
 
 def machine_facts() -> dict:
-    """Return processor, cores, load, system and Python by name, as text."""
+    """Return processor, cores, load, system, Python, commit and date by name, as text."""
+    commit = source_commit()
     return {'processor': _processor(), 'cores': str(usable_cores()),
             'load average': ' '.join(f'{load:.1f}' for load in os.getloadavg()),
-            'system': platform.platform(terse=True), 'python': platform.python_version()}
+            'system': platform.platform(terse=True), 'python': platform.python_version(),
+            **({'commit': commit} if commit else {}), 'date': date.today().isoformat()}
 
 
 class WithheldTime:

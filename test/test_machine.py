@@ -14,6 +14,7 @@
 
 """What a report says about the machine is what the system says."""
 
+from datetime import date
 import os
 from pathlib import Path
 import shutil
@@ -26,6 +27,8 @@ import pytest
 def test_the_facts_are_texts_and_name_the_cores_that_this_process_may_use():
     facts = machine.machine_facts()
     assert all(isinstance(text, str) and text for text in facts.values())
+    assert facts['date'] == date.today().isoformat()
+    assert facts.get('commit') == machine.source_commit()
     if hasattr(os, 'sched_getaffinity'):
         assert int(facts['cores']) == len(os.sched_getaffinity(0))
 

@@ -14,7 +14,6 @@
 
 """``dpr bench chunk``: how long a whole chunk takes here, beside other ways to draw it."""
 
-from datetime import date
 from functools import partial
 from pathlib import Path
 import sys
@@ -216,16 +215,14 @@ def _report(args, facts, rows, notes):
 
 def _facts(args, device, limits, bench):
     """Say what was measured on what."""
-    from diffusion_policy_ros.machine import machine_facts, package_versions, source_commit
+    from diffusion_policy_ros.machine import machine_facts, package_versions
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == 'cuda' else str(device)
-    commit = source_commit()
     return {
         **machine_facts(), **package_versions(('diffusion_policy_ros', 'torch', 'numpy')),
         **{f'{package} in the other Python': version
            for package, version in bench.versions.items()},
-        **({'commit': commit} if commit else {}), 'date': date.today().isoformat(),
         'device': name, 'threads': str(torch.get_num_threads()), 'solver': args.solver,
         'repeats': str(args.repeats), 'memory read': f'{limits.read_bytes_per_s / 1e9:.1f} GB/s',
         **{f'matrix products, {precision}': f'{flops / 1e9:.0f} GFLOP/s'

@@ -91,8 +91,8 @@ def run(args) -> int:
     with tempfile.TemporaryDirectory(prefix='dpr_bench_', dir=args.out) as name, \
             memory_guard('lower batch_size'):
         cache_s = _build_cache(args)
-        pairs = _measure(args, config, device, Path(name))
-    told = _told(pairs)
+        pairs, flops_per_window = _measure(args, config, device, Path(name))
+        told = [*_told(pairs), _limit(pairs, flops_per_window, config, device)]
     print(*told, sep='\n')
     _write(args, config, device, pairs, told, cache_s)
     print(f'{args.out}: train.json, train.md')
@@ -122,8 +122,8 @@ def _build_cache(args):
 
 
 def _measure(args, config, device, folder):
-    """Return ``{loop: Pace}`` of every pair, telling each as it comes."""
-    from diffusion_policy_ros.evaluation.train_bench import measure_ours, OURS
+    """Return ``{loop: Pace}`` of every pair, telling each, and the operations of a window."""
+    from diffusion_policy_ros.evaluation.train_bench import measure_ours, OURS, PLAIN
 
     ours = dict(device=device, steps=args.steps, cache_dir=args.cache)
     first = measure_ours(args.dataset, folder / 'first', config, **{**ours, 'steps': 1})
@@ -142,9 +142,9 @@ def _measure(args, config, device, folder):
                 + ('' if name == OURS else
                    f', ratio {paces[OURS].windows_per_s / pace.windows_per_s:.2f}')
                 for name, pace in paces.items()), flush=True)
+        return pairs, others[PLAIN].flops_per_window()
     finally:
         close()
-    return pairs
 
 
 def _other_loops(args, config, device, folder):
@@ -190,6 +190,19 @@ def _told(pairs):
                      f'{max(ratios):.2f})')
         lines.append(line)
     return lines
+
+
+def _limit(pairs, flops_per_window, config, device):
+    """Say how near to the arithmetic of the machine the training is."""
+    from diffusion_policy_ros.evaluation.roofline import measure_limits
+    from diffusion_policy_ros.evaluation.train_bench import OURS
+
+    flops_per_s = measure_limits(device, [config.precision]).flops_per_s[config.precision]
+    windows_per_s = median(pair[OURS].windows_per_s for pair in pairs)
+    return (f'roofline: {flops_per_window / 1e9:.3g} GFLOP a window, forward and backward, and '
+            f'{flops_per_s / 1e9:.0f} GFLOP/s in large matrix products allow '
+            f'{flops_per_s / flops_per_window:.0f} windows/s; {OURS} reaches '
+            f'{100 * windows_per_s * flops_per_window / flops_per_s:.0f} % of that')
 
 
 def _write(args, config, device, pairs, told, cache_s):

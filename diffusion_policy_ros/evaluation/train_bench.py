@@ -31,6 +31,7 @@ from diffusion_policy_ros.training.record import read_history
 from diffusion_policy_ros.training.run import train
 from diffusion_policy_ros.training.run_folder import run_folder_of
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 OURS, PLAIN, LEROBOT = 'dpr train', 'plain DataLoader loop', 'lerobot'
 LEROBOT_SCRIPT = 'train_bench_lerobot.py'
@@ -96,6 +97,12 @@ class PlainLoop:
             pin_memory=device.type == 'cuda', persistent_workers=workers > 0)
         self._batches = iter(self._loader)
         self._optimizer = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate)
+
+    def flops_per_window(self) -> float:
+        """Do one step, and return the floating-point operations for each of its windows."""
+        with FlopCounterMode(display=False) as counter:
+            self._step()
+        return counter.get_total_flops() / self._config.batch_size
 
     def measure(self, steps) -> Pace:
         """

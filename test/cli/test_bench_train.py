@@ -65,6 +65,10 @@ def test_both_loops_are_timed_and_compared_pair_by_pair(dataset, tmp_path, capsy
         assert f'pair {number}: dpr train' in printed and f'ratio {ratio:.2f}' in printed
     report = (tmp_path / 'out' / 'train.md').read_text()
     assert 'times as fast' in report and 'batch_size: 4' in report
+    gflop, gflops, allowed, share = map(float, re.search(
+        r'roofline: (\S+) GFLOP a window.* and (\d+) GFLOP/s .* allow (\d+) .* reaches (\d+) %',
+        report).groups())
+    assert allowed == pytest.approx(gflops / gflop, rel=0.02) and 0 <= share < 100
     assert 'precision: float32' in report and re.search(r'- cache: \d+\.\d s to decode', report)
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['train.json', 'train.md']
 
