@@ -23,7 +23,7 @@ import tempfile
 
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.cli.ros_domain import DOMAIN_IDS, hold_domain, MAX_DOMAIN_ID
-from diffusion_policy_ros.cli.server_parameters import add_parameters, server_parameters
+from diffusion_policy_ros.cli.server_arguments import add_parameters, server_parameters
 from diffusion_policy_ros.cli.stopping import StopRequest
 from diffusion_policy_ros.cli.usage import check_range
 from diffusion_policy_ros.errors import CheckpointError, ConfigError

@@ -14,9 +14,9 @@
 
 """The parameters of the node ``arm_sim``; reading them needs no physics engine."""
 
-from diffusion_policy_ros.nodes.parameters import ParameterSpec
 from diffusion_policy_ros.nodes.sim_episodes import SEED
 from diffusion_policy_ros.nodes.sim_stepper import REAL_TIME_FACTOR
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 
 PARAMETERS = (
     ParameterSpec('task', 'pick_place', 'What is to be done, and the world in which',

@@ -27,11 +27,12 @@ import math
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.arrival import dated
 from diffusion_policy_ros.nodes.base_topics import BaseTopics
-from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.sim_episodes import SEED, SimEpisodes, SimScore
 from diffusion_policy_ros.nodes.sim_stepper import REAL_TIME_FACTOR, SimStepper
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.nodes.turn_lock import TurnLock
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from diffusion_policy_ros.sim.base.environment import COMMAND_TOPIC
 from diffusion_policy_ros.sim.base.mobile_base import MobileBase, SUBSTEP_S
 from diffusion_policy_ros.sim.pacing import falls_due, SCORE_RATE_HZ

@@ -29,7 +29,8 @@ from diffusion_policy_ros.message_types import UNDATED_TYPES
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes.conductor import conduct, Conductor, tell
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
-from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.parameters import Parameters
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from std_msgs.msg import Float64MultiArray
 
 ROW_PERIOD_NS = 1_000_000_000

@@ -24,8 +24,9 @@ from diffusion_policy_ros.contract import load_contract
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.clockwork import Clockwork
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
-from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.spinning import break_off, run
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from diffusion_policy_ros.sim.imitation import picture_maker, vector_maker
 from diffusion_policy_ros.sim.pacing import StepCounter
 from rclpy.node import Node

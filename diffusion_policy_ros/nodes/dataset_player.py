@@ -30,8 +30,9 @@ from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.clockwork import Clockwork
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
-from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.spinning import run
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 

@@ -29,7 +29,8 @@ from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.evaluation.live_simulations import LIVE
 from diffusion_policy_ros.nodes.conductor import ANSWER_S, conduct, Conductor, tell
 from diffusion_policy_ros.nodes.demo_watch import DemoWatch
-from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.parameters import Parameters
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from std_srvs.srv import Trigger
 
 ROW_PERIOD_S = 1.0

@@ -35,10 +35,11 @@ from diffusion_policy_ros.nodes.conductor import conduct, tell
 from diffusion_policy_ros.nodes.controller_check import AGREES, ControllerCheck
 from diffusion_policy_ros.nodes.heard_stream import HeardStream
 from diffusion_policy_ros.nodes.own_position import position_findings
-from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.recorded_stream import recorded_streams
 from diffusion_policy_ros.nodes.spinning import spin_once
 from diffusion_policy_ros.nodes.topic_watch import publisher_names
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import SingleThreadedExecutor

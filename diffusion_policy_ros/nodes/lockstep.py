@@ -28,11 +28,12 @@ from diffusion_policy_ros.errors import DiffusionPolicyError
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.conductor import conduct, tell
-from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.policy_server import PolicyServer
 from diffusion_policy_ros.nodes.pusht_sim import PushTSim
 from diffusion_policy_ros.nodes.pusht_topics import (
     CAMERA_TOPIC, COMMAND_TOPIC, JOINTS_TOPIC)
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from diffusion_policy_ros.policy.plan_record import parse_record
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node

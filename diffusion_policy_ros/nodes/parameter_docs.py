@@ -20,8 +20,9 @@ The reference of all parameters, written from their declarations.
 
 import json
 
+from diffusion_policy_ros import server_parameters
 from diffusion_policy_ros.nodes import (
-    arm_parameters, base_sim, policy_parameters, pusht_sim, recorder, safety_parameters)
+    arm_parameters, base_sim, pusht_sim, recorder, safety_parameters)
 
 INTRODUCTION = """\
 # Parameters
@@ -55,7 +56,7 @@ policy_server and command_safety subscribe to."""
 # Node, what it is, and its declarations.
 SECTIONS = (
     ('policy_server', 'Serves one policy to one robot; a lifecycle node.',
-     policy_parameters.SPECS),
+     server_parameters.SPECS),
     ('command_safety', "Keeps commands within the robot's limits; a lifecycle node.",
      safety_parameters.SPECS),
     ('recorder', 'Records demonstrations and converts them.', recorder.PARAMETERS),

@@ -14,83 +14,11 @@
 
 """Parameters that are declared once, with their ranges, and refuse bad values with a reason."""
 
-from dataclasses import dataclass
-import math
-
 from diffusion_policy_ros.checks import suggestion
 from rcl_interfaces.msg import (
     FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult)
 
-TYPE_WORDS = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}
 FOREIGN_PREFIXES = ('qos_overrides.', 'use_sim_time', 'start_type_description_service')
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """
-    One parameter of a node: the type is that of its default.
-
-    :ivar name: Name in snake_case, with the unit as suffix where it has one.
-    :ivar default: Value without an override: bool, int, float or str.
-    :ivar description: What it does, with unit; shown by ``ros2 param describe``.
-    :ivar low: Smallest allowed number, None for no limit; give both limits or neither.
-    :ivar high: Largest allowed number.
-    :ivar choices: The allowed words, for a str; empty when any text will do.
-    :ivar fixed: Whether it may change only while the node says that it is not locked, which
-        for a lifecycle node means: while unconfigured.
-    :ivar read_only: Whether only an override at start may set it.
-    """
-
-    name: str
-    default: object
-    description: str
-    low: object = None
-    high: object = None
-    choices: tuple = ()
-    fixed: bool = False
-    read_only: bool = False
-
-    def refusal(self, value):
-        """
-        Say why a value cannot be accepted.
-
-        :param value: What somebody wants to set; an int is fine where a float is expected, and
-            where a text is: on a command line, 205 is an int even if it names a folder.
-        :return: One sentence with the remedy, or the empty string when the value is fine.
-        """
-        kind = type(self.default)
-        if type(value) is not kind and not (kind in (float, str) and type(value) is int):
-            return f'{self.name} is {value!r}; it must be {TYPE_WORDS[kind]}'
-        if self.choices and str(value) not in self.choices:
-            return f'{self.name} is {value!r}; choose one of: {", ".join(self.choices)}'
-        if kind is float and not math.isfinite(value):
-            return f'{self.name} is {value!r}; it must be finite'
-        if self.low is not None and not self.low <= value <= self.high:
-            return f'{self.name} is {value:g}; it must be from {self.low:g} to {self.high:g}'
-        return ''
-
-    def descriptor(self) -> ParameterDescriptor:
-        """Return what ``ros2 param describe`` shows."""
-        notes = [f'one of: {", ".join(self.choices)}'] if self.choices else []
-        if self.fixed:
-            notes.append('changes only while the node is unconfigured')
-        descriptor = ParameterDescriptor(
-            name=self.name, description=self.description, read_only=self.read_only,
-            additional_constraints='; '.join(notes),
-            # A whole number is fine for a float or a text: the type is checked in refusal().
-            dynamic_typing=isinstance(self.default, (float, str)))
-        if self.low is not None and isinstance(self.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(
-                from_value=float(self.low), to_value=float(self.high), step=0.0)]
-        elif self.low is not None:
-            descriptor.integer_range = [IntegerRange(
-                from_value=self.low, to_value=self.high, step=1)]
-        return descriptor
-
-
-# Of every node that keeps itself to some cores, see ``real_time.keep_to_cpus``.
-CPUS = ParameterSpec('cpus', '', 'CPU cores that the node runs on, such as "2,4-6"; empty: all',
-                     fixed=True)
 
 
 class Parameters:
@@ -118,7 +46,7 @@ class Parameters:
         self._check = lambda values: ''
         node.add_on_set_parameters_callback(self._on_set)
         for spec in specs:
-            node.declare_parameter(spec.name, spec.default, spec.descriptor())
+            node.declare_parameter(spec.name, spec.default, _descriptor(spec))
         self._check = check
         self._warn_about_unknown_overrides()
 
@@ -158,3 +86,22 @@ class Parameters:
                 continue
             self._node.get_logger().warning(f'unknown parameter "{name}" is ignored; '
                                             f'{suggestion(name, self._specs)}')
+
+
+def _descriptor(spec) -> ParameterDescriptor:
+    """Return what ``ros2 param describe`` shows."""
+    notes = [f'one of: {", ".join(spec.choices)}'] if spec.choices else []
+    if spec.fixed:
+        notes.append('changes only while the node is unconfigured')
+    descriptor = ParameterDescriptor(
+        name=spec.name, description=spec.description, read_only=spec.read_only,
+        additional_constraints='; '.join(notes),
+        # A whole number is fine for a float or a text: the type is checked in refusal().
+        dynamic_typing=isinstance(spec.default, (float, str)))
+    if spec.low is not None and isinstance(spec.default, float):
+        descriptor.floating_point_range = [FloatingPointRange(
+            from_value=float(spec.low), to_value=float(spec.high), step=0.0)]
+    elif spec.low is not None:
+        descriptor.integer_range = [IntegerRange(
+            from_value=spec.low, to_value=spec.high, step=1)]
+    return descriptor

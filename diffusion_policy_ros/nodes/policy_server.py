@@ -25,10 +25,10 @@ from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.nodes.diagnostics import StatusReporter
 from diffusion_policy_ros.nodes.lifecycle_shell import LifecycleShell
 from diffusion_policy_ros.nodes.parameters import Parameters
-from diffusion_policy_ros.nodes.policy_parameters import SPECS
 from diffusion_policy_ros.nodes.policy_runtime import PolicyRuntime
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.real_time import claim_real_time, keep_to_cpus
+from diffusion_policy_ros.server_parameters import SPECS
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from std_srvs.srv import Trigger

@@ -28,12 +28,13 @@ from diffusion_policy_ros.errors import ConfigError, DiffusionPolicyError
 from diffusion_policy_ros.messages import nanoseconds
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.arrival import dated
-from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec
+from diffusion_policy_ros.nodes.parameters import Parameters
 from diffusion_policy_ros.nodes.pusht_topics import COMMAND_TOPIC, PushTTopics
 from diffusion_policy_ros.nodes.sim_episodes import SEED, SimEpisodes
 from diffusion_policy_ros.nodes.sim_stepper import REAL_TIME_FACTOR, SimStepper
 from diffusion_policy_ros.nodes.spinning import run
 from diffusion_policy_ros.nodes.turn_lock import TurnLock
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from diffusion_policy_ros.sim.pacing import falls_due, SCORE_RATE_HZ
 from diffusion_policy_ros.sim.pusht import PushT, SUBSTEP_S
 from diffusion_policy_ros.sim.pusht_commands import finger_target

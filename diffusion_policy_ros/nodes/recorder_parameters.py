@@ -18,7 +18,7 @@
 from diffusion_policy_ros.checks import suggestion
 from diffusion_policy_ros.data.recording.alarm_book import ALARMS
 from diffusion_policy_ros.data.recording.stream_facts import QualityLimits
-from diffusion_policy_ros.nodes.parameters import ParameterSpec
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 
 DEFAULTS = QualityLimits()
 # Parameter to what its button does.

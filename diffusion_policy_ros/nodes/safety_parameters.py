@@ -14,7 +14,7 @@
 
 """The parameters of the node ``command_safety``."""
 
-from diffusion_policy_ros.nodes.parameters import CPUS, ParameterSpec
+from diffusion_policy_ros.parameter_spec import CPUS, ParameterSpec
 
 WATCHDOG_ROWS = 3
 LEAST_WATCHDOG_MS = 200.0

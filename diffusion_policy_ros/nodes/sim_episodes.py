@@ -20,7 +20,7 @@ from diffusion_policy_ros import messages
 from diffusion_policy_ros.message_types import FLOAT64_ARRAY
 from diffusion_policy_ros.nodes import qos
 from diffusion_policy_ros.nodes.message_classes import MESSAGE_CLASSES
-from diffusion_policy_ros.nodes.parameters import ParameterSpec
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from std_msgs.msg import Bool, Float64MultiArray, String
 
 SEED = ParameterSpec('seed', 0, 'Seed of the next episode; each reset adds one', 0, 2**31 - 1)

@@ -17,8 +17,8 @@
 import time
 
 from diffusion_policy_ros.nodes.clockwork import Clockwork
-from diffusion_policy_ros.nodes.parameters import ParameterSpec
 from diffusion_policy_ros.nodes.spinning import break_off
+from diffusion_policy_ros.parameter_spec import ParameterSpec
 from diffusion_policy_ros.sim.pacing import StepCounter
 
 REAL_TIME_FACTOR = ParameterSpec(

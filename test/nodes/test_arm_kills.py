@@ -14,6 +14,7 @@
 """Processes that are killed while the simulated arm moves: its joints come to rest in time."""
 
 from itertools import pairwise
+import math
 from pathlib import Path
 import re
 import sys
@@ -59,8 +60,10 @@ TRANSIT_S = 0.1
 SERVO_S = 0.3
 AT_REST = 0.02  # rad/s
 # The command stops a joint within its limits; so much harder may the joint itself, which trails
-# it, and stops at once where a busy computer sends nothing for a moment.
+# it. Where a busy computer sends nothing for a moment, a joint stops as its servo does, critically
+# damped at 30 rad/s: from a speed v with up to 30 v / e.
 SERVO_FACTOR = 2.5
+SERVO_STOP = 1.1 * VELOCITY * 30.0 / math.e
 # So far from where it was sent shoulder_pan is seen to be blocked: half a second of its 0.8 rad/s
 # and 0.02 s at its velocity limit, so much later is where it lags, and it is noticed within 0.1 s;
 # within so much more the command stops from there.
@@ -240,14 +243,19 @@ def assert_stopped(world, since_s, limit_s):
     moving = time_s[np.abs(speeds).max(axis=1) > AT_REST]
     assert len(moving) and moving[-1] <= last_s + SERVO_S + TRANSIT_S
     np.testing.assert_allclose(positions[-1], world.sent[-1][2:], atol=2e-3)
-    assert_gentle(time_s, speeds)
+    assert_gentle(world, time_s, speeds)
 
 
-def assert_gentle(time_s, speeds):
+def assert_gentle(world, time_s, speeds):
     """Check that the joints kept the limits of velocity, and nearly those of acceleration."""
     assert (np.abs(speeds).max(axis=0) <= 1.1 * VELOCITY).all()
     found = np.abs(speeds[5:] - speeds[:-5]) / (time_s[5:] - time_s[:-5])[:, None]
-    assert (found.max(axis=0) <= SERVO_FACTOR * ACCELERATION).all(), found.max(axis=0)
+    limits = np.tile(SERVO_FACTOR * ACCELERATION, (len(found), 1))
+    for before, row in pairwise(world.sent):
+        if row[1] - before[1] > 1.5 * world.PERIOD_S:
+            near = (time_s[5:] > before[1]) & (time_s[:-5] < row[1] + SERVO_S)
+            limits[near] = np.maximum(limits[near], SERVO_STOP)
+    assert (found <= limits).all(), (found / limits).max(axis=0)
 
 
 def assert_stands(world):
@@ -319,7 +327,7 @@ def test_a_killed_arm_is_told_to_rest_and_followed_again_when_it_is_back(
     assert world.rest_s(killed_s) <= MAX_AGE_S + STOPPING_S + TRANSIT_S
     assert_goes_on_with(world, 'arm_sim')
     time_s, _, speeds = joint_rows(world, killed_s + TRANSIT_S)
-    assert_gentle(time_s, speeds)
+    assert_gentle(world, time_s, speeds)
     world.assert_limits_kept()
 
 
@@ -350,7 +358,7 @@ def test_an_arm_whose_controller_was_killed_is_held_where_it_stands(make_world, 
     world.until_more(world.joints, 100)
     time_s, positions, speeds = joint_rows(world, killed_s)
     assert np.ptp(positions[-50:, 0]) > 0.1
-    assert_gentle(time_s, speeds)
+    assert_gentle(world, time_s, speeds)
     # From one command to the next, where it was sent is given up for where it stands.
     given_up, = (k for k, (before, row) in enumerate(pairwise(world.sent), start=1)
                  if row[1] > killed_s and abs(row[2] - before[2]) > LAG_RAD)

@@ -23,7 +23,7 @@ import yaml
 pytest.importorskip('rclpy')
 pytest.importorskip('gym_pusht')
 from diffusion_policy_ros.nodes.parameter_docs import document, main, SECTIONS  # noqa: E402,I100
-from diffusion_policy_ros.nodes.parameters import ParameterSpec  # noqa: E402
+from diffusion_policy_ros.parameter_spec import ParameterSpec  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 SPECS = [pytest.param(spec, id=f'{node}-{spec.name}')

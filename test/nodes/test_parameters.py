@@ -16,7 +16,8 @@
 import pytest
 
 pytest.importorskip('rclpy')
-from diffusion_policy_ros.nodes.parameters import Parameters, ParameterSpec  # noqa: E402,I100
+from diffusion_policy_ros.nodes.parameters import Parameters  # noqa: E402,I100
+from diffusion_policy_ros.parameter_spec import ParameterSpec  # noqa: E402
 from rclpy.exceptions import ParameterException  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402

@@ -24,8 +24,9 @@ from diffusion_policy_ros.choices import SOLVERS  # noqa: E402,I100
 from diffusion_policy_ros.contract import load_contract  # noqa: E402
 from diffusion_policy_ros.errors import ConfigError  # noqa: E402
 from diffusion_policy_ros.nodes.policy_parameters import (  # noqa: E402
-    check_measured, choose_command_rate, choose_replan, sampler_changes, SPECS)
+    check_measured, choose_command_rate, choose_replan, sampler_changes)
 from diffusion_policy_ros.sampler_options import OPTIONS  # noqa: E402
+from diffusion_policy_ros.server_parameters import SPECS  # noqa: E402
 
 CONFIG = Path(__file__).parents[2] / 'config'
 PUSHT, ARM = (load_contract(CONFIG / f'robots/{name}.yaml') for name in ('pusht', 'arm6'))

@@ -14,11 +14,9 @@
 
 """Parameters of the policy server that a bench passes on."""
 
+from diffusion_policy_ros.cli.server_arguments import server_parameters
 from diffusion_policy_ros.errors import UsageError
 import pytest
-
-pytest.importorskip('rclpy')
-from diffusion_policy_ros.cli.server_parameters import server_parameters  # noqa: E402,I100
 
 
 def test_values_come_in_the_type_of_the_parameter_and_the_last_of_a_name_counts():

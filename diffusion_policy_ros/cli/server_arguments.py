@@ -16,6 +16,7 @@
 
 from diffusion_policy_ros.checks import suggestion
 from diffusion_policy_ros.errors import UsageError
+from diffusion_policy_ros.server_parameters import SPECS
 import yaml
 
 
@@ -39,7 +40,6 @@ def server_parameters(texts, chosen) -> dict:
     :return: Name to value: bool, int, float or text.
     :raises UsageError: naming the parameter and what it may be.
     """
-    from diffusion_policy_ros.nodes.policy_parameters import SPECS
     specs = {spec.name: spec for spec in SPECS if spec.name not in chosen}
     found = {}
     for text in texts:
