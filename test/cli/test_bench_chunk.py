@@ -17,6 +17,7 @@
 import json
 from pathlib import Path
 
+from diffusion_policy_ros import machine
 from diffusion_policy_ros.cli.main import main
 from diffusion_policy_ros.evaluation import chunk_bench, chunk_bench_run, roofline
 from diffusion_policy_ros.evaluation.chunk_bench import Setting
@@ -88,6 +89,18 @@ def test_another_chunk_ends_with_three_and_the_report(tmp_path, monkeypatch, cap
     assert bench(tmp_path, *TINY) == 3
     assert 'WARNING: served drew another chunk of 16-32' in capsys.readouterr().err
     assert 'WARNING: plain drew another chunk' in (tmp_path / 'chunk.md').read_text()
+
+
+@pytest.mark.parametrize('cores, withheld, is_told', [
+    (0.05, 0.01, False), (0.3, 0.0, True), (0.0, 0.1, True)])
+def test_a_machine_that_was_not_idle_is_told(
+        tmp_path, monkeypatch, capsys, cores, withheld, is_told):
+    monkeypatch.setattr(machine.OtherPrograms, 'cores', lambda _: cores)
+    monkeypatch.setattr(machine.WithheldTime, 'share', lambda _: withheld)
+    assert bench(tmp_path, *TINY) == 0
+    for text in (capsys.readouterr().err, (tmp_path / 'chunk.md').read_text()):
+        assert ('WARNING: the machine was not idle' in text) == is_told
+    assert f'{cores:.2f}' in (tmp_path / 'chunk.md').read_text()
 
 
 def test_ctrl_c_keeps_what_was_measured(tmp_path, monkeypatch, capsys):
