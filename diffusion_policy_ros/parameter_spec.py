@@ -61,8 +61,29 @@ class ParameterSpec:
         if kind is float and not math.isfinite(value):
             return f'{self.name} is {value!r}; it must be finite'
         if self.low is not None and not self.low <= value <= self.high:
-            return f'{self.name} is {value:g}; it must be from {self.low:g} to {self.high:g}'
+            return (f'{self.name} is {_written(value)}; it must be from {_written(self.low)} to '
+                    f'{_written(self.high)}')
         return ''
+
+    def read(self, text):
+        """
+        Read a value from a command line.
+
+        :param text: What was typed.
+        :return: The value; the text itself where it is none, which ``refusal`` then names.
+        """
+        if isinstance(self.default, bool):
+            return {'true': True, 'false': False}.get(text, text)
+        try:
+            return type(self.default)(text)
+        except ValueError:
+            return text
+
+
+def _written(number):
+    """Write a number as people do, where that is exact."""
+    short = f'{number:g}'
+    return short if float(short) == number else str(number)
 
 
 # Of every node that keeps itself to some cores, see ``real_time.keep_to_cpus``.

@@ -16,6 +16,8 @@
 
 from importlib import import_module
 
+from diffusion_policy_ros.cli.stopping import interrupting_signals
+
 # kind: what it does; ``cli/bench_<kind>.py`` does it.
 KINDS = {
     'solvers': 'compare all solvers with the converged solution, on a policy of yours',
@@ -48,7 +50,8 @@ def run(args) -> int:
     :param args: Parsed arguments.
     :return: Exit code of the kind of bench.
     """
-    return _module(args.kind).run(args)
+    with interrupting_signals():
+        return _module(args.kind).run(args)
 
 
 def _module(kind):

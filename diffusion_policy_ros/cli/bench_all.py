@@ -16,12 +16,16 @@
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+import os
 from pathlib import Path
-import subprocess
+import shutil
+import signal
 import sys
 import time
 
+from diffusion_policy_ros.cli.children import Children
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
+from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.share import share_path
 
 MAIN = 'diffusion_policy_ros.cli.main'
@@ -89,6 +93,7 @@ def run(args) -> int:
     :param args: Parsed arguments.
     :return: Exit code.
     """
+    _check(args)
     make_out_folder(args.out)
     parts = []
     for kind, words in _plan(args).items():
@@ -106,6 +111,16 @@ def run(args) -> int:
     print(f'{args.out}: {PAGE}')
     results = {part.result for part in parts}
     return 130 if STOPPED in results else 1 if FAILED in results else 0
+
+
+def _check(args):
+    """Refuse at once what a bench would refuse an hour later."""
+    if args.dataset and not (args.dataset / 'meta' / 'info.json').is_file():
+        raise ConfigError(f'--dataset is {args.dataset}, which is no LeRobotDataset v3.0 (it has '
+                          'no meta/info.json)')
+    if args.lerobot_python not in (None, 'none') and shutil.which(args.lerobot_python) is None:
+        raise ConfigError(f'--lerobot-python is {args.lerobot_python!r}, which is no program; '
+                          'name a Python interpreter that has lerobot, or none')
 
 
 def _plan(args):
@@ -126,25 +141,20 @@ def _run_one(out, kind, words):
     report = _report(out, kind)
     with writing_out(out):
         report.unlink(missing_ok=True)  # that of an earlier run must not stand for this one
-        log = open(_log(out, kind), 'w+', encoding='utf-8', errors='replace')
-    started_s, is_stopped = time.monotonic(), False
-    with log:
-        process = subprocess.Popen(_command(out, kind, words), stdin=subprocess.DEVNULL,
-                                   stdout=log, stderr=log)
+    started_s = time.monotonic()
+    with Children(out, dict(os.environ)) as children:
+        with writing_out(out):
+            bench = children.start(kind, _command(out, kind, words))
         try:
-            process.wait()
-        except KeyboardInterrupt:  # which a terminal sends to the bench, too
-            is_stopped = True
-            process.wait()
-        finally:
-            process.kill()
-            process.wait()
-        log.seek(0)
-        lines = log.read().strip().splitlines() or ['it said nothing']
-    if is_stopped:
-        return Part(kind, STOPPED, 'after Ctrl-C')
-    if process.returncode or not report.exists():
-        return Part(kind, FAILED, f'exit code {process.returncode}: {lines[-1]}')
+            bench.wait()
+        except KeyboardInterrupt:  # the bench has a group of its own, which no terminal reaches
+            print(f'{kind}: stopping, it keeps what it has; again to stop at once', flush=True)
+            bench.send_signal(signal.SIGINT)
+            bench.wait()
+            return Part(kind, STOPPED, 'after Ctrl-C')
+        last_words = children.tail(kind).splitlines()[-1]
+    if bench.returncode or not report.exists():
+        return Part(kind, FAILED, f'exit code {bench.returncode}: {last_words}')
     return Part(kind, MEASURED, f'{time.monotonic() - started_s:.0f} s')
 
 

@@ -21,6 +21,7 @@ import tempfile
 
 from diffusion_policy_ros.choices import BACKENDS, BENCH_SOLVERS, SERVED_PRECISIONS
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
+from diffusion_policy_ros.cli.stopping import StopRequest
 from diffusion_policy_ros.cli.threads import use_threads
 from diffusion_policy_ros.cli.usage import as_usage, check_range
 from diffusion_policy_ros.errors import UsageError
@@ -100,8 +101,10 @@ def run(args) -> int:
             rows, is_whole = _measure(bench, policies)
     shared = {OTHERS: f'{others.cores():.2f}', WITHHELD: f'{withheld.share():.3f}'}
     if rows:
-        _report(args, {**_facts(args, device, limits, bench), **shared}, rows,
-                [*bench.notes, *_busy_notes(shared)])
+        with StopRequest(is_quiet=True) as stop:
+            stop()  # from here on the first signal waits until all is written
+            _report(args, {**_facts(args, device, limits, bench), **shared}, rows,
+                    [*bench.notes, *_busy_notes(shared)])
     else:
         print('stopped before anything was measured')
     if not is_whole:

@@ -84,16 +84,16 @@ def run(args) -> int:
 
     _check(args)
     parameters = server_parameters(args.param, CHOSEN)
-    make_out_folder(args.out)
-    with tempfile.TemporaryDirectory(prefix='dpr_bench_') as folder:
+    with tempfile.TemporaryDirectory(prefix='dpr_bench_') as folder, StopRequest() as stop:
         plan = _plan(args, Path(folder), parameters)
+        make_out_folder(args.out)
         setting = _setting(args, plan)
-        rows, withheld = _measure(args, plan, Path(folder))
-    record = LoopRecord.from_rows(rows)
-    figures = loop_figures(record, replace(setting, withheld=withheld))
-    print(*lines(figures), sep='\n')
-    with writing_out(args.out):
-        write_loop(args.out, record, figures)
+        rows, withheld = _measure(args, plan, Path(folder), stop)
+        record = LoopRecord.from_rows(rows)
+        figures = loop_figures(record, replace(setting, withheld=withheld))
+        print(*lines(figures), sep='\n')
+        with writing_out(args.out):
+            write_loop(args.out, record, figures)
     print(f'{args.out}: {", ".join(OUTPUTS)}')
     return 0
 
@@ -182,12 +182,12 @@ def _describe(streams, args):
     return '; '.join(f'{", ".join(names)} at {rate_hz:g} Hz' for names, rate_hz in parts if names)
 
 
-def _measure(args, plan, folder):
+def _measure(args, plan, folder, stop):
     """Start robot, policy and observer; return what it told, and the share of withheld time."""
     from diffusion_policy_ros.cli.children import Children, node_command, node_environment
     from diffusion_policy_ros.share import share_path
 
-    with hold_domain(args.domain) as domain_id, StopRequest() as stop:
+    with hold_domain(args.domain) as domain_id:
         environment = node_environment(domain_id, share_path('config', 'fastdds.xml'))
         print(f'{plan.name}: {args.rate_hz:g} commands per second for {args.seconds} s, ROS '
               f'domain {domain_id}, this machine only', flush=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from diffusion_policy_ros.choices import EXPORT_FORMATS
 from diffusion_policy_ros.cli.eval import add_sampler_arguments, sampler_changes
+from diffusion_policy_ros.cli.stopping import interrupting_signals
 
 DESCRIPTION = """
 Write the graphs of a checkpoint for other runtimes: its denoiser, its image encoders, and "chunk",
@@ -53,8 +54,9 @@ def run(args) -> int:
     from diffusion_policy_ros.policy.export.writing import export_policy
 
     changes = sampler_changes(args)
-    folder = export_policy(args.model, args.format, changes=changes, out=args.out,
-                           tell=lambda text: print(text, flush=True))
+    with interrupting_signals():
+        folder = export_policy(args.model, args.format, changes=changes, out=args.out,
+                               tell=lambda text: print(text, flush=True))
     served = '' if args.out else f'; the policy server takes it with backend:={args.format}'
     also = ' or openvino' if args.format == 'onnx' and not args.out else ''
     print(f'{folder}: written{served}{also}')

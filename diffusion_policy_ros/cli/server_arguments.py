@@ -17,7 +17,6 @@
 from diffusion_policy_ros.checks import suggestion
 from diffusion_policy_ros.errors import UsageError
 from diffusion_policy_ros.server_parameters import SPECS
-import yaml
 
 
 def add_parameters(parser):
@@ -51,16 +50,7 @@ def server_parameters(texts, chosen) -> dict:
         if name not in specs:
             raise UsageError(f'-p sets {name!r}, which policy_server does not have; '
                              f'{suggestion(name, specs)}')
-        found[name] = _read(specs[name], written)
+        found[name] = specs[name].read(written)
+        if refusal := specs[name].refusal(found[name]):
+            raise UsageError(f'-p {refusal}')
     return found
-
-
-def _read(spec, written):
-    """Read a value as ROS does: as YAML."""
-    try:
-        value = yaml.safe_load(written) if written else ''
-    except yaml.YAMLError as error:
-        raise UsageError(f'-p {spec.name} is {written!r}, which is no YAML') from error
-    if refusal := spec.refusal(value):
-        raise UsageError(f'-p {refusal}')
-    return type(spec.default)(value)

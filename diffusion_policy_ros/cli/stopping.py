@@ -24,12 +24,17 @@ STDERR = 2
 
 @contextmanager
 def interrupting_signals():
-    """Within it SIGTERM and SIGHUP act like Ctrl-C, so that what a run leaves is cleaned up."""
+    """
+    Within it SIGTERM and SIGHUP act like Ctrl-C, so that what a run leaves is cleaned up.
+
+    One that is ignored, such as SIGHUP under ``nohup``, stays so.
+    """
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt)
-              for number in (signal.SIGTERM, signal.SIGHUP)}
+              for number in (signal.SIGTERM, signal.SIGHUP)
+              if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield
     finally:

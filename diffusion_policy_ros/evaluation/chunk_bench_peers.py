@@ -55,7 +55,7 @@ class PeerProcess:
         observation = Path(folder) / 'observation.npz'
         np.savez(observation, noise=noise.numpy(), **{
             key: value.numpy() for key, value in window.items()})
-        self._errors = tempfile.TemporaryFile('w+')
+        self._python, self._errors = python, tempfile.TemporaryFile('w+')
         try:
             self._process = subprocess.Popen(
                 [python, str(Path(__file__).with_name(SCRIPT)), '--checkpoint', str(checkpoint),
@@ -63,7 +63,7 @@ class PeerProcess:
                  '--threads', str(threads), *(['--lerobot', str(lerobot)] if lerobot else [])],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True)
         except OSError as error:
-            raise DiffusionPolicyError(f'--lerobot-python {python} cannot be started: '
+            raise DiffusionPolicyError(f'--lerobot-python {str(python)!r} cannot be started: '
                                        f'{error.strerror}; name a Python interpreter') from error
         told = self._answer()
         self.versions, self.left_out = told['versions'], told['left_out']
@@ -101,7 +101,8 @@ class PeerProcess:
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines() or ['it said nothing']
         self.close()
-        raise DiffusionPolicyError(f'the other Python could not draw chunks ({lines[-1]}); '
+        raise DiffusionPolicyError(f'--lerobot-python {str(self._python)!r} could not draw chunks '
+                                   f'({lines[-1]}); '
                                    f'{REMEDY}')
 
 

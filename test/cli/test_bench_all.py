@@ -15,6 +15,7 @@
 """``dpr bench all`` runs every bench that it can, names the others, and writes one page."""
 
 from pathlib import Path
+import signal
 import subprocess
 import sys
 
@@ -43,6 +44,23 @@ bench_all._command = lambda out, kind, words: [
 bench_all.find_spec = lambda name: None
 sys.exit(main(['bench', 'all', '--out', out]))
 """
+# All benches, the first of which waits for Ctrl-C, and then saves what it has.
+WAITING = """
+import sys
+from diffusion_policy_ros.cli import bench_all
+from diffusion_policy_ros.cli.main import main
+_, out = sys.argv
+bench_all._command = lambda folder, kind, words: [sys.executable, '-c', '''
+import pathlib, signal, sys
+out = pathlib.Path(sys.argv[1])
+signal.signal(signal.SIGINT, lambda *_: ((out / "saved").touch(), sys.exit(130)))
+(out / "waits").touch()
+while True:
+    signal.pause()
+''', out]
+bench_all.find_spec = lambda name: None
+sys.exit(main(['bench', 'all', '--out', out]))
+"""
 FAILURE = "import sys; print('half way'); sys.exit('dpr bench: the disk is full')"
 
 
@@ -64,17 +82,25 @@ def run(out, *words):
     return main(['bench', 'all', '--out', str(out), *words])
 
 
+@pytest.fixture
+def dataset(tmp_path):
+    """Make what is taken for a dataset; its folder."""
+    (tmp_path / 'data' / 'meta').mkdir(parents=True)
+    (tmp_path / 'data' / 'meta' / 'info.json').touch()
+    return tmp_path / 'data'
+
+
 @pytest.mark.usefixtures('scripts')
-def test_every_bench_has_its_part_of_the_page(tmp_path, capsys):
-    assert run(tmp_path / 'out', '--dataset', 'data', '--lerobot-python', 'there') == 0
+def test_every_bench_has_its_part_of_the_page(tmp_path, dataset, capsys):
+    assert run(tmp_path / 'out', '--dataset', str(dataset), '--lerobot-python', 'python3') == 0
     page = (tmp_path / 'out' / 'all.md').read_text()
     for kind in ('chunk', 'loop', 'solvers', 'convert', 'train'):
         assert f'| {kind} | measured | ' in page
         assert f'## Of {kind}\n\n![]({kind}/{kind}.png)\n```\n# no heading\n```' in page
     logs = {kind: (tmp_path / 'out' / f'{kind}.log').read_text().strip()
             for kind in ('chunk', 'train', 'convert')}
-    assert logs == {'chunk': 'measuring --lerobot-python there', 'convert': 'measuring',
-                    'train': 'measuring data --lerobot-python there'}
+    assert logs == {'chunk': 'measuring --lerobot-python python3', 'convert': 'measuring',
+                    'train': f'measuring {dataset} --lerobot-python python3'}
     model = Path((tmp_path / 'out' / 'solvers.log').read_text().split()[1])
     assert (model / 'contract.yaml').is_file()
     assert 'success: left out, it takes half an hour' in capsys.readouterr().out
@@ -87,7 +113,8 @@ def test_each_bench_takes_the_arguments_that_it_gets(monkeypatch):
         ['bench', 'all', '--dataset', 'data', '--lerobot-python', 'there'])
     plan = bench_all._plan(args)
     for kind in plan.keys() - bench_all.NOT_HERE.keys():
-        program, dash, module, *words = bench_all._command(Path('out'), kind, plan[kind])
+        program, dash, module, *words = bench_all._command(
+            Path('out'), kind, plan[kind] + bench_all.QUICK[kind])
         assert (program, dash, module) == (sys.executable, '-m', 'diffusion_policy_ros.cli.main')
         assert build_parser('bench').parse_args(words).out == Path('out') / kind
 
@@ -122,6 +149,28 @@ def test_ctrl_c_stops_the_rest_and_keeps_the_page(tmp_path):
     assert '| chunk | stopped | after Ctrl-C' in page and '## Of chunk' in page
     assert '| loop | left out | rclpy' in page  # and what comes after it is not begun either
     assert '| solvers | stopped | it had not begun' in page and '## Of solvers' not in page
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_it_alone_is_passed_on_to_the_bench_that_runs(tmp_path, number):
+    with subprocess.Popen([sys.executable, '-c', WAITING, tmp_path], text=True,
+                          cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as process:
+        while 'chunk' not in process.stdout.readline():
+            pass
+        while not (tmp_path / 'waits').exists():
+            assert process.poll() is None
+        process.send_signal(number)
+        assert 'chunk: stopping' in process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and (tmp_path / 'saved').exists()
+    assert '| chunk | stopped | after Ctrl-C' in (tmp_path / 'all.md').read_text()
+
+
+@pytest.mark.parametrize('words, said', [
+    (['--dataset', '/nowhere'], '--dataset is /nowhere, which is no LeRobotDataset'),
+    (['--lerobot-python', '/nowhere'], "--lerobot-python is '/nowhere', which is no program")])
+def test_what_a_later_bench_would_refuse_is_refused_at_once(tmp_path, capsys, words, said):
+    assert run(tmp_path / 'out', *words) == 1
+    assert said in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 def test_a_folder_that_cannot_be_made_is_refused(capsys):

@@ -50,7 +50,7 @@ def test_it_says_how_far_each_graph_is_from_the_policy_and_where_it_is(model, ca
     (['--format', 'torchscript', '--solver', 'ddpm'], 1, "'ddpm' draws noise on the way"),
     (['--format', 'torchscript', '--steps', '0'], 2, '--steps is 0'),
     (['--format', 'torchscript', '--sampler', 'speed=1'], 2, "unknown sampler option 'speed'"),
-    (['--format', 'torchscript', '--out', '/dev/null'], 1, '/dev/null is no export')])
+    (['--format', 'torchscript', '--out', '/dev/null'], 1, '/dev/null is no folder')])
 def test_what_cannot_be_exported_is_one_line(model, capsys, argv, code, said):
     assert main(['export', str(model), *argv]) == code
     error = capsys.readouterr().err

@@ -21,9 +21,9 @@ import pytest
 
 def test_values_come_in_the_type_of_the_parameter_and_the_last_of_a_name_counts():
     found = server_parameters(
-        ['num_threads:=1', 'cpus:=3', 'deadline_ms:=40', 'backend:=onnx', 'num_threads:=2',
+        ['num_threads:=1', 'cpus:=3', 'deadline_ms:=1e3', 'backend:=onnx', 'num_threads:=2',
          'contract:='], ('model',))
-    assert found == {'num_threads': 2, 'cpus': '3', 'deadline_ms': 40.0, 'backend': 'onnx',
+    assert found == {'num_threads': 2, 'cpus': '3', 'deadline_ms': 1000.0, 'backend': 'onnx',
                      'contract': ''}
     assert [type(value) for value in found.values()] == [int, str, float, str, str]
 
@@ -33,12 +33,15 @@ def test_values_come_in_the_type_of_the_parameter_and_the_last_of_a_name_counts(
     ('bakend:=onnx', "'bakend', which policy_server does not have; did you mean \"backend\"?"),
     ('model:=there', 'model, which another argument'),
     ('backend:=cuda', "backend is 'cuda'; choose one of"),
-    ('num_threads:=1.5', 'num_threads is 1.5; it must be a whole number'),
+    ('num_threads:=1.5', "num_threads is '1.5'; it must be a whole number"),
     ('num_threads:=', "num_threads is ''; it must be a whole number"),
-    ('num_threads:=true', 'num_threads is True; it must be a whole number'),
-    ('deadline_ms:=.nan', 'deadline_ms is nan; it must be finite'),
-    ('deadline_ms:=[1', "deadline_ms is '[1', which is no YAML"),
-    ('deadline_ms:=[1]', 'deadline_ms is [1]; it must be a number')])
+    ('num_threads:=true', "num_threads is 'true'; it must be a whole number"),
+    ('num_threads:=2000-13-45', "num_threads is '2000-13-45'; it must be a whole number"),
+    ('num_threads:=' + '9' * 5000, 'it must be a whole number'),
+    ('seed:=2147483648', 'seed is 2147483648; it must be from -1 to 2147483647'),
+    ('deadline_ms:=nan', 'deadline_ms is nan; it must be finite'),
+    ('deadline_ms:=1:30', "deadline_ms is '1:30'; it must be a number"),
+    ('deadline_ms:=[1]', "deadline_ms is '[1]'; it must be a number")])
 def test_what_the_server_would_refuse_is_refused_before_it_starts(text, message):
     with pytest.raises(UsageError) as refused:
         server_parameters([text], ('model',))

@@ -69,3 +69,13 @@ def test_every_request_to_end_interrupts_and_the_former_handlers_come_back(numbe
     with pytest.raises(KeyboardInterrupt), interrupting_signals():
         os.kill(os.getpid(), number)
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_signal_that_is_ignored_as_under_nohup_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupting_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

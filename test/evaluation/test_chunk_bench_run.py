@@ -180,7 +180,7 @@ def test_an_error_of_the_other_process_is_one_sentence(policy, tmp_path):
 
 
 def test_an_interpreter_that_is_none_is_named(policy, tmp_path):
-    with pytest.raises(DiffusionPolicyError, match='nowhere cannot be started: No such file'):
+    with pytest.raises(DiffusionPolicyError, match="nowhere' cannot be started: No such file"):
         rows_of(policy, tmp_path, python=str(tmp_path / 'nowhere'))
 
 

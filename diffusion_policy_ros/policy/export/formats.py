@@ -18,6 +18,7 @@ from importlib import import_module
 import io
 import logging
 import os
+import re
 import shutil
 import warnings
 
@@ -52,6 +53,16 @@ def check_tools(form):
     if form == 'aoti' and shutil.which(compiler) is None:
         raise ConfigError(f'the format aoti needs a C++ compiler, and {compiler} is not found; on '
                           'Debian and Ubuntu: apt install g++')
+
+
+def is_written(name) -> bool:
+    """
+    Tell whether ``write_graph`` may have written a file.
+
+    :param name: Its name.
+    """
+    names = r'(denoiser|encoder(_\d+)?|chunk)\.(onnx(\.data)?|ts|pt2)'
+    return re.fullmatch(names, name) is not None
 
 
 def write_graph(graph, form, folder) -> list:

@@ -22,7 +22,7 @@ from diffusion_policy_ros.choices import EXPORT_FORMATS
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.on_disk import put_in_place
 from diffusion_policy_ros.policy.checkpoint import weights_digest
-from diffusion_policy_ros.policy.export.formats import check_tools, write_graph
+from diffusion_policy_ros.policy.export.formats import check_tools, is_written, write_graph
 from diffusion_policy_ros.policy.export.graphs import chunk_graph, network_graphs
 from diffusion_policy_ros.policy.export.parity import LARGEST, largest_difference
 from diffusion_policy_ros.policy.export.record import export_record, graph_entry, RECORD
@@ -72,16 +72,31 @@ def export_policy(model, form, *, changes=None, out=None, tell=lambda text: None
 
 
 def _check_place(folder):
-    """Refuse to replace what is no export."""
+    """Refuse to replace anything but an earlier export."""
     try:
-        is_foreign = folder.exists() and not (
-            folder.is_dir() and ((folder / RECORD).exists() or not any(folder.iterdir())))
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise CheckpointError(f'{folder} is no folder; choose another place with --out')
+        foreign = sorted(path.name for path in folder.iterdir()
+                         if path.is_dir() or not _is_own(path))
     except OSError as error:
         raise CheckpointError(f'{folder} cannot be written to ({error}); choose another folder '
                               'with --out') from error
-    if is_foreign:
-        raise CheckpointError(f'{folder} is no export (it has no {RECORD}); choose another folder '
-                              'with --out, or remove it yourself')
+    if foreign:
+        raise CheckpointError(f'{folder} holds {", ".join(foreign)}, which no export wrote; '
+                              'choose another folder with --out')
+
+
+def _is_own(path):
+    """Tell whether a file is one of an export, a damaged record included."""
+    if path.name != RECORD:
+        return is_written(path.name)
+    try:
+        document = json.loads(path.read_bytes())
+    except ValueError:
+        return True
+    return isinstance(document, dict) and 'format_version' in document
 
 
 def _replace(place, fresh):
@@ -108,6 +123,7 @@ def _written(graph, form, folder, policy, sampler, tell):
         raise ConfigError(
             f'{files[0]} computes something else than the policy: the largest difference is '
             f'{difference:.2g}, at most {LARGEST:g} is rounding (normalized units); nothing was '
-            'exported. Try another --format or another version of torch')
+            'exported. Try another --format, or --solver and --steps where it is the chunk: some '
+            'solvers amplify rounding')
     tell(f'{graph.name}: {files[0]}, largest difference {difference:.2g}')
     return graph_entry(graph, folder, files, difference, policy.contract)

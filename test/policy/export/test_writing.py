@@ -225,9 +225,19 @@ def test_what_is_no_export_is_never_replaced(own, tmp_path):
     (tmp_path / 'file').touch()
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'precious').touch()
-    for out in ('file', 'full'):
-        with pytest.raises(CheckpointError, match='is no export .* choose another folder'):
+    (tmp_path / 'beside').mkdir()
+    for name in ('export.json', 'chunk.ts', 'main.cpp'):
+        (tmp_path / 'beside' / name).write_text('{"format_version": 1}')
+    (tmp_path / 'below' / 'src').mkdir(parents=True)
+    (tmp_path / 'foreign').mkdir()
+    (tmp_path / 'foreign' / 'export.json').write_text('{"mine": 1}')
+    before = sorted(tmp_path.rglob('*'))
+    for out, said in (('file', 'is no folder'), ('full', 'holds precious, which no export wrote'),
+                      ('beside', 'holds main.cpp, which'), ('below', 'holds src, which'),
+                      ('foreign', 'holds export.json, which')):
+        with pytest.raises(CheckpointError, match=f'{said}.*; choose another|{said}; choose'):
             export_policy(own, 'torchscript', out=tmp_path / out)
+    assert sorted(tmp_path.rglob('*')) == before
     with pytest.raises(CheckpointError, match='cannot be written: .*--out'):
         export_policy(own, 'torchscript', out=tmp_path / 'file' / 'below')
     assert (tmp_path / 'full' / 'precious').exists()
