@@ -34,7 +34,7 @@ def usable_cores() -> int:
 def machine_facts() -> dict:
     """Return processor, cores, load, system, Python, commit and date by name, as text."""
     commit = source_commit()
-    return {'processor': _processor(), 'cores': str(usable_cores()),
+    return {'processor': processor(), 'cores': str(usable_cores()),
             'load average': ' '.join(f'{load:.1f}' for load in os.getloadavg()),
             'system': platform.platform(terse=True), 'python': platform.python_version(),
             **({'commit': commit} if commit else {}), 'date': date.today().isoformat()}
@@ -124,7 +124,7 @@ def _cpu_ticks():
     return user + nice + system + irq + softirq, withheld
 
 
-def _processor():
+def processor() -> str:
     """Return the processor's name."""
     try:
         lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()

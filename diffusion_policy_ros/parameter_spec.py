@@ -82,8 +82,8 @@ class ParameterSpec:
 
 def _written(number):
     """Write a number as people do, where that is exact."""
-    short = f'{number:g}'
-    return short if float(short) == number else str(number)
+    return f'{number:g}' if isinstance(number, float) and float(f'{number:g}') == number \
+        else str(number)
 
 
 # Of every node that keeps itself to some cores, see ``real_time.keep_to_cpus``.

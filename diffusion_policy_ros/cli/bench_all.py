@@ -14,12 +14,12 @@
 
 """``dpr bench all``: every bench that measures this machine, one after the other, on one page."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 import os
 from pathlib import Path
 import shutil
-import signal
 import sys
 import time
 
@@ -44,7 +44,8 @@ QUICK = {
 DESCRIPTION = """
 Run dpr bench chunk, loop, solvers, convert and train with their defaults, each in a process of its
 own and in a folder of its own below --out, and put their reports on one page. With all that it
-needs this takes about an hour on two cores. What fails does not stop the rest.
+needs this takes about an hour on two cores, with --quick some minutes. What fails does not stop
+the rest.
 """
 
 
@@ -102,15 +103,21 @@ def run(args) -> int:
         elif STOPPED in {part.result for part in parts}:
             part = Part(kind, STOPPED, 'it had not begun')
         else:
-            print(f'{kind}: started, what it prints goes to {_log(args.out, kind)}', flush=True)
+            _say(f'{kind}: started, what it prints goes to {_log(args.out, kind)}')
             part = _run_one(args.out, kind, words + (QUICK[kind] if args.quick else []))
-        print(f'{kind}: {part.result}, {part.told}', flush=True)
+        _say(f'{kind}: {part.result}, {part.told}')
         parts.append(part)
     with writing_out(args.out):
-        _write(args.out, parts)
+        _write(args.out, parts, args.quick)
     print(f'{args.out}: {PAGE}')
     results = {part.result for part in parts}
     return 130 if STOPPED in results else 1 if FAILED in results else 0
+
+
+def _say(line):
+    """Print a line, where somebody still reads: Ctrl-C ends what the output is piped into, too."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def _check(args):
@@ -148,8 +155,8 @@ def _run_one(out, kind, words):
         try:
             bench.wait()
         except KeyboardInterrupt:  # the bench has a group of its own, which no terminal reaches
-            print(f'{kind}: stopping, it keeps what it has; again to stop at once', flush=True)
-            bench.send_signal(signal.SIGINT)
+            bench.terminate()  # not SIGINT: what a script starts in the background ignores that
+            _say(f'{kind}: stopping; again to stop at once')
             bench.wait()
             return Part(kind, STOPPED, 'after Ctrl-C')
         last_words = children.tail(kind).splitlines()[-1]
@@ -173,11 +180,12 @@ def _log(out, kind):
     return out / f'{kind}.log'
 
 
-def _write(out, parts):
+def _write(out, parts, is_quick):
     """Write what became of each bench, and then the pages of those that have one."""
     from diffusion_policy_ros.evaluation.bench_files import write_lines
 
-    lines = ['# All benches', '', '| bench | result | |', '|---|---|---|',
+    note = ['With `--quick`: the figures are of little worth.', ''] if is_quick else []
+    lines = ['# All benches', '', *note, '| bench | result | |', '|---|---|---|',
              *(f'| {part.kind} | {part.result} | {part.told.replace("|", "/")} |'
                for part in parts)]
     for part in parts:

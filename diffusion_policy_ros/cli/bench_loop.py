@@ -34,7 +34,7 @@ MAX_RATE_HZ = 1000.0
 MAX_SIDE_PX = 4096
 # The present figure is that of the last minute.
 PRESENT_ROWS = 60
-# Parameters of the server that the bench sets.
+# Parameters of the server that the bench sets, or leaves as they are.
 CHOSEN = ('model', 'contract', 'command_prefix', 'command_rate_hz')
 
 

@@ -84,15 +84,14 @@ def run(args) -> int:
 
 def _identity(args, policy):
     """Return what a bench that goes on must share: what was measured, how, and where."""
-    from diffusion_policy_ros.machine import machine_facts
+    from diffusion_policy_ros.machine import processor
     from diffusion_policy_ros.policy.checkpoint import weights_digest
     import torch
 
     device = policy.device
-    processor = torch.cuda.get_device_name(device) if device.type == 'cuda' else (
-        machine_facts()['processor'])
+    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else processor()
     return {'weights': weights_digest(args.model), 'sim': args.sim, 'episodes': args.episodes,
-            'seed': args.seed, 'batch': args.batch, 'device': f'{device.type}, {processor}',
+            'seed': args.seed, 'batch': args.batch, 'device': f'{device.type}, {name}',
             'threads': torch.get_num_threads()}
 
 

@@ -79,6 +79,7 @@ def run(args) -> int:
     :param args: Parsed arguments.
     :return: 0.
     """
+    from diffusion_policy_ros.evaluation.roofline import measure_limits
     from diffusion_policy_ros.policy.device import choose_device, memory_guard
 
     for name, high in (('steps', 10**6), ('pairs', 1000)):
@@ -91,8 +92,9 @@ def run(args) -> int:
     with tempfile.TemporaryDirectory(prefix='dpr_bench_', dir=args.out) as name, \
             memory_guard('lower batch_size'):
         cache_s = _build_cache(args)
+        flops_per_s = measure_limits(device, [config.precision]).flops_per_s[config.precision]
         pairs, flops_per_window = _measure(args, config, device, Path(name))
-        told = [*_told(pairs), _limit(pairs, flops_per_window, config, device)]
+    told = [*_told(pairs), _limit(pairs, flops_per_window, flops_per_s)]
     print(*told, sep='\n')
     _write(args, config, device, pairs, told, cache_s)
     print(f'{args.out}: train.json, train.md')
@@ -192,12 +194,10 @@ def _told(pairs):
     return lines
 
 
-def _limit(pairs, flops_per_window, config, device):
+def _limit(pairs, flops_per_window, flops_per_s):
     """Say how near to the arithmetic of the machine the training is."""
-    from diffusion_policy_ros.evaluation.roofline import measure_limits
     from diffusion_policy_ros.evaluation.train_bench import OURS
 
-    flops_per_s = measure_limits(device, [config.precision]).flops_per_s[config.precision]
     windows_per_s = median(pair[OURS].windows_per_s for pair in pairs)
     return (f'roofline: {flops_per_window / 1e9:.3g} GFLOP a window, forward and backward, and '
             f'{flops_per_s / 1e9:.0f} GFLOP/s in large matrix products allow '

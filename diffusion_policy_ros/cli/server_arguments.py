@@ -27,7 +27,7 @@ def add_parameters(parser):
     """
     parser.add_argument('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
                         help='parameter of policy_server, as behind --ros-args; may be repeated: '
-                             '-p backend:=openvino -p num_threads:=2')
+                             '-p executor:=events -p num_threads:=2')
 
 
 def server_parameters(texts, chosen) -> dict:
@@ -35,7 +35,7 @@ def server_parameters(texts, chosen) -> dict:
     Read parameters of the policy server.
 
     :param texts: ``name:=value`` each; the last of a name counts.
-    :param chosen: Names that other arguments of the command set.
+    :param chosen: Names that the command itself sets.
     :return: Name to value: bool, int, float or text.
     :raises UsageError: naming the parameter and what it may be.
     """
@@ -46,7 +46,7 @@ def server_parameters(texts, chosen) -> dict:
         if not is_assigned:
             raise UsageError(f'-p is {text!r}; it must be NAME:=VALUE')
         if name in chosen:
-            raise UsageError(f'-p sets {name}, which another argument of this command sets')
+            raise UsageError(f'-p sets {name}, which this command sets itself')
         if name not in specs:
             raise UsageError(f'-p sets {name!r}, which policy_server does not have; '
                              f'{suggestion(name, specs)}')

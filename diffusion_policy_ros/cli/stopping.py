@@ -20,21 +20,23 @@ import signal
 import time
 
 STDERR = 2
+# Ctrl-C, ``kill``, and a terminal that is closed.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _take_over(numbers, handler):
+    """Handle signals, but for a SIGHUP that is ignored, as under nohup; return who did before."""
+    return {number: signal.signal(number, handler) for number in numbers
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}
 
 
 @contextmanager
 def interrupting_signals():
-    """
-    Within it SIGTERM and SIGHUP act like Ctrl-C, so that what a run leaves is cleaned up.
-
-    One that is ignored, such as SIGHUP under ``nohup``, stays so.
-    """
+    """Within it SIGTERM and SIGHUP act like Ctrl-C, so that what a run leaves is cleaned up."""
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt)
-              for number in (signal.SIGTERM, signal.SIGHUP)
-              if signal.getsignal(number) != signal.SIG_IGN}
+    before = _take_over(SIGNALS[1:], interrupt)
     try:
         yield
     finally:
@@ -66,8 +68,7 @@ class StopRequest:
 
     def __enter__(self):
         """Take over the signals."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._handle)
+        self._previous = _take_over(SIGNALS, self._handle)
         return self
 
     def __exit__(self, *_):

@@ -21,7 +21,7 @@ from diffusion_policy_ros.nodes.status_topics import LOG_PERIOD_S, StatusTopics
 
 # The first of these that is set is the one that people are told.
 SOURCES = ('refusal', 'lifecycle', 'swap', 'clock', 'controller', 'observation', 'inference',
-           'confidence', 'command', 'plan', 'start')
+           'confidence', 'command', 'start', 'plan')
 # Those that say in which state the node is, and why where that is a fault.
 STATES = ('refusal', 'lifecycle')
 # Those that end by themselves, or that a person asked for.

@@ -44,7 +44,7 @@ bench_all._command = lambda out, kind, words: [
 bench_all.find_spec = lambda name: None
 sys.exit(main(['bench', 'all', '--out', out]))
 """
-# All benches, the first of which waits for Ctrl-C, and then saves what it has.
+# All benches, the first of which waits for a signal, and then saves what it has.
 WAITING = """
 import sys
 from diffusion_policy_ros.cli import bench_all
@@ -53,7 +53,7 @@ _, out = sys.argv
 bench_all._command = lambda folder, kind, words: [sys.executable, '-c', '''
 import pathlib, signal, sys
 out = pathlib.Path(sys.argv[1])
-signal.signal(signal.SIGINT, lambda *_: ((out / "saved").touch(), sys.exit(130)))
+signal.signal(signal.SIGTERM, lambda *_: ((out / "saved").touch(), sys.exit(130)))
 (out / "waits").touch()
 while True:
     signal.pause()
@@ -155,8 +155,7 @@ def test_ctrl_c_stops_the_rest_and_keeps_the_page(tmp_path):
 def test_a_signal_to_it_alone_is_passed_on_to_the_bench_that_runs(tmp_path, number):
     with subprocess.Popen([sys.executable, '-c', WAITING, tmp_path], text=True,
                           cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as process:
-        while 'chunk' not in process.stdout.readline():
-            pass
+        assert 'chunk: started' in process.stdout.readline()
         while not (tmp_path / 'waits').exists():
             assert process.poll() is None
         process.send_signal(number)

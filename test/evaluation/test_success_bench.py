@@ -167,7 +167,7 @@ def test_the_command_measures_goes_on_and_writes_files(
         assert main([*command, '--resume', *more]) == 1
         assert f'was measured with {said}' in capsys.readouterr().err
     with monkeypatch.context() as patch:
-        patch.setattr('diffusion_policy_ros.machine.machine_facts', lambda: {'processor': 'Z80'})
+        patch.setattr('diffusion_policy_ros.machine.processor', lambda: 'Z80')
         assert main([*command, '--resume']) == 1
     assert ', not cpu, Z80; go on with the same arguments' in capsys.readouterr().err
     assert main([*command, '--resume']) == 0

@@ -82,6 +82,14 @@ def test_a_flapping_reason_does_not_flood_the_log(node, status):
     assert len(node.statuses) == 100 and node.statuses[-1].message == 'commanding'
 
 
+def test_that_it_starts_anew_is_told_rather_than_that_a_plan_was_late_before(node, status):
+    status.block('plan', 'late')
+    status.block('start', 'waiting for the first plan')
+    assert status.reason == 'waiting for the first plan'
+    assert node.logs[-1] == 'not commanding: waiting for the first plan'
+    assert node.statuses[-1].level == DiagnosticStatus.WARN
+
+
 @pytest.mark.parametrize('namespace, name', [
     ('', 'server: inputs'), ('/left', 'left/server: inputs')])
 def test_the_names_in_diagnostics_tell_two_robots_apart(node, namespace, name):

@@ -24,10 +24,11 @@ import warnings
 
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.networks.traced import traced
-from diffusion_policy_ros.policy.export.graphs import BATCH
+from diffusion_policy_ros.policy.export.graphs import BATCH, CHUNK, DENOISER, ENCODER
 import torch
 
 SUFFIXES = {'onnx': '.onnx', 'torchscript': '.ts', 'aoti': '.pt2'}
+DATA = '.data'  # behind the name of an ONNX file: its weights, where they do not fit
 OPSET = 18
 OLDEST_TORCH = '2.6'  # with torch.onnx's present exporter and with ahead-of-time packages
 # Bytes of weights from which on they lie beside an ONNX file, which holds 2 GiB at most.
@@ -61,8 +62,9 @@ def is_written(name) -> bool:
 
     :param name: Its name.
     """
-    names = r'(denoiser|encoder(_\d+)?|chunk)\.(onnx(\.data)?|ts|pt2)'
-    return re.fullmatch(names, name) is not None
+    stem, dot, ends = name.partition('.')
+    return re.fullmatch(f'{DENOISER}|{ENCODER}(_[0-9]+)?|{CHUNK}', stem) is not None and (
+        dot + ends.removesuffix(DATA) in SUFFIXES.values())
 
 
 def write_graph(graph, form, folder) -> list:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from diffusion_policy_ros.checks import is_count, shown
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
-from diffusion_policy_ros.machine import machine_facts, package_versions
+from diffusion_policy_ros.machine import package_versions, processor
 from diffusion_policy_ros.policy.checkpoint import weights_digest
 from diffusion_policy_ros.policy.checkpoint_files import (
     file_beside, read_bytes, read_json, sha256_of)
@@ -43,7 +43,7 @@ def export_record(policy, form, weights, sampler, graphs) -> dict:
     config, contract = policy.config, policy.contract
     return {
         'format_version': FORMAT_VERSION, 'format': form, 'weights': weights,
-        'made_with': package_versions(SOFTWARE), 'processor': machine_facts()['processor'],
+        'made_with': package_versions(SOFTWARE), 'processor': processor(),
         'sampler': asdict(sampler),
         'rows': {'n_obs_steps': config.n_obs_steps, 'first_executable': config.n_obs_steps - 1,
                  'n_action_steps': config.n_action_steps,
@@ -113,7 +113,7 @@ def _check_machine(path, record, command):
     made_with = record.get('made_with')
     made = [record.get('processor'),
             made_with.get('torch') if isinstance(made_with, dict) else None]
-    here = [machine_facts()['processor'], package_versions(['torch']).get('torch')]
+    here = [processor(), package_versions(['torch']).get('torch')]
     if made != here:
         then, now = (' with torch '.join(map(str, place)) for place in (made, here))
         raise ConfigError(f'{path} was compiled for {then}; here is {now}; {command}')

@@ -20,7 +20,7 @@ import shutil
 from diffusion_policy_ros.checks import check_choice
 from diffusion_policy_ros.choices import EXPORT_FORMATS
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
-from diffusion_policy_ros.on_disk import put_in_place
+from diffusion_policy_ros.on_disk import put_in_place, sync_whole
 from diffusion_policy_ros.policy.checkpoint import weights_digest
 from diffusion_policy_ros.policy.export.formats import check_tools, is_written, write_graph
 from diffusion_policy_ros.policy.export.graphs import chunk_graph, network_graphs
@@ -62,6 +62,7 @@ def export_policy(model, form, *, changes=None, out=None, tell=lambda text: None
         entries = [_written(graph, form, fresh, policy, sampler, tell) for graph in graphs]
         record = export_record(policy, form, weights, sampler, entries)
         (fresh / RECORD).write_text(json.dumps(record, indent=1) + '\n')
+        _check_place(place)  # again: minutes may have gone by
         _replace(place, fresh)
     except OSError as error:
         raise CheckpointError(f'{folder} cannot be written: {error}; make room, or choose another '
@@ -103,12 +104,13 @@ def _replace(place, fresh):
     """Put a finished folder in the place of an earlier one, which goes last."""
     old = place.with_name(f'.{place.name}.old')
     shutil.rmtree(old, ignore_errors=True)  # left by a process that was killed
-    if place.exists():
-        place.rename(old)
+    sync_whole(fresh)  # before, as it may take long
     try:
+        if place.exists():
+            place.rename(old)
         put_in_place(fresh, place)
-    except OSError:
-        if old.exists():
+    except BaseException:
+        if old.exists() and not place.exists():
             old.rename(place)
         raise
     shutil.rmtree(old, ignore_errors=True)

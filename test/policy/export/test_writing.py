@@ -23,6 +23,7 @@ from diffusion_policy_ros.diffusion import Sampler
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
 from diffusion_policy_ros.policy import Policy
 from diffusion_policy_ros.policy.export import writing
+from diffusion_policy_ros.policy.export.formats import is_written
 from diffusion_policy_ros.policy.export.writing import export_policy
 import numpy as np
 import pytest
@@ -219,6 +220,28 @@ def test_a_disk_that_refuses_leaves_what_was_there(own, monkeypatch):
         export_policy(own, 'torchscript')
     assert {path: path.read_bytes() for path in (own / 'torchscript').iterdir()} == before
     assert not [path for path in own.iterdir() if path.name.startswith('.')]
+
+
+def test_a_stop_in_the_last_moment_leaves_the_earlier_export(own, monkeypatch):
+    export_policy(own, 'torchscript')
+    before = {path: path.read_bytes() for path in (own / 'torchscript').iterdir()}
+
+    def stopped(built, place):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing, 'put_in_place', stopped)
+    with pytest.raises(KeyboardInterrupt):
+        export_policy(own, 'torchscript')
+    assert {path: path.read_bytes() for path in (own / 'torchscript').iterdir()} == before
+    assert not [path for path in own.iterdir() if path.name.startswith('.')]
+
+
+@pytest.mark.parametrize('name, is_own', [
+    ('denoiser.onnx', True), ('encoder_12.onnx.data', True), ('encoder.pt2', True),
+    ('chunk.ts', True), ('chunk.cpp', False), ('chunk', False), ('chunk.ts.bak', False),
+    ('encoder_.ts', False), ('my_chunk.ts', False)])
+def test_the_files_of_an_export_are_known_by_their_names(name, is_own):
+    assert is_written(name) == is_own
 
 
 def test_what_is_no_export_is_never_replaced(own, tmp_path):
