@@ -33,7 +33,7 @@ from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
-from rclpy.qos import QoSProfile  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 
 DEADLINE_S = 60.0
@@ -41,6 +41,7 @@ ANSWER_S = 20.0
 FAST_DDS = Path(__file__).parents[2] / 'config' / 'fastdds.xml'
 # A message may wait for this process, but must not be lost.
 LOSSLESS = QoSProfile(depth=10000)
+EVERY_STATUS = QoSProfile(depth=10000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 ARM = """
 robot: test
 rate_hz: 20
@@ -385,7 +386,7 @@ class Processes:
         self.sent = self._hear_commands(message_type, topic)
         self.asked = self._hear_commands(message_type, f'policy/{topic}')
         self.joints = peer.hear(JointState, 'joint_states', LOSSLESS)
-        self.status = {node: peer.hear(DiagnosticStatus, f'{node}/status', qos.STATUS)
+        self.status = {node: peer.hear(DiagnosticStatus, f'{node}/status', EVERY_STATUS)
                        for node in ('policy_server', 'command_safety')}
 
     def _hear_commands(self, message_type, topic):
@@ -442,7 +443,9 @@ class Processes:
     def until_more(self, messages, count=50):
         """Wait for so many more messages."""
         count += len(messages)
-        self._peer.until(lambda: len(messages) >= count, 'more messages')
+        self._peer.until(lambda: len(messages) >= count, lambda: 'more messages, after ' + str({
+            node: [status.message for status in heard[-5:]]
+            for node, heard in self.status.items()}) + ',')
 
     def listen(self, duration_s):
         """Let time pass; return how many commands the controller got."""
