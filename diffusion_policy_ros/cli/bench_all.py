@@ -17,13 +17,12 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-import os
 from pathlib import Path
 import shutil
 import sys
 import time
 
-from diffusion_policy_ros.cli.children import Children
+from diffusion_policy_ros.cli.children import Children, package_environment
 from diffusion_policy_ros.cli.out_folder import make_out_folder, writing_out
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.share import share_path
@@ -149,7 +148,7 @@ def _run_one(out, kind, words):
     with writing_out(out):
         report.unlink(missing_ok=True)  # that of an earlier run must not stand for this one
     started_s = time.monotonic()
-    with Children(out, dict(os.environ)) as children:
+    with Children(out, package_environment()) as children:
         with writing_out(out):
             bench = children.start(kind, _command(out, kind, words))
         try:

@@ -99,12 +99,14 @@ def run(args) -> int:
         with tempfile.TemporaryDirectory(prefix='dpr_bench_', dir=args.out) as folder:
             bench = ChunkBench(plan, limits, folder)
             rows, is_whole = _measure(bench, policies)
-    shared = {OTHERS: f'{others.cores():.2f}', WITHHELD: f'{withheld.share():.3f}'}
+    cores, share = others.cores(), withheld.share()
+    shared = {OTHERS: f'{cores:.2f}', WITHHELD: f'{share:.3f}'}
+    is_busy = cores > BUSY_CORES or share > BUSY_SHARE
     if rows:
         with StopRequest(is_quiet=True) as stop:
             stop()  # from here on the first signal waits until all is written
             _report(args, {**_facts(args, device, limits, bench), **shared}, rows,
-                    [*bench.notes, *_busy_notes(shared)])
+                    [*bench.notes, *([_busy_note(shared)] if is_busy else [])])
     else:
         print('stopped before anything was measured')
     if not is_whole:
@@ -197,12 +199,10 @@ def _measure(bench, policies):
     return rows, True
 
 
-def _busy_notes(shared):
-    """Return a warning where the machine did other things, too."""
-    if float(shared[OTHERS]) <= BUSY_CORES and float(shared[WITHHELD]) <= BUSY_SHARE:
-        return []
-    return ['WARNING: the machine was not idle; ' + ', '.join(
-        f'{name}: {value}' for name, value in shared.items())]
+def _busy_note(shared):
+    """Warn of a machine that did other things, too."""
+    return 'WARNING: the machine was not idle; ' + ', '.join(
+        f'{name}: {value}' for name, value in shared.items())
 
 
 def _report(args, facts, rows, notes):

@@ -54,8 +54,7 @@ class InferenceWorker:
     def facts(self) -> dict:
         """Return ``weights``, ``device``, ``precision`` and ``backend`` as in ``PlanRecord``."""
         return {'weights': self.digest, 'device': str(self._policy.device),
-                'precision': self._precision,
-                'backend': self._backend}
+                'precision': self._precision, 'backend': self._backend}
 
     @property
     def busy(self) -> bool:
