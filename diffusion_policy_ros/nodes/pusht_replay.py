@@ -23,6 +23,8 @@ from sensor_msgs.msg import JointState
 # For how many rows the robot stands at the start before a demonstration, and between two
 # questions to a recorder that does not agree.
 PAUSE_ROWS = 5
+# How often a demonstration is recorded anew because a row of it came too late.
+MOST_REPEATS = 4
 WAITING, PLAYING, SILENT, DONE = 'waiting', 'playing', 'silent', 'done'
 
 
@@ -35,6 +37,10 @@ class Replay:
     observations and the recorded action are published with one and the same stamp,
     ``t_0 + round(k * 1e9 / rate)``, and nothing between rows. ``silent``: nothing is published
     until the recorder has stopped. ``done``: all were played; the robot is live.
+
+    A computer that is busy elsewhere may come to a row when its stamp has passed already: the
+    converter would find it too old at its tick. Where a recorder is wanted, it then discards the
+    episode, and the demonstration is played anew.
 
     :ivar phase: One of the four words.
     """
@@ -58,10 +64,10 @@ class Replay:
         self._topics, self._episodes = topics, episodes
         self._recordings = recordings
         self._demonstrations = [(n, *recordings.demonstration(n)) for n in numbers]
-        self._played = self._steps = 0
+        self._played = self._steps = self._repeats = 0
         self._steps_per_row = round(steps_per_s / recordings.rate_hz)
         self._commands = node.create_publisher(JointState, COMMAND_TOPIC, qos.COMMANDS)
-        self._recorder = RecorderTurn(node, record)
+        self._record, self._recorder = record, RecorderTurn(node, record)
         self._prepare()
 
     def __str__(self):
@@ -91,15 +97,14 @@ class Replay:
         if answer is not None:
             self._take_answer(*answer, instant_ns)
         if self.phase == PLAYING and self._row == len(self._actions):
-            self._enter(SILENT)  # the time of the last row is over
-            self._row = PAUSE_ROWS - 1  # ask at once
+            self._end('stop')  # the time of the last row is over
         elif self.phase == PLAYING:
             self._play_row()
         elif self.phase == WAITING:
             self._show(instant_ns + MOST_LEAD_NS)
         self._row += 1
         if self._row == PAUSE_ROWS and self.phase in (WAITING, SILENT):
-            self._recorder.ask('start' if self.phase == WAITING else 'stop')
+            self._recorder.ask('start' if self.phase == WAITING else self._end_verb)
 
     def _prepare(self):
         """Put the next demonstration's start on the table and stand there."""
@@ -127,15 +132,37 @@ class Replay:
             self._sim.reset(state=self._start)
             self._first_ns = instant_ns + MOST_LEAD_NS
             self._enter(PLAYING)
+        elif self._end_verb == 'discard':
+            self._prepare()
         else:
             self._advance()
+
+    def _end(self, verb):
+        """Let the recorder end the episode, and be silent until it has."""
+        self._enter(SILENT)
+        self._end_verb = verb
+        self._row = PAUSE_ROWS - 1  # ask at once
 
     def _play_row(self):
         """Publish a row: what is seen before its action, and the action."""
         stamp_ns = self._first_ns + round(self._row * 1e9 / self._recordings.rate_hz)
+        late_ns = self._node.get_clock().now().nanoseconds - stamp_ns
+        if self._record and late_ns > 0 and self._repeats < MOST_REPEATS:
+            self._repeat(late_ns)
+            return
         self._target = tuple(self._actions[self._row])
         self._show(stamp_ns)
         self._commands.publish(joint_message(self._target, stamp_ns))
+
+    def _repeat(self, late_ns):
+        """Take back what was recorded of the demonstration, to play it anew."""
+        self._repeats += 1
+        number = self._demonstrations[self._played][0]
+        self._node.get_logger().warning(
+            f'row {self._row} of demonstration {number} is {late_ns / 1e6:.0f} ms late, for this '
+            'computer was busy; what was recorded of it is discarded and it is played anew '
+            f'({self._repeats} of at most {MOST_REPEATS} times)')
+        self._end('discard')
 
     def _show(self, stamp_ns):
         """Publish the observations."""
@@ -148,7 +175,7 @@ class Replay:
         self._node.get_logger().info(
             f'demonstration {self._demonstrations[self._played][0]} played: '
             f'{len(self._actions)} rows, maximum coverage {self._sim.max_coverage:.3f}')
-        self._played += 1
+        self._played, self._repeats = self._played + 1, 0
         if self._played < len(self._demonstrations):
             self._prepare()
         else:

@@ -26,7 +26,7 @@ import pytest
 pytest.importorskip('rclpy')
 from diffusion_policy_ros.nodes import recorder_client  # noqa: E402,I100
 from diffusion_policy_ros.nodes.pusht_replay import (  # noqa: E402
-    DONE, PAUSE_ROWS, PLAYING, Replay, SILENT, WAITING)
+    DONE, MOST_REPEATS, PAUSE_ROWS, PLAYING, Replay, SILENT, WAITING)
 from diffusion_policy_ros.sim.pusht import PushT  # noqa: E402
 
 STEP_NS, ROW_NS = 10_000_000, 100_000_000
@@ -40,6 +40,7 @@ class Robot:
     A replay of some demonstrations, each step of which is 10 ms.
 
     :ivar shown: (phase, instant of the step, stamp) of each picture.
+    :ivar late_ns: How long after its instant a step is made.
     :ivar commands: The ``JointState`` that were commanded.
     """
 
@@ -49,10 +50,12 @@ class Robot:
         self.replay = Replay(self.node, PushT(), topics, Mock(), recordings, range(count),
                              steps_per_s=100, record=record)
         self._pictures, self.shown, self.instant_ns = topics.show_camera, [], NOON_NS
+        self.late_ns = 0
 
     def step(self):
         """Make a step."""
         before = self._pictures.call_count
+        self.node.get_clock().now().nanoseconds = self.instant_ns + self.late_ns
         self.replay.begin_step(self.instant_ns)
         self.shown += [(self.replay.phase, self.instant_ns, call.args[0])
                        for call in self._pictures.call_args_list[before:]]
@@ -148,9 +151,7 @@ def test_a_recorder_finds_nothing_wrong_with_a_replay(monkeypatch):
 
 
 def test_a_recorder_that_takes_long_to_stop_is_asked_once(monkeypatch):
-    asked = []
-    monkeypatch.setattr(recorder_client, 'RecorderClient', lambda node: Mock(
-        ask=lambda verb, on_answer: asked.append((verb, on_answer))))
+    asked = take_questions(monkeypatch)
     robot = Robot(record=True)
     while not asked:
         robot.step()
@@ -162,6 +163,56 @@ def test_a_recorder_that_takes_long_to_stop_is_asked_once(monkeypatch):
     assert robot.replay.phase == SILENT and [verb for verb, _ in asked] == ['start', 'stop']
     asked[-1][1](True, '')
     robot.play()
+
+
+def test_a_demonstration_with_a_late_row_is_discarded_and_played_anew(monkeypatch):
+    asked = take_questions(monkeypatch, answer=True)
+    robot = Robot(count=2, record=True)
+    while len(robot.commands) < 7:
+        robot.step()
+    robot.late_ns = MOST_LEAD_NS  # in time to the last nanosecond
+    while len(robot.commands) < 8:
+        robot.step()
+    robot.late_ns += 1
+    while robot.replay.phase == PLAYING:
+        robot.step()
+    robot.late_ns = 0
+    robot.play()
+    assert [verb for verb, _ in asked] == ['start', 'discard', *2 * ['start', 'stop']]
+    assert len(robot.commands) == 8 + 2 * len(ACTIONS)
+    np.testing.assert_allclose([m.position for m in robot.commands[8:]], [*ACTIONS, *ACTIONS])
+    warning, = robot.node.get_logger().warning.call_args.args
+    assert warning.startswith('row 8 of demonstration 0 is 0 ms late')
+
+
+def test_a_computer_that_is_always_late_gets_the_demonstration_kept_in_the_end(monkeypatch):
+    asked = take_questions(monkeypatch, answer=True)
+    robot = Robot(count=2, record=True)
+    robot.late_ns = 2 * MOST_LEAD_NS
+    robot.play()
+    once = [*MOST_REPEATS * ['start', 'discard'], 'start', 'stop']
+    assert [verb for verb, _ in asked] == 2 * once
+    assert len(robot.commands) == 2 * len(ACTIONS)
+
+
+def test_without_a_recorder_a_late_row_is_played():
+    robot = Robot()
+    robot.late_ns = 2 * MOST_LEAD_NS
+    robot.play()
+    assert len(robot.commands) == len(ACTIONS)
+
+
+def take_questions(monkeypatch, answer=False):
+    """Put a recorder there that agrees at once, or never answers; return what it is asked."""
+    asked = []
+
+    def ask(verb, on_answer):
+        asked.append((verb, on_answer))
+        if answer:
+            on_answer(True, '')
+
+    monkeypatch.setattr(recorder_client, 'RecorderClient', lambda node: Mock(ask=ask))
+    return asked
 
 
 def test_the_end_of_a_replay_is_told_with_what_to_do():
