@@ -16,6 +16,7 @@
 
 import os
 from pathlib import Path
+import re
 import subprocess
 import sys
 
@@ -79,7 +80,11 @@ def test_scripts_keep_ros_on_this_machine(script):
 
 def test_continuous_integration_runs_every_test():
     text = (ROOT / '.ci' / 'run').read_text('utf-8')
-    assert "scripts/test.sh\" -m ''" in text
+    assert "bash scripts/test.sh -m ''" in text
+    kills = re.search(r'^kills=\((.*)\)$', text, re.MULTILINE).group(1)
+    assert all((ROOT / name).is_file() for name in kills.split())
+    assert all(f'run_tests {rest}' in text for rest in (
+        '"${kills[@]/#/--ignore=}"', '-n 0 "${kills[@]}"'))
 
 
 @pytest.mark.parametrize('arguments, message', [

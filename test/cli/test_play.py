@@ -87,16 +87,25 @@ def play(environment, *arguments):
         env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
 
 
+def hear(listener):
+    """Return what a listener hears up to the last row, without repeats."""
+    heard = []
+    while not heard or heard[-1][0] % 100 != ROWS - 1:
+        position = json.loads(listener.stdout.readline())
+        heard += [position] if position not in heard[-1:] else []
+    return heard
+
+
+# On a busy machine they may find each other later than the second in which nothing is shown.
 @pytest.mark.parametrize('arguments, begins', [
-    ((), {'joint_states': 0, 'played/joint_commands': 100}),
-    (('--with-actions', '--rate', '2'), {'joint_commands': 100})])
+    (('--wait', '4'), {'joint_states': 0, 'played/joint_commands': 100}),
+    (('--wait', '4', '--with-actions', '--rate', '2'), {'joint_commands': 100})])
 def test_other_processes_hear_the_episode(dataset, environment, arguments, begins):
     listeners = {topic: listen(environment, topic) for topic in begins}
     try:
         done = play(environment, dataset, '--episode', '0', *arguments)
         assert done.returncode == 0, done.stderr
-        heard = {topic: [json.loads(listener.stdout.readline()) for _ in range(ROWS)]
-                 for topic, listener in listeners.items()}
+        heard = {topic: hear(listener) for topic, listener in listeners.items()}
     finally:
         for listener in listeners.values():
             listener.kill()
@@ -104,7 +113,7 @@ def test_other_processes_hear_the_episode(dataset, environment, arguments, begin
     assert heard == {topic: [[begin + row, begin + row + 0.5] for row in range(ROWS)]
                      for topic, begin in begins.items()}
     assert 'episode 0: 12 rows, ' in done.stdout
-    assert done.stdout.splitlines()[-2:] == ['row 1 of 12', 'played: 24 messages']
+    assert done.stdout.splitlines()[-2:] == ['row 1 of 12', 'played: 64 messages']
     assert f'ROS domain {DOMAIN_ID}' in done.stdout
     assert ('whatever listens there moves' in done.stdout) == ('--with-actions' in arguments)
 

@@ -497,19 +497,26 @@ class Processes:
 
 
 @pytest.fixture
-def make_processes(request, peer, tmp_path, assert_limits_kept):
+def children(request, tmp_path):
+    """Open a place for processes in the test file's domain; they end when the test is over."""
+    from diffusion_policy_ros.cli.children import Children, node_environment
+
+    with Children(tmp_path, node_environment(request.module.DOMAIN_ID, FAST_DDS)) as children:
+        yield children
+
+
+@pytest.fixture
+def make_processes(children, peer, assert_limits_kept):
     """
     Return a function that makes the processes of a robot, none of which runs yet.
 
     It takes the command of each by name; topic and type of what the controller is told, and how
     time (s) and values are read from a message and its info; and the limits of these values.
+    The peer leaves before they end: Fast DDS may lock up who sees others leave (docs/faults.md).
     """
-    from diffusion_policy_ros.cli.children import Children, node_environment
-
-    with Children(tmp_path, node_environment(request.module.DOMAIN_ID, FAST_DDS)) as children:
-        yield lambda commands, topic, message_type, read, limits: Processes(
-            peer, children, commands, topic, message_type, read,
-            lambda rows, period_s: assert_limits_kept(rows, period_s, *limits))
+    return lambda commands, topic, message_type, read, limits: Processes(
+        peer, children, commands, topic, message_type, read,
+        lambda rows, period_s: assert_limits_kept(rows, period_s, *limits))
 
 
 @pytest.fixture
