@@ -45,7 +45,8 @@ def write_dataset(folder, episodes=3, rows=12, seed=0):
     """Write episodes in which a white dot is the target that the robot moves to."""
     contract = parse_contract(CONTRACT)
     random = np.random.default_rng(seed)
-    with LeRobotWriter(folder, contract) as writer:
+    # Without loss: what libx264 loses may differ between two runs on a busy machine.
+    with LeRobotWriter(folder, contract, codec='h264-lossless') as writer:
         for _ in range(episodes):
             target, place = random.uniform(0.2, 0.8, 2), random.uniform(0, 1, 2)
             for row in range(rows):
