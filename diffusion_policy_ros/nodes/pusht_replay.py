@@ -40,7 +40,7 @@ class Replay:
 
     A computer that is busy elsewhere may come to a row when its stamp has passed already: the
     converter would find it too old at its tick. Where a recorder is wanted, it then discards the
-    episode, and the demonstration is played anew.
+    episode, and the demonstration is played anew, ``MOST_REPEATS`` times at most.
 
     :ivar phase: One of the four words.
     """
@@ -146,21 +146,26 @@ class Replay:
     def _play_row(self):
         """Publish a row: what is seen before its action, and the action."""
         stamp_ns = self._first_ns + round(self._row * 1e9 / self._recordings.rate_hz)
-        late_ns = self._node.get_clock().now().nanoseconds - stamp_ns
-        if self._record and late_ns > 0 and self._repeats < MOST_REPEATS:
-            self._repeat(late_ns)
-            return
         self._target = tuple(self._actions[self._row])
         self._show(stamp_ns)
         self._commands.publish(joint_message(self._target, stamp_ns))
+        late_ns = self._node.get_clock().now().nanoseconds - stamp_ns
+        if self._record and late_ns > 0:
+            self._take_late(late_ns)
 
-    def _repeat(self, late_ns):
-        """Take back what was recorded of the demonstration, to play it anew."""
-        self._repeats += 1
+    def _take_late(self, late_ns):
+        """Take back what was recorded of a demonstration, to play it anew, unless in vain."""
         number = self._demonstrations[self._played][0]
+        late = (f'row {self._row} of demonstration {number} came {late_ns / 1e6:.0f} ms late, for '
+                'this computer was busy; ')
+        if self._repeats == MOST_REPEATS:
+            self._node.get_logger().warning(
+                f'{late}it is kept as it is, after {MOST_REPEATS} others: the converter may leave '
+                'rows out', throttle_duration_sec=5.0)
+            return
+        self._repeats += 1
         self._node.get_logger().warning(
-            f'row {self._row} of demonstration {number} is {late_ns / 1e6:.0f} ms late, for this '
-            'computer was busy; what was recorded of it is discarded and it is played anew '
+            f'{late}what was recorded of it is discarded and it is played anew '
             f'({self._repeats} of at most {MOST_REPEATS} times)')
         self._end('discard')
 

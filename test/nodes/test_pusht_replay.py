@@ -179,10 +179,10 @@ def test_a_demonstration_with_a_late_row_is_discarded_and_played_anew(monkeypatc
     robot.late_ns = 0
     robot.play()
     assert [verb for verb, _ in asked] == ['start', 'discard', *2 * ['start', 'stop']]
-    assert len(robot.commands) == 8 + 2 * len(ACTIONS)
-    np.testing.assert_allclose([m.position for m in robot.commands[8:]], [*ACTIONS, *ACTIONS])
+    assert len(robot.commands) == 9 + 2 * len(ACTIONS)
+    np.testing.assert_allclose([m.position for m in robot.commands[9:]], [*ACTIONS, *ACTIONS])
     warning, = robot.node.get_logger().warning.call_args.args
-    assert warning.startswith('row 8 of demonstration 0 is 0 ms late')
+    assert warning.startswith('row 8 of demonstration 0 came 0 ms late')
 
 
 def test_a_computer_that_is_always_late_gets_the_demonstration_kept_in_the_end(monkeypatch):
@@ -190,9 +190,27 @@ def test_a_computer_that_is_always_late_gets_the_demonstration_kept_in_the_end(m
     robot = Robot(count=2, record=True)
     robot.late_ns = 2 * MOST_LEAD_NS
     robot.play()
+    assert 'kept as it is' in robot.node.get_logger().warning.call_args.args[0]
     once = [*MOST_REPEATS * ['start', 'discard'], 'start', 'stop']
     assert [verb for verb, _ in asked] == 2 * once
-    assert len(robot.commands) == 2 * len(ACTIONS)
+    assert len(robot.commands) == 2 * (MOST_REPEATS + len(ACTIONS))
+
+
+def test_time_lost_while_the_last_row_is_drawn_makes_it_late(monkeypatch):
+    asked = take_questions(monkeypatch, answer=True)
+    robot = Robot(record=True)
+    while len(robot.commands) < len(ACTIONS) - 1:
+        robot.step()
+
+    def stand_still(stamp_ns):
+        robot.node.get_clock().now().nanoseconds = stamp_ns + 1
+
+    robot._pictures.side_effect = stand_still
+    while robot.replay.phase == PLAYING:
+        robot.step()
+    robot._pictures.side_effect = None
+    robot.play()
+    assert [verb for verb, _ in asked] == ['start', 'discard', 'start', 'stop']
 
 
 def test_without_a_recorder_a_late_row_is_played():
