@@ -42,7 +42,6 @@ ROOT = Path(__file__).parents[1]
 CONTRACT = ROOT / 'config' / 'robots' / 'pusht.yaml'
 DEADLINE_S = 120.0
 SCRIPTED_COMMANDS = 80
-LEAST_ROWS = 30  # of 49 or more; a recorder that waits for a busy computer may lose some
 COMMAND_PERIOD_S = 0.05
 TRAINING = (
     'steps=40', 'batch_size=16', 'warmup_steps=5', 'learning_rate=0.001', 'validate_every=1000',
@@ -122,7 +121,7 @@ def test_scripted_pushes_become_a_policy_that_moves_the_robot(person):
         _start_recorder(person)
         person.children.start('pusht_sim', node_command('pusht_sim', {}))
         _push_in_a_circle(person)
-    _learn_and_drive(person)
+    _learn_and_drive(person, least_rows=30)
 
 
 @pytest.mark.slow
@@ -136,7 +135,7 @@ def test_human_demonstrations_become_a_policy_that_moves_the_robot(person, share
             'replay_dataset': recorded, 'replay_episodes': '205', 'replay_record': True}))
         person.until(lambda: episodes and json.loads(episodes[-1].data)['phase'] == 'done',
                      'the end of the replay')
-    _learn_and_drive(person)
+    _learn_and_drive(person, least_rows=49)
 
 
 def _start_recorder(person):
@@ -164,12 +163,12 @@ def _push_in_a_circle(person):
     person.node.destroy_publisher(commands)
 
 
-def _learn_and_drive(person):
+def _learn_and_drive(person, least_rows):
     """Turn the bags into a dataset, the dataset into a checkpoint, and let that drive."""
     dataset, model = person.folder / 'dataset', person.folder / 'model'
     person.run_dpr('convert', person.folder / 'bags', '--out', dataset)
     info = json.loads((dataset / 'meta' / 'info.json').read_text())
-    assert info['total_episodes'] >= 1 and info['total_frames'] >= LEAST_ROWS
+    assert info['total_episodes'] == 1 and info['total_frames'] >= least_rows
     settings = [part for setting in TRAINING for part in ('--set', setting)]
     assert 'trained 40 steps' in person.run_dpr(
         'train', dataset, '--out', model, '--device', 'cpu', '--threads', 1, *settings)

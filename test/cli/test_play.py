@@ -88,11 +88,11 @@ def play(environment, *arguments):
 
 
 def hear(listener):
-    """Return what a listener hears up to the last row, without repeats."""
+    """Return what a listener hears up to the last row; observed row 0 stands, and counts once."""
     heard = []
     while not heard or heard[-1][0] % 100 != ROWS - 1:
         position = json.loads(listener.stdout.readline())
-        heard += [position] if position not in heard[-1:] else []
+        heard += [] if heard == [position] == [[0, 0.5]] else [position]
     return heard
 
 
