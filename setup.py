@@ -67,8 +67,8 @@ extras = {
             'ros-trajectory-msgs==5.5.*', 'ros-visualization-msgs==5.5.*'],
     'dev': ['colcon-common-extensions', 'colcon-ros', 'diffusers>=0.30', 'flake8>=6',
             'flake8-import-order', 'flake8-quotes', 'hypothesis>=6', 'mcap>=1.2', 'pandas>=2',
-            'pydocstyle>=6.3', 'pytest>=9', 'pytest-timeout>=2.2', 'pytest-xdist>=3.5',
-            'setuptools<80', 'zstandard>=0.22'],
+            'pydocstyle>=6.3', 'pytest>=9', 'pytest-rerunfailures>=15', 'pytest-timeout>=2.2',
+            'pytest-xdist>=3.5', 'setuptools<80', 'zstandard>=0.22'],
 }
 
 setup(

@@ -456,6 +456,7 @@ class Processes:
     def until_it_follows(self):
         """Wait until the robot is moved by the policy, and moves."""
         before = len(self.joints)
+        self.until_more(self.joints, 2)
         self.until('command_safety', 'FOLLOWING')
         self.until('policy_server', 'commanding')
         self.until_more(self.sent, 100)

@@ -342,7 +342,8 @@ def test_an_arm_whose_controller_was_killed_is_held_where_it_stands(make_world, 
     killed_s = world.kill('controller')
     world.until('command_safety', 'HOLDING', 'the first command has shoulder_pan at')
     said = [status.message for status in world.status['command_safety'][told:]]
-    assert any(text.startswith('STOPPING') and 'shoulder_pan was sent to' in text for text in said)
+    assert any(text.startswith('STOPPING') and 'shoulder_pan was sent to' in text
+               for text in said), said
     assert_stands(world)
     time_s, positions, speeds = joint_rows(world, killed_s)
     moving = time_s[np.abs(speeds).max(axis=1) > AT_REST]
