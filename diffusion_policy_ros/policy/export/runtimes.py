@@ -31,21 +31,34 @@ def load_graph(path, runtime):
 
     :param path: pathlib.Path of the file.
     :param runtime: A key of ``FORMAT_OF``.
-    :return: Function from the graph's inputs, tensors on the CPU, to its output.
+    :return: Function from the graph's inputs, tensors on the CPU, to its output; it raises
+        CheckpointError where the runtime cannot compute it.
     :raises ConfigError: if the runtime's library is missing.
     :raises CheckpointError: if the runtime cannot load the file.
     """
     try:
-        run = _LOADERS[runtime](path)
+        graph = _LOADERS[runtime](path)
     except ModuleNotFoundError as error:
         raise ConfigError(f'the runtime {runtime} needs the Python package {error.name!r}, which '
                           f'is missing; install it with: {install_command("export")}') from error
     except Exception as error:  # those of onnxruntime have no other base
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise CheckpointError(f'{path} cannot be loaded by {runtime} ({reason}); export it again '
-                              'on this machine') from error
-    # Compiled code takes the order in memory for granted, without a look.
-    return lambda *tensors: run(*(tensor.contiguous() for tensor in tensors))
+        raise _refusal(path, 'loaded', runtime, error) from error
+
+    def run(*tensors):
+        try:
+            # Compiled code takes the order in memory for granted, without a look.
+            return graph(*(tensor.contiguous() for tensor in tensors))
+        except Exception as error:
+            raise _refusal(path, 'run', runtime, error) from error
+
+    return run
+
+
+def _refusal(path, done, runtime, error):
+    """Return the error that says what a runtime could not do with a file."""
+    reason = (str(error).strip() or repr(error)).splitlines()[0]
+    return CheckpointError(f'{path} cannot be {done} by {runtime} ({reason}); export it again on '
+                           'this machine')
 
 
 class _OnnxRuntime:

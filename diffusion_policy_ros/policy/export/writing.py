@@ -13,7 +13,10 @@
 # limitations under the License.
 """``dpr export``: a checkpoint's graphs, compared with it, in a folder of their own."""
 
+from contextlib import contextmanager, suppress
+import fcntl
 import json
+import os
 from pathlib import Path
 import shutil
 
@@ -55,21 +58,40 @@ def export_policy(model, form, *, changes=None, out=None, tell=lambda text: None
     graphs = [*network_graphs(policy), chunk_graph(policy, sampler)]
 
     place = folder.resolve()
-    fresh = place.with_name(f'.{place.name}.new')
     try:
-        shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed
-        fresh.mkdir(parents=True)
-        entries = [_written(graph, form, fresh, policy, sampler, tell) for graph in graphs]
-        record = export_record(policy, form, weights, sampler, entries)
-        (fresh / RECORD).write_text(json.dumps(record, indent=1) + '\n')
-        _check_place(place)  # again: minutes may have gone by
-        _replace(place, fresh)
+        with _unfinished(place) as fresh:
+            entries = [_written(graph, form, fresh, policy, sampler, tell) for graph in graphs]
+            record = export_record(policy, form, weights, sampler, entries)
+            (fresh / RECORD).write_text(json.dumps(record, indent=1) + '\n')
+            _check_place(place)  # again: minutes may have gone by
+            _replace(place, fresh)
     except OSError as error:
         raise CheckpointError(f'{folder} cannot be written: {error}; make room, or choose another '
                               'folder with --out') from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return folder
+
+
+@contextmanager
+def _unfinished(place):
+    """Make the empty folder that an export grows in; refuse where another one does."""
+    fresh = place.with_name(f'.{place.name}.new')
+    fresh.mkdir(parents=True, exist_ok=True)
+    number = os.open(fresh, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a network disk without locks
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(f'{place} is being written by another dpr export; wait for it, '
+                                  'or choose another folder with --out') from error
+        for path in fresh.iterdir():  # left by a process that was killed
+            path.unlink()
+        try:
+            yield fresh
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    finally:
+        os.close(number)
 
 
 def _check_place(folder):

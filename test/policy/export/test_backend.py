@@ -218,6 +218,18 @@ def test_a_file_that_the_runtime_cannot_load_is_an_error_in_one_line(own):
     assert '\n' not in str(failure.value)
 
 
+def test_a_file_that_the_runtime_cannot_run_is_an_error_in_one_line(own):
+    path = shutil.copy(own / 'torchscript' / 'encoder.ts', own / 'torchscript' / 'denoiser.ts')
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edit_json(own / 'torchscript' / 'export.json', lambda record: record['graphs']['denoiser'][
+        'sha256'].update({'denoiser.ts': digest}))
+    served = served_policy(Policy.load(own), own, backend='torchscript')
+    with pytest.raises(CheckpointError, match='denoiser.ts cannot be run by torchscript .*; '
+                       'export it again') as failure:
+        served.sample(window())
+    assert '\n' not in str(failure.value)
+
+
 def test_code_for_another_processor_or_torch_is_never_loaded(own):
     os.rename(own / 'torchscript', own / 'aoti')
     path = own / 'aoti' / 'export.json'

@@ -13,9 +13,11 @@
 # limitations under the License.
 """An export computes what the policy does, says so, and is there as a whole or not at all."""
 
+import fcntl
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 import shutil
 
@@ -234,6 +236,22 @@ def test_a_stop_in_the_last_moment_leaves_the_earlier_export(own, monkeypatch):
         export_policy(own, 'torchscript')
     assert {path: path.read_bytes() for path in (own / 'torchscript').iterdir()} == before
     assert not [path for path in own.iterdir() if path.name.startswith('.')]
+
+
+def test_two_exports_into_one_folder_do_not_meet(own, tmp_path):
+    unfinished = tmp_path / '.out.new'
+    unfinished.mkdir()
+    (unfinished / 'chunk.ts').touch()
+    number = os.open(unfinished, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match='out is being written by another dpr export; wait'):
+            export_policy(own, 'torchscript', out=tmp_path / 'out')
+        assert list(unfinished.iterdir())
+    finally:
+        os.close(number)  # it was killed
+    export_policy(own, 'torchscript', out=tmp_path / 'out')
+    assert not unfinished.exists() and (tmp_path / 'out' / 'export.json').is_file()
 
 
 @pytest.mark.parametrize('name, is_own', [
