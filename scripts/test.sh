@@ -12,5 +12,6 @@ unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 export PATH="$root/.venv/bin:$PATH"
 cd "$root"
-# Files of tests go to two processes: every file with nodes has a ROS domain of its own.
-exec python -m pytest -n 2 --dist loadfile -m 'not slow' -ra "$@"
+# Files of tests go to three processes, for many wait: a robot moves in real time. Every file with
+# nodes has a ROS domain of its own.
+exec python -m pytest -n 3 --dist loadfile -m 'not slow' -ra "$@"

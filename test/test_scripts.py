@@ -84,7 +84,7 @@ def test_continuous_integration_runs_every_test():
     kills = re.search(r'^kills=\((.*)\)$', text, re.MULTILINE).group(1)
     assert all((ROOT / name).is_file() for name in kills.split())
     assert all(re.search(rf'run_tests \d+ {re.escape(rest)}', text) for rest in (
-        '"${kills[@]/#/--ignore=}"', '-n 0 --reruns 2 "${kills[@]}"'))
+        '-n 2 "${kills[@]/#/--ignore=}"', '-n 0 --reruns 2 "${kills[@]}"'))
 
 
 @pytest.mark.parametrize('arguments, message', [
