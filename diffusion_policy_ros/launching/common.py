@@ -19,6 +19,7 @@ import re
 from ament_index_python.packages import get_package_share_directory
 from diffusion_policy_ros.dds_profile import profile_variable
 from diffusion_policy_ros.launching.autostart import autostart
+from diffusion_policy_ros.ros_parameters import parameter_sections
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import LifecycleNode
@@ -97,11 +98,11 @@ def from_params_file(context, node, argument='params_file') -> dict:
     namespace = LaunchConfiguration('namespace').perform(context).strip('/')
     name, found = f'/{namespace}/{node}' if namespace else f'/{node}', {}
     path = Path(LaunchConfiguration(argument).perform(context))
-    for key, values in (yaml.safe_load(path.read_text(encoding='utf-8')) or {}).items():
+    for key, values in parameter_sections(yaml.safe_load(path.read_text(encoding='utf-8')) or {}):
         # As rcl: ** stands for any number of namespaces, * for one name.
-        pattern = re.escape(f'/{key.lstrip("/")}').replace(r'/\*\*', '(/[^/]+)*')
-        if re.fullmatch(pattern.replace(r'\*', '[^/]+'), name):
-            found.update((values or {}).get('ros__parameters') or {})
+        pattern = re.escape(key).replace(r'/\*\*', '(/[^/]+)*').replace(r'\*', '[^/]+')
+        if re.fullmatch(pattern, name):
+            found.update(values)
     return found
 
 

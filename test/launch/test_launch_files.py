@@ -155,9 +155,14 @@ def test_a_params_file_is_read_as_ros_reads_it(tmp_path, key, namespace, is_mean
     from diffusion_policy_ros.launching.common import from_params_file
     from launch import LaunchContext
     path, context = tmp_path / 'params.yaml', LaunchContext()
-    path.write_text(f'{key}: {{ros__parameters: {{model: m}}}}')
     context.launch_configurations.update(params_file=str(path), namespace=namespace)
-    assert from_params_file(context, 'policy_server') == ({'model': 'm'} if is_meant else {})
+    *above, name = key.strip('/').split('/')
+    nested = f'{{"{name}": {{ros__parameters: {{model: m}}}}}}'
+    for outer in above[::-1]:
+        nested = f'{{"{outer}": {nested}}}'
+    for text in (f'{key}: {{ros__parameters: {{model: m}}}}', nested):
+        path.write_text(text)
+        assert from_params_file(context, 'policy_server') == ({'model': 'm'} if is_meant else {})
 
 
 def test_numbers_are_given_to_the_recorder_as_numbers_and_texts_as_texts():

@@ -208,6 +208,9 @@ def _read_joint(element, urdf):
     if joint.mimic is not None:
         raise ConfigError(f'{where} mimics {shown(joint.mimic.joint)}; it must have no command '
                           'interface')
+    if joint.velocity == 0.0:
+        raise ConfigError(f'{where} has the limit velocity 0, with which it never moves; it must '
+                          'be above')
     kinds = [interface.get('name') for interface in element.findall('command_interface')]
     if kinds != ['position']:
         raise ConfigError(f'{where} has the command interfaces {kinds}; only one, "position", is '

@@ -146,6 +146,7 @@ def test_limits_and_start_of_a_joint_have_defaults(arm_urdf):
     ('<limit effort="50"', '<limit effort="-50"', "effort is '-50'; .* above 0"),
     ('<limit effort="50"', '<limit effort="inf"', "effort is 'inf'"),
     ('<limit effort="50"', '<limit effort="much"', "effort is 'much'"),
+    ('velocity="2.5"', 'velocity="0"', "'elbow' .* has the limit velocity 0, with which it never"),
     ('1.3237', '2.7', 'initial_value is 2.7, outside 0 to 2.6'),
     ('1.3237', 'bent', "initial_value.* is 'bent'; it must be a number"),
     ('<param name="min">-1.2</param>', '<param name="min">5</param>', 'positions are 5.0 to 1.9'),

@@ -48,6 +48,44 @@ def test_the_file_says_whether_a_trajectory_for_later_is_on_its_way_at_once(
     assert controller.positions(2 * SECOND) == pytest.approx([wanted])
 
 
+TYPED = 'type: joint_trajectory_controller/JointTrajectoryController'
+JOINTS = 'joints: [a]'
+
+
+@pytest.mark.parametrize('text', [
+    f'{{controller_manager: {{ros__parameters: {{arm: {{{TYPED}}}}}}}, '
+    f'arm: {{ros__parameters: {{{JOINTS}}}}}}}',
+    f'{{/**: {{controller_manager: {{ros__parameters: {{arm: {{{TYPED}}}}}}}, '
+    f'arm: {{ros__parameters: {{{JOINTS}}}}}}}}}',
+    f'{{/left/controller_manager: {{ros__parameters: {{arm: {{{TYPED}}}}}}}, '
+    f'left: {{arm: {{ros__parameters: {{{JOINTS}}}}}}}}}',
+    f'arm: {{ros__parameters: {{{TYPED}, {JOINTS}}}}}',
+    f'{{controller_manager: {{ros__parameters: {{update_rate: 100}}}}, '
+    f'arm: {{ros__parameters: {{{TYPED}, {JOINTS}}}}}}}'])
+def test_controllers_are_found_wherever_ros2_control_finds_them(tmp_path, text):
+    path = tmp_path / 'controllers.yaml'
+    path.write_text(text, 'utf-8')
+    assert list(read_controllers(path)) == ['arm/joint_trajectory']
+
+
+def test_a_group_of_positions_is_a_forward_controller(tmp_path):
+    path = tmp_path / 'controllers.yaml'
+    path.write_text(f'arm: {{ros__parameters: {{{JOINTS}, '
+                    'type: position_controllers/JointGroupPositionController}}', 'utf-8')
+    assert list(read_controllers(path)) == ['arm/commands']
+
+
+@pytest.mark.parametrize('text', [
+    'arm: {ros__parameters: {type: joint_state_broadcaster/JointStateBroadcaster}}', 'arm: 3',
+    f'arm: {{{TYPED}, {JOINTS}}}'])
+def test_a_file_without_any_controller_to_simulate_is_refused(tmp_path, text):
+    path = tmp_path / 'controllers.yaml'
+    path.write_text(text, 'utf-8')
+    with pytest.raises(ConfigError, match=r'controllers\.yaml has no controller that can be '
+                       'simulated; it must have one of the type forward_command_controller/'):
+        read_controllers(path)
+
+
 @pytest.mark.parametrize(('kind', 'more', 'words'), [
     ('forward_command_controller/ForwardCommandController', 'interface_name: velocity',
      "interface_name of arm is 'velocity'; simulated is only position"),

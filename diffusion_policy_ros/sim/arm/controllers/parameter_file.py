@@ -18,6 +18,7 @@ from pathlib import Path
 
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.errors import ConfigError
+from diffusion_policy_ros.ros_parameters import parameter_sections
 from diffusion_policy_ros.sim.arm.controllers.forward import ForwardController
 from diffusion_policy_ros.sim.arm.controllers.trajectory import TrajectoryController
 from diffusion_policy_ros.yaml_text import parse_yaml
@@ -28,6 +29,8 @@ MANAGER = 'controller_manager'
 IMITATED = {
     'forward_command_controller/ForwardCommandController': (
         ForwardController, 'commands', (), {'interface_name': 'position'}),
+    'position_controllers/JointGroupPositionController': (
+        ForwardController, 'commands', (), {}),
     'joint_trajectory_controller/JointTrajectoryController': (
         TrajectoryController, 'joint_trajectory',
         ('interpolate_from_desired_state', 'allow_nonzero_velocity_at_trajectory_end',
@@ -38,6 +41,9 @@ IMITATED = {
 def read_controllers(path) -> dict:
     """
     Read the controllers that command positions; broadcasters are passed over.
+
+    As the spawner of ros2_control does, a type is looked for in the section of the manager, then
+    in that of the controller.
 
     :param path: YAML file of parameters, such as config/gazebo/controllers.yaml.
     :return: Dict of the topic on which each listens -> the controller, none of them active.
@@ -50,28 +56,30 @@ def read_controllers(path) -> dict:
         raise ConfigError(f'cannot read {path}: {error}') from error
     if not isinstance(raw, dict):
         raise ConfigError(f'{path} holds {shown(raw)}; it must map node names to ros__parameters')
-    nodes = {str(name).rpartition('/')[2]: content for name, content in raw.items()}
+    nodes = {}
+    for name, parameters in parameter_sections(raw):
+        nodes.setdefault(name.rpartition('/')[2], {}).update(parameters)
     found = {}
-    for name, entry in _parameters(nodes, MANAGER, path).items():
-        kind = entry.get('type') if isinstance(entry, dict) else None
+    for name, kind in _types(nodes).items():
         if kind in IMITATED:
             cls, topic, shared, fixed = IMITATED[kind]
-            own = _parameters(nodes, name, path)
+            own = nodes.get(name, {})
             _check_fixed(own, fixed, name, path)
             found[f'{name}/{topic}'] = cls(
                 _joints(own, name, path), name,
                 **{key: own[key] for key in shared if key in own})
+    if not found:
+        raise ConfigError(f'{path} has no controller that can be simulated; it must have one of '
+                          f'the type {" or ".join(IMITATED)}')
     return found
 
 
-def _parameters(nodes, name, path):
-    """Return the parameters of a node."""
-    content = nodes.get(name)
-    parameters = content.get('ros__parameters') if isinstance(content, dict) else None
-    if not isinstance(parameters, dict):
-        raise ConfigError(f'{path}: {name} has no ros__parameters; write them as ros2_control '
-                          'wants them')
-    return parameters
+def _types(nodes):
+    """Return the types of the controllers by their names."""
+    listed = {name: entry['type'] for name, entry in nodes.get(MANAGER, {}).items()
+              if isinstance(entry, dict) and 'type' in entry}
+    own = {name: parameters['type'] for name, parameters in nodes.items() if 'type' in parameters}
+    return {**own, **listed}
 
 
 def _check_fixed(parameters, fixed, name, path):
