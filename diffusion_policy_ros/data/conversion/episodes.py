@@ -30,7 +30,8 @@ import numpy as np
 
 # Header stamps this far before the arrival come from another clock, not from a slow driver.
 MAX_CLOCK_OFFSET_NS = 60_000_000_000
-# A row may wait for the command of a time up to 1 s later, or be labelled by one from 1 s before.
+# So far apart in time the commands of one row may be, and so late a command may arrive to count:
+# the rows before it wait in memory, with their pictures.
 LATENESS_NS = 2_000_000_000
 # When nothing at all arrives for this long, the recording was paused.
 MAX_SILENCE_NS = 5_000_000_000
@@ -78,8 +79,8 @@ def episode_rows(messages, contract, begin_ns=0, end_ns=None):
     Tick 0 is the first moment at which every stream had a sample, and not before ``begin_ns``;
     ``t_k = t_0 + round(k * 1e9 / rate)``. A row holds what ``WindowBuilder.row`` gives at its
     tick, and the action by the contract's label: ``command`` is the newest command stamped at or
-    before tick + offset (one counts if it arrived within ``max_age_ms`` of that), ``next_state``
-    the state one row later, which drops the last row of every episode.
+    before tick + offset (one counts if it arrived within ``max_age_ms``, and 2 s, of that),
+    ``next_state`` the state one row later, which drops the last row of every episode.
 
     Where a clock was set back an episode ends, and tick 0 is found anew from what follows.
 
@@ -262,8 +263,9 @@ class _Assembler:
                 parts.append(_state_entries(following.values[STATE_KEY], output, self._contract))
                 continue
             due_ns = row.tick_ns + output.offset_ns
+            cut_ns = due_ns + min(output.max_age_ns, LATENESS_NS)
             try:
-                sample = self._builder.aligner.sample(output, due_ns, due_ns + output.max_age_ns)
+                sample = self._builder.aligner.sample(output, due_ns, cut_ns)
             except (AlignmentError, DecodeError) as error:
                 return Gap(row.tick_ns, str(error))
             parts.append(sample.value)
@@ -279,7 +281,7 @@ def command_lag_ns(output):
     """
     if output.label == 'next_state':
         return 0
-    late_ns = 0 if output.stamp == 'receive' else output.max_age_ns
+    late_ns = 0 if output.stamp == 'receive' else min(output.max_age_ns, LATENESS_NS)
     return max(0, output.offset_ns + late_ns)
 
 

@@ -371,6 +371,51 @@ actions:
     assert [event.tick_ns for event in events if isinstance(event, Row)] == ticks
 
 
+def gripper_told_rarely(max_age_ms):
+    """Make a contract whose second command may be old."""
+    return parse_contract(f"""
+robot: gripper
+rate_hz: 10
+observations:
+  - {{key: observation.state, topic: s, type: sensor_msgs/msg/JointState, joints: [x],
+     max_age_ms: 150}}
+actions:
+  - {{topic: arm, type: sensor_msgs/msg/JointState, joints: [x]}}
+  - {{topic: gripper, type: sensor_msgs/msg/JointState, joints: [y], max_age_ms: {max_age_ms}}}
+""")
+
+
+@pytest.mark.parametrize('max_age_ms, rows', [(500, 5), (60000, 20)])
+def test_few_rows_wait_in_memory_however_old_a_command_may_be(max_age_ms, rows):
+    """A row is given away 2 s after its tick at the latest, with all its pictures."""
+    contract, newest_ns = gripper_told_rarely(max_age_ms), START_NS
+
+    def messages():
+        nonlocal newest_ns
+        for k in range(200):
+            newest_ns = contract.tick_ns(START_NS, k)
+            for topic in ('s', 'arm', *(['gripper'] if k % 4 == 0 else [])):
+                yield topic, _vector(newest_ns), newest_ns
+
+    waited = [(newest_ns - event.tick_ns) // (100 * MS)
+              for event in episode_rows(messages(), contract) if isinstance(event, Row)]
+    assert len(waited) == 200 and max(waited) == rows + 1
+
+
+@pytest.mark.parametrize('late_ms, first_age_ms', [(2000, 0), (2001, 100)])
+def test_a_command_counts_if_it_arrives_within_two_seconds(late_ms, first_age_ms):
+    """Later, the rows before it are gone, and the command before is the newest of theirs."""
+    contract = gripper_told_rarely(60000)
+    ticks = [contract.tick_ns(START_NS, k) for k in range(60)]
+    messages = [(topic, _vector(t), t) for t in ticks for topic in ('s', 'arm')]
+    messages += [('gripper', _vector(ticks[9]), ticks[9]),
+                 ('gripper', _vector(ticks[10]), ticks[10] + late_ms * MS)]
+    rows = rows_of(sorted(messages, key=lambda m: m[2]), contract)
+    ages = {row.tick_ns: row.ages_ns['gripper'] // MS for row in rows}
+    assert list(ages) == ticks[9:]
+    assert ages[ticks[10]] == first_age_ms and ages[ticks[11]] == 100
+
+
 def test_a_held_stream_may_be_as_old_as_it_likes(demonstration, contract):
     """A latched message of an hour ago is no other clock."""
     held = replace(contract, observations=contract.observations[:2] + (

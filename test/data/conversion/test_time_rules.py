@@ -100,7 +100,7 @@ def newest(messages, entry, tick_ns, contract):
     """Return the newest usable message at a tick: what was seen, or commanded; None for none."""
     is_command = not hasattr(entry, 'key')
     due_ns = tick_ns + entry.offset_ns if is_command else tick_ns
-    until_ns = due_ns + (entry.max_age_ns if is_command else contract.settle_ns)
+    until_ns = due_ns + (min(entry.max_age_ns, 2000 * MS) if is_command else contract.settle_ns)
     usable = [m for m in messages if stamp_of(m, entry) <= due_ns and m.receive_ns <= until_ns]
     if not usable:
         return None
