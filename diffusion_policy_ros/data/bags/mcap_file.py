@@ -19,6 +19,8 @@ import re
 import struct
 import zlib
 
+from diffusion_policy_ros.data.bags.mcap_attachment import (
+    ATTACHMENT, ATTACHMENT_INDEX, is_whole_attachment)
 from diffusion_policy_ros.data.bags.stored import (
     BLOCK, Channel, ChunkCache, Damage, Found, LARGEST_NS, ros_type, unpack_lz4, unpack_zstd,
     zero_from)
@@ -59,6 +61,7 @@ class McapFile:
         self._size = os.fstat(self._file.fileno()).st_size
         self._zeros = zero_from(path, self._size)
         self._counts = None
+        self._attached = set()  # positions and sizes of attachments by the summary
         self._data_end = None
         self._chunks = ChunkCache()
         self._checked = set()
@@ -133,6 +136,10 @@ class McapFile:
         """Return where the first chunk after a position begins, the limit where none does."""
         if operation == MESSAGE and not self._checked:
             return limit  # a file without chunks
+        if operation == ATTACHMENT and is_whole_attachment(
+                self._read, position + RECORD.size, limit,
+                (position, limit - position) in self._attached):
+            return limit  # which may be a file with chunks of its own
         begin = position + 1
         while begin < limit:
             block = self._read(begin, min(BLOCK, limit - begin) + LOOK_BYTES)
@@ -254,6 +261,8 @@ class McapFile:
             body = summary[begin + RECORD.size:begin + RECORD.size + length]
             if operation in (SCHEMA, CHANNEL):
                 self._describe(operation, body)
+            elif operation == ATTACHMENT_INDEX:
+                self._attached.add(struct.unpack_from('<QQ', body))
             elif operation == STATISTICS:
                 size, = struct.unpack_from('<I', body, 42)
                 self._counts = dict(struct.unpack_from('<HQ', body, 46 + at)

@@ -15,6 +15,7 @@
 """Chunks are unpacked as they are needed, only few are kept, and they are found by their look."""
 
 from io import BytesIO
+import tracemalloc
 
 from diffusion_policy_ros.data.bags import mcap_file, ros1_file, stored
 from diffusion_policy_ros.data.bags.stored import Damage, Found
@@ -92,3 +93,60 @@ def test_a_file_within_a_message_is_a_message(tmp_path, strings):
     data = stream.getvalue()
     found, damages = scanned(tmp_path / 'x.mcap', data)
     assert found == [0, 1, 2] and [damage.is_end for damage in damages] == [True]
+
+
+def with_attachments(inside, name='inside.mcap', **options):
+    """Return an mcap file of six messages, with attachments before, among and after them."""
+    stream = BytesIO()
+    writer = Writer(stream, chunk_size=100, **options)
+    writer.start()
+    channel = writer.register_channel('/a', 'cdr', writer.register_schema('A', 'ros2msg', b''))
+    for time_ns in range(6):
+        if time_ns % 3 == 0:
+            writer.add_attachment(1, 2, name, 'application/octet-stream', inside)
+        writer.add_message(channel, time_ns, bytes(100), time_ns)
+    writer.add_attachment(1, 2, name, 'application/octet-stream', inside)
+    writer.finish()
+    return stream.getvalue()
+
+
+def without_checksums(data, inside):
+    """Return a file with attachments, and zeros in the place of their checksums."""
+    first, *others = data.split(inside)
+    return inside.join([first, *(bytes(4) + part[4:] for part in others)])
+
+
+@pytest.mark.parametrize('use_chunking', [True, False])
+@pytest.mark.parametrize('name', ['', 'inside.mcap'])
+@pytest.mark.parametrize('is_checked', [True, False])
+def test_a_file_that_is_attached_is_no_part_of_the_recording(
+        tmp_path, strings, use_chunking, name, is_checked):
+    """It is whole by its checksum, or by the summary where it has none."""
+    inside = strings.write('mcap-zstd', tmp_path / 'bag').read_bytes()
+    data = with_attachments(inside, name, use_chunking=use_chunking)
+    data = data if is_checked else without_checksums(data, inside)
+    assert list(make_reader(BytesIO(data)).iter_attachments())[2].data == inside
+    assert scanned(tmp_path / 'x.mcap', data) == (list(range(6)), [])
+
+
+@pytest.mark.parametrize('change', [
+    lambda data, inside: data.replace(inside, inside[:-1] + b'?'),
+    lambda data, inside: without_checksums(data, inside)[:-20]])
+def test_an_attachment_that_nothing_shows_to_be_whole_is_searched_for_chunks(
+        tmp_path, strings, change):
+    """A record may be damaged so that it only looks like one, and swallow chunks."""
+    inside = strings.write('mcap-zstd', tmp_path / 'bag').read_bytes()
+    data = change(with_attachments(inside), inside)
+    found, damages = scanned(tmp_path / 'x.mcap', data)
+    assert set(range(6)) < set(found) and damages
+
+
+def test_a_large_attachment_takes_no_memory(tmp_path):
+    data = with_attachments(bytes(20 << 20))
+    (tmp_path / 'x.mcap').write_bytes(data)
+    file = mcap_file.McapFile(tmp_path / 'x.mcap')
+    tracemalloc.start()
+    assert len(list(file.scan())) == 6
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+    file.close()
