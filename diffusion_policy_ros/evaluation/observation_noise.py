@@ -52,11 +52,18 @@ def ranges(policy) -> dict:
         if 'min' not in known or 'max' not in known:
             raise ConfigError(f'the checkpoint holds no min and max of {key}, so that its range '
                               'is not known; leave --noise-vectors out')
-        width = (known['max'] - known['min']).double().numpy()
-        # What hardly moved was given these widths by Normalizer.from_dataset.
-        is_constant = (width == 2.0) & (known['std'].numpy() == 1.0) if 'std' in known else False
-        found[key] = np.where(is_constant, 0.0, width)
+        low, high = (known[name].double().numpy() for name in ('min', 'max'))
+        is_constant = _is_widened(low, high) & (known['std'].numpy() == 1.0) \
+            if 'std' in known else False
+        found[key] = np.where(is_constant, 0.0, high - low)
     return found
+
+
+def _is_widened(low, high):
+    """Tell which ranges are 2, as Normalizer.from_dataset gave them to what hardly moved."""
+    # Both ends were rounded to float32, so that the range is 2 only nearly.
+    rounding = 4 * np.finfo(np.float32).eps * np.maximum(np.maximum(abs(low), abs(high)), 1)
+    return abs(high - low - 2) <= rounding
 
 
 class NoisySensors:

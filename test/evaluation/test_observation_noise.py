@@ -16,11 +16,14 @@
 
 from types import SimpleNamespace
 
+from diffusion_policy_ros.config import PolicyConfig
+from diffusion_policy_ros.data.datasets.statistics import vector_statistics
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.evaluation.evaluate import observation_messages
 from diffusion_policy_ros.evaluation.observation_noise import (
     NoisySensors, ObservationNoise, ranges)
 from diffusion_policy_ros.observation.window import WindowBuilder
+from diffusion_policy_ros.policy.normalizer import Normalizer
 import numpy as np
 import pytest
 import torch
@@ -85,7 +88,7 @@ def test_it_reaches_the_policy_through_the_messages(echo):
 
 def policy_with(**statistics):
     """Return what ``ranges`` looks at."""
-    known = {name: torch.tensor(values) for name, values in statistics.items()}
+    known = {name: torch.as_tensor(values) for name, values in statistics.items()}
     return SimpleNamespace(config=SimpleNamespace(vector_keys=(STATE,)),
                            normalizer=SimpleNamespace(statistics={STATE: known}))
 
@@ -96,3 +99,16 @@ def test_ranges_are_those_of_the_training_and_0_where_nothing_moved():
     assert found[STATE].tolist() == [0.5, 0.0, 2.0]
     with pytest.raises(ConfigError, match='no min and max of observation.state'):
         ranges(policy_with(mean=[0.0], std=[1.0]))
+
+
+@pytest.mark.parametrize('place', [0.5, np.pi, -123.456, 1e5 / 3])
+def test_what_stood_anywhere_has_no_range(place):
+    """The widened range is rounded to 32 bits at both ends."""
+    stood, moved = np.full(50, place), np.linspace(place - 1, place + 1, 50)
+    rows = np.stack([stood, moved, moved], axis=1).astype(np.float32)
+    measured = vector_statistics(rows)
+    config = PolicyConfig({STATE: {'type': 'STATE', 'shape': (3,)}},
+                          {'action': {'type': 'ACTION', 'shape': (3,)}})
+    statistics = Normalizer.from_dataset(config, {STATE: measured, 'action': measured}).statistics
+    found = ranges(policy_with(**statistics[STATE]))[STATE]
+    assert found[0] == 0 and found[1:] == pytest.approx(2, rel=0.01)
