@@ -259,4 +259,4 @@ def _entry_differences(ours, other):
 
 def _plain(value):
     """Write a compared value the way the YAML would."""
-    return list(value) if isinstance(value, tuple) else value
+    return list(value) if isinstance(value, tuple) else 'none' if value == '' else value

@@ -153,7 +153,7 @@ def test_installations_of_one_robot_agree(raw):
     (observation(CAMERA, image={'height': 48, 'width': 64}), 'image: trained with .*height=96'),
     (action(label='next_state'), 'action label: trained with command, robot has next_state'),
     (action(offset_ms=3.0), 'action offset_ms: trained with 0.0, robot has 3.0'),
-    (action(frame_id='base'), 'action frame_id: trained with , robot has base'),
+    (action(frame_id='base'), 'action frame_id: trained with none, robot has base'),
     (with_entry('actions', topic='g', type=ARRAY, names=['g'], stamp='receive'),
      'actions: trained with 1 entries, robot has 2')])
 def test_what_changes_the_meaning_of_numbers_disagrees(raw, said):

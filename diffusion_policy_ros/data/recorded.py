@@ -14,6 +14,8 @@
 
 """What a bag must hold for a contract: the topics that dataset rows are made from."""
 
+from collections import Counter
+
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.errors import ContractError
 
@@ -37,6 +39,22 @@ def recorded_entries(contract) -> tuple:
 def recorded_topics(contract) -> dict:
     """Return ``{topic: message type}`` of those entries, in order, each topic once."""
     return {entry.topic: entry.type for entry in recorded_entries(contract)}
+
+
+def age_limits(contract) -> tuple:
+    """
+    Tell how old the samples of a row may be.
+
+    :param contract: The ``RobotContract``.
+    :return: ``(held, limits)``: the topics whose samples may be held, and ``{topic: max_age_ms}``
+        of the others.
+    """
+    limits, held = Counter(), set()
+    for entry in recorded_entries(contract):
+        limits[entry.topic] = max(limits[entry.topic], entry.max_age_ms)
+        if getattr(entry, 'on_stale', 'stop') == 'hold':
+            held.add(entry.topic)
+    return held, {topic: limit for topic, limit in limits.items() if topic not in held}
 
 
 def is_named_in(text, topic) -> bool:

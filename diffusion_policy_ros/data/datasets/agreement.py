@@ -14,8 +14,13 @@
 
 """Whether several datasets can become one, and what they then have in common."""
 
+import math
+import shlex
+
 from diffusion_policy_ros.checks import first_of
+from diffusion_policy_ros.contract import RECORDED
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
+from diffusion_policy_ros.data.recorded import age_limits
 from diffusion_policy_ros.errors import DatasetError
 import pyarrow as pa
 
@@ -24,10 +29,11 @@ def common_features(readers) -> dict:
     """
     Return the features that datasets have in common, which must be all of them.
 
-    What is said of a video's encoding may differ, and is left out where it does.
+    What is said of a video's encoding may differ, and is left out where it does. Contracts may
+    differ in what changes no number, such as limits; the first one's must allow all ages.
 
     :param readers: Opened datasets.
-    :raises DatasetError: if features, rates or contracts differ, naming both sides.
+    :raises DatasetError: if features, rates or contracts do not agree, naming both sides.
     """
     first = readers[0]
     for other in readers[1:]:
@@ -88,5 +94,22 @@ def _contract_differences(first, other):
                 'has no contract; if it is the same robot, copy the file there']
     if mine is None or mine == theirs:
         return []
-    return mine.disagreements(theirs, mine='the first', theirs='the second') \
-        or [f'{layout.CONTRACT_PATH} differs']
+    found = mine.disagreements(theirs, mine='the first', theirs='the second', kinds=RECORDED)
+    if found:
+        return [f'{first_of(found)}. Their numbers mean different things: keep the two apart, or '
+                f'correct the {layout.CONTRACT_PATH} that is wrong']
+    return _too_old(first, other)
+
+
+def _too_old(first, other):
+    """Name the topics whose samples are older than the contract allows that is kept."""
+    _, limits_ms = age_limits(first.contract)
+    topics = other.features.get(layout.AGE_KEY, {}).get('names') or ()
+    oldest_ns = other.statistics().get(layout.AGE_KEY, {}).get('max', ()) if topics else ()
+    found = [f'{topic}: samples of the second are up to {age_ns / 1e6:.1f} ms old, max_age_ms of '
+             f'the first, whose contract is kept, is {limits_ms[topic]:g}'
+             for topic, age_ns in zip(topics, oldest_ns)
+             if age_ns > limits_ms.get(topic, math.inf) * 1e6]
+    return found and [f'{first_of(found)}. Begin with the second: dpr edit '
+                      f'{shlex.quote(str(other.folder))} --merge '
+                      f'{shlex.quote(str(first.folder))} --out NEW']

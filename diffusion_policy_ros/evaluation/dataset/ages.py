@@ -14,11 +14,10 @@
 
 """How old the sample behind each row was, and how often each stream had a new one."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
-from diffusion_policy_ros.data.recorded import recorded_entries
+from diffusion_policy_ros.data.recorded import age_limits
 from diffusion_policy_ros.evaluation.dataset.finding import ERROR, Finding, Places, WARNING
 import numpy as np
 
@@ -75,7 +74,7 @@ class AgesCheck:
         feature = source.features.get(layout.AGE_KEY) or {}
         self._rate_hz = source.rate_hz
         self.streams = {topic: StreamAges() for topic in feature.get('names') or ()}
-        self._held, self.limits_ms = _held_and_limits(source.contract) if source.contract \
+        self._held, self.limits_ms = age_limits(source.contract) if source.contract \
             else (set(), {})
 
     def look(self, rows) -> None:
@@ -130,13 +129,3 @@ class AgesCheck:
         stream.steps += len(fresh)
         stream.repeats += int((~fresh).sum())
         stream.rates_hz.append((1 + int(fresh.sum())) * self._rate_hz / rows)
-
-
-def _held_and_limits(contract):
-    """Return the topics whose samples may be held, and the age limits of the others."""
-    limits, held = Counter(), set()
-    for entry in recorded_entries(contract):
-        limits[entry.topic] = max(limits[entry.topic], entry.max_age_ms)
-        if getattr(entry, 'on_stale', 'stop') == 'hold':
-            held.add(entry.topic)
-    return held, {topic: limit for topic, limit in limits.items() if topic not in held}
