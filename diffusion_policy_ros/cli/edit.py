@@ -15,6 +15,7 @@
 """`dpr edit`: delete or choose episodes of a dataset, split it, merge several, append to one."""
 
 from contextlib import contextmanager
+import os
 from pathlib import Path
 import shlex
 import sys
@@ -28,9 +29,9 @@ the successes. Videos are hard-linked, or copied where the disk has no links, an
 again, but each is read once to see that every row has its frame, which takes time with large ones;
 the numbers of episodes and rows, the task table and the statistics are written anew, and
 meta/conversion.json keeps bag, task and success of each episode. Datasets that become one must
-agree in features, rate and contract. The dataset that is read stays as it is, except with
---append: there the new one takes its place when it is whole. Exit code: 0 done, 1 it failed
-(stderr says why), 2 wrong usage.
+agree in features, rate and what the numbers mean by their contracts; the first one's contract is
+kept. The dataset that is read stays as it is, except with --append: there the new one takes its
+place when it is whole. Exit code: 0 done, 1 it failed (stderr says why), 2 wrong usage.
 """
 
 
@@ -72,6 +73,8 @@ def run(args) -> int:
         parts = None if args.split is None else _parse_parts(args.split)
     if args.append is not None:
         from diffusion_policy_ros.data.datasets.edit import check_appendable
+        # What replaces the folder that one is in is not to be found under "." any more.
+        args.dataset = Path(os.path.realpath(args.dataset))
         check_appendable(args.dataset)
     _tell_uncounted([args.dataset, *(args.merge or args.append or ())])
     with _telling_what_stands(args.dataset if args.out is None else args.out):

@@ -112,6 +112,16 @@ def test_datasets_are_merged_and_appended(dataset, tmp_path, capsys):
     assert 'report.html was of the rows before and is removed' in capsys.readouterr().err
 
 
+def test_a_dataset_that_one_is_in_grows(dataset, tmp_path, monkeypatch, capsys):
+    """What was "." until then is replaced."""
+    run(dataset, '--split', 'a=0-1', 'b=2', '--out', tmp_path / 'x')
+    monkeypatch.chdir(tmp_path / 'x/a')
+    capsys.readouterr()
+    assert run('.', '--append', '../b') == 0
+    assert capsys.readouterr().err == ''
+    assert episodes_of(tmp_path / 'x/a') == [0, 1, 2]
+
+
 def test_what_a_killed_append_left_is_told_before_the_dataset_is_read(dataset, tmp_path, capsys):
     dataset.rename(tmp_path / 'd.before')
     assert run(dataset, '--append', tmp_path / 'd.before') == 1
