@@ -59,16 +59,27 @@ class RgbEncoder(nn.Module):
         :param images: Normalized and cropped, float32 (B, channels, height, width).
         :return: float32 (B, 2 * num_keypoints), at least 0.
         """
-        return self.out(self.pool(self.backbone(images)).flatten(1)).relu_()
+        return self.head(self.backbone(images))
+
+    def head(self, maps):
+        """
+        Make features of what the backbone puts out.
+
+        :param maps: float32 (B, channels, height, width), of some backbones (B, channels).
+        :return: As ``forward``.
+        """
+        return self.out(self.pool(maps).flatten(1)).relu_()
 
     def train(self, mode=True):
         """
-        Set the mode; an encoder without any weight to train keeps its running statistics.
+        Set the mode; a backbone without any weight to train keeps its running statistics.
 
-        :param mode: False for eval mode, in which a frozen encoder always is.
+        :param mode: False for eval mode, in which a frozen backbone always is.
         :return: The encoder.
         """
-        return super().train(mode and any(p.requires_grad for p in self.parameters()))
+        super().train(mode)
+        self.backbone.train(mode and any(p.requires_grad for p in self.backbone.parameters()))
+        return self
 
 
 def _build_backbone(name, image_shape, use_group_norm, vit_sizes):

@@ -62,13 +62,43 @@ def encode_prepared(policy, pictures, rows=None):
     """
     if not pictures:
         return None
+    return _joined(policy, _of_each(policy, pictures, lambda encoder, images: encoder(images)),
+                   rows)
+
+
+def backbone_maps(policy, pictures) -> list:
+    """
+    Compute the part of ``encode_prepared`` that a frozen backbone does.
+
+    :param policy: The ``Policy``.
+    :param pictures: From ``prepared_images``.
+    :return: Of every camera what its backbone puts out, float32 (B * rows, ...).
+    """
+    return _of_each(policy, pictures, lambda encoder, images: encoder.backbone(images))
+
+
+def encode_maps(policy, maps):
+    """
+    Compute the rest of ``encode_prepared``.
+
+    :param policy: The ``Policy``.
+    :param maps: From ``backbone_maps``.
+    :return: As ``encode_prepared``.
+    """
+    return _joined(policy, _of_each(policy, maps, lambda encoder, one: encoder.head(one)))
+
+
+def _of_each(policy, inputs, compute):
+    """Compute with the encoder of each camera, or at once with the one that all share."""
     encoder = policy.diffusion.rgb_encoder
     if isinstance(encoder, nn.ModuleList):
-        features = [one(picture) for one, picture in zip(encoder, pictures)]
-    else:
-        features = encoder(torch.cat(pictures)).chunk(len(pictures))
-    return torch.cat(features, dim=-1).unflatten(
-        0, (-1, rows or policy.config.n_obs_steps))
+        return [compute(one, given) for one, given in zip(encoder, inputs)]
+    return compute(encoder, torch.cat(inputs)).chunk(len(inputs))
+
+
+def _joined(policy, features, rows=None):
+    """Join the features of cameras into rows."""
+    return torch.cat(features, dim=-1).unflatten(0, (-1, rows or policy.config.n_obs_steps))
 
 
 def join_observations(policy, image_features, tensors):

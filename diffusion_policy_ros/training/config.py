@@ -84,7 +84,8 @@ class TrainConfig:
         memory is more than twice as large.
     :ivar encoder_weights: Safetensors file with weights of torchvision's or timm's ResNet, from
         which the image encoder starts, or None.
-    :ivar freeze_encoder: Keep the image encoder as it starts, and cache its features.
+    :ivar freeze_encoder: Keep the backbone of the image encoder as it starts, and compute what it
+        makes of every picture once; the pooling and the layer behind it learn.
     :ivar wandb_project: Project of Weights & Biases to log to, or None.
     :ivar storage: ``float32`` or ``float16``: how the checkpoint stores weights.
     :ivar seed: Of initial weights, batches and noise.
@@ -239,10 +240,10 @@ def _check_rollouts(rollouts):
 def _check_frozen(config):
     """Refuse settings that a frozen encoder would leave without effect."""
     if config.freeze_encoder and config.encoder_weights is None:
-        raise ConfigError('freeze_encoder is true without encoder_weights, so that the encoder '
-                          'would stay random; name a file of weights, or let it train')
+        raise ConfigError('freeze_encoder is true without encoder_weights, so that the '
+                          'backbone would stay random; name a file of weights, or let it train')
     if config.freeze_encoder and config.pretraining.target is not None:
-        raise ConfigError('freeze_encoder keeps the encoder as it starts, and pretraining.target '
+        raise ConfigError('freeze_encoder keeps the backbone as it starts, and pretraining.target '
                           'trains it; leave out one of them')
     if config.is_encoder_fixed and config.augmentation != Augmentation():
         raise ConfigError('augmentation changes images, but the features of a frozen encoder are '

@@ -20,14 +20,14 @@ import sys
 from diffusion_policy_ros.data.training_windows import TrainingWindows
 from diffusion_policy_ros.diffusion import draw_noise, variational_weights
 from diffusion_policy_ros.networks.ema import Ema
-from diffusion_policy_ros.policy.encoding import encode_prepared, prepared_images
+from diffusion_policy_ros.policy.encoding import encode_maps, encode_prepared, prepared_images
 from diffusion_policy_ros.streams import ACTION_KEY
 from diffusion_policy_ros.training.acceleration import (
     autocast, checkpoint_blocks, Compiled)
 from diffusion_policy_ros.training.batches import Batches, epoch_slice
 from diffusion_policy_ros.training.loss import (
     diffusion_loss, draw_dropped, draw_noise_and_levels, drop_conditions)
-from diffusion_policy_ros.training.pretraining import cache_features
+from diffusion_policy_ros.training.pretraining import cache_frames, frame_features, frame_maps
 from diffusion_policy_ros.training.shares import own_shares, SharedDraws
 from diffusion_policy_ros.training.stage import Stage
 from diffusion_policy_ros.training.validation import evenly_chosen, mean_figures
@@ -36,7 +36,7 @@ import torch
 from tqdm import tqdm
 
 STAGE = 'diffusion'
-FEATURES = 'image_features'
+FEATURES, MAPS = 'image_features', 'backbone_maps'
 VALIDATION_WINDOWS = 512
 BEST_ROLLOUT, BEST_HELD_OUT = ('rollout_score', 1), ('validation_action_mse', -1)
 
@@ -72,7 +72,9 @@ class DiffusionStage(Stage):
         self._weights = _loss_weights(policy, config.loss_weighting, device)
         self._batches = self._compiled = None
         if config.is_encoder_fixed:
-            policy.diffusion.rgb_encoder.requires_grad_(False)
+            for encoder in policy.diffusion.encoders:
+                # What follows a backbone that comes from elsewhere must still learn.
+                (encoder.backbone if config.freeze_encoder else encoder).requires_grad_(False)
         self._tell_loop(config)
 
     def _tell_loop(self, config):
@@ -101,7 +103,9 @@ class DiffusionStage(Stage):
         if self._config.is_encoder_fixed:
             frames = {key: arrays.pop(key) for key in config.image_keys}
             self.policy.eval()
-            arrays[FEATURES] = cache_features(self.policy, frames, self._device)
+            kind, encode = (MAPS, frame_maps) if self._config.freeze_encoder else (
+                FEATURES, frame_features)
+            arrays[kind] = cache_frames(self.policy, frames, self._device, encode)
         self._windows = TrainingWindows(
             arrays, self._cache.episode_ends, n_obs_steps=config.n_obs_steps,
             horizon=config.horizon)
@@ -177,15 +181,19 @@ class DiffusionStage(Stage):
             generator=generator, device=self._device)
 
     def _pictures(self, batch, *, augmentation=None, generator=None):
-        """Return images as the encoder wants them; nothing where its features are cached."""
-        if FEATURES in batch:
+        """Return images as the encoder wants them; nothing where what it sees is cached."""
+        if self._config.is_encoder_fixed:
             return []
         return prepared_images(self.policy, batch, augmentation=augmentation, generator=generator)
 
     def _condition(self, batch, pictures):
-        """Encode the observations, from cached features where the encoder is fixed."""
-        features = batch[FEATURES] if FEATURES in batch else encode_prepared(
-            self.policy, pictures)
+        """Encode the observations, from what is cached where the encoder is fixed."""
+        if MAPS in batch:
+            features = encode_maps(self.policy, batch[MAPS].flatten(0, 1).unbind(1))
+        elif FEATURES in batch:
+            features = batch[FEATURES]
+        else:
+            features = encode_prepared(self.policy, pictures)
         return self.policy.global_cond(features, batch)
 
     def _loss_of(self, batch, cond, noise, levels):

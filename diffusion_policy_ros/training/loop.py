@@ -107,7 +107,9 @@ class Loop:
             work.module = self._processes.wrap(work.module, self._device)
             if step == stage.steps and self._processes.is_first:
                 stage.publish()  # killed, or out of room, between its snapshot and this
-            return self._steps(work, step)
+            figures = self._steps(work, step)
+            self._processes.take_buffers_of_first(stage.trained)  # what follows may use them
+            return figures
         finally:
             stage.close()
 

@@ -22,6 +22,7 @@ denoiser then starts from features that hold the scene's geometry.
 
 import math
 
+from diffusion_policy_ros.policy.encoding import backbone_maps, prepared_images
 from diffusion_policy_ros.training.shares import SharedDraws
 from diffusion_policy_ros.training.stage import Stage
 from diffusion_policy_ros.training.validation import evenly_chosen, mean_figures
@@ -100,29 +101,53 @@ def frame_features(policy, frames, rows, device):
     :param device: Torch device.
     :return: float32 tensor (N, image_feature_dim).
     """
-    # The policy takes windows of n_obs_steps frames; the encoder itself looks at one at a time.
-    steps = policy.config.n_obs_steps
-    padded = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % steps)])
-    window = {key: torch.from_numpy(array[padded]).unflatten(0, (-1, steps)).to(device)
-              for key, array in frames.items()}
+    window = _window(policy, frames, rows, device)
     return policy.image_features(window).flatten(0, 1)[:len(rows)]
 
 
-@torch.no_grad()
-def cache_features(policy, frames, device):
+def frame_maps(policy, frames, rows, device):
     """
-    Encode every frame once, for a stage in which the encoder stays fixed, in eval mode.
+    Compute what the backbone puts out for single frames; otherwise as ``frame_features``.
+
+    :param policy: The policy whose image encoder is used.
+    :param frames: As for ``frame_features``.
+    :param rows: int64 array (N,).
+    :param device: Torch device.
+    :return: float32 tensor (N, cameras, channels, height, width).
+    """
+    pictures = prepared_images(policy, _window(policy, frames, rows, device),
+                               augmentation=None, generator=None)
+    return torch.stack(backbone_maps(policy, pictures), dim=1)[:len(rows)]
+
+
+def _window(policy, frames, rows, device):
+    """Return frames as windows; the encoder itself looks at one frame at a time."""
+    steps = policy.config.n_obs_steps
+    padded = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % steps)])
+    return {key: torch.from_numpy(array[padded]).unflatten(0, (-1, steps)).to(device)
+            for key, array in frames.items()}
+
+
+@torch.no_grad()
+def cache_frames(policy, frames, device, encode=frame_features):
+    """
+    Encode every frame once, for a stage in which that part stays fixed, in eval mode.
 
     :param policy: The policy whose image encoder is used.
     :param frames: ``{image key: uint8 array (rows, H, W, C)}``.
     :param device: Torch device.
-    :return: float32 array (rows, image_feature_dim).
+    :param encode: ``frame_features``, or ``frame_maps`` where only the backbone stays fixed.
+    :return: float32 array (rows, ...).
     """
     policy.diffusion.rgb_encoder.eval()
     rows = np.arange(len(next(iter(frames.values()))))
-    parts = [frame_features(policy, frames, rows[start:start + FRAMES_PER_PASS], device).cpu()
-             for start in range(0, len(rows), FRAMES_PER_PASS)]
-    return torch.cat(parts).numpy()
+    cached = None
+    for start in range(0, len(rows), FRAMES_PER_PASS):
+        part = encode(policy, frames, rows[start:start + FRAMES_PER_PASS], device).cpu().numpy()
+        if cached is None:
+            cached = np.empty((len(rows), *part.shape[1:]), part.dtype)
+        cached[start:start + len(part)] = part
+    return cached
 
 
 def _scaled(targets, rows):

@@ -91,6 +91,18 @@ class Processes:
         distributed.all_gather(tensors, tensor)
         return tensors
 
+    def take_buffers_of_first(self, module) -> None:
+        """
+        Copy buffers, such as running statistics, from the first process; all must call this.
+
+        ``DistributedDataParallel`` does so before a step only: after the last one they differ.
+
+        :param module: In the same form in all processes.
+        """
+        if self.count > 1:
+            for buffer in module.buffers():
+                distributed.broadcast(buffer, 0)
+
     def wait(self) -> None:
         """Wait until all processes are here."""
         self.any(False)

@@ -13,12 +13,15 @@
 # limitations under the License.
 """Tests of the encoder's first stage and of the features of an encoder that stays fixed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.policy import Policy
+from diffusion_policy_ros.policy.encoding import encode_maps
 from diffusion_policy_ros.policy.normalizer import Normalizer, unit_image_statistics
-from diffusion_policy_ros.training.pretraining import cache_features, PretrainingStage
+from diffusion_policy_ros.training.pretraining import (
+    cache_frames, frame_maps, PretrainingStage)
 from diffusion_policy_ros.training.run import train
 from diffusion_policy_ros.training.shares import Share
 import numpy as np
@@ -60,7 +63,7 @@ def equal(first, second):
 
 def test_cached_features_do_not_depend_on_their_neighbours_nor_move_statistics(policy, frames):
     before = statistics(policy)
-    features = cache_features(policy.train(), frames, CPU)
+    features = cache_frames(policy.train(), frames, CPU)
     assert features.shape == (11, 8) and features.dtype == np.float32 and features.std() > 0.1
     assert equal(before, statistics(policy))
     pictures = torch.from_numpy(frames[CAMERA]).permute(0, 3, 1, 2) / 127.5 - 1
@@ -69,6 +72,23 @@ def test_cached_features_do_not_depend_on_their_neighbours_nor_move_statistics(p
             torch.testing.assert_close(
                 policy.diffusion.rgb_encoder.eval()(picture[None])[0], torch.from_numpy(row),
                 atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize('is_separate', [False, True])
+def test_cached_maps_give_the_features_that_the_whole_encoder_gives(policy, frames, is_separate):
+    other = 'observation.images.other'
+    config = replace(policy.config, input_features={
+        key: {'type': 'VISUAL', 'shape': (3, 32, 32)} for key in (CAMERA, other)},
+        use_separate_rgb_encoder_per_camera=is_separate)
+    policy = Policy(config, Normalizer(
+        config, dict.fromkeys((CAMERA, other), unit_image_statistics(3))))
+    frames = {**frames, other: frames[CAMERA][::-1].copy()}
+    maps = cache_frames(policy.train(), frames, CPU, frame_maps)
+    assert maps.shape[:3] == (11, 2, 512)
+    rows = torch.from_numpy(maps[:10]).unbind(1)
+    with torch.no_grad():
+        features = encode_maps(policy, rows).flatten(0, 1)
+    np.testing.assert_allclose(features, cache_frames(policy, frames, CPU)[:10], atol=1e-6)
 
 
 def test_training_moves_running_statistics_and_validation_uses_them(policy, frames):

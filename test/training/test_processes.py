@@ -42,6 +42,8 @@ SETTINGS = [f'--set={text}' for text in (
 WITHOUT_GRADIENT = 'rgb_encoder.pool.nets.bias'
 FROZEN = ('pretraining.target=observation.environment_state', 'pretraining.steps=2',
           'augmentation.shift_px=0', 'augmentation.brightness=0')
+BATCH_NORM = (*FROZEN, 'policy.vision_backbone=resnet18', 'policy.use_group_norm=false',
+              'policy.observation_encoder.pooling=average')
 TRANSFORMER = ('policy.denoiser.type=transformer', 'policy.denoiser.dim=16',
                'policy.denoiser.layers=1', 'policy.denoiser.heads=2')
 ENVIRONMENT = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1',
@@ -95,15 +97,16 @@ def test_two_processes_equal_one_with_twice_the_batch(dataset, tmp_path, more):
 
 
 @pytest.mark.slow
-def test_a_stop_of_one_process_stops_all_and_the_run_resumes_exactly(dataset, tmp_path):
+@pytest.mark.parametrize('more', [(), BATCH_NORM], ids=['light cnn', 'frozen batch norm'])
+def test_a_stop_of_one_process_stops_all_and_the_run_resumes_exactly(dataset, tmp_path, more):
     settings = ('steps=80', 'batch_size=4', 'checkpoint_every=80', 'policy.denoiser.type=mlp',
-                'policy.denoiser.dim=16', 'policy.denoiser.dropout=0.2')
+                'policy.denoiser.dim=16', 'policy.denoiser.dropout=0.2', *more)
     train(dataset, tmp_path / 'whole', *settings, count=2)
     words = command(dataset, tmp_path / 'model', *settings, count=2)
     with subprocess.Popen(words, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, bufsize=0) as run:
         shown = ''
-        while 'loss=' not in shown:
+        while 'loss=' not in shown.partition('diffusion:')[2]:
             shown += run.stderr.read(1)
             assert run.poll() is None, shown
         run.send_signal(signal.SIGINT)  # which torchrun passes on

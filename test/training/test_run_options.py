@@ -298,12 +298,17 @@ def resnet_weights(path, seed=0):
                for name, value in resnet18(3).state_dict().items()}, path)
 
 
-def test_a_frozen_encoder_starts_from_a_file_and_stays(
+def test_a_frozen_backbone_starts_from_a_file_and_stays_while_its_head_learns(
         dataset, tmp_path, small_config, capsys):
     resnet_weights(tmp_path / 'resnet.safetensors', seed=5)
-    config = small_config('steps=2', f'encoder_weights={tmp_path}/resnet.safetensors',
-                          'freeze_encoder=true', 'policy.vision_backbone=resnet18')
-    run(dataset, tmp_path / 'model', config)
+    settings = (f'encoder_weights={tmp_path}/resnet.safetensors', 'freeze_encoder=true',
+                'policy.vision_backbone=resnet18', 'policy.observation_encoder.pooling=average')
+    for name, steps in (('one', 1), ('model', 4)):
+        run(dataset, tmp_path / name, small_config(f'steps={steps}', *settings))
+    before, after = weights(tmp_path / 'one'), weights(tmp_path / 'model')
+    encoder = [key for key in after if '.rgb_encoder.' in key]
+    moved = {key for key in encoder if not torch.equal(before[key], after[key])}
+    assert moved == {f'diffusion.rgb_encoder.out.{name}' for name in ('weight', 'bias')}
     assert 'GroupNorm takes only the weights and biases of its norms' in capsys.readouterr().err
     mean = Policy.load(tmp_path / 'model').normalizer.statistics[
         'observation.images.camera']['mean'].flatten().tolist()
