@@ -49,7 +49,7 @@ class BagTypes:
         self.store = get_typestore(Stores.EMPTY)
         self._problems, self._unlearned = {}, {}
         for channel in dict.fromkeys(channels):
-            if channel.encoding:
+            if channel.encoding and channel.serialization in SERIALIZATIONS:
                 self._register(channel)
         is_ros1 = any(channel.serialization == 'ros1' for channel in channels)
         known = get_typestore(Stores.ROS1_NOETIC if is_ros1 else Stores.LATEST)

@@ -221,11 +221,12 @@ class McapFile:
         try:
             key, = struct.unpack_from('<H', record)
             if operation == SCHEMA:
-                name, encoding, definition = _texts(record, 2, 3)
-                self._schemas[key] = ros_type(name), encoding, definition
+                name, encoding, definition = _parts(record, 2, 3)
+                self._schemas[key] = (ros_type(name.decode()), encoding.decode(),
+                                      definition.decode(errors='replace'))  # may be no text
                 return
             schema, = struct.unpack_from('<H', record, 2)
-            topic, serialization = _texts(record, 4, 2)
+            topic, serialization = (part.decode() for part in _parts(record, 4, 2))
             kind, encoding, definition = self._schemas[schema]
             self.channels[key] = Channel(topic, kind, serialization, encoding, definition)
         except (struct.error, UnicodeDecodeError, KeyError):
@@ -285,14 +286,13 @@ def _lengths_agree(match):
     return length == 28 + len(match[2]) + 8 + size
 
 
-def _texts(record, begin, number):
-    """Read texts that each follow their length."""
-    texts = []
+def _parts(record, begin, number):
+    """Read texts and the like that each follow their length."""
+    parts = []
     for _ in range(number):
         length, = struct.unpack_from('<I', record, begin)
-        text = record[begin + 4:begin + 4 + length]
-        if len(text) != length:
-            raise struct.error('the text ends too early')
-        texts.append(text.decode())
+        parts.append(record[begin + 4:begin + 4 + length])
+        if len(parts[-1]) != length:
+            raise struct.error('it ends too early')
         begin += 4 + length
-    return texts
+    return parts

@@ -54,7 +54,8 @@ def write_mcap(path, kind, encoding, text, payloads, serialization='cdr', topic=
     with open(path, 'wb') as stream:
         writer = McapWriter(stream)
         writer.start('ros2')
-        schema = writer.register_schema(kind, encoding, text.encode()) if encoding else 0
+        text = text if isinstance(text, bytes) else text.encode()
+        schema = writer.register_schema(kind, encoding, text) if encoding else 0
         channel = writer.register_channel(topic, serialization, schema)
         for number, data in enumerate(payloads):
             writer.add_message(channel, START_NS + number, data, START_NS + number)
@@ -142,6 +143,40 @@ def test_an_unknown_serialization_is_counted_and_refused(tmp_path):
         assert bag.counts() == {'/grip': (GRIP, 3, 3)} and bag.losses == []
         with pytest.raises(BagError, match="/grip is serialized as 'json', and only cdr and ros1"):
             list(bag.messages({'/grip': GRIP}))
+
+
+@pytest.mark.parametrize('kind, encoding, schema, serialization', [
+    ('foxglove.Log', 'protobuf', b'\x0a\xff\x80\x01\xc3\x28', 'protobuf'),
+    (GRIP, 'jsonschema', b'{"type": "object"}', 'json')], ids=['protobuf', 'json'])
+def test_other_serializations_do_no_harm_to_what_ros_recorded_beside_them(
+        tmp_path, kind, encoding, schema, serialization):
+    """Their schemas may be no text, or have the name of a type that is in use."""
+    types = lab_types(Stores.LATEST)
+    with open(tmp_path / 'x.mcap', 'wb') as stream:
+        writer = McapWriter(stream)
+        writer.start('ros2')
+        other = writer.register_channel('/other', serialization, writer.register_schema(
+            kind, encoding, schema))
+        ours = writer.register_channel('/grip', 'cdr', writer.register_schema(
+            GRIP, 'ros2msg', GRIP_TEXT.encode()))
+        for number in range(3):
+            data = bytes(types.serialize_cdr(grip(types, number), GRIP))
+            writer.add_message(other, START_NS + number, b'\1\2', START_NS + number)
+            writer.add_message(ours, START_NS + number, data, START_NS + number)
+        writer.finish()
+    assert forces(tmp_path / 'x.mcap') == EXPECTED
+    with open_bag(tmp_path / 'x.mcap') as bag:
+        assert bag.counts() == {'/other': (kind, 3, 3), '/grip': (GRIP, 3, 3)}
+        with pytest.raises(BagError, match=f"/other is serialized as '{serialization}', and only"):
+            list(bag.messages({'/other': kind}))
+
+
+def test_a_comment_in_another_character_set_costs_nothing(tmp_path):
+    """As of an editor that wrote Latin-1."""
+    types = lab_types(Stores.LATEST)
+    text = GRIP_TEXT.replace('bool', '# at 20 \xb0C\nbool').encode('latin-1')
+    payloads = [bytes(types.serialize_cdr(grip(types, number), GRIP)) for number in range(3)]
+    assert forces(write_mcap(tmp_path / 'x.mcap', GRIP, 'ros2msg', text, payloads)) == EXPECTED
 
 
 def test_calls_of_a_service_are_counted(tmp_path):
