@@ -184,7 +184,7 @@ def _policy_config(reader, config):
     if target is not None and (target not in usable or not policy_config.image_keys):
         raise ConfigError(f'pretraining.target is {target!r}; it needs a camera and one of the '
                           f'recorded vectors: {", ".join(usable)}')
-    check_effects(config, policy_config)
+    check_effects(config, policy_config, reader.contract)
     if config.encoder_weights is not None:
         _check_encoder_weights(policy_config, config.encoder_weights)
     return policy_config

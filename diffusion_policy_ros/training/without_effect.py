@@ -16,8 +16,9 @@
 
 from dataclasses import asdict
 
-from diffusion_policy_ros.checks import shown
+from diffusion_policy_ros.checks import check_choice, shown
 from diffusion_policy_ros.config import PolicyConfig
+from diffusion_policy_ros.config_checks import FEATURE_TYPES
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.settings import flattened
 from diffusion_policy_ros.training.config import TrainConfig
@@ -62,27 +63,46 @@ RULES = (
     (('rollouts',), lambda config, policy: config.rollouts.sim is not None,
      'no rollouts were asked for', 'set rollouts.sim and rollouts.every, or '),
 )
+# Settings that change pictures of some encodings only; those; what no camera shows otherwise.
+PICTURE_RULES = (
+    (('augmentation.brightness', 'augmentation.contrast'), {'rgb8', 'mono8'}, 'colours or grey'),
+    (('augmentation.saturation', 'augmentation.hue'), {'rgb8'}, 'colours'),
+)
 
 
-def check_effects(config, policy_config) -> None:
+def check_effects(config, policy_config, contract) -> None:
     """
     Refuse settings that differ from their defaults and would change nothing.
 
     :param config: ``TrainConfig``.
-    :param policy_config: ``PolicyConfig`` that is made of it and a robot's contract.
+    :param policy_config: ``PolicyConfig`` that is made of it and the contract.
+    :param contract: ``RobotContract``.
     :raises ConfigError: naming the first such setting, why nothing uses it, and what to do.
     """
+    for feature_type in policy_config.normalization_mapping:
+        check_choice('a feature type of policy.normalization_mapping', feature_type,
+                     FEATURE_TYPES, ConfigError)
     features = policy_config.input_features, policy_config.output_features
     plain = _flat(TrainConfig(), PolicyConfig(*features))
     asked_for = {name: value for name, value in _flat(config, policy_config).items()
                  if name not in plain or plain[name] != value}
-    for names, is_used, why, remedy in RULES:
-        if is_used(config, policy_config):
-            continue
+    for names, why, remedy in _unused(config, policy_config, contract):
         for name, value in asked_for.items():
             if any(name == known or name.startswith(f'{known}.') for known in names):
                 raise ConfigError(f'{name} is {shown(value)}, which would have no effect, as '
                                   f'{why}; {remedy}leave it out')
+
+
+def _unused(config, policy_config, contract):
+    """Yield settings that nothing uses, why, and what to do besides leaving them out."""
+    for names, is_used, why, remedy in RULES:
+        if not is_used(config, policy_config):
+            yield names, why, remedy
+    shown_by_cameras = {stream.image.encoding for stream in contract.policy_observations
+                        if stream.image is not None}
+    for names, encodings, what in PICTURE_RULES:
+        if not encodings & shown_by_cameras:
+            yield names, f'no camera of the policy shows {what}', ''
 
 
 def _flat(config, policy_config):
