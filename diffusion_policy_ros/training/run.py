@@ -27,6 +27,7 @@ from diffusion_policy_ros.data.cache import build_cache
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.statistics import vector_statistics
 from diffusion_policy_ros.diffusion import default_sampler, DiscreteVp
+from diffusion_policy_ros.diffusion.sampling import LARGEST_ALPHA
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 from diffusion_policy_ros.policy.backbone_weights import (
     imagenet_statistics, load_backbone_weights)
@@ -48,6 +49,9 @@ from diffusion_policy_ros.training.without_effect import check_effects
 import numpy as np
 import torch
 from tqdm import tqdm
+
+# Levels times the last beta in the linear schedule of Ho et al. 2020 (arXiv:2006.11239).
+LINEAR_NOISE = 1000 * 0.02
 
 
 @memory_guard('lower batch_size, or policy.down_dims')
@@ -185,9 +189,25 @@ def _policy_config(reader, config):
         raise ConfigError(f'pretraining.target is {target!r}; it needs a camera and one of the '
                           f'recorded vectors: {", ".join(usable)}')
     check_effects(config, policy_config, reader.contract)
+    _check_schedule(policy_config)
     if config.encoder_weights is not None:
         _check_encoder_weights(policy_config, config.encoder_weights)
     return policy_config
+
+
+def _check_schedule(policy_config):
+    """Refuse noise levels that never become noise alone, which is what sampling starts from."""
+    process = DiscreteVp.of(policy_config)
+    alpha, levels = process.level(process.t_max).alpha, process.num_train_timesteps
+    if alpha > LARGEST_ALPHA:
+        # As much noise in all as over the levels of the default; one level has the first beta.
+        beta_end = f'policy.beta_end={min(LINEAR_NOISE / levels, 0.99):.2g} or ' \
+            if levels > 1 else ''
+        raise ConfigError(
+            f'policy.beta_end is {policy_config.beta_end:g}: with policy.beta_schedule '
+            f'{policy_config.beta_schedule} and {levels} levels alpha is {alpha:.2f} at the last '
+            'one, where chunks are visible still, and sampling starts there from noise alone; '
+            f'set {beta_end}policy.beta_schedule=squaredcos_cap_v2')
 
 
 def _check_encoder_weights(policy_config, path):

@@ -13,6 +13,7 @@
 # limitations under the License.
 """A run says what it is about to do, and refuses settings that do not fit."""
 
+from diffusion_policy_ros.diffusion import DiscreteVp
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 from diffusion_policy_ros.policy.policy import Policy
 from diffusion_policy_ros.training.config import load_train_config
@@ -112,6 +113,23 @@ def test_settings_that_do_not_fit_the_dataset_are_refused(
         dataset, tmp_path, small_config, override, error, message):
     with pytest.raises(error, match=message):
         run(dataset, tmp_path / 'model', small_config(override))
+
+
+@pytest.mark.parametrize('schedule, levels, remedy', [
+    ('linear', 100, 'policy.beta_end=0.2'), ('scaled_linear', 100, 'policy.beta_end=0.2'),
+    ('linear', 20, 'policy.beta_end=0.99'), ('linear', 2, 'policy.beta_end=0.99'),
+    ('scaled_linear', 150, 'policy.beta_end=0.13'),
+    ('linear', 1, 'policy.beta_schedule=squaredcos_cap_v2')])
+def test_a_schedule_that_ends_before_pure_noise_is_refused_with_one_that_does_not(
+        dataset, tmp_path, small_config, schedule, levels, remedy):
+    settings = ['steps=1', f'policy.num_train_timesteps={levels}',
+                f'policy.beta_schedule={schedule}']
+    with pytest.raises(ConfigError, match=rf'policy.beta_end is 0.02: with .* {schedule} and '
+                       rf'{levels} levels alpha is [01]\.\d\d .*; set {remedy}'):
+        run(dataset, tmp_path / 'model', small_config(*settings))
+    run(dataset, tmp_path / 'model', small_config(*settings, remedy))
+    process = DiscreteVp.of(Policy.load(tmp_path / 'model').config)
+    assert process.alphas_cumprod[-1] < 0.15 ** 2
 
 
 @pytest.mark.parametrize('levels, steps', [(1, 1), (9, 8), (10, 9), (11, 10), (100, 10)])
