@@ -45,6 +45,7 @@ class EpisodeRows:
         :param spill_path: File to keep rows in that do not fit into memory.
         """
         self.count = 0
+        self._row_features = features
         features = {**features, 'frame_index': layout.INDEX_FEATURES['frame_index']}
         self._features = features
         self._columns = {key: [] for key, f in features.items() if f['dtype'] != 'video'}
@@ -56,11 +57,26 @@ class EpisodeRows:
             else RunningStatistics(feature['shape'], layout.array_dtype(feature))
             for key, feature in features.items() if feature['dtype'] != 'string'}
 
+    def checked(self, row) -> dict:
+        """
+        Return what the next row is to hold, in the kind that the features say.
+
+        :param row: ``{key: value}``.
+        :raises DatasetError: if a value is missing, of another shape, or cannot be of that kind,
+            or if a picture holds a number that is not finite; vectors are checked many at a time.
+        """
+        row = checked_row(row, self._row_features)
+        for key, feature in self._row_features.items():
+            if layout.is_picture(feature) and row[key].dtype.kind == 'f':
+                _check_finite(key, row[key][None], self.count,
+                              '; write 0 where nothing was measured')
+        return row
+
     def add(self, row) -> None:
         """
         Append a row.
 
-        :param row: ``{key: value}`` of the shapes and dtypes that the features say.
+        :param row: From ``checked``.
         """
         for key, feature in self._features.items():
             if layout.is_picture(feature):
@@ -129,25 +145,12 @@ class EpisodeRows:
             feature = self._features[key]
             if column and feature['dtype'] not in ('image', 'string'):
                 column = np.stack(column)
-                self._check_finite(key, column)
+                _check_finite(key, column, self.count - len(column))
                 self._statistics[key].add(column)
             arrays.append(layout.column_array(column, self._schema.field(key).type))
         self._columns = {key: [] for key in self._columns}
         self._bytes = 0
         return pa.table(arrays, schema=self._schema)
-
-    def _check_finite(self, key, values):
-        """Refuse numbers that no reader would take."""
-        values = values.reshape(len(values), -1)
-        is_right = np.isfinite(values)
-        if values.dtype == np.float64:
-            is_right &= np.abs(values) <= LARGEST
-        if not is_right.all():
-            row, entry = np.argwhere(~is_right)[0]
-            wrong = 'that is not finite' if not np.isfinite(values[row, entry]) else \
-                f'beyond {LARGEST:g}, {values[row, entry]:g}'
-            raise DatasetError(f'{key!r} holds a number {wrong}, in row '
-                               f'{self.count - len(values) + row} of the episode')
 
     def _tables(self):
         """Yield all rows in order, as tables."""
@@ -159,6 +162,20 @@ class EpisodeRows:
                     yield pa.table(reader.get_batch(number))
         if self._rest.num_rows:
             yield self._rest
+
+
+def _check_finite(key, values, first, remedy=''):
+    """Refuse numbers that no reader would take, in rows of which the first has that number."""
+    values = values.reshape(len(values), -1)
+    is_right = np.isfinite(values)
+    if values.dtype == np.float64:
+        is_right &= np.abs(values) <= LARGEST
+    if not is_right.all():
+        row, entry = np.argwhere(~is_right)[0]
+        wrong = 'that is not finite' if not np.isfinite(values[row, entry]) else \
+            f'beyond {LARGEST:g}, {values[row, entry]:g}'
+        raise DatasetError(f'{key!r} holds a number {wrong}, in row {first + row} of the episode'
+                           f'{remedy}')
 
 
 def checked_row(row, features) -> dict:

@@ -19,7 +19,7 @@ from pathlib import Path
 import shutil
 
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
-from diffusion_policy_ros.data.datasets.episode_rows import checked_row, EpisodeRows
+from diffusion_policy_ros.data.datasets.episode_rows import EpisodeRows
 from diffusion_policy_ros.data.datasets.statistics import DatasetStatistics, RunningStatistics
 from diffusion_policy_ros.data.datasets.video import (
     check_quality, DEFAULT_CODEC, describe_video, PICTURE_CODEC, VideoWriter)
@@ -88,8 +88,8 @@ class LeRobotWriter:
             and ``action`` float32 ``(entries,)`` in robot units.
         :param tick_ns: Time of the row, ns.
         :param ages_ns: ``{topic: age}`` of each stream's sample at the tick, ns.
-        :raises DatasetError: if a value is missing or has another shape, or if the disk refuses
-            to be written.
+        :raises DatasetError: if a value is missing or has another shape, if a picture holds a
+            number that is not finite, or if the disk refuses to be written.
         """
         ages = [ages_ns[name] for name in self._features[layout.AGE_KEY]['names']]
         self.add_frame({**values, layout.TICK_KEY: tick_ns, layout.AGE_KEY: ages})
@@ -99,10 +99,10 @@ class LeRobotWriter:
         Append one row to the episode in flight.
 
         :param row: ``{key: value}`` for every feature but the index columns.
-        :raises DatasetError: if a value is missing or has another shape, or if the disk refuses
-            to be written.
+        :raises DatasetError: if a value is missing or has another shape, if a picture holds a
+            number that is not finite, or if the disk refuses to be written.
         """
-        row = checked_row(row, self._row_features)
+        row = self._rows.checked(row)
         for key in self._video_keys:
             if key not in self._videos:
                 self._videos[key] = self._open_video(key)

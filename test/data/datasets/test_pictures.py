@@ -98,6 +98,28 @@ def test_a_number_that_is_not_finite_is_refused(tmp_path, contract, named):
             writer.save_episode('t')
 
 
+@pytest.mark.parametrize('wrong', [np.nan, np.inf, -np.inf])
+def test_depth_that_is_not_finite_is_refused_at_its_row(tmp_path, contract, named, wrong):
+    """Which leaves the rows before it, and the videos beside it, as they are."""
+    depth = replace(contract.observations[0], key='observation.images.depth', topic='depth',
+                    image=replace(contract.observations[0].image, encoding='32FC1'))
+    contract = replace(contract, observations=(*contract.observations, depth))
+    with LeRobotWriter(tmp_path / 'd', contract, codec='h264-lossless') as writer:
+        for k in range(3):
+            one = named.row(k)
+            one['values'][depth.key] = noise('32FC1', k)
+            one['ages_ns']['depth'] = 0
+            writer.add_row(**one)
+            one['values'][depth.key][3, 5] = wrong
+            with pytest.raises(DatasetError, match="'observation.images.depth' holds a number "
+                               f'that is not finite, in row {k + 1} of the episode; write 0'):
+                writer.add_row(**one)
+        writer.save_episode('t')
+    reader = LeRobotReader(tmp_path / 'd')
+    assert np.array_equal(list(reader.frames(depth.key)), [noise('32FC1', k) for k in range(3)])
+    assert [p[0, 0, 0] for p in reader.frames(contract.observations[0].key)] == [0, 1, 2]
+
+
 def test_a_number_whose_square_is_not_finite_is_refused(tmp_path):
     """Its deviation would be stored as infinity, which dpr check calls damage."""
     features = {'x': {'dtype': 'float64', 'shape': [2], 'names': None}}
