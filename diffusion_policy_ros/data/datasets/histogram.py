@@ -79,18 +79,16 @@ class Histogram:
         """
         Return a quantile of each entry, float64 ``(entries,)``; something must be counted.
 
+        Between two values in the order of size it lies on the line that joins them, as numpy's.
+
         :param share: From 0 (the least value) to 1 (the greatest).
         """
         cumulative = self._counts.cumsum(axis=1)
-        rank = np.floor(share * (cumulative[:, -1:] - 1))
-        place = (cumulative <= rank).sum(axis=1)[:, None]  # bin that holds the rank
-        count = np.take_along_axis(self._counts, place, axis=1)
-        before = np.take_along_axis(cumulative, place, axis=1) - count
-        inside = ((rank - before + 0.5) / count)[:, 0]
-        if self._is_whole:
-            inside = np.where(self._power > 0, inside, 0.0)
-        found = np.ldexp(self._base + place[:, 0] + inside, self._power)
-        return np.clip(found, self.low, self.high)
+        rank = share * (cumulative[:, -1:] - 1)
+        below = self._place_of(np.floor(rank), cumulative)
+        above = self._place_of(np.ceil(rank), cumulative)
+        place = below + (above - below) * (rank % 1)[:, 0]
+        return np.clip(np.ldexp(self._base + place, self._power), self.low, self.high)
 
     def to_dict(self) -> dict:
         """Return what JSON can hold and ``from_dict`` reads."""
@@ -114,6 +112,16 @@ class Histogram:
             row, place, counts = stored['bins']
             found._counts[row, place] = counts
         return found
+
+    def _place_of(self, rank, cumulative):
+        """Return where the value of a rank lies, in bins from the first one, ``(entries,)``."""
+        place = (cumulative <= rank).sum(axis=1)[:, None]  # bin that holds the rank
+        count = np.take_along_axis(self._counts, place, axis=1)
+        before = np.take_along_axis(cumulative, place, axis=1) - count
+        inside = ((rank - before + 0.5) / count)[:, 0]
+        if self._is_whole:
+            inside = np.where(self._power > 0, inside, 0.0)
+        return place[:, 0] + inside
 
     def _bin_of(self, values, power):
         """Return the number of the bin that starts at or below each value."""
