@@ -29,7 +29,7 @@ from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.selected_rows import (
     check_rows, check_sizes, index_statistics, renumbered, write_tables)
 from diffusion_policy_ros.data.datasets.statistics import (
-    DatasetStatistics, merge_statistics, moments)
+    counted_kind, DatasetStatistics, merge_statistics, moments)
 from diffusion_policy_ros.data.datasets.stored_statistics import checked_statistics
 from diffusion_policy_ros.data.datasets.video import frame_times, rows_without_frame
 from diffusion_policy_ros.data.files import write_json, writing
@@ -88,7 +88,7 @@ class _Selection:
                            for reader in readers}
         self._counted = {
             key: Histogram(int(np.prod(feature['shape'], dtype=int)),
-                           layout.array_dtype(feature).kind != 'f')
+                           counted_kind(layout.array_dtype(feature)) is np.int64)
             for key, feature in self._features.items()
             if not layout.is_picture(feature) and layout.array_dtype(feature).kind in 'biuf'}
         self._statistics = DatasetStatistics()
@@ -194,7 +194,7 @@ class _Selection:
         """Take the values of some rows of a file into the histograms and the episode's moments."""
         for key, histogram in self._counted.items():
             values = column_values(table[key], key, self._features[key], where)
-            kind = np.float64 if values.dtype.kind == 'f' else np.int64
+            kind = counted_kind(layout.array_dtype(self._features[key]))
             values = values.reshape(len(values), -1).astype(kind)
             histogram.add(values)
             found = moments(values)

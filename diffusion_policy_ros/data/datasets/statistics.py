@@ -42,11 +42,20 @@ def moments(values):
 
     :param values: ``(rows, D)``, at least one row, integers or floats.
     """
-    kind = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float64
+    kind = counted_kind(values.dtype)
     exact = values.astype(np.float64)
     return {
         'min': values.min(axis=0).astype(kind), 'max': values.max(axis=0).astype(kind),
         'mean': exact.mean(axis=0), 'std': exact.std(axis=0), 'count': np.array([len(values)])}
+
+
+def counted_kind(dtype):
+    """
+    Return the kind in which numbers are counted: int64 where all of it fit, else float64.
+
+    :param dtype: Kind of the numbers. Those of uint64 may be too large for int64.
+    """
+    return np.int64 if np.can_cast(dtype, np.int64) else np.float64
 
 
 class RunningStatistics:
@@ -66,7 +75,7 @@ class RunningStatistics:
         :param dtype: Kind of its numbers.
         """
         self._shape = tuple(shape)
-        self._kind = np.float64 if np.issubdtype(dtype, np.floating) else np.int64
+        self._kind = counted_kind(dtype)
         self.histogram = Histogram(int(np.prod(shape, dtype=int)), self._kind is np.int64)
         self._moments = None
 
