@@ -95,7 +95,7 @@ def is_feature(value) -> bool:
     """
     return isinstance(value, dict) and isinstance(value.get('dtype'), str) \
         and isinstance(value.get('shape'), list) \
-        and all(is_count(size, least=0) for size in value['shape']) \
+        and all(is_count(size) for size in value['shape']) \
         and (not is_picture(value) or len(value['shape']) == 3)
 
 

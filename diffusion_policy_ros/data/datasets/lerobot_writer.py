@@ -77,8 +77,12 @@ class LeRobotWriter:
         self._video_keys = [k for k, f in self._features.items() if f['dtype'] == 'video']
         self._tasks = []
         self._statistics = DatasetStatistics()
-        self._create(contract)
-        self._begin()
+        try:
+            self._create(contract)
+            self._begin()
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def add_row(self, values, *, tick_ns, ages_ns) -> None:
         """
@@ -179,15 +183,11 @@ class LeRobotWriter:
 
     def _create(self, contract):
         """Create the folder, with the contract in it."""
-        try:
-            with writing(self.folder):
-                (self.folder / 'meta').mkdir(parents=True)
-                if contract is not None:
-                    with replacing(self.folder / layout.CONTRACT_PATH) as temporary:
-                        temporary.write_text(contract.to_yaml(), encoding='utf-8')
-        except DatasetError:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
+        with writing(self.folder):
+            (self.folder / 'meta').mkdir(parents=True)
+            if contract is not None:
+                with replacing(self.folder / layout.CONTRACT_PATH) as temporary:
+                    temporary.write_text(contract.to_yaml(), encoding='utf-8')
 
     def _begin(self):
         """Start an empty episode."""

@@ -117,11 +117,14 @@ def noted_feature(notes, name, key, dtype, shape, where):
     :param dtype: Its numpy dtype.
     :param shape: Shape of one row.
     :param where: The file, for the error.
-    :raises DatasetError: if it holds no numbers, or other ones than the notes say.
+    :raises DatasetError: if it holds no numbers, none at all, or other ones than the notes say.
     """
     if np.dtype(dtype).kind not in 'biuf':
         raise DatasetError(f'{where}: array {name!r} holds {dtype} instead of numbers; remove it '
                            'from the file')
+    if 0 in shape:
+        raise DatasetError(f'{where}: array {name!r} has rows of shape {list(shape)}, without a '
+                           'number in them; remove it from the file')
     plain = array_feature(dtype, shape)
     if name not in notes.features:
         return key, plain

@@ -14,12 +14,14 @@
 
 """Read Diffusion Policy's zarr replay buffers: arrays over the rows of many episodes."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 import zipfile
 
 from diffusion_policy_ros.data.datasets.notes import ATTRIBUTE
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
+
+DESCRIPTIONS = ('.zarray', '.zgroup', 'zarr.json')  # files that tell what a folder is
 
 
 class ReplayBuffer:
@@ -62,7 +64,10 @@ class ReplayBuffer:
     @property
     def names(self) -> list:
         """Return the names of the arrays, sorted."""
-        return sorted(self._data)
+        try:
+            return sorted(self._data)
+        except (TypeError, ValueError):  # one cannot be opened, and zarr does not say which
+            return _stored_names(self.path)
 
     def array(self, name, entries=None):
         """
@@ -71,14 +76,13 @@ class ReplayBuffer:
         :param name: Its name in the buffer's ``data`` group.
         :param entries: How many entries each row must have; None for any shape.
         :return: The stored array ``(rows, ...)``; slices of it are read from disk.
-        :raises DatasetError: if it is missing, or of another size.
+        :raises DatasetError: if it is missing, no array, packed in an unknown way, or of another
+            size.
         """
-        if name not in self._data:
-            raise DatasetError(f'{self.path}: no array data/{name}; it has: '
-                               f'{", ".join(sorted(self._data))}')
-        found = self._data[name]
-        if found.shape[0] != self.episode_ends[-1]:
-            raise DatasetError(f'{self.path}: data/{name} has {found.shape[0]} rows, '
+        found = self._open_array(name)
+        rows = found.shape[0] if found.shape else 0
+        if rows != self.episode_ends[-1]:
+            raise DatasetError(f'{self.path}: data/{name} has {rows} rows, '
                                f'meta/episode_ends says {self.episode_ends[-1]}')
         if entries is not None and found.shape[1:] != (entries,):
             raise DatasetError(f'{self.path}: data/{name} has shape {found.shape}, expected '
@@ -113,6 +117,34 @@ class ReplayBuffer:
                                f'{len(self) - 1}')
         first = int(self.episode_ends[episode - 1]) if episode else 0
         return slice(first, int(self.episode_ends[episode]))
+
+    def _open_array(self, name):
+        """Open what lies in the group ``data``, if it is an array."""
+        try:
+            found = self._data[name]
+        except KeyError as error:
+            raise DatasetError(f'{self.path}: no array data/{name}; it has: '
+                               f'{", ".join(self.names)}') from error
+        except (TypeError, ValueError) as error:
+            raise DatasetError(
+                f'{self.path}: data/{name} cannot be opened: {error}. If its codec is unknown '
+                'here, take the array out, or write it anew where it is known, with Blosc for '
+                'example; if it is damaged, copy it again') from error
+        if not hasattr(found, 'shape'):
+            raise DatasetError(f'{self.path}: data/{name} is a group; a replay buffer has arrays '
+                               'in "data" and no groups. Move its arrays there, or take it out')
+        return found
+
+
+def _stored_names(path):
+    """Return the names of what lies in the group ``data``, whether zarr can open it or not."""
+    if path.is_file():
+        with zipfile.ZipFile(path) as file:
+            places = [PurePosixPath(name) for name in file.namelist()]
+    else:
+        places = [place.relative_to(path) for place in path.glob('data/*/*')]
+    return sorted({parts[1] for parts in (place.parts for place in places)
+                   if len(parts) == 3 and parts[0] == 'data' and parts[2] in DESCRIPTIONS})
 
 
 def _open(path):

@@ -250,6 +250,20 @@ def test_what_cannot_be_copied_is_refused_and_leaves_nothing(tmp_path, contract,
     assert sorted(path.name for path in tmp_path.iterdir()) == ['d', 's.zarr']
 
 
+@pytest.mark.parametrize('name', ['s.zarr', 's.hdf5'])
+def test_an_array_of_rows_without_numbers_is_refused(tmp_path, name):
+    """Nothing has statistics of no numbers, nor a place for them."""
+    if name == 's.zarr':
+        write_buffer(tmp_path / name, {'state': np.zeros((4, 2)), 'touch': np.zeros((4, 0))}, [4])
+    else:
+        with h5py.File(tmp_path / name, 'w') as file:
+            file['data/demo_0/actions'] = np.zeros((4, 2))
+            file['data/demo_0/touch'] = np.zeros((4, 0))
+    with pytest.raises(DatasetError, match=rf"{name}: array 'touch' has rows of shape \[0\], "
+                       'without a number in them; remove it'):
+        open_dataset(tmp_path / name, rate_hz=10, task='t')
+
+
 def test_a_hdf5_file_is_not_made_of_another(tmp_path, contract):
     """Its attributes and masks would be lost; whoever copies the file keeps them."""
     source = copied(write_lerobot(tmp_path / 'd', contract, (2,)), tmp_path / 's.hdf5', 'hdf5')

@@ -165,6 +165,7 @@ def edit_json(path, change):
     (lambda info: info['features']['action'].pop('dtype') and None, "feature 'action' is"),
     (lambda info: info['features']['action'].update(shape=2), "feature 'action' is"),
     (lambda info: info['features']['action'].update(shape=[]), "feature 'action' is"),
+    (lambda info: info['features']['action'].update(shape=[0]), "feature 'action' is"),
     (lambda info: info['features']['observation.images.camera'].update(shape=[3]), 'camera'),
     (lambda info: info.update(fps='ten'), "fps is 'ten'"),
     (lambda info: info.update(fps=0), 'fps is 0'),

@@ -53,6 +53,14 @@ def write(folder, contract, lengths, **options):
     return folder
 
 
+def test_a_start_that_fails_leaves_no_folder(tmp_path):
+    """It would be in the way of the next one."""
+    feature = {'dtype': 'much', 'shape': [2], 'names': None}
+    with pytest.raises(TypeError):
+        LeRobotWriter(tmp_path / 'd', features={'x': feature}, rate_hz=10)
+    assert not list(tmp_path.iterdir())
+
+
 def test_rows_read_back_equal(tmp_path, contract):
     """Every column bit for bit, every picture within its codec."""
     lengths = [5, 1, 9]

@@ -14,6 +14,9 @@
 
 """A replay buffer gives the rows of its episodes; what it lacks is named."""
 
+import json
+import shutil
+
 from diffusion_policy_ros.data.datasets.replay_buffer import ReplayBuffer
 from diffusion_policy_ros.errors import DatasetError
 import numpy as np
@@ -22,9 +25,9 @@ import pytest
 zarr = pytest.importorskip('zarr')
 
 
-def write(path, ends, rows=5):
+def write(path, ends, rows=5, **options):
     """Write a buffer with one array."""
-    group = zarr.open_group(str(path), mode='w')
+    group = zarr.open_group(str(path), mode='w', **options)
     group['data/state'] = np.arange(2.0 * rows).reshape(rows, 2)
     group['meta/episode_ends'] = np.array(ends, dtype=np.int64)
     return path
@@ -75,3 +78,40 @@ def test_what_is_no_buffer_is_refused(tmp_path):
         ReplayBuffer(tmp_path / 'nowhere')
     with pytest.raises(DatasetError, match='holds no episode'):
         ReplayBuffer(write(tmp_path / 'a.zarr', [], rows=1))
+
+
+@pytest.mark.parametrize('is_zip', [False, True])
+@pytest.mark.parametrize('zarr_format, change', [
+    (2, {'compressor': {'id': 'imagecodecs_jpegxl', 'level': 99, 'distance': 0.3}}),
+    (2, {'filters': [{'id': 'imagecodecs_jpegxl'}]}),
+    (2, {'shape': 'all'}),
+    (3, {'codecs': [{'name': 'bytes'}, {'name': 'imagecodecs_jpegxl'}]})])
+def test_an_array_that_cannot_be_opened_is_named(tmp_path, is_zip, zarr_format, change):
+    """As the pictures of UMI; the other arrays can be read."""
+    path = write(tmp_path / 'a.zarr', [3, 5], zarr_format=zarr_format)
+    zarr.open_group(str(path), mode='a')['data/camera'] = np.zeros((5, 4, 4, 3), dtype=np.uint8)
+    file = path / 'data/camera' / {2: '.zarray', 3: 'zarr.json'}[zarr_format]
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    if is_zip:
+        path = shutil.make_archive(path, 'zip', path)
+    buffer = ReplayBuffer(path)
+    assert buffer.names == ['camera', 'state'] and buffer.array('state').shape == (5, 2)
+    with pytest.raises(DatasetError, match='a.zarr.*: data/camera cannot be opened: .*. If its '
+                       'codec is unknown here, take the array out, or write it anew'):
+        buffer.array('camera')
+    with pytest.raises(DatasetError, match='no array data/img; it has: camera, state'):
+        buffer.array('img')
+
+
+def test_what_is_no_array_over_the_rows_is_named(tmp_path):
+    """Groups, and single numbers."""
+    path = write(tmp_path / 'a.zarr', [3, 5])
+    group = zarr.open_group(str(path), mode='a')
+    group['data/obs/joints'] = np.zeros((5, 2))
+    group.create_array('data/mass', data=np.array(2.5))
+    buffer = ReplayBuffer(path)
+    assert buffer.names == ['mass', 'obs', 'state']
+    with pytest.raises(DatasetError, match='data/obs is a group; .* Move its arrays there, or'):
+        buffer.array('obs')
+    with pytest.raises(DatasetError, match='data/mass has 0 rows, meta/episode_ends says 5'):
+        buffer.array('mass')
