@@ -115,32 +115,51 @@ class Hdf5Dataset:
         """Return ``{path: (dtype, shape of a row)}`` of a demonstration, checking the lengths."""
         found, count = {}, self._length(demo)
 
-        def visit(name, item):
-            if not hasattr(item, 'dtype'):
-                return
-            if item.shape[:1] != (count,):
-                raise DatasetError(f'{self.path}: {demo}/{name} has shape {item.shape}, '
+        def visit(name, above):
+            item = self._item(f'{demo}{name}')
+            if hasattr(item, 'keys'):
+                if item in above:
+                    raise DatasetError(f'{self.path}: the link {demo}{name} leads back to a group '
+                                       'that it lies in; remove it from the file')
+                for inner in sorted(item):
+                    visit(f'{name}/{inner}', (*above, item))
+            elif item.shape[:1] != (count,):
+                raise DatasetError(f'{self.path}: {demo}{name} has shape {item.shape}, '
                                    f'num_samples is {count}')
-            found[name] = item.dtype, item.shape[1:]
+            else:
+                found[name[1:]] = item.dtype, item.shape[1:]
 
-        self._file['data'][demo].visititems(visit)
+        visit('', (self._file['/'], self._file['data']))
         return found
+
+    def _item(self, place):
+        """Return the group or array at a place below ``data``; links are followed."""
+        data = self._file['data']
+        try:
+            return data[place]
+        except (KeyError, OSError) as error:
+            link = data.get(place, getlink=True)
+            if not hasattr(link, 'path'):
+                raise  # no link
+            into = f'{link.path} in {link.filename}' if hasattr(link, 'filename') else link.path
+            raise DatasetError(
+                f'{self.path}: the link {place} leads to {into}, which cannot be opened '
+                f'({error.args[0]}). Restore that, or remove the link') from error
 
     def _length(self, demo):
         """Return the number of rows of a demonstration."""
-        group = self._file['data'][demo]
-        count = group.attrs['num_samples'] if 'num_samples' in group.attrs \
-            else len(group['actions'])
+        group = self._item(demo)
+        count = int(np.asarray(group.attrs['num_samples']).item()) \
+            if 'num_samples' in group.attrs else len(group['actions'])
         if count < 1:
             raise DatasetError(f'{self.path}: {demo} has no rows')
-        return int(count)
+        return count
 
     def _task_of(self, demo):
         """Return what a demonstration shows."""
         if self._task is not None:
             return self._task
-        text = self._file['data'][demo].attrs.get('ep_meta')
-        found = json.loads(text).get('lang', '') if text else ''
+        found = _json_dict(self._file['data'][demo].attrs.get('ep_meta')).get('lang')
         return found if isinstance(found, str) else ''
 
     def _reading(self):
@@ -183,6 +202,15 @@ def _number(demo):
 
 def _env_rate(text):
     """Return the rate that a simulated environment was recorded at, None where unknown."""
-    raw = json.loads(text) if text else {}
-    rate_hz = raw.get('env_kwargs', {}).get('control_freq') if isinstance(raw, dict) else None
+    kwargs = _json_dict(text).get('env_kwargs')
+    rate_hz = kwargs.get('control_freq') if isinstance(kwargs, dict) else None
     return rate_hz if is_number(rate_hz) and rate_hz > 0 else None
+
+
+def _json_dict(text):
+    """Return the dict that an attribute holds as JSON, an empty one where it holds no such."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {}

@@ -104,3 +104,74 @@ def test_a_damaged_robomimic_file_is_named(tmp_path, damage, said):
     with pytest.raises(DatasetError, match=f'source.hdf5.*({said})|({said}).*source.hdf5'):
         copied(path, tmp_path / 'new.zarr', 'zarr')
     assert [path.name for path in tmp_path.iterdir()] == ['source.hdf5']
+
+
+def test_columns_that_are_links_are_columns(tmp_path):
+    """Each under its own name, wherever it leads, and whole groups of them too."""
+    elsewhere = np.random.default_rng(3).normal(size=(3, 4))
+    with h5py.File(tmp_path / 'more.hdf5', 'w') as file:
+        file['touch/left'] = elsewhere
+    path = write_robomimic(tmp_path / 'source.hdf5', (3,))
+    with h5py.File(path, 'a') as file:
+        demo = file['data/demo_0']
+        demo['obs/a_hard'] = demo['obs/robot0_eef_pos']
+        demo['obs/soft'] = h5py.SoftLink('/data/demo_0/states')
+        demo['obs/external'] = h5py.ExternalLink('more.hdf5', '/touch/left')
+        demo['obs/touch'] = h5py.ExternalLink('more.hdf5', '/touch')
+        wanted = {'observation.robot0_eef_pos': demo['obs/robot0_eef_pos'][:],
+                  'observation.a_hard': demo['obs/robot0_eef_pos'][:],
+                  'observation.soft': demo['states'][:], 'states': demo['states'][:],
+                  'observation.external': elsewhere, 'observation.touch.left': elsewhere}
+    source = open_dataset(path)
+    assert len(source.row_features) == 7 + 4
+    (_, rows), = source.read_episodes()
+    rows = list(rows)
+    for key, values in wanted.items():
+        assert np.array_equal([row[key] for row in rows], values), key
+
+
+def link(path, name, target):
+    """Put a link into a HDF5 file."""
+    with h5py.File(path, 'a') as file:
+        file[name] = target
+
+
+@pytest.mark.parametrize('name, target, said', [
+    ('demo_0/obs/y', h5py.SoftLink('/nowhere'),
+     'the link demo_0/obs/y leads to /nowhere, which cannot be opened .* Restore that, or remove'),
+    ('demo_2/obs/y', h5py.SoftLink('/nowhere'), 'the link demo_2/obs/y leads to /nowhere, which'),
+    ('demo_0/obs/y', h5py.ExternalLink('gone.hdf5', '/x'),
+     'the link demo_0/obs/y leads to /x in gone.hdf5, which cannot be opened'),
+    ('demo_3', h5py.SoftLink('/nowhere'), 'the link demo_3 leads to /nowhere, which cannot'),
+    *(('demo_0/obs/y', h5py.SoftLink(target), 'the link demo_0/obs/y leads back to a group that')
+      for target in ('.', '/', '/data', '/data/demo_0', '/data/demo_0/obs'))])
+def test_a_link_that_leads_nowhere_or_in_a_ring_is_named(tmp_path, name, target, said):
+    path = write_robomimic(tmp_path / 'source.hdf5')
+    link(path, f'data/{name}', target)
+    with pytest.raises(DatasetError, match=f'source.hdf5: {said}'):
+        copied(path, tmp_path / 'new.zarr', 'zarr')
+    assert [path.name for path in tmp_path.iterdir()] == ['source.hdf5']
+
+
+@pytest.mark.parametrize('value', [
+    '{"env_name": "x", "env_kwargs": null}', '{"env_kwargs": [20]}', '[1]', 'not json', '',
+    '{"env_kwargs": {"control_freq": "fast"}}', h5py.Empty('S1'), 7, np.arange(3),
+    b'\xff', '[' * 60_000])
+def test_what_nobody_can_make_out_beside_the_arrays_is_unknown(tmp_path, value):
+    """Neither the rate nor the task is needed to read the rows."""
+    path = write_robomimic(tmp_path / 'source.hdf5', (3, 70))
+    with h5py.File(path, 'a') as file:
+        file['data'].attrs.create('env_args', value)
+        file['data/demo_2'].attrs.create('ep_meta', value)
+    source = open_dataset(path)
+    assert source.rate_hz is None
+    assert [(task, len(list(rows))) for task, rows in source.read_episodes()] \
+        == [('', 3), ('', 70)]
+
+
+@pytest.mark.parametrize('value', [np.array([3]), np.array([[3]]), 3.0, np.uint8(3)])
+def test_the_number_of_rows_may_be_an_array_of_one(tmp_path, value):
+    path = write_robomimic(tmp_path / 'source.hdf5', (3, 2))
+    with h5py.File(path, 'a') as file:
+        file['data/demo_0'].attrs['num_samples'] = value
+    assert open_dataset(path).episode_ends.tolist() == [3, 5]
