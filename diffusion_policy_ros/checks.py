@@ -62,6 +62,19 @@ def told(error) -> str:
     return str(error)
 
 
+def is_encodable(text) -> bool:
+    """
+    Tell whether a text can be written in UTF-8, as files of datasets are.
+
+    :param text: The text. One that stands for bytes which are no UTF-8 cannot.
+    """
+    try:
+        text.encode('utf-8')
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def first_of(sentences, most=3) -> str:
     """
     Join the first of some sentences, and say how many more there are.

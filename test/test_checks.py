@@ -14,7 +14,8 @@
 
 """Shared refusals name what was found and what is possible."""
 
-from diffusion_policy_ros.checks import check_choice, first_of, is_count, suggestion, told
+from diffusion_policy_ros.checks import (
+    check_choice, first_of, is_count, is_encodable, suggestion, told)
 from diffusion_policy_ros.errors import ConfigError
 import pytest
 
@@ -43,6 +44,12 @@ def test_a_count_is_a_whole_number_within_its_bounds_and_no_switch(value, is_one
 
 def test_a_count_may_begin_at_0_and_has_no_end_unless_told():
     assert is_count(0, least=0) and is_count(10**400) and not is_count(-1, least=0)
+
+
+def test_what_stands_for_bytes_that_are_no_text_cannot_be_written():
+    assert is_encodable('') and is_encodable('äöü 🤖\0')
+    assert not is_encodable(b'a\xffb'.decode('utf-8', 'surrogateescape'))
+    assert not is_encodable('\ud800')
 
 
 def test_of_many_sentences_the_first_are_told_and_the_rest_counted():

@@ -19,6 +19,7 @@ from pathlib import Path
 import shlex
 import sys
 
+from diffusion_policy_ros.checks import is_encodable, shown
 from diffusion_policy_ros.choices import CODECS
 from diffusion_policy_ros.cli.convert_end import (
     conclude, INCOMPLETE, print_summary, warn_of_lost_record)
@@ -151,6 +152,10 @@ def _check_usage(args, found):
         raise UsageError(f'--to bags is for zarr buffers, {source} is none')
     _check_use(args, found)
     _check_numbers(args)
+    for name in ('out', 'task'):
+        text = str(getattr(args, name) or '')
+        if not is_encodable(text):
+            raise UsageError(f'--{name} is {shown(text)}, which is no text in UTF-8')
 
 
 def _check_use(args, found):

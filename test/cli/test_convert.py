@@ -233,10 +233,12 @@ def test_a_missing_source_is_an_error(tmp_path, capsys):
      '--task is not for --to bags'),
     (['x.zarr', '--to', 'bags', '--mapping', MAPPING, '--contract', CONTRACT, '--jobs', '2'],
      '--jobs is for bags, x.zarr is a dataset'),
+    (['bags', '--task', 'a\udcffb'], r"--task is 'a\udcffb', which is no text in UTF-8"),
+    (['bags', '--out', 'o\udcff'], r"--out is 'o\udcff', which is no text in UTF-8"),
 ])
 def test_wrong_usage_exits_with_2(tmp_path, words, match, capsys):
     """Before anything is read or written."""
-    assert dpr_convert(*words, '--out', tmp_path / 'out') == 2
+    assert dpr_convert('--out', tmp_path / 'out', *words) == 2
     assert match in capsys.readouterr().err
 
 

@@ -18,7 +18,7 @@ import csv
 from dataclasses import dataclass
 import io
 
-from diffusion_policy_ros.checks import is_number, shown, told
+from diffusion_policy_ros.checks import is_encodable, is_number, shown, told
 from diffusion_policy_ros.errors import ConfigError
 from diffusion_policy_ros.yaml_text import parse_yaml
 
@@ -112,7 +112,7 @@ def _entry(entry, where):
         raise ConfigError(f'{where}: from {shown(start)} to {shown(end)}; start and end must be '
                           'numbers, both s from the beginning or both absolute ns, the end later')
     task, success = entry.get('task', ''), parse_success(entry.get('success'))
-    if not isinstance(task, str):
+    if not isinstance(task, str) or not is_encodable(task):
         raise ConfigError(f'{where}: task is {shown(task)}; it must be a sentence')
     if success is None and entry.get('success') is not None:
         raise ConfigError(f'{where}: success is {shown(entry["success"])}; it must be true or '

@@ -17,6 +17,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from diffusion_policy_ros.checks import is_encodable, shown
 from diffusion_policy_ros.contract import parse_contract
 from diffusion_policy_ros.data.bags.bag_reader import Bag, open_bag
 from diffusion_policy_ros.data.bags.storage_order import SetBack
@@ -33,7 +34,7 @@ from diffusion_policy_ros.data.conversion.summary import PieceReport
 from diffusion_policy_ros.data.conversion.telling import Telling
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.data.recorded import recorded_topics
-from diffusion_policy_ros.errors import DatasetError, DiffusionPolicyError
+from diffusion_policy_ros.errors import BagError, DatasetError, DiffusionPolicyError
 
 WHOLE = (Span(0),)  # the episodes of a bag that is not cut
 
@@ -107,7 +108,7 @@ class _Piece:
         """Convert the bag, or say why it is skipped."""
         try:
             with self._job.part or open_bag(self._job.bag) as bag:
-                self._task = self._settings.task or bag.custom_data.get('task')
+                self._task = self._settings.task or _task_of(bag)
                 self._success = parse_success(bag.custom_data.get('outcome'))
                 alarms = bag.custom_data.get('alarms')
                 self._alarms = None if alarms is None else alarms.splitlines()
@@ -258,3 +259,12 @@ class _Piece:
         self._writer.discard_episode()
         self._ages.end(is_kept=False)
         self._lags.end(is_kept=False)
+
+
+def _task_of(bag):
+    """Return the task sentence inside a bag, None without any."""
+    task = bag.custom_data.get('task')
+    if task is not None and not is_encodable(task):
+        raise BagError(f'the task in metadata.yaml is {shown(task)}, which is no text in UTF-8; '
+                       'give one with --task')
+    return task

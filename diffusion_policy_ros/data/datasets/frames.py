@@ -16,11 +16,13 @@
 
 from typing import Iterator, Protocol, Tuple
 
+from diffusion_policy_ros.checks import is_encodable, shown
 from diffusion_policy_ros.data.datasets import lerobot_format as layout
 from diffusion_policy_ros.data.datasets.conversion_record import carried_record
 from diffusion_policy_ros.data.datasets.lerobot_reader import LeRobotReader
 from diffusion_policy_ros.data.datasets.lerobot_writer import LeRobotWriter
 from diffusion_policy_ros.data.files import write_json, writing
+from diffusion_policy_ros.errors import DatasetError
 
 
 class FrameSource(Protocol):
@@ -58,13 +60,17 @@ def copy_dataset(source, writer, progress=None) -> None:
     :param source: A ``FrameSource``.
     :param writer: A ``LeRobotWriter``, ``ZarrWriter`` or ``Hdf5Writer`` made for its features.
     :param progress: Called after every row.
-    :raises DatasetError: if the source is damaged or the disk refuses to be written.
+    :raises DatasetError: if the source is damaged, a task of it is no text, or the disk refuses to
+        be written.
     """
     with writer:
         record = None
         if isinstance(source, LeRobotReader) and isinstance(writer, LeRobotWriter):
             record = carried_record([(source, episode) for episode in source.episodes])
         for task, rows in source.read_episodes():
+            if not is_encodable(task):
+                raise DatasetError(f'a task is {shown(task)}, which is no text in UTF-8; give one '
+                                   'with --task')
             for row in rows:
                 writer.add_frame(row)
                 if progress is not None:

@@ -75,7 +75,8 @@ def write_page(audit, out=None) -> Path:
     page = report_html(audit)
     try:
         with replacing(path) as temporary:
-            temporary.write_text(page, encoding='utf-8')
+            # The name of a bag's folder need not be text.
+            temporary.write_text(page, encoding='utf-8', errors='backslashreplace')
     except OSError as error:
         room = 'make room on the disk, or ' if error.errno in NO_ROOM else ''
         raise DatasetError(f'cannot write the report {path}: {told(error)}; {room}have it written '

@@ -199,6 +199,16 @@ def test_a_task_sentence_that_nobody_gave_is_a_warning(tmp_path, demonstration, 
         'SENTENCE']
 
 
+def test_a_task_sentence_that_is_no_text_skips_the_bag(tmp_path, demonstration, convert):
+    bad = demonstration.write_bag(tmp_path / 'a', range(10), task='push\ud800')
+    summary = convert(bad, demonstration.write_bag(tmp_path / 'b', range(10)))
+    assert (summary.episodes, summary.skipped) == (1, 1)
+    assert f"{bad}: skipped: the task in metadata.yaml is 'push\\ud800', which is no text in " \
+        'UTF-8; give one with --task' in summary.notes
+    again = convert_bags([bad], tmp_path / 'again', task='push', codec='png', progress=False)
+    assert again.episodes == 1 and not again.skipped
+
+
 def test_a_bag_that_is_skipped_is_told_as_a_warning(tmp_path, demonstration, convert):
     said = []
     convert(demonstration.write_bag(tmp_path / 'a', range(3)), note=said.append)

@@ -219,6 +219,7 @@ def test_a_list_of_times_says_task_and_success_where_it_likes(tmp_path):
     ('a.yaml', '- {start: 1, end: 2}\n- {start: 1700000000000000000, end: 1700000000000000001}',
      'mixes seconds'),
     ('a.yaml', '- {start: 1, end: 2, task: 7}', 'task is 7'),
+    ('a.yaml', '- {start: 1, end: 2, task: "\\ud800"}', r"'\\ud800'; it must be a sent"),
     ('a.yaml', '- {start: 1, end: 2, success: maybe}', "success is 'maybe'"),
     ('a.yaml', '- {start', 'a.yaml'),
     ('a.csv', '1,2\n', "the first line of .* is '1,2'"),

@@ -241,6 +241,9 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
        'rate is .*; it is above 0 and at most 1000 Hz')
       for rate_hz in (-5, 0, float('nan'), float('inf'), 1001) for name in ('d', 's.zarr')),
     (lambda d, new: open_dataset(d / 'd', task='t'), 'has task sentences of its own; leave --ta'),
+    *((lambda d, new, to=to: copied(
+        open_dataset(d / 's.zarr', rate_hz=10, task='t\udcff'), new, to), 'a task is .*no text in')
+      for to in ('lerobot', 'zarr', 'hdf5')),
 ])
 def test_what_cannot_be_copied_is_refused_and_leaves_nothing(tmp_path, contract, act, said):
     write_buffer(tmp_path / 's.zarr', {'state': np.zeros((4, 2))}, [4])

@@ -141,6 +141,14 @@ def test_cards_name_the_bag_and_how_it_went(dataset, tmp_path):
     assert '1 success, 2 failure, 1 without a tag' in Page(text).words
 
 
+def test_the_name_of_a_bag_need_not_be_text(dataset, tmp_path):
+    folder = shutil.copytree(dataset, tmp_path / 'd')
+    (folder / 'meta/conversion.json').write_text(json.dumps({'episode_list': [
+        {'rows': 21, 'bag': 'bags/b\udcff', 'success': None}] * 4}))
+    path = write_page(audit_dataset(folder, every_picture=False))
+    assert r'bag b\udcff' in path.read_text(encoding='utf-8')
+
+
 def test_it_goes_into_the_dataset_by_default(dataset):
     path = write_page(audit_dataset(dataset, every_picture=False))
     assert path == dataset / 'report.html'
