@@ -92,6 +92,8 @@ def main(argv=None) -> int:
         what, unless it is only that nobody reads the output any more, as after ``| head``),
         2 wrong usage, 130 stopped with Ctrl-C; a subcommand may define more.
     """
+    if sys.stdout.errors == 'strict':  # names of files need not be text
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         try:
             return _run(sys.argv[1:] if argv is None else argv)

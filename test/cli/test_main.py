@@ -71,6 +71,12 @@ def test_an_error_of_the_package_is_one_line_and_exit_code_one(pretend, capsys):
     assert capsys.readouterr().err == 'dpr doctor: bag.mcap is cut short at byte 7\n'
 
 
+def test_names_that_are_no_text_are_shown_all_the_same(pretend, capsys):
+    pretend(lambda args: print('b\udcff') or 0)
+    assert dpr.main(['doctor']) == 0
+    assert capsys.readouterr().out == 'b\\udcff\n'
+
+
 def test_ctrl_c_is_exit_code_130(pretend, capsys):
     pretend(raising(KeyboardInterrupt()))
     assert dpr.main(['doctor']) == 130
