@@ -48,7 +48,7 @@ class EpisodeRows:
         self._row_features = features
         features = {**features, 'frame_index': layout.INDEX_FEATURES['frame_index']}
         self._features = features
-        self._columns = {key: [] for key, f in features.items() if f['dtype'] != 'video'}
+        self._columns = self._empty_columns()
         self._schema = layout.data_schema(features)
         self._spill_path, self._spill, self._bytes = Path(spill_path), None, 0
         self._statistics = {
@@ -87,9 +87,12 @@ class EpisodeRows:
             if layout.is_picture(feature):
                 value = encode_picture(value)
             elif feature['dtype'] != 'string':
-                value = np.asarray(value, dtype=feature['dtype']).reshape(feature['shape'])
-            column.append(value)
-            self._bytes += len(value) if isinstance(value, (bytes, str)) else value.nbytes
+                value = np.asarray(value, dtype=feature['dtype']).tobytes()
+            if isinstance(column, list):
+                column.append(value)
+            else:
+                column += value
+            self._bytes += len(value)
         self.count += 1
         if self._bytes >= SPILL_BYTES:
             self._spill_rows()
@@ -130,6 +133,16 @@ class EpisodeRows:
             self._spill_path.unlink(missing_ok=True)
             self._spill = None
 
+    def _empty_columns(self):
+        """
+        Return where rows are kept by key.
+
+        Numbers are kept in one piece: as many small arrays, they would lie in the gaps that the
+        pictures of rows leave in memory, and keep those from being used again.
+        """
+        return {key: [] if feature['dtype'] in ('image', 'string') else bytearray()
+                for key, feature in self._features.items() if feature['dtype'] != 'video'}
+
     def _spill_rows(self):
         """Move the rows in memory to the disk."""
         table = self._take()
@@ -143,12 +156,14 @@ class EpisodeRows:
         arrays = []
         for key, column in self._columns.items():
             feature = self._features[key]
-            if column and feature['dtype'] not in ('image', 'string'):
-                column = np.stack(column)
+            if not column:
+                column = []  # for which there is nothing to count
+            elif not isinstance(column, list):
+                column = np.frombuffer(column, feature['dtype']).reshape(-1, *feature['shape'])
                 _check_finite(key, column, self.count - len(column))
                 self._statistics[key].add(column)
             arrays.append(layout.column_array(column, self._schema.field(key).type))
-        self._columns = {key: [] for key in self._columns}
+        self._columns = self._empty_columns()
         self._bytes = 0
         return pa.table(arrays, schema=self._schema)
 
