@@ -92,13 +92,14 @@ def main(argv=None) -> int:
         what, unless it is only that nobody reads the output any more, as after ``| head``),
         2 wrong usage, 130 stopped with Ctrl-C; a subcommand may define more.
     """
-    if sys.stdout.errors == 'strict':  # names of files need not be text
+    if getattr(sys.stdout, 'errors', None) == 'strict':  # names of files need not be text
         sys.stdout.reconfigure(errors='backslashreplace')
     try:
         try:
             return _run(sys.argv[1:] if argv is None else argv)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as under a service without one
+                sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes once more when it ends, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,6 +17,8 @@
 import os
 from pathlib import Path
 
+from diffusion_policy_ros.checks import is_encodable, shown
+
 
 def unfinished_path(folder) -> Path:
     """
@@ -42,13 +44,15 @@ def in_the_way(folder):
 
 def check_new(folder, error, or_else='') -> None:
     """
-    Refuse to write where something is already, finished or not.
+    Refuse to write where something is already, finished or not, and a name that is no text.
 
     :param folder: The folder's final path.
     :param error: Exception type to raise.
     :param or_else: What else can be done with it.
     :raises error: naming what is there, and what to do.
     """
+    if not is_encodable(str(folder)):
+        raise error(f'--out is {shown(str(folder))}, which is no text in UTF-8; choose another')
     found = in_the_way(folder)
     if found == folder:
         raise error(f'{folder} exists already and is never overwritten; choose another --out, or '

@@ -76,7 +76,7 @@ def train(dataset_dir, out, config, *, device, resume, stop_requested, cache_dir
     out, processes = Path(out).resolve(), processes or Processes()
     run_folder = run_folder_of(out)
     reader = LeRobotReader(dataset_dir)
-    policy_config = _policy_config(reader, config)
+    policy_config = _policy_config(reader, config, is_new=not resume)
     with _begun(out, run_folder, config, resume, processes, device) as facts, \
             _kept_once_begun(run_folder, stop_requested, processes) as stop_requested:
         cache = _open_cache(dataset_dir, cache_dir, processes)
@@ -174,8 +174,12 @@ def _digest(cache):
     return digest.hexdigest()
 
 
-def _policy_config(reader, config):
-    """Return the policy's configuration, checked against the dataset before that is decoded."""
+def _policy_config(reader, config, *, is_new):
+    """
+    Return the policy's configuration, checked against the dataset before that is decoded.
+
+    A run that goes on must have the settings that it began with, whatever a newer version thinks.
+    """
     if reader.contract is None:
         raise DatasetError(f'{reader.folder} has no meta/contract.yaml, so nobody could tell what '
                            'the policy needs; give it one that fits its columns: dpr convert '
@@ -188,8 +192,9 @@ def _policy_config(reader, config):
     if target is not None and (target not in usable or not policy_config.image_keys):
         raise ConfigError(f'pretraining.target is {target!r}; it needs a camera and one of the '
                           f'recorded vectors: {", ".join(usable)}')
-    check_effects(config, policy_config, reader.contract)
-    _check_schedule(policy_config)
+    if is_new:
+        check_effects(config, policy_config, reader.contract)
+        _check_schedule(policy_config)
     if config.encoder_weights is not None:
         _check_encoder_weights(policy_config, config.encoder_weights)
     return policy_config

@@ -187,6 +187,12 @@ def _load_moments(optimizer, flat):
     for key, value in flat.items():
         index, name = key.split('/')
         state['state'].setdefault(int(index), {})[name] = value
+    parameters = [one for group in optimizer.param_groups for one in group['params']]
+    # torch looks at no shape, and the fused AdamW then reads beyond the end of a moment.
+    found = {(index, value.shape) for index, moments in state['state'].items()
+             for value in moments.values() if value.dim()}
+    if not found <= {(index, one.shape) for index, one in enumerate(parameters)}:
+        raise RuntimeError('its moments of the optimizer are those of other weights')
     optimizer.load_state_dict(state)
     for parameter, moments in optimizer.state.items():
         for name, value in moments.items():

@@ -188,9 +188,10 @@ def test_wrong_usage_has_its_own_exit_code(dataset, capsys, arguments, said):
     (['--delete', '0-7'], 'no episode would be left'),
     (['--split', 'a=1', 'b=8'], 'has no episode 8; it has 0 to 7'),
     (['--merge', 'nowhere'], 'nowhere does not exist; the folder of a LeRobotDataset v3.0 is'),
+    (['--delete', '1', '--out', 'e\udcff'], r"--out is 'e\udcff', which is no text in UTF-8"),
 ])
 def test_what_cannot_be_done_is_one_sentence(dataset, tmp_path, capsys, arguments, said):
-    assert run(dataset, *arguments, '--out', tmp_path / 'new') == 1
+    assert run(dataset, '--out', tmp_path / 'new', *arguments) == 1
     error = capsys.readouterr().err
     assert said in error and error.startswith('dpr edit: ') and error.count('\n') == 1
     assert [path.name for path in tmp_path.iterdir()] == ['d']

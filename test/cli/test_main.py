@@ -77,6 +77,12 @@ def test_names_that_are_no_text_are_shown_all_the_same(pretend, capsys):
     assert capsys.readouterr().out == 'b\\udcff\n'
 
 
+def test_without_any_output_the_work_is_done_all_the_same(pretend, monkeypatch):
+    pretend(lambda args: 7)
+    monkeypatch.setattr(sys, 'stdout', None)
+    assert dpr.main(['doctor']) == 7
+
+
 def test_ctrl_c_is_exit_code_130(pretend, capsys):
     pretend(raising(KeyboardInterrupt()))
     assert dpr.main(['doctor']) == 130

@@ -16,6 +16,7 @@
 from diffusion_policy_ros.diffusion import DiscreteVp
 from diffusion_policy_ros.errors import ConfigError, DatasetError
 from diffusion_policy_ros.policy.policy import Policy
+from diffusion_policy_ros.training import run as run_module
 from diffusion_policy_ros.training.config import load_train_config
 from diffusion_policy_ros.training.loop import Interrupted
 from diffusion_policy_ros.training.run import train
@@ -63,6 +64,18 @@ def test_a_run_goes_on_with_the_settings_that_its_folder_holds(dataset, tmp_path
     with pytest.raises(Interrupted):
         run(dataset, tmp_path / 'model', small_config('steps=2'), stop_after=1)
     config = load_train_config(tmp_path / 'model.run' / 'train.yaml')
+    assert 'trained 2 steps' in run(dataset, tmp_path / 'model', config, resume=True)
+
+
+def test_a_run_that_a_newer_version_would_refuse_goes_on(
+        dataset, tmp_path, small_config, monkeypatch):
+    config = small_config('steps=2', 'policy.beta_schedule=linear', 'augmentation.hue=0.1')
+    with monkeypatch.context() as older:
+        older.setattr(run_module, '_check_schedule', lambda policy_config: None)
+        with pytest.raises(Interrupted):
+            run(dataset, tmp_path / 'model', config, stop_after=1)
+    with pytest.raises(ConfigError, match='policy.beta_end is 0.02'):
+        run(dataset, tmp_path / 'other', config)
     assert 'trained 2 steps' in run(dataset, tmp_path / 'model', config, resume=True)
 
 

@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip('torch')
-from diffusion_policy_ros.training.snapshot import (  # noqa: E402,I100
-    default_states, read_facts, save_snapshot)
+from diffusion_policy_ros.errors import CheckpointError  # noqa: E402,I100
+from diffusion_policy_ros.training.snapshot import (  # noqa: E402
+    default_states, load_snapshot, read_facts, save_snapshot)
 
 
 def save(folder, step):
@@ -56,6 +57,29 @@ def test_no_loss_of_power_leaves_facts_without_their_tensors(tmp_path, monkeypat
         ('synced', f'{facts}.part'), ('renamed', f'{facts}.part', facts),
         ('synced', tmp_path.name), ('removed', 'diffusion-00000001.safetensors')]
     assert read_facts(tmp_path)['tensors'] == tensors
+
+
+@pytest.mark.parametrize('sizes', [(3, 2), (2, 3, 1), (4, 3)])
+def test_moments_of_other_parameters_are_never_given_to_an_optimizer(tmp_path, sizes):
+    """Their shapes differ, though the weights may not: other ones were trained."""
+    def trained(sizes):
+        parameters = [torch.nn.Parameter(torch.ones(size)) for size in sizes]
+        optimizer = torch.optim.AdamW(parameters)
+        sum(one.sum() for one in parameters).backward()
+        optimizer.step()
+        return optimizer
+
+    def load(optimizer):
+        load_snapshot(tmp_path, modules={}, optimizer=optimizer, generator=torch.Generator(),
+                      device=torch.device('cpu'), rank=0)
+
+    save_snapshot(tmp_path, modules={}, optimizer=trained(sizes), generator=torch.Generator(),
+                  default_states=[default_states(torch.device('cpu'))],
+                  facts={'stage': 'diffusion', 'step': 1, 'seconds': 1.0, 'config': '',
+                         'dataset': ''})
+    load(trained(sizes))
+    with pytest.raises(CheckpointError, match='moments of .*belongs to another network; delete'):
+        load(trained((2, 3)))
 
 
 def test_what_a_user_put_beside_a_snapshot_stays(tmp_path):

@@ -15,7 +15,6 @@
 """Whether several datasets can become one, and what they then have in common."""
 
 import math
-import shlex
 
 from diffusion_policy_ros.checks import first_of
 from diffusion_policy_ros.contract import RECORDED
@@ -98,7 +97,14 @@ def _contract_differences(first, other):
     if found:
         return [f'{first_of(found)}. Their numbers mean different things: keep the two apart, or '
                 f'correct the {layout.CONTRACT_PATH} that is wrong']
-    return _too_old(first, other)
+    found = _too_old(first, other)
+    if not found:
+        return []
+    remedy = f'begin with {other.folder}, whose contract allows both'
+    if _too_old(other, first):
+        remedy = (f'raise it in {first.folder / layout.CONTRACT_PATH} if such samples may be '
+                  'learnt from')
+    return [f'{first_of(found)}; {remedy}']
 
 
 def _too_old(first, other):
@@ -106,10 +112,7 @@ def _too_old(first, other):
     _, limits_ms = age_limits(first.contract)
     topics = other.features.get(layout.AGE_KEY, {}).get('names') or ()
     oldest_ns = other.statistics().get(layout.AGE_KEY, {}).get('max', ()) if topics else ()
-    found = [f'{topic}: samples of the second are up to {age_ns / 1e6:.1f} ms old, max_age_ms of '
-             f'the first, whose contract is kept, is {limits_ms[topic]:g}'
-             for topic, age_ns in zip(topics, oldest_ns)
-             if age_ns > limits_ms.get(topic, math.inf) * 1e6]
-    return found and [f'{first_of(found)}. Begin with the second: dpr edit '
-                      f'{shlex.quote(str(other.folder))} --merge '
-                      f'{shlex.quote(str(first.folder))} --out NEW']
+    return [f'{topic}: samples of the second are up to {age_ns / 1e6:.1f} ms old, max_age_ms of '
+            f'the first, whose contract is kept, is {limits_ms[topic]:g}'
+            for topic, age_ns in zip(topics, oldest_ns)
+            if age_ns > limits_ms.get(topic, math.inf) * 1e6]

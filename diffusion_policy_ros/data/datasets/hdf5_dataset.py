@@ -123,9 +123,9 @@ class Hdf5Dataset:
                                        'that it lies in; remove it from the file')
                 for inner in sorted(item):
                     visit(f'{name}/{inner}', (*above, item))
-            elif item.shape[:1] != (count,):
-                raise DatasetError(f'{self.path}: {demo}{name} has shape {item.shape}, '
-                                   f'num_samples is {count}')
+            elif (getattr(item, 'shape', None) or ())[:1] != (count,):  # a named type has none
+                raise DatasetError(f'{self.path}: {demo}{name} has shape '
+                                   f"{getattr(item, 'shape', None)}, num_samples is {count}")
             else:
                 found[name[1:]] = item.dtype, item.shape[1:]
 
@@ -150,7 +150,7 @@ class Hdf5Dataset:
         """Return the number of rows of a demonstration."""
         group = self._item(demo)
         count = int(np.asarray(group.attrs['num_samples']).item()) \
-            if 'num_samples' in group.attrs else len(group['actions'])
+            if 'num_samples' in group.attrs else len(self._item(f'{demo}/actions'))
         if count < 1:
             raise DatasetError(f'{self.path}: {demo} has no rows')
         return count

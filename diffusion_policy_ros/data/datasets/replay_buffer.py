@@ -150,6 +150,7 @@ def _stored_names(path):
 def _open(path):
     """Open the root group, in a folder or a zip file."""
     import zarr  # takes most of a second, and only imports and replays need it
-    if Path(path).is_file():
-        return zarr.open_group(zarr.storage.ZipStore(str(path), mode='r'), mode='r')
-    return zarr.open(str(path), mode='r')
+    # What is kept of all arrays at once cannot be read where one of them is of an unknown kind.
+    fresh = {} if zarr.__version__.startswith('2.') else {'use_consolidated': False}
+    place = zarr.storage.ZipStore(str(path), mode='r') if Path(path).is_file() else str(path)
+    return zarr.open_group(place, mode='r', **fresh)

@@ -85,7 +85,7 @@ def _unfinished(place):
                 raise ConfigError(f'{place} is being written by another dpr export; wait for it, '
                                   'or choose another folder with --out') from error
         for path in fresh.iterdir():  # left by a process that was killed
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         try:
             yield fresh
         finally:

@@ -56,21 +56,38 @@ def test_what_changes_no_number_may_differ(tmp_path, contract, changed, words, n
     assert (first / 'meta/contract.yaml').read_bytes() == kept
 
 
+def aged(named, folder, contract, **oldest_ms):
+    """Write a dataset of one row, whose samples are so old by their topics."""
+    with LeRobotWriter(folder, contract, codec='h264-lossless') as writer:
+        row = named.row(0)
+        ages_ns = {topic: int(age_ms * MS) for topic, age_ms in oldest_ms.items()}
+        writer.add_row(**{**row, 'ages_ns': {**row['ages_ns'], **ages_ns}})
+        writer.save_episode('pull')
+    return folder
+
+
 def test_samples_older_than_the_contract_allows_that_is_kept_are_refused(
         tmp_path, contract, changed, named):
     """The other order, which is told, will do."""
     first = named.write(tmp_path / 'a', contract, [('push', range(5))])
-    second = tmp_path / 'b'
-    with LeRobotWriter(second, changed(('max_age_ms: 150', 'max_age_ms: 400')),
-                       codec='h264-lossless') as writer:
-        for age_ms in (0, 150, 151.5):
-            row = named.row(age_ms)
-            ages_ns = {**row['ages_ns'], 'joint_states': int(age_ms * MS)}
-            writer.add_row(**{**row, 'ages_ns': ages_ns})
-        writer.save_episode('pull')
+    second = aged(named, tmp_path / 'b', changed(('max_age_ms: 150', 'max_age_ms: 400')),
+                  joint_states=151.5)
     with pytest.raises(DatasetError, match=re.escape(
             'joint_states: samples of the second are up to 151.5 ms old, max_age_ms of the first, '
-            f'whose contract is kept, is 150. Begin with the second: dpr edit {second} --merge '
-            f'{first} --out NEW')):
+            f'whose contract is kept, is 150; begin with {second}, whose contract allows both')):
         merge_datasets([first, second], tmp_path / 'm')
-    assert merge_datasets([second, first], tmp_path / 'm').row_count == 8
+    assert merge_datasets([second, first], tmp_path / 'm').row_count == 6
+
+
+def test_where_neither_contract_allows_all_samples_the_limit_to_raise_is_told(
+        tmp_path, contract, changed, named):
+    camera, = (stream.topic for stream in contract.observations if stream.is_image)
+    first = aged(named, tmp_path / 'a', changed(('max_age_ms: 150', 'max_age_ms: 400')),
+                 joint_states=300)
+    limit_ms = {stream.topic: stream.max_age_ms for stream in contract.observations}[camera]
+    second = aged(named, tmp_path / 'b', contract, **{camera: limit_ms + 1000})
+    for one, other, topic in ((first, second, camera), (second, first, 'joint_states')):
+        with pytest.raises(DatasetError, match=re.escape(
+                f'{topic}: samples of the second') + '.*' + re.escape(
+                f'raise it in {one}/meta/contract.yaml if such samples may be learnt from')):
+            merge_datasets([one, other], tmp_path / 'm')

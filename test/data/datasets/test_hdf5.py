@@ -143,6 +143,9 @@ def link(path, name, target):
     ('demo_0/obs/y', h5py.ExternalLink('gone.hdf5', '/x'),
      'the link demo_0/obs/y leads to /x in gone.hdf5, which cannot be opened'),
     ('demo_3', h5py.SoftLink('/nowhere'), 'the link demo_3 leads to /nowhere, which cannot'),
+    ('demo_3/actions', h5py.SoftLink('/nowhere'), 'the link demo_3/actions leads to /nowhere'),
+    ('demo_0/obs/y', np.dtype('f4'), 'demo_0/obs/y has shape None, num_samples is'),
+    ('demo_0/obs/y', h5py.Empty('f4'), 'demo_0/obs/y has shape None, num_samples is'),
     *(('demo_0/obs/y', h5py.SoftLink(target), 'the link demo_0/obs/y leads back to a group that')
       for target in ('.', '/', '/data', '/data/demo_0', '/data/demo_0/obs'))])
 def test_a_link_that_leads_nowhere_or_in_a_ring_is_named(tmp_path, name, target, said):

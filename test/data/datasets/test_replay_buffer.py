@@ -103,6 +103,23 @@ def test_an_array_that_cannot_be_opened_is_named(tmp_path, is_zip, zarr_format, 
         buffer.array('img')
 
 
+def test_the_other_arrays_of_a_consolidated_buffer_can_be_read(tmp_path):
+    path = write(tmp_path / 'a.zarr', [3, 5], zarr_format=2)
+    zarr.open_group(str(path), mode='a')['data/camera'] = np.zeros((5, 4, 4, 3), dtype=np.uint8)
+    zarr.consolidate_metadata(str(path))
+    for name, entry in (('.zmetadata', ('metadata', 'data/camera/.zarray')),
+                        ('data/camera/.zarray', ())):
+        document = place = json.loads((path / name).read_text())
+        for key in entry:
+            place = place[key]
+        place['compressor'] = {'id': 'imagecodecs_jpegxl'}
+        (path / name).write_text(json.dumps(document))
+    buffer = ReplayBuffer(path)
+    assert buffer.names == ['camera', 'state'] and buffer.array('state').shape == (5, 2)
+    with pytest.raises(DatasetError, match='data/camera cannot be opened'):
+        buffer.array('camera')
+
+
 def test_what_is_no_array_over_the_rows_is_named(tmp_path):
     """Groups, and single numbers."""
     path = write(tmp_path / 'a.zarr', [3, 5])

@@ -242,6 +242,7 @@ def test_two_exports_into_one_folder_do_not_meet(own, tmp_path):
     unfinished = tmp_path / '.out.new'
     unfinished.mkdir()
     (unfinished / 'chunk.ts').touch()
+    (unfinished / 'folder').mkdir()
     number = os.open(unfinished, os.O_RDONLY)
     try:
         fcntl.flock(number, fcntl.LOCK_EX)

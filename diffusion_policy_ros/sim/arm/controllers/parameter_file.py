@@ -76,10 +76,9 @@ def read_controllers(path) -> dict:
 
 def _types(nodes):
     """Return the types of the controllers by their names."""
-    listed = {name: entry['type'] for name, entry in nodes.get(MANAGER, {}).items()
-              if isinstance(entry, dict) and 'type' in entry}
-    own = {name: parameters['type'] for name, parameters in nodes.items() if 'type' in parameters}
-    return {**own, **listed}
+    entries = {**nodes, **nodes.get(MANAGER, {})}
+    return {name: entry['type'] for name, entry in entries.items()
+            if '*' not in name and isinstance(entry, dict) and isinstance(entry.get('type'), str)}
 
 
 def _check_fixed(parameters, fixed, name, path):
