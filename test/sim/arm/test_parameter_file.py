@@ -63,6 +63,8 @@ JOINTS = 'joints: [a]'
     f'{{arm: {{ros__parameters: {{{TYPED}, {JOINTS}}}}}, '
     'other: {ros__parameters: {type: [a]}}, '
     f'/**: {{ros__parameters: {{{TYPED}, {JOINTS}}}}}}}',
+    f'{{controller_manager: {{ros__parameters: {{arm: {{params_file: arm.yaml}}}}}}, '
+    f'arm: {{ros__parameters: {{{TYPED}, {JOINTS}}}}}}}',
     f'{{controller_manager: {{ros__parameters: {{update_rate: 100}}}}, '
     f'arm: {{ros__parameters: {{{TYPED}, {JOINTS}}}}}}}'])
 def test_controllers_are_found_wherever_ros2_control_finds_them(tmp_path, text):

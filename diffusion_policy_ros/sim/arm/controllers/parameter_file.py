@@ -76,8 +76,8 @@ def read_controllers(path) -> dict:
 
 def _types(nodes):
     """Return the types of the controllers by their names."""
-    entries = {**nodes, **nodes.get(MANAGER, {})}
-    return {name: entry['type'] for name, entry in entries.items()
+    return {name: entry['type'] for entries in (nodes, nodes.get(MANAGER, {}))
+            for name, entry in entries.items()
             if '*' not in name and isinstance(entry, dict) and isinstance(entry.get('type'), str)}
 
 
