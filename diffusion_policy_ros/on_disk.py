@@ -14,7 +14,8 @@
 
 """Files and folders that no loss of power takes back once they have their name."""
 
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
+import fcntl
 import os
 from pathlib import Path
 import stat
@@ -69,6 +70,28 @@ def put_in_place(built, place) -> None:
     sync_whole(built)
     built.rename(place)
     sync(place.parent)
+
+
+@contextmanager
+def alone_in(folder, refusal):
+    """
+    Hold the lock of a folder within the context; it ends with this process, however that ends.
+
+    :param folder: The folder, which exists.
+    :param refusal: Exception to raise where another process holds it.
+    :raises OSError: if the folder cannot be opened.
+    """
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise refusal from error
+        except OSError:
+            pass  # a network disk without locks
+        yield
+    finally:
+        os.close(number)
 
 
 def _forgiving(is_folder):

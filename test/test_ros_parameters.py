@@ -17,7 +17,7 @@ from diffusion_policy_ros.ros_parameters import parameter_sections
 import pytest
 import yaml
 
-DOMAIN_ID = 90
+DOMAIN_ID = 38
 FORMS = {
     'one key': '/**/arm: {ros__parameters: {a: 1}}',
     'keys in keys': '/**: {arm: {ros__parameters: {a: 1}}}',

@@ -14,9 +14,8 @@
 
 """The folder of a run: made for a new one, checked before another goes on."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, ExitStack
 from dataclasses import asdict, fields, is_dataclass, MISSING
-import fcntl
 import os
 from pathlib import Path
 import shutil
@@ -24,6 +23,7 @@ import shutil
 from diffusion_policy_ros.checks import shown
 from diffusion_policy_ros.config import PolicyConfig
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
+from diffusion_policy_ros.on_disk import alone_in
 from diffusion_policy_ros.policy.checkpoint_files import CONFIG, WEIGHTS
 from diffusion_policy_ros.policy.checkpoint_folder import check_place
 from diffusion_policy_ros.settings import flattened
@@ -95,21 +95,13 @@ def prepared_folder(out, run_folder, settings, resume):
 @contextmanager
 def _alone(run_folder):
     """Make the folder and hold its lock, which ends with this process; refuse where it is held."""
-    with _writing(run_folder):
-        run_folder.mkdir(parents=True, exist_ok=True)
-        number = os.open(run_folder, os.O_RDONLY)
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(number)
-        raise ConfigError(f'{run_folder} is being written by another dpr train; wait for it, or '
-                          'choose another --out') from error
-    except OSError:
-        pass  # a network disk without locks
-    try:
+    with ExitStack() as stack:
+        with _writing(run_folder):
+            run_folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(alone_in(run_folder, ConfigError(
+                f'{run_folder} is being written by another dpr train; wait for it, or choose '
+                'another --out')))
         yield
-    finally:
-        os.close(number)
 
 
 @contextmanager

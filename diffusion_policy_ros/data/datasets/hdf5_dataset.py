@@ -117,17 +117,18 @@ class Hdf5Dataset:
 
         def visit(name, above):
             item = self._item(f'{demo}{name}')
+            shape = getattr(item, 'shape', None)  # neither groups nor named types have one
             if hasattr(item, 'keys'):
                 if item in above:
                     raise DatasetError(f'{self.path}: the link {demo}{name} leads back to a group '
                                        'that it lies in; remove it from the file')
                 for inner in sorted(item):
                     visit(f'{name}/{inner}', (*above, item))
-            elif (getattr(item, 'shape', None) or ())[:1] != (count,):  # a named type has none
-                raise DatasetError(f'{self.path}: {demo}{name} has shape '
-                                   f"{getattr(item, 'shape', None)}, num_samples is {count}")
+            elif not shape or shape[0] != count:
+                raise DatasetError(f'{self.path}: {demo}{name} has shape {shape}, num_samples is '
+                                   f'{count}')
             else:
-                found[name[1:]] = item.dtype, item.shape[1:]
+                found[name[1:]] = item.dtype, shape[1:]
 
         visit('', (self._file['/'], self._file['data']))
         return found

@@ -13,17 +13,15 @@
 # limitations under the License.
 """``dpr export``: a checkpoint's graphs, compared with it, in a folder of their own."""
 
-from contextlib import contextmanager, suppress
-import fcntl
+from contextlib import contextmanager
 import json
-import os
 from pathlib import Path
 import shutil
 
 from diffusion_policy_ros.checks import check_choice
 from diffusion_policy_ros.choices import EXPORT_FORMATS
 from diffusion_policy_ros.errors import CheckpointError, ConfigError
-from diffusion_policy_ros.on_disk import put_in_place, sync_whole
+from diffusion_policy_ros.on_disk import alone_in, put_in_place, sync_whole
 from diffusion_policy_ros.policy.checkpoint import weights_digest
 from diffusion_policy_ros.policy.export.formats import check_tools, is_written, write_graph
 from diffusion_policy_ros.policy.export.graphs import chunk_graph, network_graphs
@@ -76,22 +74,14 @@ def _unfinished(place):
     """Make the empty folder that an export grows in; refuse where another one does."""
     fresh = place.with_name(f'.{place.name}.new')
     fresh.mkdir(parents=True, exist_ok=True)
-    number = os.open(fresh, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a network disk without locks
-            try:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ConfigError(f'{place} is being written by another dpr export; wait for it, '
-                                  'or choose another folder with --out') from error
+    with alone_in(fresh, ConfigError(f'{place} is being written by another dpr export; wait for '
+                                     'it, or choose another folder with --out')):
         for path in fresh.iterdir():  # left by a process that was killed
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         try:
             yield fresh
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    finally:
-        os.close(number)
 
 
 def _check_place(folder):
