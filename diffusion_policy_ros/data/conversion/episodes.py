@@ -263,9 +263,9 @@ class _Assembler:
                 parts.append(_state_entries(following.values[STATE_KEY], output, self._contract))
                 continue
             due_ns = row.tick_ns + output.offset_ns
+            cut_ns = due_ns + min(output.max_age_ns, LATENESS_NS)
             try:
-                sample = self._builder.aligner.sample(
-                    output, due_ns, due_ns + _lateness_ns(output))
+                sample = self._builder.aligner.sample(output, due_ns, cut_ns)
             except (AlignmentError, DecodeError) as error:
                 return Gap(row.tick_ns, str(error))
             parts.append(sample.value)
@@ -281,13 +281,8 @@ def command_lag_ns(output):
     """
     if output.label == 'next_state':
         return 0
-    late_ns = 0 if output.stamp == 'receive' else _lateness_ns(output)
+    late_ns = 0 if output.stamp == 'receive' else min(output.max_age_ns, LATENESS_NS)
     return max(0, output.offset_ns + late_ns)
-
-
-def _lateness_ns(output):
-    """Return how long after its time a command may arrive and still count, ns."""
-    return min(output.max_age_ns, LATENESS_NS)
 
 
 def may_be_held(entry):
